@@ -13,6 +13,7 @@
 
 typedef struct rki_arena {
     struct rki_arena_block *head;
+    struct rki_arena_defer *defers;
     char *at, *end;
     size_t next_size;
     size_t total; // bytes taken from the system
@@ -29,5 +30,9 @@ char *rki_dup(rki_arena *a, const char *p, size_t n);  // a copy with a NUL afte
 rkp_str rki_dup_str(rki_arena *a, rkp_str s);          // the same as a view; {NULL, 0} when memory is out
 rkp_str rki_printf(rki_arena *a, const char *fmt, ...) RKP_PRINTF(2, 3);
 rkp_str rki_vprintf(rki_arena *a, const char *fmt, va_list ap);
+
+// fn(p) is called by rki_arena_fini, newest first, before the memory goes: for what hangs off arena memory but is not
+// made of it (compiled regular expressions).  false, and fn(p) is called at once, when memory is out.
+bool rki_arena_defer(rki_arena *a, void (*fn)(void *), void *p);
 
 #endif

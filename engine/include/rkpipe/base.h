@@ -35,8 +35,8 @@ typedef struct rkp_str {
     size_t n;
 } rkp_str;
 
-#define RKP_STR(lit) ((rkp_str){ (lit), sizeof(lit) - 1 })
-#define RKP_STR_FMT  "%.*s"
+#define RKP_STR(lit)   ((rkp_str){ (lit), sizeof(lit) - 1 })
+#define RKP_STR_FMT    "%.*s"
 #define RKP_STR_ARG(s) (int)(s).n, (s).p
 
 static inline rkp_str rkp_str_of(const char *z)

@@ -24,8 +24,8 @@ enum { RKP_I64_TEXT = 21, RKP_F64_TEXT = 32, RKP_TIMESTAMP_TEXT = 32 };
 // Each writes at most that many bytes, no NUL, and returns how many.
 size_t rkp_print_i64(char *to, int64_t v);
 size_t rkp_print_u64(char *to, uint64_t v);
-// The shortest text that reads back to the same value, always with .0 or an exponent: 0.1 2.0 1e+300 1.5e-07 nan inf -inf.
-// Plain notation for 1e-5 <= |v| < 1e16, else scientific with at least two exponent digits.
+// The shortest text that reads back to the same value, always with .0 or an exponent: 0.1 2.0 1e+300 1.5e-07 nan inf
+// -inf. Plain notation for 1e-5 <= |v| < 1e16, else scientific with at least two exponent digits.
 size_t rkp_print_f64(char *to, double v);
 size_t rkp_print_f32(char *to, float v);
 // 2024-01-01T00:00:00Z, with 3 or 6 digits of fraction when they are not zero.

@@ -1,0 +1,187 @@
+// rkpipe/op.h - the operator contract: one descriptor, from which everything about an operator is known.
+//
+//   Owns     the engine owns `self` (self_size bytes, zeroed) and makes one per instance: a replica, a decode or encode
+//            stage, and the copy used for checking each have their own
+//   Threads  each slot names its thread; one instance is never in two slots at a time
+//   Fails    slots return a status or a verdict; the message goes through rkp_fail or the bind's findings
+//   Limits   16 output ports fixed in the table, 64 named by options (`route`)
+//   Cost     one indirect call per batch and stage
+//
+// Life of an instance:   options set -> bind -> init -> (on_batch | poll | decode | encode)* -> on_end -> fini
+// `fini` always runs when options were set, also when bind or init failed.
+//
+// A source may be cut in two: `poll` (its own thread, may block) emits raw chunks, cut at row ends; `decode` (worker,
+// replicable) makes columns of them.  A sink likewise: `encode` (worker, replicable) makes bytes of a batch, `on_batch`
+// (its own thread when the op is BLOCKING) writes them in order.
+#ifndef RKPIPE_OP_H
+#define RKPIPE_OP_H
+
+#include <rkpipe/base.h>
+#include <rkpipe/batch.h>
+#include <rkpipe/diag.h>
+#include <rkpipe/expr.h>
+#include <rkpipe/opt.h>
+
+#define RKP_ABI 1u
+
+typedef struct rkp_actor rkp_actor;
+typedef struct rkp_bind rkp_bind;
+typedef struct rkp_probe rkp_probe;
+
+typedef enum rkp_op_kind { RKP_SOURCE, RKP_TRANSFORM, RKP_SINK } rkp_op_kind;
+
+typedef enum rkp_trait {
+    RKP_STATELESS = 1 << 0,     // output depends on the one batch only: may be fused and replicated
+    RKP_KEYED = 1 << 1,         // state per key: replicas need partition_by
+    RKP_BLOCKING = 1 << 2,      // may wait for the outside: gets a thread of its own
+    RKP_DETERMINISTIC = 1 << 3, // the same input gives the same output
+    RKP_FINITE = 1 << 4,        // source: ends by itself
+    RKP_ROWWISE = 1 << 5,       // every row in is emitted, dropped, absorbed or rejected: checked at the end
+    RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
+} rkp_trait;
+
+typedef enum rkp_verdict {
+    RKP_DONE,  // consumed; whatever was emitted was emitted
+    RKP_PASS,  // forward this very batch on port 0
+    RKP_MORE,  // poll, on_end: there is more, call again (when there is room downstream)
+    RKP_RETRY, // offer the same batch again later (rkp_wake_at says when; else when something changes)
+    RKP_STOP,  // no more input is wanted: the engine drops what still comes (reason "stop") and lets sources end
+    RKP_FAIL,  // rkp_fail was called
+} rkp_verdict;
+
+typedef enum rkp_metric_unit { RKP_UNIT_ROWS, RKP_UNIT_BYTES, RKP_UNIT_COUNT, RKP_UNIT_SECONDS } rkp_metric_unit;
+
+typedef struct rkp_metric {
+    const char *name;
+    rkp_metric_unit unit;
+    const char *help;
+} rkp_metric;
+
+typedef struct rkp_port {
+    const char *name;
+    const char *help;
+} rkp_port;
+
+// A worked use for describe and the reference page: YAML of the `with:` mapping, input CSV and the output CSV it gives
+// (checked by the tests).  `pipeline` instead, when one kernel does not tell the story.
+typedef struct rkp_example {
+    const char *title;
+    const char *with;   // YAML, "" for none
+    const char *input;  // CSV with header (transforms); file text (sources)
+    const char *output; // CSV with header, or the sink's bytes
+} rkp_example;
+
+typedef struct rkp_op {
+    uint32_t abi, size; // RKP_ABI, sizeof(rkp_op)
+    const char *name;   // "read.csv"
+    rkp_op_kind kind;
+    const char *summary; // one sentence with a full stop
+    const char *details; // further paragraphs for describe and the reference; may be NULL
+    uint32_t traits;
+    size_t self_size;
+    const rkp_opt *opts;
+    const rkp_metric *metrics;
+    const rkp_port *outs; // NULL: one port "out" (none for a sink)
+    const rkp_example *examples;
+    const char *also; // names of the same thing in other engines, blank separated, for hints
+
+    // Port names that options add (`route`), appended to *names; control, after options are set, before bind.
+    rkp_status (*ports)(void *self, rkp_opt_ctx *c, const rkp_word **names, size_t *n);
+    // Asks what only the outside knows (headers, samples); control thread, may read files; once per kernel.
+    rkp_status (*probe)(void *self, rkp_probe *p);
+    // Input schemas -> output schemas, expressions compiled; control thread, pure.
+    rkp_status (*bind)(void *self, rkp_bind *b);
+    rkp_status (*init)(void *self, rkp_actor *a); // actor thread, before the first batch
+    rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port, rkp_batch *b); // actor; b is borrowed
+    rkp_verdict (*poll)(void *self, rkp_actor *a);                   // source's thread; DONE ends the stream
+    rkp_verdict (*decode)(void *self, rkp_actor *a, rkp_batch *raw); // worker; raw is borrowed
+    rkp_verdict (*encode)(void *self, rkp_actor *a, rkp_batch *b);   // worker; emits one batch with a blob
+    rkp_verdict (*on_end)(void *self, rkp_actor *a);                 // all inputs have ended; MORE to go on
+    rkp_status (*prepare)(void *self, rkp_actor *a);                 // sinks: make everything durable; actor thread
+    rkp_status (*commit)(void *self, rkp_actor *a); // sinks: publish under the final name; control, after all prepared
+    void (*abort)(void *self, rkp_actor *a);        // sinks: the job failed: leave no output behind
+    void (*fini)(void *self);
+} rkp_op;
+
+extern const rkp_op *const rkp_ops[]; // the registry, NULL terminated; written by the build
+
+// ---- probe ----------------------------------------------------------------------------------------------------------
+
+rkp_diags *rkp_probe_diags(rkp_probe *p);
+rkp_opt_ctx *rkp_probe_mem(rkp_probe *p);
+// True in `run`: standard input may be sampled; what is read must be given back with rkp_probe_keep.
+bool rkp_probe_may_read_stdin(const rkp_probe *p);
+// The answer, handed to every bind of this kernel's instances.  Memory: rkp_probe_mem.
+void rkp_probe_set(rkp_probe *p, const void *answer);
+// Bytes taken from standard input, for the instance that polls.
+void rkp_probe_keep(rkp_probe *p, rkp_str bytes);
+void *rkp_opt_alloc(rkp_opt_ctx *c, size_t bytes); // zeroed arena memory; NULL when out
+
+// ---- bind -----------------------------------------------------------------------------------------------------------
+
+rkp_opt_ctx *rkp_bind_mem(rkp_bind *b);
+rkp_diags *rkp_bind_diags(rkp_bind *b);
+rkp_loc rkp_bind_at(const rkp_bind *b);         // the kernel
+const char *rkp_bind_kernel(const rkp_bind *b); // its id
+// Inputs of a port are united before (SPEC.md 14): one schema; NULL for a source.
+const rkp_schema *rkp_bind_in(const rkp_bind *b);
+const void *rkp_bind_probed(const rkp_bind *b); // rkp_probe_set's answer, or NULL (types are then not known yet)
+unsigned rkp_bind_n_out(const rkp_bind *b);
+// Copies the schema.  Every out port must be set, also when bind fails elsewhere, so that later kernels can be checked.
+void rkp_bind_out(rkp_bind *b, unsigned port, rkp_schema s);
+void rkp_bind_out_same(rkp_bind *b, unsigned port); // the input schema
+// Compiles against the input schema; marks the columns it reads.  NULL and a finding when it is wrong.
+rkp_expr *rkp_bind_expr(rkp_bind *b, rkp_word text, rkp_want want);
+// A column by name: index, or -1 and a finding with a hint.  Marks it as read.
+int rkp_bind_column(rkp_bind *b, rkp_word name);
+// What happens to input columns, for pruning: out column `out` of every port is input column `in`, unchanged.
+void rkp_bind_pass(rkp_bind *b, uint32_t out, uint32_t in);
+void rkp_bind_pass_all(rkp_bind *b); // all of them, same index (filter, sort, limit ..)
+void rkp_bind_read(rkp_bind *b, uint32_t in);
+void rkp_bind_read_all(rkp_bind *b); // sinks
+// The options make encode or decode impossible (a path template): use on_batch or poll alone.
+void rkp_bind_whole(rkp_bind *b);
+// This instance may not be replicated or fused although the op is STATELESS; `why` is shown by `plan`.
+void rkp_bind_single(rkp_bind *b, const char *why);
+// Names after `meta.` that rows have here.
+
+// ---- actor ----------------------------------------------------------------------------------------------------------
+
+rkp_pool *rkp_actor_pool(rkp_actor *a);
+rkp_frame *rkp_actor_frame(rkp_actor *a); // scratch for expressions
+rkp_errs *rkp_actor_errs(rkp_actor *a);   // an empty list, reused between batches
+const rkp_meta *rkp_actor_meta(rkp_actor *a);
+const char *rkp_actor_kernel(const rkp_actor *a);
+// Takes b (also on failure).  Rows are counted as emitted on that port.
+void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b);
+// Rows that end here: `reason` is a literal ("filter", "limit", "duplicate").
+void rkp_drop(rkp_actor *a, uint64_t rows, const char *reason);
+// Rows taken into state or written out.
+void rkp_absorb(rkp_actor *a, uint64_t rows);
+// Rows of b that are wrong: goes where on_error says (fail, drop, dead_letter).  Returns RKP_FAIL when the job must
+// stop, else RKP_DONE; the caller goes on with the other rows.  Rows must not be counted otherwise.
+rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
+// Rows of a source or decode that never became rows of a batch: raw text and place.
+rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
+// Records why the job fails; returns RKP_FAIL.  The first one of a run is shown; exit code by status (IO 1, UNAVAILABLE
+// 69).
+rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
+uint64_t rkp_now_ns(const rkp_actor *a);     // the actor's monotonic clock
+int64_t rkp_wall_us(const rkp_actor *a);     // wall clock, for now()
+void rkp_wake_at(rkp_actor *a, uint64_t ns); // with RKP_RETRY or RKP_MORE
+void rkp_count(rkp_actor *a, unsigned metric, uint64_t n);
+void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes); // source; total 0: not known
+bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobody listens)
+unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n);
+bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column); // does anybody read it
+rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_keep's bytes
+// State memory: false when the kernel's share of memory_limit is used up: spill, or fail with the figure.
+bool rkp_state_take(rkp_actor *a, uint64_t bytes);
+void rkp_state_give(rkp_actor *a, uint64_t bytes);
+uint64_t rkp_state_limit(const rkp_actor *a);
+// Opens an unlinked temporary file in data_dir for spilling; -1 and rkp_fail's message when it cannot.
+int rkp_spill_open(rkp_actor *a);
+// Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.
+bool rkp_wait_readable(rkp_actor *a, int fd);
+
+#endif

@@ -1,0 +1,132 @@
+// spec/spec.h - a checked pipeline: what the file says, with every name resolved and every place kept.
+//
+//   Owns     everything hangs off the spec's arena; freed by rki_spec_free
+//   Threads  made by one, then immutable
+//   Fails    NULL and findings; all findings of the file, not only the first
+//   Limits   SPEC.md 2
+//   Cost     under 5 ms for 10 kernels
+#ifndef RKI_SPEC_H
+#define RKI_SPEC_H
+
+#include "spec/opt.h"
+#include "spec/tree.h"
+#include <rkpipe/op.h>
+
+typedef struct rki_kv {
+    const char *key, *val;
+} rki_kv;
+
+typedef struct rki_spec_args {
+    const char *file;   // "-" is standard input
+    const rki_kv *vars; // --var
+    size_t n_vars;
+    const rki_kv *sets; // --set a.b=v: applied to the tree before it is checked; v is YAML
+    size_t n_sets;
+    const char *const *env;   // NAME=VALUE, NULL terminated; the library reads no environment itself
+    const rkp_op *const *ops; // the registry, NULL terminated
+    const char *backend;      // --backend, or NULL
+    bool allow_exec;
+} rki_spec_args;
+
+typedef enum { RKI_BACKEND_AUTO, RKI_BACKEND_CPU, RKI_BACKEND_CUDA } rki_backend_choice;
+typedef enum { RKI_MODE_AUTO, RKI_MODE_BATCH, RKI_MODE_STREAM } rki_run_mode;
+typedef enum { RKI_ERR_DEFAULT, RKI_ERR_FAIL, RKI_ERR_DROP, RKI_ERR_DEAD_LETTER } rki_error_action;
+typedef enum { RKI_OVERFLOW_BLOCK } rki_overflow; // the others: not supported yet
+typedef enum { RKI_PRIO_LOW, RKI_PRIO_NORMAL, RKI_PRIO_HIGH, RKI_PRIO_CRITICAL } rki_priority;
+typedef enum { RKI_PLACE_AUTO, RKI_PLACE_CPU } rki_place_device;
+typedef enum { RKI_PLACE_MODE_AUTO, RKI_PLACE_MODE_THREAD } rki_place_mode;
+
+typedef struct rki_engine_conf {
+    int backend;           // rki_backend_choice
+    uint64_t threads;      // 0: cores
+    uint64_t memory_limit; // bytes, 0: SPEC.md 14's default
+    rkp_word data_dir;     // p NULL: .rkpipe/<name>
+    bool allow_exec;
+    uint64_t grace_ns; // shutdown.grace
+} rki_engine_conf;
+
+typedef struct rki_run_conf {
+    int mode; // rki_run_mode
+    double max_bad_ratio;
+    bool fail_on_dead_letter, fail_on_drop;
+    rkp_word summary;            // p NULL: none
+    uint64_t stop_rows, stop_ns; // 0: none
+} rki_run_conf;
+
+typedef struct rki_error_conf {
+    int action;       // rki_error_action
+    double max_ratio; // 1: no limit
+    rkp_word reason;  // p NULL: the operator's own
+    rkp_loc at;
+} rki_error_conf;
+
+typedef struct rki_input {
+    rkp_word text; // "kernel" or "kernel.port"
+    uint32_t kernel;
+    uint32_t port; // output port of that kernel
+} rki_input;
+
+typedef struct rki_kernel {
+    rkp_word id;
+    rkp_loc at;
+    const rkp_op *op;
+    rkp_word op_name;
+    const rkp_node *with; // NULL: none
+    rki_input *from;
+    size_t n_from;
+    rki_error_conf on_error;
+    int place_device, place_mode;
+    uint64_t replicas; // 0: auto, 1 the default
+    bool replicas_given;
+    rkp_word partition_by;                // an expression; p NULL: none
+    int priority;                         // rki_priority
+    uint64_t queue_capacity, queue_bytes; // capacity is a power of two
+    uint64_t batch_count;                 // 0: none
+    uint64_t batch_bytes;                 // 0: none
+    bool fuse_never;
+    bool enabled; // false: the kernel is left out, and so are the edges to it
+    rkp_word description;
+    rkp_pairs labels;
+    // Output ports: the operator's own, or what its options name (`route`).
+    const rkp_word *ports;
+    size_t n_ports;
+} rki_kernel;
+
+typedef struct rki_named_schema {
+    rkp_word name;
+    rkp_schema schema;
+} rki_named_schema;
+
+typedef struct rki_var {
+    rkp_word name;
+    rkp_str value; // as text
+    int kind;      // of var.x in expressions: rkp_kind (string, i64, f64, bool), durations and sizes are i64
+    rkp_loc at;
+} rki_var;
+
+typedef struct rki_spec {
+    rki_arena arena;
+    rkp_node *root; // the resolved tree: includes, merges, templates and interpolation done
+    const char *file;
+    rkp_word name, description;
+    rki_engine_conf engine;
+    rki_run_conf run;
+    rki_var *vars;
+    size_t n_vars;
+    rki_named_schema *schemas;
+    size_t n_schemas;
+    rki_kernel *kernels; // in the order of the file; disabled ones are not in it
+    size_t n_kernels;
+    int dead_letter; // index of the kernel, -1: none
+    rkp_loc dead_letter_at;
+} rki_spec;
+
+rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);
+void rki_spec_free(rki_spec *s);
+
+// The JSON Schema of a pipeline file, with the operators' options (conditional on `op`).
+void rki_spec_schema(const rkp_op *const *ops, rki_buf *out);
+// `check --print`: the resolved pipeline as YAML, secrets as ***.
+void rki_spec_print(const rki_spec *s, rki_buf *out);
+
+#endif
