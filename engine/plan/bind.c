@@ -147,8 +147,8 @@ static int find_column(rkp_bind *b, rkp_word name)
         return i;
     if (!b->ctx->diags)
         return -1;
-    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'", b->to->k->id.p,
-             (int)name.n, name.p);
+    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'",
+             b->to->k->id.p, (int)name.n, name.p);
     names = rki_array(b->ctx->arena, s->n + 1u, sizeof *names);
     for (uint32_t j = 0; names && j < s->n; j++)
         names[j] = rki_dup(b->ctx->arena, s->f[j].name.p, s->f[j].name.n);
@@ -227,7 +227,8 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
     if (!b.vars)
         return RKP_NOMEM;
     for (size_t i = 0; i < s->n_vars; i++)
-        b.vars[i] = (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
+        b.vars[i] =
+            (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
     st = to->k->op->bind ? to->k->op->bind(self, &b) : RKP_OK;
     if (b.failed)
         return RKP_NOMEM;
@@ -262,8 +263,8 @@ static bool unite_types(rkp_type a, rkp_type b, rkp_type *out)
     return false;
 }
 
-rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins, const char *const *names,
-                          uint32_t n, rki_unite *maps)
+rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins,
+                          const char *const *names, uint32_t n, rki_unite *maps)
 {
     uint32_t cap = 0, cols = 0;
     rkp_field *f;
