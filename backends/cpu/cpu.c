@@ -1,0 +1,420 @@
+// cpu: a pool of worker threads that run tasks, and a thread of its own for each task that blocks or polls.
+//
+// Each worker has one queue per priority.  A queue is a bounded array with a sequence number per slot (D. Vyukov,
+// "Bounded MPMC queue"): any thread may push (wake) and any worker may pop (its own work, or stealing).  A task is
+// queued at most once, so a queue as large as the number of tasks is never full.
+//
+//   IDLE --wake--> READY --pop--> RUN --step says idle--> IDLE
+//                    ^             |  \--wake--> RERUN --step ends--> READY
+//                    |             +--step says again--> READY
+//                    +-------------+--step says done--> RETIRED
+//
+// No wake is lost: `wake` writes the work first and then does a read-modify-write on the state word, and a worker does a
+// read-modify-write before it looks for work.  One of the two comes second and sees the other.
+//
+// Sleeping: a worker that finds nothing adds itself to `sleepers`, reads `epoch`, looks once more, and waits on a futex
+// for epoch to move.  A waker pushes, moves epoch, and wakes one sleeper if there is any (all sequentially consistent,
+// so either the worker sees the push or the waker sees the sleeper).
+#include <rkpipe/backend.h>
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PRIORITIES = 4, SPINS = 200 };
+
+struct slot {
+    uint64_t seq; // atomic
+    rkp_task *task;
+};
+
+struct queue {
+    uint64_t head __attribute__((aligned(64))); // atomic: next to pop
+    uint64_t tail __attribute__((aligned(64))); // atomic: next to push
+    uint64_t mask;
+    struct slot *slots;
+};
+
+struct worker {
+    struct queue q[PRIORITIES];
+    pthread_t thread;
+    rkp_backend_run *run;
+    unsigned index;
+    bool started;
+};
+
+struct rkp_backend_run {
+    rkp_task **tasks;
+    size_t n_tasks;
+    struct worker *workers;
+    unsigned n_workers;
+    pthread_t *own; // threads of own_thread tasks
+    struct own_arg *own_args;
+    size_t n_own, own_started;
+    struct slot *slots;
+    uint32_t epoch __attribute__((aligned(64))); // atomic, futex
+    uint32_t sleepers;                           // atomic
+    uint32_t closing;                            // atomic
+    uint32_t poked __attribute__((aligned(64))); // atomic, futex: wait() looks at things again
+    uint32_t retired;                            // atomic: tasks that never run again
+    uint32_t next_worker;                        // atomic: where a wake from outside the pool goes
+};
+
+struct own_arg {
+    rkp_backend_run *run;
+    rkp_task *task;
+};
+
+static _Thread_local struct worker *self_worker; // which worker this thread is; NULL outside the pools
+
+static void futex_wait(uint32_t *word, uint32_t seen, uint64_t timeout_ns)
+{
+    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u) };
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, timeout_ns ? &ts : NULL, NULL, 0);
+}
+
+static void futex_wake(uint32_t *word, int n)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void queue_push(struct queue *q, rkp_task *t)
+{
+    uint64_t pos = __atomic_load_n(&q->tail, __ATOMIC_RELAXED);
+    for (;;) {
+        struct slot *s = &q->slots[pos & q->mask];
+        // Q1, from Q4: the slot is free again, its last reader is done with it.
+        uint64_t seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
+        if (seq == pos) {
+            // Relaxed: the position is only claimed; the task is published by Q2.
+            if (__atomic_compare_exchange_n(&q->tail, &pos, pos + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                s->task = t;
+                // Q2, to Q3: publishes the task pointer.
+                __atomic_store_n(&s->seq, pos + 1, __ATOMIC_RELEASE);
+                return;
+            }
+        } else {
+            pos = __atomic_load_n(&q->tail, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+static rkp_task *queue_pop(struct queue *q)
+{
+    uint64_t pos = __atomic_load_n(&q->head, __ATOMIC_RELAXED);
+    for (;;) {
+        struct slot *s = &q->slots[pos & q->mask];
+        // Q3, from Q2: the task pointer of this position.
+        uint64_t seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
+        int64_t ahead = (int64_t)(seq - (pos + 1));
+        if (ahead == 0) {
+            if (__atomic_compare_exchange_n(&q->head, &pos, pos + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                rkp_task *t = s->task;
+                // Q4, to Q1: the slot may be written again, one lap later.
+                __atomic_store_n(&s->seq, pos + q->mask + 1, __ATOMIC_RELEASE);
+                return t;
+            }
+        } else if (ahead < 0) {
+            return NULL;
+        } else {
+            pos = __atomic_load_n(&q->head, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+static void enqueue(rkp_backend_run *r, rkp_task *t)
+{
+    struct worker *w = self_worker && self_worker->run == r
+                           ? self_worker
+                           : &r->workers[__atomic_fetch_add(&r->next_worker, 1, __ATOMIC_RELAXED) % r->n_workers];
+    queue_push(&w->q[t->priority & 3], t);
+    // Sequentially consistent with the sleeper's own sequence: see the head of this file.
+    __atomic_fetch_add(&r->epoch, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&r->sleepers, __ATOMIC_SEQ_CST) > 0)
+        futex_wake(&r->epoch, 1);
+}
+
+static void cpu_wake(rkp_backend_run *r, rkp_task *t)
+{
+    // A read-modify-write also when nothing changes: it orders the caller's work before the look at the state.
+    uint32_t s = __atomic_fetch_or(&t->state, 0, __ATOMIC_SEQ_CST);
+    for (;;) {
+        uint32_t to = s == RKP_TASK_IDLE ? RKP_TASK_READY : s == RKP_TASK_RUN ? RKP_TASK_RERUN : s;
+        if (to == s)
+            return;
+        if (__atomic_compare_exchange_n(&t->state, &s, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            break;
+    }
+    if (s == RKP_TASK_RUN)
+        return;
+    if (t->own_thread)
+        futex_wake(&t->state, 1);
+    else
+        enqueue(r, t);
+}
+
+static void cpu_poke(rkp_backend_run *r)
+{
+    __atomic_fetch_add(&r->poked, 1, __ATOMIC_SEQ_CST);
+    futex_wake(&r->poked, 1);
+}
+
+static void retire(rkp_backend_run *r, rkp_task *t)
+{
+    // Release, to the acquire in cpu_wait: everything the task did.
+    __atomic_store_n(&t->state, RKP_TASK_RETIRED, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&r->retired, 1, __ATOMIC_ACQ_REL);
+    cpu_poke(r);
+}
+
+static rkp_task *find_work(struct worker *w)
+{
+    rkp_backend_run *r = w->run;
+    for (int p = PRIORITIES - 1; p >= 0; p--) {
+        rkp_task *t = queue_pop(&w->q[p]);
+        for (unsigned i = 1; !t && i < r->n_workers; i++)
+            t = queue_pop(&r->workers[(w->index + i) % r->n_workers].q[p]);
+        if (t)
+            return t;
+    }
+    return NULL;
+}
+
+static void run_task(rkp_backend_run *r, rkp_task *t, unsigned worker)
+{
+    uint32_t s = RKP_TASK_RUN;
+    __atomic_exchange_n(&t->state, RKP_TASK_RUN, __ATOMIC_SEQ_CST);
+    switch (t->step(t, t->arg, worker)) {
+    case RKP_STEP_DONE:
+        retire(r, t);
+        return;
+    case RKP_STEP_IDLE:
+        if (__atomic_compare_exchange_n(&t->state, &s, RKP_TASK_IDLE, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            if (t->wake_ns)
+                cpu_poke(r); // wait() keeps the timers
+            return;
+        }
+        break;
+    case RKP_STEP_AGAIN:
+        break;
+    }
+    __atomic_store_n(&t->state, RKP_TASK_READY, __ATOMIC_SEQ_CST);
+    enqueue(r, t);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    rkp_backend_run *r = w->run;
+    self_worker = w;
+    for (;;) {
+        rkp_task *t = find_work(w);
+        for (int i = 0; !t && i < SPINS; i++) {
+            __builtin_ia32_pause();
+            if (i % 16 == 15)
+                t = find_work(w);
+        }
+        if (!t) {
+            __atomic_fetch_add(&r->sleepers, 1, __ATOMIC_SEQ_CST);
+            uint32_t seen = __atomic_load_n(&r->epoch, __ATOMIC_SEQ_CST);
+            t = find_work(w);
+            if (!t && !__atomic_load_n(&r->closing, __ATOMIC_SEQ_CST))
+                futex_wait(&r->epoch, seen, 0);
+            __atomic_fetch_sub(&r->sleepers, 1, __ATOMIC_SEQ_CST);
+        }
+        if (t)
+            run_task(r, t, w->index);
+        else if (__atomic_load_n(&r->closing, __ATOMIC_SEQ_CST))
+            return NULL;
+    }
+}
+
+// A task with a thread of its own: the same states, with the thread itself as the queue.
+static void *own_main(void *arg)
+{
+    struct own_arg *o = arg;
+    rkp_task *t = o->task;
+    for (;;) {
+        uint32_t s = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
+        if (s == RKP_TASK_IDLE) {
+            uint64_t wake = __atomic_load_n(&t->wake_ns, __ATOMIC_RELAXED), left = 0;
+            if (__atomic_load_n(&o->run->closing, __ATOMIC_SEQ_CST))
+                return NULL;
+            if (wake) {
+                uint64_t now = now_ns();
+                if (now >= wake) {
+                    // Also when somebody else woke it just now: then it is READY, and the loop sees that.
+                    __atomic_compare_exchange_n(&t->state, &s, RKP_TASK_READY, false, __ATOMIC_SEQ_CST,
+                                                __ATOMIC_SEQ_CST);
+                    continue;
+                }
+                left = wake - now;
+            }
+            if (t->poll)
+                __builtin_ia32_pause();
+            else
+                futex_wait(&t->state, RKP_TASK_IDLE, left);
+            continue;
+        }
+        __atomic_exchange_n(&t->state, RKP_TASK_RUN, __ATOMIC_SEQ_CST);
+        t->wake_ns = 0;
+        s = RKP_TASK_RUN;
+        switch (t->step(t, t->arg, 0)) {
+        case RKP_STEP_DONE:
+            retire(o->run, t);
+            return NULL;
+        case RKP_STEP_IDLE:
+            if (!t->poll)
+                __atomic_compare_exchange_n(&t->state, &s, RKP_TASK_IDLE, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+            else if (__atomic_load_n(&o->run->closing, __ATOMIC_SEQ_CST))
+                return NULL;
+            break;
+        case RKP_STEP_AGAIN:
+            break;
+        }
+    }
+}
+
+static void cpu_close(rkp_backend_run *r)
+{
+    if (!r)
+        return;
+    __atomic_store_n(&r->closing, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&r->epoch, 1, __ATOMIC_SEQ_CST);
+    futex_wake(&r->epoch, INT32_MAX);
+    for (size_t i = 0; i < r->n_tasks; i++)
+        if (r->tasks[i]->own_thread)
+            futex_wake(&r->tasks[i]->state, 1);
+    for (unsigned i = 0; i < r->n_workers; i++)
+        if (r->workers[i].started)
+            pthread_join(r->workers[i].thread, NULL);
+    for (size_t i = 0; i < r->own_started; i++)
+        pthread_join(r->own[i], NULL);
+    free(r->own);
+    free(r->own_args);
+    free(r->slots);
+    free(r->workers);
+    free(r);
+}
+
+static rkp_status cpu_open(const rkp_backend_conf *c, rkp_task **tasks, size_t n, rkp_backend_run **out)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned workers = c->workers ? c->workers : cores > 0 ? (unsigned)cores : 1;
+    size_t cap = 2, n_own = 0;
+    rkp_backend_run *r;
+    while (cap < n + 1)
+        cap *= 2;
+    for (size_t i = 0; i < n; i++)
+        n_own += tasks[i]->own_thread;
+    r = aligned_alloc(64, sizeof *r);
+    if (!r)
+        return RKP_NOMEM;
+    memset(r, 0, sizeof *r);
+    r->tasks = tasks;
+    r->n_tasks = n;
+    r->n_own = n_own;
+    r->workers = aligned_alloc(64, workers * sizeof *r->workers);
+    r->slots = calloc((size_t)workers * PRIORITIES * cap, sizeof *r->slots);
+    r->own = calloc(n_own + 1, sizeof *r->own);
+    r->own_args = calloc(n_own + 1, sizeof *r->own_args);
+    if (!r->workers || !r->slots || !r->own || !r->own_args) {
+        cpu_close(r);
+        return RKP_NOMEM;
+    }
+    memset(r->workers, 0, workers * sizeof *r->workers);
+    r->n_workers = workers;
+    for (unsigned w = 0; w < workers; w++) {
+        r->workers[w].run = r;
+        r->workers[w].index = w;
+        for (int p = 0; p < PRIORITIES; p++) {
+            struct queue *q = &r->workers[w].q[p];
+            q->mask = cap - 1;
+            q->slots = r->slots + ((size_t)w * PRIORITIES + (size_t)p) * cap;
+            for (size_t i = 0; i < cap; i++)
+                q->slots[i].seq = i;
+        }
+    }
+    *out = r;
+    return RKP_OK;
+}
+
+static rkp_status cpu_start(rkp_backend_run *r)
+{
+    sigset_t all, old;
+    rkp_status st = RKP_OK;
+    // Signals are the control thread's business.
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    for (unsigned i = 0; i < r->n_workers && st == RKP_OK; i++) {
+        if (pthread_create(&r->workers[i].thread, NULL, worker_main, &r->workers[i]) != 0)
+            st = RKP_NOMEM;
+        else
+            r->workers[i].started = true;
+    }
+    for (size_t i = 0; i < r->n_tasks && st == RKP_OK; i++) {
+        if (!r->tasks[i]->own_thread)
+            continue;
+        r->own_args[r->own_started] = (struct own_arg){ r, r->tasks[i] };
+        if (pthread_create(&r->own[r->own_started], NULL, own_main, &r->own_args[r->own_started]) != 0)
+            st = RKP_NOMEM;
+        else
+            r->own_started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return st;
+}
+
+static bool cpu_wait(rkp_backend_run *r, uint64_t deadline_ns)
+{
+    uint32_t seen = __atomic_load_n(&r->poked, __ATOMIC_SEQ_CST);
+    uint64_t now = now_ns(), until = deadline_ns;
+    if (__atomic_load_n(&r->retired, __ATOMIC_ACQUIRE) == r->n_tasks)
+        return true;
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        rkp_task *t = r->tasks[i];
+        uint64_t wake = t->own_thread ? 0 : __atomic_load_n(&t->wake_ns, __ATOMIC_RELAXED);
+        if (!wake)
+            continue;
+        if (wake <= now) {
+            __atomic_store_n(&t->wake_ns, 0, __ATOMIC_RELAXED);
+            cpu_wake(r, t);
+        } else if (!until || wake < until) {
+            until = wake;
+        }
+    }
+    if (!until || until > now)
+        futex_wait(&r->poked, seen, until ? until - now : 0);
+    return __atomic_load_n(&r->retired, __ATOMIC_ACQUIRE) == r->n_tasks;
+}
+
+static unsigned cpu_workers(const rkp_backend_run *r)
+{
+    return r->n_workers;
+}
+
+const rkp_backend rkp_backend_cpu = {
+    .abi = 1,
+    .size = sizeof(rkp_backend),
+    .name = "cpu",
+    .summary = "Worker threads that share the cores, with stealing and priorities.",
+    .open = cpu_open,
+    .start = cpu_start,
+    .wake = cpu_wake,
+    .wait = cpu_wait,
+    .poke = cpu_poke,
+    .close = cpu_close,
+    .workers = cpu_workers,
+};

@@ -1,0 +1,136 @@
+// flow/ring.h - one producer, one consumer, envelopes of one cache line, no locks.
+//
+//   Owns     the caller's memory, rki_ring_bytes() long, aligned to 64; never allocates
+//   Threads  push side: the producer.  pop side: the consumer.  fill: any, approximate
+//   Fails    push returns false when full, peek NULL when empty; nothing is changed
+//   Limits   slots is a power of two, 2 .. 2^30; a byte limit that one message may overshoot
+//   Cost     wait-free both ways; the other side's index is read only when the cached one says full or empty
+//
+// Who writes what                          Ordered accesses, in pairs
+//   tail, bytes_in   producer              P1 release tail -> C1 acquire tail
+//   head_seen        producer, private       carries: the envelope and the batch behind it
+//   slots            producer, in [head, tail)   C2 release head -> P2 acquire head
+//   head, bytes_out  consumer                carries: "I no longer read the slot"
+//   tail_seen        consumer, private     F1 release floor -> F2 acquire floor
+//   floor            producer                carries: nothing but itself (read before tail, RELIABILITY.md 2.4 line 18)
+//   mask, slots_off  nobody after init     relaxed: one's own index, no partner
+//
+// Taking any of P1 C1 C2 P2 down to relaxed must be caught: tests/model/ring.c builds this header with one order at a
+// time replaced through the macros below.
+#ifndef RKI_RING_H
+#define RKI_RING_H
+
+#include <rkpipe/base.h>
+#include <rkpipe/ring_abi.h>
+
+#ifndef RKI_RING_P1
+#define RKI_RING_P1 __ATOMIC_RELEASE
+#endif
+#ifndef RKI_RING_C1
+#define RKI_RING_C1 __ATOMIC_ACQUIRE
+#endif
+#ifndef RKI_RING_C2
+#define RKI_RING_C2 __ATOMIC_RELEASE
+#endif
+#ifndef RKI_RING_P2
+#define RKI_RING_P2 __ATOMIC_ACQUIRE
+#endif
+
+typedef rkp_ring_abi rki_ring;
+
+static inline size_t rki_ring_bytes(uint64_t slots)
+{
+    return sizeof(rki_ring) + (size_t)slots * sizeof(rkp_envelope);
+}
+
+// Zeroed memory becomes an empty ring.  false when slots is not a power of two in range.
+static inline bool rki_ring_init(rki_ring *r, uint64_t slots)
+{
+    if (slots < 2 || slots > (1u << 30) || (slots & (slots - 1)))
+        return false;
+    memset(r, 0, sizeof *r);
+    r->mask = slots - 1;
+    r->slots_off = sizeof *r;
+    return true;
+}
+
+static inline rkp_envelope *rki_ring_slot(const rki_ring *r, uint64_t i)
+{
+    return (rkp_envelope *)((uintptr_t)r + r->slots_off) + (i & r->mask);
+}
+
+// Producer: slots that may be written now, up to `want`.
+static inline uint64_t rki_ring_room(rki_ring *r, uint64_t want)
+{
+    // Relaxed: no other thread writes tail.
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), cap = r->mask + 1;
+    if (tail - r->head_seen + want > cap)
+        // P2, from C2: the consumer is done with every slot below head.  Without it we could overwrite an envelope that
+        // it is still copying out.
+        r->head_seen = __atomic_load_n(&r->head, RKI_RING_P2);
+    return cap - (tail - r->head_seen);
+}
+
+// Producer: writes into the n-th free slot (n < rki_ring_room), visible only after rki_ring_publish.
+static inline rkp_envelope *rki_ring_reserve(rki_ring *r, uint64_t n)
+{
+    return rki_ring_slot(r, __atomic_load_n(&r->tail, __ATOMIC_RELAXED) + n);
+}
+
+// Producer: makes the next n reserved slots visible at once.
+static inline void rki_ring_publish(rki_ring *r, uint64_t n)
+{
+    // P1, to C1: publishes the slots written since the last publish, and the batches they refer to.
+    __atomic_store_n(&r->tail, __atomic_load_n(&r->tail, __ATOMIC_RELAXED) + n, RKI_RING_P1);
+}
+
+static inline bool rki_ring_push(rki_ring *r, const rkp_envelope *e)
+{
+    if (rki_ring_room(r, 1) == 0)
+        return false;
+    *rki_ring_reserve(r, 0) = *e;
+    rki_ring_publish(r, 1);
+    return true;
+}
+
+// Consumer: how many messages are there, up to a cached view; reads tail again only when none is known.
+static inline uint64_t rki_ring_ready(rki_ring *r)
+{
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED); // relaxed: no other thread writes head
+    if (r->tail_seen == head)
+        // C1, from P1: what the producer wrote into the slots below tail.
+        r->tail_seen = __atomic_load_n(&r->tail, RKI_RING_C1);
+    return r->tail_seen - head;
+}
+
+// Consumer: the n-th message from the front (n < rki_ring_ready); it stays until rki_ring_release.
+static inline const rkp_envelope *rki_ring_peek(const rki_ring *r, uint64_t n)
+{
+    return rki_ring_slot(r, __atomic_load_n(&r->head, __ATOMIC_RELAXED) + n);
+}
+
+// Consumer: gives the first n slots back.
+static inline void rki_ring_release(rki_ring *r, uint64_t n)
+{
+    // C2, to P2: "I no longer read these slots".
+    __atomic_store_n(&r->head, __atomic_load_n(&r->head, __ATOMIC_RELAXED) + n, RKI_RING_C2);
+}
+
+static inline bool rki_ring_pop(rki_ring *r, rkp_envelope *out)
+{
+    if (rki_ring_ready(r) == 0)
+        return false;
+    *out = *rki_ring_peek(r, 0);
+    rki_ring_release(r, 1);
+    return true;
+}
+
+// Any thread: messages in it, approximately.
+static inline uint64_t rki_ring_fill(const rki_ring *r)
+{
+    // Relaxed: a figure for people; head first, so that the difference is never negative.
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+    return __atomic_load_n(&r->tail, __ATOMIC_RELAXED) - head;
+}
+
+#endif

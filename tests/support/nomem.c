@@ -1,0 +1,131 @@
+// nomem.c - stands before the allocator.  The program's own malloc is found before the C library's (or the sanitizer's)
+// by the dynamic linker, so calls from the libraries come here as well.  What is not refused goes on to the real one:
+// __libc_malloc, or the sanitizer's interceptor.
+#include "nomem.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define NOMEM_SAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define NOMEM_SAN 1
+#endif
+#endif
+
+#ifdef NOMEM_SAN
+#define REAL(f) __interceptor_##f
+#else
+#define REAL(f) __libc_##f
+#endif
+
+// Sanitizers start up inside the first allocations, before instrumented code may run.
+#if defined(__clang__)
+#define BARE __attribute__((no_sanitize("address", "thread", "memory", "undefined")))
+#else
+#define BARE __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
+#endif
+
+extern void *REAL(malloc)(size_t n);
+extern void *REAL(calloc)(size_t n, size_t size);
+extern void *REAL(realloc)(void *p, size_t n);
+extern void *REAL(memalign)(size_t align, size_t n);
+
+static atomic_long fail_at; // 0: not armed
+static atomic_long count;
+static atomic_bool and_later;
+
+// Relaxed throughout: the counter orders nothing.
+BARE static bool refuse(void)
+{
+    long at = atomic_load_explicit(&fail_at, memory_order_relaxed), n;
+
+    if (at == 0)
+        return false;
+    n = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) + 1;
+    if (n != at && !(n > at && atomic_load_explicit(&and_later, memory_order_relaxed)))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+BARE void *malloc(size_t n)
+{
+    return refuse() ? NULL : REAL(malloc)(n);
+}
+
+BARE void *calloc(size_t n, size_t size)
+{
+    return refuse() ? NULL : REAL(calloc)(n, size);
+}
+
+BARE void *realloc(void *p, size_t n)
+{
+    return refuse() ? NULL : REAL(realloc)(p, n);
+}
+
+BARE void *reallocarray(void *p, size_t n, size_t size)
+{
+    size_t all;
+
+    if (__builtin_mul_overflow(n, size, &all)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(p, all);
+}
+
+BARE void *aligned_alloc(size_t align, size_t n)
+{
+    return refuse() ? NULL : REAL(memalign)(align, n);
+}
+
+BARE int posix_memalign(void **out, size_t align, size_t n)
+{
+    void *p = refuse() ? NULL : REAL(memalign)(align, n);
+
+    if (!p)
+        return ENOMEM;
+    *out = p;
+    return 0;
+}
+
+static void arm(long n, bool later)
+{
+    atomic_store_explicit(&fail_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&count, 0, memory_order_relaxed);
+    atomic_store_explicit(&and_later, later, memory_order_relaxed);
+    atomic_store_explicit(&fail_at, n, memory_order_relaxed);
+}
+
+void nomem_at(long n)
+{
+    arm(n, false);
+}
+
+void nomem_from(long n)
+{
+    arm(n, true);
+}
+
+long nomem_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed);
+}
+
+bool nomem_works(void)
+{
+    void *volatile p; // volatile, or the pair is optimised away
+    bool ok;
+
+    nomem_at(1);
+    p = malloc(1);
+    ok = p == NULL && nomem_count() == 1;
+    nomem_at(0);
+    free(p);
+    return ok;
+}
