@@ -53,7 +53,7 @@ struct rkp_bind {
     bool checking; // the bind whose answers are kept; later ones only set up their instance
     uint32_t n_set;
     rkp_expr_var *vars;
-    size_t n_vars;
+    rkp_scope scope;
     bool failed; // memory was out
     uint64_t set;
 };
@@ -130,12 +130,16 @@ void rkp_bind_out_same(rkp_bind *b, unsigned port)
 
 rkp_expr *rkp_bind_expr(rkp_bind *b, rkp_word text, rkp_want want)
 {
-    rkp_scope scope = { .schema = &b->to->in, .vars = b->vars, .n_vars = b->n_vars };
-    rkp_expr *e = rkp_expr_compile(b->ctx, b->ctx->diags, text, &scope, want);
+    rkp_expr *e = rkp_expr_compile(b->ctx, b->ctx->diags, text, &b->scope, want);
     for (uint32_t i = 0; e && b->checking && i < b->to->in.n; i++)
         if (rkp_expr_reads(e, i))
             b->to->reads[i] = 1;
     return e;
+}
+
+const rkp_scope *rkp_bind_scope(const rkp_bind *b)
+{
+    return &b->scope;
 }
 
 static int find_column(rkp_bind *b, rkp_word name)
@@ -222,13 +226,13 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
         if (!to->reads || !to->out)
             return RKP_NOMEM;
     }
-    b.n_vars = s->n_vars;
     b.vars = rki_array(ctx->arena, s->n_vars ? s->n_vars : 1, sizeof *b.vars);
     if (!b.vars)
         return RKP_NOMEM;
     for (size_t i = 0; i < s->n_vars; i++)
         b.vars[i] =
             (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
+    b.scope = (rkp_scope){ .schema = &to->in, .vars = b.vars, .n_vars = s->n_vars };
     st = to->k->op->bind ? to->k->op->bind(self, &b) : RKP_OK;
     if (b.failed)
         return RKP_NOMEM;

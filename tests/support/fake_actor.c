@@ -123,11 +123,17 @@ void rkp_bind_out_same(rkp_bind *b, unsigned port)
         rkp_bind_out(b, port, *b->f->conf.in);
 }
 
+const rkp_scope *rkp_bind_scope(const rkp_bind *b)
+{
+    fake *f = b->f;
+    f->scope = (rkp_scope){ .schema = f->conf.in, .vars = f->conf.vars, .n_vars = f->conf.n_vars };
+    return &f->scope;
+}
+
 rkp_expr *rkp_bind_expr(rkp_bind *b, rkp_word text, rkp_want want)
 {
     fake *f = b->f;
-    rkp_scope scope = { .schema = f->conf.in, .vars = f->conf.vars, .n_vars = f->conf.n_vars };
-    rkp_expr *e = rkp_expr_compile(&f->opt, f->diags, text, &scope, want);
+    rkp_expr *e = rkp_expr_compile(&f->opt, f->diags, text, rkp_bind_scope(b), want);
     for (uint32_t c = 0; e && f->conf.in && c < f->conf.in->n; c++)
         if (rkp_expr_reads(e, c))
             rkp_bind_read(b, c);

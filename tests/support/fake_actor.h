@@ -117,6 +117,7 @@ struct fake {
     bool committed;
     uint64_t state_used;
     rkp_meta meta;
+    rkp_scope scope; // rkp_bind_scope's answer
 };
 
 // Options, ports, probe, bind (three instances: the check's and the two that run), init.

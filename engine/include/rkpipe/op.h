@@ -132,6 +132,9 @@ void rkp_bind_out(rkp_bind *b, unsigned port, rkp_schema s);
 void rkp_bind_out_same(rkp_bind *b, unsigned port); // the input schema
 // Compiles against the input schema; marks the columns it reads.  NULL and a finding when it is wrong.
 rkp_expr *rkp_bind_expr(rkp_bind *b, rkp_word text, rkp_want want);
+// What names mean in this kernel's expressions: the input schema, vars, meta.  For operators that compile against
+// another schema (`map`'s later derives): copy it, change `schema` or `extra`, use rkp_expr_compile and rkp_bind_read.
+const rkp_scope *rkp_bind_scope(const rkp_bind *b);
 // A column by name: index, or -1 and a finding with a hint.  Marks it as read.
 int rkp_bind_column(rkp_bind *b, rkp_word name);
 // What happens to input columns, for pruning: out column `out` of every port is input column `in`, unchanged.
