@@ -30,12 +30,9 @@
 #define BARE __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
 #endif
 
-<<<<<<< HEAD
 // The libraries must find these, whatever the default visibility.
 #define EXPORT BARE __attribute__((visibility("default")))
 
-=======
->>>>>>> json
 extern void *REAL(malloc)(size_t n);
 extern void *REAL(calloc)(size_t n, size_t size);
 extern void *REAL(realloc)(void *p, size_t n);
@@ -59,38 +56,22 @@ BARE static bool refuse(void)
     return true;
 }
 
-<<<<<<< HEAD
 EXPORT void *malloc(size_t n)
-=======
-BARE void *malloc(size_t n)
->>>>>>> json
 {
     return refuse() ? NULL : REAL(malloc)(n);
 }
 
-<<<<<<< HEAD
 EXPORT void *calloc(size_t n, size_t size)
-=======
-BARE void *calloc(size_t n, size_t size)
->>>>>>> json
 {
     return refuse() ? NULL : REAL(calloc)(n, size);
 }
 
-<<<<<<< HEAD
 EXPORT void *realloc(void *p, size_t n)
-=======
-BARE void *realloc(void *p, size_t n)
->>>>>>> json
 {
     return refuse() ? NULL : REAL(realloc)(p, n);
 }
 
-<<<<<<< HEAD
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
-=======
-BARE void *reallocarray(void *p, size_t n, size_t size)
->>>>>>> json
 {
     size_t all;
 
@@ -101,20 +82,12 @@ BARE void *reallocarray(void *p, size_t n, size_t size)
     return realloc(p, all);
 }
 
-<<<<<<< HEAD
 EXPORT void *aligned_alloc(size_t align, size_t n)
-=======
-BARE void *aligned_alloc(size_t align, size_t n)
->>>>>>> json
 {
     return refuse() ? NULL : REAL(memalign)(align, n);
 }
 
-<<<<<<< HEAD
 EXPORT int posix_memalign(void **out, size_t align, size_t n)
-=======
-BARE int posix_memalign(void **out, size_t align, size_t n)
->>>>>>> json
 {
     void *p = refuse() ? NULL : REAL(memalign)(align, n);
 

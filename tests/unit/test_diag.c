@@ -183,7 +183,6 @@ static void texts_are_copied_cut_and_harmless(void **state)
     rki_diags_free(d);
 }
 
-<<<<<<< HEAD
 // Bytes that break lines, begin sequences, steer terminals, or are plain.
 static void random_sources_and_places_print_harmlessly(void **state)
 {
@@ -221,8 +220,6 @@ static void random_sources_and_places_print_harmlessly(void **state)
     }
 }
 
-=======
->>>>>>> json
 static void past_the_limit_errors_take_the_place_of_warnings(void **state)
 {
     rkp_diags *d = rki_diags_new();
@@ -428,10 +425,7 @@ int main(void)
         cmocka_unit_test(a_long_line_is_cut_around_the_place),
         cmocka_unit_test(findings_are_sorted_by_place_and_repeats_are_gone),
         cmocka_unit_test(texts_are_copied_cut_and_harmless),
-<<<<<<< HEAD
         cmocka_unit_test(random_sources_and_places_print_harmlessly),
-=======
->>>>>>> json
         cmocka_unit_test(past_the_limit_errors_take_the_place_of_warnings),
         cmocka_unit_test(colour_marks_severity_and_underline),
         cmocka_unit_test(json_has_every_field),
