@@ -53,7 +53,8 @@ struct csv_scan {
     size_t cut;     // bytes up to and with the last newline that ends a record; 0: none
     uint64_t lines; // newlines in [0, cut), also in quotes
     bool quotes;    // there is a quote
-    bool exact;     // only csv_step is right (also: the text ends inside quotes)
+    bool exact;     // only csv_step is right
+    bool open;      // the text ends inside quotes (not told when exact)
 };
 
 struct csv_index {

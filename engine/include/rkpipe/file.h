@@ -26,7 +26,7 @@ enum { RKP_FILE_ERR = 256 };
 typedef struct rkp_reader rkp_reader;
 typedef struct rkp_writer rkp_writer;
 
-// Expands globs in order (each glob's matches sorted by bytes, folders left out), "-" stays; a path that exists as it
+// Expands globs in order (each glob's matches sorted by bytes, folders left out), "-" stays, /dev/stdin becomes "-"; a path that exists as it
 // is written is no glob.  A pattern without a match, or a missing file, is RKP_UNAVAILABLE with a message; so is a
 // folder. Result memory: c.
 rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *out, char err[RKP_FILE_ERR]);
