@@ -58,10 +58,10 @@ unsigned jscan_row_error(unsigned e); // rkp_row_error
 
 typedef struct jscan_chunk {
     const char *base;
-    uint32_t at, end; // lines in base[at .. end); base[end - 1] == '\n'
+    uint32_t at, end; // lines in base[at .. end); at >= 1, base[end - 1] == '\n'
     uint32_t rows;    // found so far
     uint32_t cap;     // room for rows; never more than the lines that are left
-    uint32_t *start;  // row r began at start[r] + 1
+    uint32_t *start;  // row r began at base[1 + start[r] + 1]: places count from base + 1
     uint32_t **pos;   // by slot: row r's value is base[pos[2 r] + 1 .. pos[2 r + 1]), or pos[2 r] == RKP_NO_TEXT
     // a bad line
     unsigned error;

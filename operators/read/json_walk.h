@@ -479,7 +479,7 @@ static bool lines(jscan *s, jscan_chunk *c)
                 goto bad;
             }
         }
-        c->start[rows++] = at - 1;
+        c->start[rows++] = at - 2;
     }
     c->rows = rows;
     c->at = c->end;
