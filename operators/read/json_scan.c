@@ -291,8 +291,7 @@ static uint32_t hex4(const char *p)
     return hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 | hex_value(p[3]);
 }
 
-// Escapes were checked before.  Writes at most n bytes.
-static size_t unescape(char *to, const char *p, size_t n)
+size_t jscan_unescape(char *to, const char *p, size_t n)
 {
     const char *end = p + n;
     char *t = to;
@@ -362,11 +361,11 @@ const struct entry *jscan_member(const struct node *nd, const char *raw, size_t 
             char *big = malloc(n);
             if (!big)
                 return NULL;
-            m = member_find(nd, (rkp_str){ big, unescape(big, raw, n) });
+            m = member_find(nd, (rkp_str){ big, jscan_unescape(big, raw, n) });
             free(big);
             return m ? &nd->members[m - 1] : NULL;
         }
-        n = unescape(small, raw, n);
+        n = jscan_unescape(small, raw, n);
         raw = small;
     }
     m = member_find(nd, (rkp_str){ raw, n });

@@ -90,6 +90,9 @@ enum { JSCAN_BEST = -1 };
 const jscan_kernels *jscan_kernels_at(int i);
 void jscan_use(jscan *s, const jscan_kernels *k); // for tests
 
+// The inside of a string whose escapes were checked; writes at most n bytes.  Half of a surrogate pair is U+FFFD.
+size_t jscan_unescape(char *to, const char *p, size_t n);
+
 // True when the text is UTF-8 as RFC 3629 has it.
 bool jscan_utf8(const char *p, size_t n);
 
