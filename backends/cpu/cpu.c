@@ -9,8 +9,8 @@
 //                    |             +--step says again--> READY
 //                    +-------------+--step says done--> RETIRED
 //
-// No wake is lost: `wake` writes the work first and then does a read-modify-write on the state word, and a worker does a
-// read-modify-write before it looks for work.  One of the two comes second and sees the other.
+// No wake is lost: `wake` writes the work first and then does a read-modify-write on the state word, and a worker does
+// a read-modify-write before it looks for work.  One of the two comes second and sees the other.
 //
 // Sleeping: a worker that finds nothing adds itself to `sleepers`, reads `epoch`, looks once more, and waits on a futex
 // for epoch to move.  A waker pushes, moves epoch, and wakes one sleeper if there is any (all sequentially consistent,

@@ -32,6 +32,13 @@ struct rki_arena_block {
     struct rki_arena_block *next;
     size_t size; // with this header
 };
+
+struct rki_arena_defer {
+    struct rki_arena_defer *next;
+    void (*fn)(void *);
+    void *p;
+};
+
 _Static_assert(sizeof(struct rki_arena_block) % ARENA_ALIGN == 0, "the header keeps the alignment");
 
 void rki_arena_init(rki_arena *a)
@@ -43,6 +50,8 @@ void rki_arena_fini(rki_arena *a)
 {
     struct rki_arena_block *b = a->head;
 
+    for (struct rki_arena_defer *d = a->defers; d; d = d->next)
+        d->fn(d->p);
     while (b) {
         struct rki_arena_block *next = b->next;
 
@@ -175,4 +184,17 @@ rkp_str rki_printf(rki_arena *a, const char *fmt, ...)
     s = rki_vprintf(a, fmt, ap);
     va_end(ap);
     return s;
+}
+
+bool rki_arena_defer(rki_arena *a, void (*fn)(void *), void *p)
+{
+    struct rki_arena_defer *d = rki_alloc(a, sizeof *d);
+
+    if (!d) {
+        fn(p);
+        return false;
+    }
+    *d = (struct rki_arena_defer){ a->defers, fn, p };
+    a->defers = d;
+    return true;
 }

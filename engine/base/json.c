@@ -56,6 +56,10 @@ static void shut(rki_json *j, char c)
     if (j->out->failed)
         return; // levels beyond the limit were not counted
     assert(j->depth > 0 && !j->after_key);
+    if (j->depth == 0 || j->after_key) {
+        j->out->failed = true;
+        return;
+    }
     any = j->comma[--j->depth];
     if (any)
         line(j);

@@ -53,7 +53,7 @@ struct rkp_bind {
     bool checking; // the bind whose answers are kept; later ones only set up their instance
     uint32_t n_set;
     rkp_expr_var *vars;
-    size_t n_vars;
+    rkp_scope scope;
     bool failed; // memory was out
     uint64_t set;
 };
@@ -130,12 +130,16 @@ void rkp_bind_out_same(rkp_bind *b, unsigned port)
 
 rkp_expr *rkp_bind_expr(rkp_bind *b, rkp_word text, rkp_want want)
 {
-    rkp_scope scope = { .schema = &b->to->in, .vars = b->vars, .n_vars = b->n_vars };
-    rkp_expr *e = rkp_expr_compile(b->ctx, b->ctx->diags, text, &scope, want);
+    rkp_expr *e = rkp_expr_compile(b->ctx, b->ctx->diags, text, &b->scope, want);
     for (uint32_t i = 0; e && b->checking && i < b->to->in.n; i++)
         if (rkp_expr_reads(e, i))
             b->to->reads[i] = 1;
     return e;
+}
+
+const rkp_scope *rkp_bind_scope(const rkp_bind *b)
+{
+    return &b->scope;
 }
 
 static int find_column(rkp_bind *b, rkp_word name)
@@ -147,8 +151,8 @@ static int find_column(rkp_bind *b, rkp_word name)
         return i;
     if (!b->ctx->diags)
         return -1;
-    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'", b->to->k->id.p,
-             (int)name.n, name.p);
+    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'",
+             b->to->k->id.p, (int)name.n, name.p);
     names = rki_array(b->ctx->arena, s->n + 1u, sizeof *names);
     for (uint32_t j = 0; names && j < s->n; j++)
         names[j] = rki_dup(b->ctx->arena, s->f[j].name.p, s->f[j].name.n);
@@ -222,12 +226,13 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
         if (!to->reads || !to->out)
             return RKP_NOMEM;
     }
-    b.n_vars = s->n_vars;
     b.vars = rki_array(ctx->arena, s->n_vars ? s->n_vars : 1, sizeof *b.vars);
     if (!b.vars)
         return RKP_NOMEM;
     for (size_t i = 0; i < s->n_vars; i++)
-        b.vars[i] = (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
+        b.vars[i] =
+            (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
+    b.scope = (rkp_scope){ .schema = &to->in, .vars = b.vars, .n_vars = s->n_vars };
     st = to->k->op->bind ? to->k->op->bind(self, &b) : RKP_OK;
     if (b.failed)
         return RKP_NOMEM;
@@ -262,8 +267,8 @@ static bool unite_types(rkp_type a, rkp_type b, rkp_type *out)
     return false;
 }
 
-rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins, const char *const *names,
-                          uint32_t n, rki_unite *maps)
+rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins,
+                          const char *const *names, uint32_t n, rki_unite *maps)
 {
     uint32_t cap = 0, cols = 0;
     rkp_field *f;

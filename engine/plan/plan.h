@@ -1,4 +1,5 @@
-// plan/plan.h - the physical graph of a pipeline: bound kernels, stages, actors, edges, and the reason for each decision.
+// plan/plan.h - the physical graph of a pipeline: bound kernels, stages, actors, edges, and the reason for each
+// decision.
 //
 //   Owns     everything in the plan's arena, and the operators' checking instances, until rki_plan_free
 //   Threads  made by one; immutable while it runs
@@ -6,7 +7,8 @@
 //   Limits   64 replicas a kernel, 4,096 actors
 //   Cost     a few microseconds a kernel
 //
-//   kernel --(source with decode, sink with encode: two stages; else one)--> stage --(fused)--> actor --(edges)--> actor
+//   kernel --(source with decode, sink with encode: two stages; else one)--> stage --(fused)--> actor --(edges)-->
+//   actor
 //
 // An actor is a tree of stages: its first stage takes what comes over edges, each further one is fed by a port of an
 // earlier stage, by a function call.  A replicated actor is fed chunk by chunk in turns, and whoever reads its replicas
@@ -37,19 +39,19 @@ typedef struct rki_bound {
     rkp_schema in;
     rkp_schema *out; // per port
     uint32_t n_out;
-    rki_unite *unite;      // per input of `from`
-    rki_unite dead_unite;  // of the dead-letter input, when this kernel is its target
+    rki_unite *unite;     // per input of `from`
+    rki_unite dead_unite; // of the dead-letter input, when this kernel is its target
     bool takes_dead;
-    uint8_t *reads;        // per input column: the operator looks at its values
-    int32_t *pass;         // per output column of port 0: input column it is, unchanged, or -1
-    uint8_t *needed;       // per output column: somebody downstream reads it
-    bool whole;            // encode and decode are not used
-    const char *single;    // why it may not be replicated, or NULL
-    int on_error;          // rki_error_action, never DEFAULT
+    uint8_t *reads;     // per input column: the operator looks at its values
+    int32_t *pass;      // per output column of port 0: input column it is, unchanged, or -1
+    uint8_t *needed;    // per output column: somebody downstream reads it
+    bool whole;         // encode and decode are not used
+    const char *single; // why it may not be replicated, or NULL
+    int on_error;       // rki_error_action, never DEFAULT
     const void *probed;
     rkp_str kept;
     const rkp_expr *partition; // partition_by
-    void *self;            // the instance that was bound for checking
+    void *self;                // the instance that was bound for checking
 } rki_bound;
 
 typedef struct rki_target {
@@ -79,7 +81,7 @@ typedef struct rki_edge {
     uint32_t to_input; // index in the kernel's `from`; UINT32_MAX: dead letters
     uint8_t kind;      // rki_edge_kind
     bool dead;
-    bool chunked; // messages carry chunk marks: producer or consumer is replicated
+    bool chunked;             // messages carry chunk marks: producer or consumer is replicated
     uint64_t capacity, bytes; // per ring
 } rki_edge;
 
@@ -110,23 +112,24 @@ typedef struct rki_plan {
     uint32_t n_edges;
     uint32_t workers;
     uint64_t memory_limit, pool_bytes, state_bytes;
-    bool known; // every type is known: it can run
+    bool known;           // every type is known: it can run
     const char **reasons; // of the whole: threads, memory, delivery
     uint32_t n_reasons;
 } rki_plan;
 
 typedef struct rki_plan_args {
-    uint32_t cores;       // of the machine
-    uint64_t memory;      // of the machine or its cgroup, bytes
-    bool may_read_stdin;  // `run`
-    bool probe;           // ask operators about files (check, plan and run do; tests of the plan may not)
+    uint32_t cores;      // of the machine
+    uint64_t memory;     // of the machine or its cgroup, bytes
+    bool may_read_stdin; // `run`
+    bool probe;          // ask operators about files (check, plan and run do; tests of the plan may not)
 } rki_plan_args;
 
 // The spec must outlive the plan.  NULL and findings when types or options do not fit.
 rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d);
 void rki_plan_free(rki_plan *p);
 
-// Makes one more instance of a kernel's operator: options set and bound.  Memory and n_bytes from the caller: zeroed, op->self_size.
+// Makes one more instance of a kernel's operator: options set and bound.  Memory and n_bytes from the caller: zeroed,
+// op->self_size.
 rkp_status rki_plan_instance(rki_plan *p, uint32_t kernel, rki_arena *arena, void *self);
 
 const rkp_schema *rki_dead_schema(void);

@@ -30,6 +30,9 @@
 #define BARE __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
 #endif
 
+// The libraries must find these, whatever the default visibility.
+#define EXPORT BARE __attribute__((visibility("default")))
+
 extern void *REAL(malloc)(size_t n);
 extern void *REAL(calloc)(size_t n, size_t size);
 extern void *REAL(realloc)(void *p, size_t n);
@@ -53,22 +56,22 @@ BARE static bool refuse(void)
     return true;
 }
 
-BARE void *malloc(size_t n)
+EXPORT void *malloc(size_t n)
 {
     return refuse() ? NULL : REAL(malloc)(n);
 }
 
-BARE void *calloc(size_t n, size_t size)
+EXPORT void *calloc(size_t n, size_t size)
 {
     return refuse() ? NULL : REAL(calloc)(n, size);
 }
 
-BARE void *realloc(void *p, size_t n)
+EXPORT void *realloc(void *p, size_t n)
 {
     return refuse() ? NULL : REAL(realloc)(p, n);
 }
 
-BARE void *reallocarray(void *p, size_t n, size_t size)
+EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
     size_t all;
 
@@ -79,12 +82,12 @@ BARE void *reallocarray(void *p, size_t n, size_t size)
     return realloc(p, all);
 }
 
-BARE void *aligned_alloc(size_t align, size_t n)
+EXPORT void *aligned_alloc(size_t align, size_t n)
 {
     return refuse() ? NULL : REAL(memalign)(align, n);
 }
 
-BARE int posix_memalign(void **out, size_t align, size_t n)
+EXPORT int posix_memalign(void **out, size_t align, size_t n)
 {
     void *p = refuse() ? NULL : REAL(memalign)(align, n);
 

@@ -183,6 +183,43 @@ static void texts_are_copied_cut_and_harmless(void **state)
     rki_diags_free(d);
 }
 
+// Bytes that break lines, begin sequences, steer terminals, or are plain.
+static void random_sources_and_places_print_harmlessly(void **state)
+{
+    static const char bytes[] =
+        "aaaaaaaaaabbbb \t\n\n\r\x1b\x9b\x7f\xc2\x85\xe2\x80\xa8\xae\xf0\x9f\x98\x80\xff\xef\xbb\xbf\xc3\xa9";
+    unsigned s = 1;
+
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        rkp_diags *d = rki_diags_new();
+        size_t n = (unsigned)round % 700;
+        char *text = malloc(n + 1), *p;
+
+        for (size_t i = 0; i < n; i++) {
+            s = s * 1664525u + 1013904223u;
+            text[i] = bytes[(s >> 16) % (sizeof bytes - (round & 1 ? 1 : 20))];
+        }
+        rki_diags_source(d, "f", (rkp_str){ text, n });
+        text[n] = '\0';
+        for (int i = 0; i < 5; i++) {
+            s = s * 1664525u + 1013904223u;
+            rkp_diag(d, RKP_ERROR, (rkp_loc){ "f", s >> 28, s >> 8 & 0x1ff, s >> 20 & 0xff }, "c", "%s", text);
+            rkp_diag_hint(d, "%s", text);
+        }
+        free(text);
+        p = text_of(d, false);
+        assert_non_null(p);
+        for (const unsigned char *c = (unsigned char *)p; *c; c++) {
+            assert_true(*c == '\n' || *c == '\t' || (*c >= 0x20 && *c != 0x7f));
+            assert_false(*c == 0xc2 && c[1] < 0xa0);                                  // C1
+            assert_false(*c == 0xe2 && c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae); // breaks, bidi
+        }
+        free(p);
+        rki_diags_free(d);
+    }
+}
+
 static void past_the_limit_errors_take_the_place_of_warnings(void **state)
 {
     rkp_diags *d = rki_diags_new();
@@ -388,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_long_line_is_cut_around_the_place),
         cmocka_unit_test(findings_are_sorted_by_place_and_repeats_are_gone),
         cmocka_unit_test(texts_are_copied_cut_and_harmless),
+        cmocka_unit_test(random_sources_and_places_print_harmlessly),
         cmocka_unit_test(past_the_limit_errors_take_the_place_of_warnings),
         cmocka_unit_test(colour_marks_severity_and_underline),
         cmocka_unit_test(json_has_every_field),

@@ -3,7 +3,9 @@
 //   Owns     a reader or writer owns its descriptor and buffers
 //   Threads  one at a time; reads and writes block: call them from poll or from a BLOCKING sink
 //   Fails    a status, and a message in `err`; a failed fsync is final (the writer refuses everything after it)
-//   Limits   paths of 4,096 bytes; compression ratio is not capped, memory is: one 256 KiB window
+//   Limits   paths of 4,096 bytes; the ratio of compression is not capped, memory is: a buffer of 256 KiB and the
+//   window
+//            of the data (gzip 32 KiB, zstd at most 128 MiB)
 //   Cost     one read() or write() per call; gzip and zstd libraries are loaded when first used
 #ifndef RKPIPE_FILE_H
 #define RKPIPE_FILE_H
@@ -24,15 +26,18 @@ enum { RKP_FILE_ERR = 256 };
 typedef struct rkp_reader rkp_reader;
 typedef struct rkp_writer rkp_writer;
 
-// Expands globs in order (each glob's matches sorted by bytes), "-" stays.  A pattern without a match, or a missing
-// file, is RKP_UNAVAILABLE with a message; so is a directory.  Result memory: c.
+// Expands globs in order (each glob's matches sorted by bytes, folders left out), "-" stays; a path that exists as it
+// is written is no glob.  A pattern without a match, or a missing file, is RKP_UNAVAILABLE with a message; so is a
+// folder. Result memory: c.
 rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *out, char err[RKP_FILE_ERR]);
 
-// "-" is standard input; `kept` is read first (bytes a probe took).  AUTO looks at the first bytes, not at the name.
+// "-" is standard input; `kept` is read first (bytes a probe took, borrowed until close).  A NULL path: `kept` is all
+// there is.  AUTO looks at the first bytes, not at the name; the first read does it.
 rkp_status rkp_reader_open(const char *path, int compression, rkp_str kept, rkp_reader **out, char err[RKP_FILE_ERR]);
 // Decompressed bytes, as many as come in one go (at least 1 unless at the end): 0 at the end, -1 with a message.
 int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR]);
-int rkp_reader_fd(const rkp_reader *r);
+int rkp_reader_fd(const rkp_reader *r);         // -1: none
+bool rkp_reader_waits(const rkp_reader *r);     // the next read may wait for a pipe or terminal (see rkp_wait_readable)
 uint64_t rkp_reader_done(const rkp_reader *r);  // bytes of the file itself read so far
 uint64_t rkp_reader_total(const rkp_reader *r); // its size, 0 when not known
 void rkp_reader_close(rkp_reader *r);
@@ -41,14 +46,16 @@ typedef enum rkp_commit { RKP_COMMIT_RENAME, RKP_COMMIT_APPEND } rkp_commit;
 
 // RENAME writes to a hidden temporary name in the same folder (0666 & ~umask) and takes the final name in commit; an
 // existing regular file is replaced then, its mode kept; a device or pipe (/dev/null, /dev/stdout) is written directly.
-// "-" is standard output, written directly.  `fresh` (may be NULL) tells whether the output starts empty (header
-// wanted).
+// "-" is standard output, written directly, and so are /dev/stdout, /dev/stderr and /dev/fd/N.  A symbolic link stays:
+// what it points at is replaced.  AUTO goes by the name: .gz .zst .zstd.  `fresh` (may be NULL) tells whether the
+// output starts empty (header wanted).
 rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_writer **out, bool *fresh,
                            char err[RKP_FILE_ERR]);
 rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR]);
 rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR]); // flush, end the compression frame, fsync (files)
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR]);  // rename, fsync of the folder
-uint64_t rkp_writer_bytes(const rkp_writer *w);
+uint64_t rkp_writer_bytes(const rkp_writer *w);                       // given to rkp_writer_write
+bool rkp_writer_hung_up(const rkp_writer *w); // a write failed because nobody reads the pipe any more (EPIPE)
 void rkp_writer_close(rkp_writer *w); // without commit: the temporary file is removed (RENAME); appended bytes stay
 
 #endif

@@ -28,7 +28,8 @@ size_t rkp_print_u64(char *to, uint64_t v);
 // -inf. Plain notation for 1e-5 <= |v| < 1e16, else scientific with at least two exponent digits.
 size_t rkp_print_f64(char *to, double v);
 size_t rkp_print_f32(char *to, float v);
-// 2024-01-01T00:00:00Z, with 3 or 6 digits of fraction when they are not zero.
+// 2024-01-01T00:00:00Z, with 3 or 6 digits of fraction when they are not zero.  Years that the parser does not take have
+// a sign: +10000-01-01T00:00:00Z, -0001-12-31T00:00:00Z.
 size_t rkp_print_timestamp(char *to, int64_t us);
 
 #endif

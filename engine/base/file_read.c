@@ -1,0 +1,302 @@
+// Reading files: plain read() into the caller's memory, or through a decoder whose input is one buffer of 256 KiB.
+//
+//   kept bytes, then the descriptor  ->  [in_at, in_n) of `in`  ->  decoder  ->  the caller
+//
+// A plain file has no buffer after its first bytes, which are looked at for the magic numbers of gzip and zstd.
+#include "base/compress.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { IN_BYTES = 256 * 1024, SNIFF_BYTES = 4 };
+
+const rkp_choice rkp_compression_names[] = {
+    { "auto", RKP_COMPRESS_AUTO, "reading: look at the first bytes; writing: by the name's .gz or .zst" },
+    { "none", RKP_COMPRESS_NONE, "plain bytes" },
+    { "gzip", RKP_COMPRESS_GZIP, "gzip, also of several members" },
+    { "zstd", RKP_COMPRESS_ZSTD, "zstd, also of several frames" },
+    { 0 },
+};
+
+struct rkp_reader {
+    int fd;        // -1: only the kept bytes
+    bool own;      // close it
+    bool ended;    // the descriptor has no more
+    bool failed;   // sticky
+    bool in_frame; // the decoder is inside a member or frame
+    bool holds;    // the decoder may hold output
+    bool regular;  // a file: reads do not wait
+    bool padding;  // gzip: only zero bytes may follow
+    int compression;
+    rkp_str kept;
+    uint64_t done, total;
+    rki_decoder *dec;
+    uint8_t *in;
+    size_t in_at, in_n, in_cap;
+    char *name;
+};
+
+static int64_t fail(rkp_reader *r)
+{
+    r->failed = true;
+    return -1;
+}
+
+// Bytes of the file itself, as they are; 0 at the end.
+static int64_t read_raw(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
+{
+    if (r->kept.n) {
+        size_t k = r->kept.n < n ? r->kept.n : n;
+        memcpy(to, r->kept.p, k);
+        r->kept.p += k;
+        r->kept.n -= k;
+        r->done += k;
+        return (int64_t)k;
+    }
+    if (r->fd < 0)
+        r->ended = true;
+    if (r->ended)
+        return 0;
+    for (;;) {
+        ssize_t k = read(r->fd, to, n);
+        if (k > 0) {
+            r->done += (uint64_t)k;
+            return k;
+        }
+        if (k == 0) {
+            r->ended = true;
+            return 0;
+        }
+        if (errno == EAGAIN) { // somebody made standard input non-blocking
+            struct pollfd p = { .fd = r->fd, .events = POLLIN };
+            poll(&p, 1, -1);
+        } else if (errno != EINTR) {
+            char t[128];
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': %s", r->name, strerror_r(errno, t, sizeof t));
+            return fail(r);
+        }
+    }
+}
+
+// Gets at least one more byte into `in`, behind what is there; false at the end or on failure.
+static bool fill(rkp_reader *r, size_t most, char err[RKP_FILE_ERR])
+{
+    int64_t k;
+    if (r->in_at == r->in_n)
+        r->in_at = r->in_n = 0;
+    k = read_raw(r, r->in + r->in_n, most < r->in_cap - r->in_n ? most : r->in_cap - r->in_n, err);
+    if (k > 0)
+        r->in_n += (size_t)k;
+    return k > 0;
+}
+
+// What the first bytes say: -1 for "not enough yet".
+static int sniff(const uint8_t *p, size_t n, bool ended)
+{
+    static const uint8_t zstd[4] = { 0x28, 0xb5, 0x2f, 0xfd }, skippable[4] = { 0x50, 0x2a, 0x4d, 0x18 };
+    if (n && p[0] == 0x1f)
+        return n >= 2 ? (p[1] == 0x8b ? RKP_COMPRESS_GZIP : RKP_COMPRESS_NONE) : ended ? RKP_COMPRESS_NONE : -1;
+    for (size_t i = 0; i < 4; i++) {
+        if (i == n)
+            return ended ? RKP_COMPRESS_NONE : -1;
+        if (p[i] != zstd[i] && (i ? p[i] != skippable[i] : (p[i] & 0xf0) != skippable[i]))
+            return RKP_COMPRESS_NONE;
+    }
+    return RKP_COMPRESS_ZSTD;
+}
+
+// Settles the compression with the first read, so that opening does not wait for a slow pipe.
+static bool settle(rkp_reader *r, char err[RKP_FILE_ERR])
+{
+    int got = -1;
+    if (r->compression == RKP_COMPRESS_AUTO) {
+        while (got < 0) {
+            if (!fill(r, SNIFF_BYTES - r->in_n, err) && r->failed)
+                return false;
+            got = sniff(r->in, r->in_n, r->ended);
+        }
+        r->compression = got;
+    }
+    if (r->compression != RKP_COMPRESS_NONE) {
+        uint8_t *in = realloc(r->in, IN_BYTES);
+        if (!in) {
+            snprintf(err, RKP_FILE_ERR, "out of memory");
+            return fail(r), false;
+        }
+        r->in = in;
+        r->in_cap = IN_BYTES;
+        if (rki_decoder_open(r->compression, &r->dec, err) != RKP_OK)
+            return fail(r), false;
+        r->in_frame = true; // an empty file is not a valid gzip or zstd file
+    }
+    return true;
+}
+
+rkp_status rkp_reader_open(const char *path, int compression, rkp_str kept, rkp_reader **out, char err[RKP_FILE_ERR])
+{
+    rkp_reader *r = calloc(1, sizeof *r);
+    struct stat st;
+    char t[128];
+    const char *name = path ? path : "-";
+    if (!r || !(r->name = strdup(strcmp(name, "-") == 0 ? "standard input" : name)) || !(r->in = malloc(SNIFF_BYTES))) {
+        snprintf(err, RKP_FILE_ERR, "out of memory");
+        if (r)
+            free(r->name);
+        free(r);
+        return RKP_NOMEM;
+    }
+    r->in_cap = SNIFF_BYTES;
+    r->compression = compression;
+    r->kept = kept;
+    r->fd = -1;
+    if (path && strcmp(path, "-") == 0) {
+        r->fd = STDIN_FILENO;
+    } else if (path) {
+        r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        r->own = true;
+    }
+    if (path && (r->fd < 0 || fstat(r->fd, &st) < 0)) {
+        rkp_status bad =
+            errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO ? RKP_IO : RKP_UNAVAILABLE;
+        snprintf(err, RKP_FILE_ERR, "cannot open '%s': %s", r->name, strerror_r(errno, t, sizeof t));
+        rkp_reader_close(r);
+        return bad;
+    }
+    if (path && S_ISDIR(st.st_mode)) {
+        snprintf(err, RKP_FILE_ERR, "cannot read '%s': it is a folder", r->name);
+        rkp_reader_close(r);
+        return RKP_UNAVAILABLE;
+    }
+    if (path && S_ISREG(st.st_mode)) {
+        r->regular = true;
+        off_t at = lseek(r->fd, 0, SEEK_CUR);
+        r->total = kept.n + (at >= 0 && st.st_size > at ? (uint64_t)(st.st_size - at) : 0);
+        posix_fadvise(r->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    } else if (!path) {
+        r->total = kept.n;
+    }
+    *out = r;
+    return RKP_OK;
+}
+
+// The decoder's part of a read: bytes made, 0 at the end, -1.
+static int64_t read_decoded(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
+{
+    const char *kind = r->compression == RKP_COMPRESS_GZIP ? "gzip" : "zstd";
+    size_t made = 0;
+    bool starved = false;
+    while (made == 0) {
+        size_t n_in, n_out = n;
+        rki_comp c;
+        // A decoder may still hold output when its input is used up: ask it first, read only when it gives nothing.
+        if ((r->in_at == r->in_n && (starved || !r->in_frame)) && !fill(r, IN_BYTES, err)) {
+            if (r->failed)
+                return -1;
+            if (!r->in_frame)
+                return 0;
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': the %s data end too early (truncated file?)", r->name, kind);
+            return fail(r);
+        }
+        if (r->padding) {
+            while (r->in_at < r->in_n && r->in[r->in_at] == 0)
+                r->in_at++;
+            if (r->in_at == r->in_n)
+                continue;
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': corrupt gzip data: bytes after the end", r->name);
+            return fail(r);
+        }
+        if (!r->in_frame) { // a member has ended and something follows
+            if (r->compression == RKP_COMPRESS_GZIP && r->in[r->in_at] == 0) {
+                r->padding = true;
+                continue;
+            }
+            if (rki_decoder_next(r->dec) != RKP_OK) {
+                snprintf(err, RKP_FILE_ERR, "cannot read '%s': the %s decoder failed", r->name, kind);
+                return fail(r);
+            }
+            r->in_frame = true;
+        }
+        n_in = r->in_n - r->in_at;
+        c = rki_decoder_step(r->dec, r->in + r->in_at, &n_in, to, &n_out);
+        r->in_at += n_in;
+        made += n_out;
+        starved = n_in == 0 && n_out == 0;
+        r->holds = n_out == n;
+        if (c == RKI_COMP_END) {
+            r->in_frame = false;
+        } else if (c == RKI_COMP_NOMEM) {
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': out of memory", r->name);
+            return fail(r);
+        } else if (c == RKI_COMP_BAD) {
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': corrupt %s data: %s", r->name, kind,
+                     rki_decoder_why(r->dec));
+            return fail(r);
+        } else if (starved && r->in_at < r->in_n) {
+            snprintf(err, RKP_FILE_ERR, "cannot read '%s': the %s decoder does not go on", r->name, kind);
+            return fail(r);
+        }
+    }
+    return (int64_t)made;
+}
+
+int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
+{
+    if (r->failed) {
+        snprintf(err, RKP_FILE_ERR, "cannot read '%s': it failed before", r->name);
+        return -1;
+    }
+    if (n == 0)
+        return 0;
+    if (n > INT32_MAX)
+        n = INT32_MAX;
+    if ((r->compression == RKP_COMPRESS_AUTO || (r->compression != RKP_COMPRESS_NONE && !r->dec)) && !settle(r, err))
+        return -1;
+    if (r->dec)
+        return read_decoded(r, to, n, err);
+    if (r->in_at < r->in_n) {
+        size_t k = r->in_n - r->in_at;
+        if (k > n)
+            k = n;
+        memcpy(to, r->in + r->in_at, k);
+        r->in_at += k;
+        return (int64_t)k;
+    }
+    return read_raw(r, to, n, err);
+}
+
+int rkp_reader_fd(const rkp_reader *r)
+{
+    return r->fd;
+}
+
+bool rkp_reader_waits(const rkp_reader *r)
+{
+    return r->fd >= 0 && !r->regular && !r->ended && !r->kept.n && r->in_at == r->in_n && !r->holds;
+}
+
+uint64_t rkp_reader_done(const rkp_reader *r)
+{
+    return r->done;
+}
+
+uint64_t rkp_reader_total(const rkp_reader *r)
+{
+    return r->total;
+}
+
+void rkp_reader_close(rkp_reader *r)
+{
+    if (!r)
+        return;
+    rki_decoder_close(r->dec);
+    if (r->own && r->fd >= 0)
+        close(r->fd);
+    free(r->in);
+    free(r->name);
+    free(r);
+}

@@ -1,0 +1,457 @@
+// pool.c - blocks in powers of two, cached per CPU, with a depot per class behind the caches.
+//
+//   take:  stripe of this CPU  <-  depot of the class (a few at once)  <-  the system
+//   give:  stripe of this CPU  ->  depot of the class (half at once)   ->  the system, when more is held than the limit
+//
+// A block is taken on a reader's thread and given back on a writer's, so blocks travel stripe -> depot -> stripe;
+// moving them several at a time makes that one lock in many operations.  A stripe is guarded by a word that is only
+// ever tried: its CPU's threads exclude each other by it, and who finds it taken (it was preempted, or moved between
+// reading the CPU number and taking the word) tries the next stripe and then the depot.  A depot is a list under a spin
+// lock whose section is a few instructions.
+//
+// Bytes in use are counted in the stripe and carried to the pool's counter when they reach 256 KiB either way, so small
+// batches on several cores share no counter; readers add the stripes' parts, and are exact when nothing moves.
+#include "data/pool.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    STRIPES_MAX = 64,
+    STRIPE_CLASSES = 12,    // up to 8 MiB; larger blocks go to the depot at once
+    STRIPE_BYTES = 1 << 20, // of one class
+    STRIPE_BLOCKS = 32,     // of one class
+    CARRY = 256 << 10,      // bytes a stripe counts by itself
+    MAP_FROM = 256 << 10,   // blocks from this size on are mapped, so that giving them back gives them back
+};
+
+struct list {
+    rkp_block *head;
+    uint32_t n;
+};
+
+struct stripe {
+    _Alignas(64) _Atomic uint32_t taken;
+    _Atomic int64_t used; // bytes not carried yet; written by the holder, read by any
+    _Atomic int64_t high; // the largest `used` since the last carry
+    _Atomic int64_t live;
+    struct list free[STRIPE_CLASSES];
+};
+
+struct depot {
+    _Alignas(64) _Atomic uint32_t taken;
+    struct list free;
+};
+
+struct rkp_pool {
+    uint64_t limit;
+    uint32_t stripe_mask;
+    _Alignas(64) _Atomic int64_t held; // bytes taken from the system; moves rarely
+    _Alignas(64) _Atomic int64_t used;
+    _Atomic int64_t peak;
+    _Atomic int64_t live;
+    struct depot depot[RKI_BLOCK_CLASSES];
+    struct stripe stripes[];
+};
+
+// ---- lists ----------------------------------------------------------------------------------------------------------
+
+static void list_push(struct list *l, rkp_block *k)
+{
+    k->next = l->head;
+    l->head = k;
+    l->n++;
+}
+
+static rkp_block *list_pop(struct list *l)
+{
+    rkp_block *k = l->head;
+
+    if (k) {
+        l->head = k->next;
+        l->n--;
+    }
+    return k;
+}
+
+// The first n blocks, n <= l->n.
+static struct list list_split(struct list *l, uint32_t n)
+{
+    struct list out = { l->head, n };
+    rkp_block *last = NULL;
+
+    for (uint32_t i = 0; i < n; i++) {
+        last = l->head;
+        l->head = last->next;
+    }
+    if (last)
+        last->next = NULL;
+    else
+        out.head = NULL;
+    l->n -= n;
+    return out;
+}
+
+static uint32_t stripe_cap(uint32_t cls)
+{
+    uint32_t n = STRIPE_BYTES / ((uint32_t)RKI_BLOCK_MIN << cls);
+
+    return n > STRIPE_BLOCKS ? STRIPE_BLOCKS : n < 2 ? 2 : n;
+}
+
+// ---- locks ----------------------------------------------------------------------------------------------------------
+
+// L1, from L2: what the last holder wrote to the lists.  Without it two holders could take one block.
+static bool try_take(_Atomic uint32_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed) == 0 && // only a hint; the exchange decides
+           atomic_exchange_explicit(word, 1, memory_order_acquire) == 0;
+}
+
+static void drop(_Atomic uint32_t *word)
+{
+    // L2, to L1.
+    atomic_store_explicit(word, 0, memory_order_release);
+}
+
+static void depot_take(struct depot *d)
+{
+    for (unsigned spins = 0; !try_take(&d->taken); spins++)
+        if (spins > 100) // the holder has lost its CPU
+            sched_yield();
+}
+
+static struct stripe *stripe_take(rkp_pool *p)
+{
+    int cpu = sched_getcpu();
+    uint32_t i = cpu < 0 ? 0 : (uint32_t)cpu;
+    struct stripe *s = &p->stripes[i & p->stripe_mask];
+
+    if (RKP_LIKELY(try_take(&s->taken)))
+        return s;
+    s = &p->stripes[(i + 1) & p->stripe_mask];
+    return try_take(&s->taken) ? s : NULL;
+}
+
+// ---- counters -------------------------------------------------------------------------------------------------------
+
+static void peak_raise(rkp_pool *p, int64_t to)
+{
+    // Relaxed: a maximum orders nothing.
+    int64_t seen = atomic_load_explicit(&p->peak, memory_order_relaxed);
+
+    while (seen < to &&
+           !atomic_compare_exchange_weak_explicit(&p->peak, &seen, to, memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+// Relaxed throughout: counters order nothing, and only the holder of s writes its parts.
+static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live)
+{
+    int64_t used, high;
+
+    if (RKP_UNLIKELY(!s)) {
+        int64_t now = atomic_fetch_add_explicit(&p->used, bytes, memory_order_relaxed) + bytes;
+
+        peak_raise(p, now);
+        if (live)
+            atomic_fetch_add_explicit(&p->live, live, memory_order_relaxed);
+        return;
+    }
+    used = atomic_load_explicit(&s->used, memory_order_relaxed) + bytes;
+    high = atomic_load_explicit(&s->high, memory_order_relaxed);
+    if (used > high)
+        high = used;
+    if (used >= CARRY || used <= -CARRY) {
+        int64_t base = atomic_fetch_add_explicit(&p->used, used, memory_order_relaxed);
+
+        peak_raise(p, base + high);
+        used = high = 0;
+    }
+    atomic_store_explicit(&s->used, used, memory_order_relaxed);
+    atomic_store_explicit(&s->high, high, memory_order_relaxed);
+    if (live)
+        atomic_store_explicit(&s->live, atomic_load_explicit(&s->live, memory_order_relaxed) + live,
+                              memory_order_relaxed);
+}
+
+uint64_t rkp_pool_used(const rkp_pool *p)
+{
+    int64_t n = atomic_load_explicit(&p->used, memory_order_relaxed);
+
+    for (uint32_t i = 0; i <= p->stripe_mask; i++)
+        n += atomic_load_explicit(&p->stripes[i].used, memory_order_relaxed);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+uint64_t rkp_pool_peak(const rkp_pool *p)
+{
+    int64_t base = atomic_load_explicit(&p->used, memory_order_relaxed);
+    int64_t peak = atomic_load_explicit(&p->peak, memory_order_relaxed);
+    int64_t now = (int64_t)rkp_pool_used(p);
+
+    if (now > peak)
+        peak = now;
+    for (uint32_t i = 0; i <= p->stripe_mask; i++) {
+        int64_t high = base + atomic_load_explicit(&p->stripes[i].high, memory_order_relaxed);
+
+        if (high > peak)
+            peak = high;
+    }
+    return (uint64_t)peak;
+}
+
+uint64_t rkp_pool_limit(const rkp_pool *p)
+{
+    return p->limit;
+}
+
+uint64_t rkp_pool_live(const rkp_pool *p)
+{
+    int64_t n = atomic_load_explicit(&p->live, memory_order_relaxed);
+
+    for (uint32_t i = 0; i <= p->stripe_mask; i++)
+        n += atomic_load_explicit(&p->stripes[i].live, memory_order_relaxed);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+bool rkp_pool_room(const rkp_pool *p, uint64_t bytes)
+{
+    uint64_t used = rkp_pool_used(p);
+
+    return used <= p->limit && bytes <= p->limit - used;
+}
+
+// ---- the system -----------------------------------------------------------------------------------------------------
+
+static bool mapped(uint32_t cls)
+{
+#ifdef RKI_ASAN // it watches what malloc gives
+    (void)cls;
+    return false;
+#else
+    return (size_t)RKI_BLOCK_MIN << cls >= MAP_FROM;
+#endif
+}
+
+static size_t gross(uint32_t cls)
+{
+    return ((size_t)RKI_BLOCK_MIN << cls) + sizeof(rkp_block);
+}
+
+static void system_put(rkp_pool *p, rkp_block *k)
+{
+    uint32_t cls = k->cls;
+
+    RKI_UNPOISON(rki_block_data(k), rki_block_size(k));
+    if (mapped(cls))
+        munmap(k, gross(cls));
+    else
+        free(k);
+    // Relaxed: a figure that decides only when to give memory back.
+    atomic_fetch_sub_explicit(&p->held, (int64_t)RKI_BLOCK_MIN << cls, memory_order_relaxed);
+}
+
+static void system_put_list(rkp_pool *p, struct list l)
+{
+    rkp_block *k;
+
+    while ((k = list_pop(&l)))
+        system_put(p, k);
+}
+
+// Gives cached blocks back until `want` more bytes fit into the limit, largest first.
+static void shrink(rkp_pool *p, uint64_t want)
+{
+    for (uint32_t cls = RKI_BLOCK_CLASSES; cls-- > 0;) {
+        struct depot *d = &p->depot[cls];
+        struct list l;
+
+        if ((uint64_t)atomic_load_explicit(&p->held, memory_order_relaxed) + want <= p->limit)
+            return;
+        depot_take(d);
+        l = list_split(&d->free, d->free.n);
+        drop(&d->taken);
+        system_put_list(p, l);
+        for (uint32_t i = 0; cls < STRIPE_CLASSES && i <= p->stripe_mask; i++) {
+            struct stripe *s = &p->stripes[i];
+
+            if (!try_take(&s->taken))
+                continue;
+            l = list_split(&s->free[cls], s->free[cls].n);
+            drop(&s->taken);
+            system_put_list(p, l);
+        }
+    }
+}
+
+static rkp_block *system_try(uint32_t cls)
+{
+    void *m;
+
+    if (mapped(cls)) {
+        m = mmap(NULL, gross(cls), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return m == MAP_FAILED ? NULL : m;
+    }
+    return aligned_alloc(64, gross(cls));
+}
+
+static rkp_block *system_get(rkp_pool *p, uint32_t cls)
+{
+    uint64_t size = (uint64_t)RKI_BLOCK_MIN << cls;
+    rkp_block *k;
+
+    if ((uint64_t)atomic_load_explicit(&p->held, memory_order_relaxed) + size > p->limit)
+        shrink(p, size);
+    k = system_try(cls);
+    if (!k) {
+        shrink(p, UINT64_MAX / 2);
+        k = system_try(cls);
+    }
+    if (!k)
+        return NULL;
+    atomic_fetch_add_explicit(&p->held, (int64_t)size, memory_order_relaxed);
+    k->cls = cls;
+    RKI_POISON(rki_block_data(k), size);
+    return k;
+}
+
+// ---- blocks ---------------------------------------------------------------------------------------------------------
+
+static struct list depot_get(rkp_pool *p, uint32_t cls, uint32_t most)
+{
+    struct depot *d = &p->depot[cls];
+    struct list l;
+
+    depot_take(d);
+    l = list_split(&d->free, d->free.n < most ? d->free.n : most);
+    drop(&d->taken);
+    return l;
+}
+
+// l is not empty and ends in NULL.
+static void depot_put(rkp_pool *p, uint32_t cls, struct list l)
+{
+    struct depot *d = &p->depot[cls];
+    rkp_block *last = l.head;
+
+    while (last->next)
+        last = last->next;
+    depot_take(d);
+    last->next = d->free.head;
+    d->free.head = l.head;
+    d->free.n += l.n;
+    drop(&d->taken);
+}
+
+rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
+{
+    uint32_t cls = rki_block_class(bytes);
+    struct stripe *s;
+    rkp_block *k = NULL;
+
+    if (RKP_UNLIKELY(cls >= RKI_BLOCK_CLASSES))
+        return NULL;
+    s = stripe_take(p);
+    if (RKP_LIKELY(s && cls < STRIPE_CLASSES)) {
+        k = list_pop(&s->free[cls]);
+        if (!k) {
+            s->free[cls] = depot_get(p, cls, stripe_cap(cls) / 2);
+            k = list_pop(&s->free[cls]);
+        }
+    } else {
+        k = depot_get(p, cls, 1).head;
+    }
+    if (RKP_LIKELY(k)) {
+        count(p, s, (int64_t)rki_block_size(k), live);
+        if (s)
+            drop(&s->taken);
+    } else {
+        if (s)
+            drop(&s->taken);
+        k = system_get(p, cls);
+        if (!k)
+            return NULL;
+        s = stripe_take(p);
+        count(p, s, (int64_t)rki_block_size(k), live);
+        if (s)
+            drop(&s->taken);
+    }
+    k->next = NULL;
+    k->defers = NULL;
+    return k;
+}
+
+void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live)
+{
+    struct list over = { 0 }; // goes to the system after the stripe is dropped
+    struct stripe *s = stripe_take(p);
+    // Relaxed: see system_put.
+    bool keep = (uint64_t)atomic_load_explicit(&p->held, memory_order_relaxed) <= p->limit;
+    int64_t bytes = 0;
+
+    while (chain) {
+        rkp_block *k = chain;
+        uint32_t cls = k->cls;
+
+        chain = k->next;
+        bytes += (int64_t)rki_block_size(k);
+        if (RKP_UNLIKELY(!keep)) {
+            list_push(&over, k);
+            continue;
+        }
+        RKI_POISON(rki_block_data(k), rki_block_size(k));
+        if (RKP_LIKELY(s && cls < STRIPE_CLASSES)) {
+            uint32_t cap = stripe_cap(cls);
+
+            if (s->free[cls].n >= cap)
+                depot_put(p, cls, list_split(&s->free[cls], cap / 2));
+            list_push(&s->free[cls], k);
+        } else {
+            k->next = NULL;
+            depot_put(p, cls, (struct list){ k, 1 });
+        }
+    }
+    count(p, s, -bytes, -live);
+    if (s)
+        drop(&s->taken);
+    system_put_list(p, over);
+}
+
+// ---- life -----------------------------------------------------------------------------------------------------------
+
+rkp_pool *rkp_pool_new(uint64_t limit_bytes)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    uint32_t n = 1;
+    size_t bytes;
+    rkp_pool *p;
+
+    while (n < STRIPES_MAX && (long)n < cpus)
+        n *= 2;
+    bytes = sizeof *p + n * sizeof p->stripes[0];
+    p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!p)
+        return NULL;
+    memset(p, 0, bytes);
+    p->limit = limit_bytes > INT64_MAX / 2 ? INT64_MAX / 2 : limit_bytes;
+    p->stripe_mask = n - 1;
+    return p;
+}
+
+void rkp_pool_free(rkp_pool *p)
+{
+    if (!p)
+        return;
+    assert(rkp_pool_live(p) == 0);
+    for (uint32_t cls = 0; cls < RKI_BLOCK_CLASSES; cls++) {
+        system_put_list(p, p->depot[cls].free);
+        for (uint32_t i = 0; cls < STRIPE_CLASSES && i <= p->stripe_mask; i++)
+            system_put_list(p, p->stripes[i].free[cls]);
+    }
+    free(p);
+}

@@ -1,0 +1,328 @@
+// run/actor.c - the contract's actor functions: what an operator can ask for and do.
+#include "run/actor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t rki_mono_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t rki_wall_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+bool rki_failed(const rki_run *r)
+{
+    // Relaxed: a hint to give up; what the failure says is read under the lock.
+    return __atomic_load_n(&r->failed, __ATOMIC_RELAXED) != 0;
+}
+
+uint64_t rki_batch_rows(const rkp_batch *b)
+{
+    return b->blob.p ? b->blob_rows : b->rows;
+}
+
+static void count_reason(rki_reason_count *v, uint32_t *n, const char *reason, uint64_t rows)
+{
+    for (uint32_t i = 0; i < *n; i++) {
+        if (v[i].reason == reason || strcmp(v[i].reason, reason) == 0) {
+            v[i].rows += rows;
+            return;
+        }
+    }
+    if (*n < RKI_MAX_REASONS)
+        v[(*n)++] = (rki_reason_count){ reason, rows };
+    else
+        v[RKI_MAX_REASONS - 1].rows += rows;
+}
+
+void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
+{
+    if (!rows)
+        return;
+    count_reason(a->counts.drops, &a->counts.n_drops, reason, rows);
+    RKI_ADD(a->counts.dropped, rows);
+}
+
+rkp_pool *rkp_actor_pool(rkp_actor *a)
+{
+    // State has a pool of its own, so that what an operator keeps never makes the sources wait for ever.
+    return a->op->kind == RKP_TRANSFORM && !(a->op->traits & RKP_STATELESS) ? a->run->state_pool : a->run->pool;
+}
+
+rkp_frame *rkp_actor_frame(rkp_actor *a)
+{
+    if (!a->frame)
+        a->frame = rkp_frame_new(a->run->pool);
+    return a->frame;
+}
+
+rkp_errs *rkp_actor_errs(rkp_actor *a)
+{
+    rkp_errs_clear(&a->errs);
+    return &a->errs;
+}
+
+const rkp_meta *rkp_actor_meta(rkp_actor *a)
+{
+    return &a->meta;
+}
+
+const char *rkp_actor_kernel(const rkp_actor *a)
+{
+    return a->bound->k->id.p;
+}
+
+void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    uint64_t rows;
+    uint32_t n;
+    if (!b) {
+        rkp_fail(a, RKP_NOMEM, "out of memory");
+        return;
+    }
+    rows = rki_batch_rows(b);
+    RKI_ADD(a->counts.rows_out, rows);
+    RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
+    n = port < a->stage->n_ports ? a->n_outs[port] : 0;
+    if (n == 0) {
+        // Nobody reads this port: counted, so that the sums close.
+        rki_drop_rows(a, rows, "unread");
+        __atomic_store_n(&a->counts.rows_out, a->counts.rows_out - rows, __ATOMIC_RELAXED);
+        rkp_batch_put(b);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const rki_out *o = &a->outs[port][i];
+        rkp_batch *m = i + 1 < n ? rkp_batch_get(b) : b;
+        if (o->local) {
+            rki_deliver(o->local, m);
+            rkp_batch_put(m);
+        } else {
+            rki_out_push(a->r, o->set, m);
+        }
+    }
+}
+
+void rkp_drop(rkp_actor *a, uint64_t rows, const char *reason)
+{
+    rki_drop_rows(a, rows, reason);
+}
+
+void rkp_absorb(rkp_actor *a, uint64_t rows)
+{
+    RKI_ADD(a->counts.absorbed, rows);
+}
+
+rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...)
+{
+    rki_run *r = a->run;
+    pthread_mutex_lock(&r->lock);
+    if (r->fail_status == RKP_OK) {
+        int n = snprintf(r->failure, sizeof r->failure, "kernel '%s': ", a->bound->k->id.p);
+        va_list ap;
+        if (n < 0)
+            n = 0;
+        if ((size_t)n >= sizeof r->failure)
+            n = sizeof r->failure - 1;
+        va_start(ap, fmt);
+        if (vsnprintf(r->failure + n, sizeof r->failure - (size_t)n, fmt, ap) < 0)
+            r->failure[n] = 0;
+        va_end(ap);
+        r->fail_status = st == RKP_OK ? RKP_IO : st;
+    }
+    pthread_mutex_unlock(&r->lock);
+    __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+    return RKP_FAIL;
+}
+
+static const char *reject_reason(const rkp_actor *a, unsigned code)
+{
+    return a->bound->k->on_error.reason.p ? a->bound->k->on_error.reason.p : rkp_row_error_name(code);
+}
+
+static void count_rejects(rkp_actor *a, unsigned code, uint64_t rows)
+{
+    RKI_ADD(a->bad, rows);
+    if (a->bound->on_error == RKI_ERR_DEAD_LETTER) {
+        count_reason(a->counts.deads, &a->counts.n_deads, reject_reason(a, code), rows);
+        RKI_ADD(a->counts.dead, rows);
+    } else {
+        rki_drop_rows(a, rows, reject_reason(a, code));
+    }
+}
+
+rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+{
+    if (errs->failed)
+        return rkp_fail(a, RKP_NOMEM, "out of memory while noting bad rows");
+    if (errs->n == 0)
+        return RKP_DONE;
+    if (a->bound->on_error == RKI_ERR_FAIL) {
+        rkp_str file = { 0 };
+        uint64_t line = rkp_batch_line(b, errs->v[0].row, &file);
+        rki_buf text;
+        rki_buf_init(&text);
+        if (line)
+            rki_putf(&text, "%.*s:%llu: ", RKP_STR_ARG(file), (unsigned long long)line);
+        rki_row_error_text(a, b, &errs->v[0], &text);
+        if (text.failed)
+            rkp_fail(a, RKP_IO, "a bad row [%s]", rkp_row_error_name(errs->v[0].code));
+        else
+            rkp_fail(a, RKP_IO, "%.*s", (int)text.n, text.p);
+        rki_buf_fini(&text);
+        RKI_ADD(a->bad, 1);
+        return RKP_FAIL;
+    }
+    for (uint32_t i = 0; i < errs->n; i++)
+        count_rejects(a, errs->v[i].code, 1);
+    if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
+        rki_dead_rows(a, b, errs);
+    return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+}
+
+rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line)
+{
+    if (a->bound->on_error == RKI_ERR_FAIL) {
+        RKI_ADD(a->bad, 1);
+        return rkp_fail(a, RKP_IO, "%.*s:%llu: %.*s [%s]", RKP_STR_ARG(file), (unsigned long long)line,
+                        RKP_STR_ARG(what), rkp_row_error_name(code));
+    }
+    count_rejects(a, code, 1);
+    if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
+        rki_dead_raw(a, code, what, raw, file, line);
+    return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+}
+
+uint64_t rkp_now_ns(const rkp_actor *a)
+{
+    (void)a;
+    return rki_mono_ns();
+}
+
+int64_t rkp_wall_us(const rkp_actor *a)
+{
+    return (int64_t)a->r->wall_us;
+}
+
+void rkp_wake_at(rkp_actor *a, uint64_t ns)
+{
+    a->r->wake_ns = ns;
+}
+
+void rkp_count(rkp_actor *a, unsigned metric, uint64_t n)
+{
+    if (metric < 16)
+        RKI_ADD(a->counts.metrics[metric], n);
+}
+
+void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes)
+{
+    __atomic_store_n(&a->progress_done, done_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&a->progress_total, total_bytes, __ATOMIC_RELAXED);
+}
+
+bool rkp_stopping(const rkp_actor *a)
+{
+    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted;
+}
+
+unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
+{
+    if (n)
+        *n = a->r->plan->replicas;
+    return a->r->replica;
+}
+
+bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
+{
+    const rki_bound *b = a->bound;
+    return !b->needed || b->n_out == 0 || out_column >= b->out[0].n || b->needed[out_column];
+}
+
+rkp_str rkp_actor_kept(const rkp_actor *a)
+{
+    return a->bound->kept;
+}
+
+bool rkp_state_take(rkp_actor *a, uint64_t bytes)
+{
+    rki_run *r = a->run;
+    // Relaxed: a sum against a limit; it orders nothing.
+    uint64_t used = __atomic_add_fetch(&r->state_used, bytes, __ATOMIC_RELAXED);
+    if (used <= r->plan->state_bytes)
+        return true;
+    __atomic_sub_fetch(&r->state_used, bytes, __ATOMIC_RELAXED);
+    return false;
+}
+
+void rkp_state_give(rkp_actor *a, uint64_t bytes)
+{
+    __atomic_sub_fetch(&a->run->state_used, bytes, __ATOMIC_RELAXED);
+}
+
+uint64_t rkp_state_limit(const rkp_actor *a)
+{
+    return a->run->plan->state_bytes;
+}
+
+// mkdir -p
+static int make_dirs(char *path)
+{
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+            *p = '/';
+            return -1;
+        }
+        *p = '/';
+    }
+    return mkdir(path, 0777) != 0 && errno != EEXIST ? -1 : 0;
+}
+
+int rkp_spill_open(rkp_actor *a)
+{
+    char path[4096];
+    int fd, n = snprintf(path, sizeof path, "%s", a->run->args.data_dir);
+    if (n < 0 || (size_t)n >= sizeof path - 32) {
+        rkp_fail(a, RKP_IO, "engine.data_dir is too long");
+        return -1;
+    }
+    if (make_dirs(path) != 0) {
+        rkp_fail(a, RKP_IO, "cannot make the folder '%s' for spilling: %s", path, strerror(errno));
+        return -1;
+    }
+    memcpy(path + n, "/spill-XXXXXX", sizeof "/spill-XXXXXX");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        rkp_fail(a, RKP_IO, "cannot make a spill file in '%s': %s", a->run->args.data_dir, strerror(errno));
+    else
+        unlink(path);
+    return fd;
+}
+
+bool rkp_wait_readable(rkp_actor *a, int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    while (!rkp_stopping(a)) {
+        int n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,307 @@
+// run/dead.c - rows that went wrong: what is said about them, and the batch that carries them to the dead-letter
+// kernel.
+//
+// A dead letter has a schema of its own whatever the pipeline's types are (kernel, reason, error, source, line, row),
+// so one target takes them all.  `row` is the text the row came with, or the row as JSON when it was made by a kernel.
+#include "base/json.h"
+#include "run/actor.h"
+#include <rkpipe/num.h>
+
+enum { MAX_TEXT = 64 * 1024 }; // of one row in a dead letter
+
+static const char *const sentences[RKP_N_ROW_ERRORS] = {
+    [RKP_ROW_PARSE] = "cannot read the value", [RKP_ROW_FIELDS] = "too few or too many fields",
+    [RKP_ROW_QUOTES] = "broken quoting",       [RKP_ROW_SYNTAX] = "not valid JSON",
+    [RKP_ROW_OVERFLOW] = "integer overflow",   [RKP_ROW_ZERO] = "integer division by zero",
+    [RKP_ROW_CAST] = "the conversion failed",  [RKP_ROW_REGEX] = "the regular expression hit a limit",
+    [RKP_ROW_UTF8] = "not valid UTF-8",        [RKP_ROW_MISSING] = "no match",
+    [RKP_ROW_SIZE] = "larger than the limit",  [RKP_ROW_DOMAIN] = "argument out of the function's domain",
+};
+
+void rki_row_error_text(const rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out)
+{
+    const rkp_schema *s = b ? b->schema : NULL;
+    const char *what = e->code && e->code < RKP_N_ROW_ERRORS ? sentences[e->code] : "a bad row";
+    (void)a;
+    if (e->col >= 0 && s && (uint32_t)e->col < s->n) {
+        const rkp_field *f = &s->f[e->col];
+        char type[RKP_TYPE_TEXT];
+        rkp_type t = f->type;
+        t.nullable = 0;
+        rkp_type_print(type, t);
+        if (e->code == RKP_ROW_PARSE && e->what.p)
+            rki_putf(out, "cannot read '%.*s' as %s in column '%.*s'", RKP_STR_ARG(e->what), type,
+                     RKP_STR_ARG(f->name));
+        else
+            rki_putf(out, "%s in column '%.*s'%s%.*s%s", what, RKP_STR_ARG(f->name), e->what.n ? ": '" : "",
+                     RKP_STR_ARG(e->what), e->what.n ? "'" : "");
+    } else {
+        rki_putf(out, "%s%s%.*s%s", what, e->what.n ? ": '" : "", RKP_STR_ARG(e->what), e->what.n ? "'" : "");
+    }
+    rki_putf(out, " [%s]", rkp_row_error_name(e->code));
+}
+
+// The text a row came with: from its start to the end of its line (outside quotes for CSV).
+static rkp_str source_text(const rkp_batch *b, uint32_t row)
+{
+    const rkp_text *t = b->text;
+    uint32_t at, from, i;
+    bool quoted = false;
+    if (!t || !b->text_pos)
+        return (rkp_str){ 0 };
+    at = b->text_sel ? b->text_sel[row] : row;
+    from = b->text_pos[(size_t)at * b->text_stride] + 1;
+    if (from > t->len)
+        return (rkp_str){ 0 };
+    for (i = from; i < t->len; i++) {
+        char c = t->base[i];
+        if (t->kind == RKP_TEXT_CSV && t->quote && c == t->quote)
+            quoted = !quoted;
+        else if (c == '\n' && !quoted)
+            break;
+    }
+    if (i > from && t->base[i - 1] == '\r')
+        i--;
+    return (rkp_str){ t->base + from, i - from };
+}
+
+static void value_json(rki_json *j, const rkp_col *c)
+{
+    const void *v = c->values;
+    if (rkp_col_is_null(c, 0)) {
+        rki_json_null(j);
+        return;
+    }
+    switch (c->type.kind) {
+    case RKP_BOOL:
+        rki_json_bool(j, rkp_bit(v, 0));
+        break;
+    case RKP_I8:
+        rki_json_i64(j, *(const int8_t *)v);
+        break;
+    case RKP_I16:
+        rki_json_i64(j, *(const int16_t *)v);
+        break;
+    case RKP_I32:
+        rki_json_i64(j, *(const int32_t *)v);
+        break;
+    case RKP_I64:
+        rki_json_i64(j, *(const int64_t *)v);
+        break;
+    case RKP_U8:
+        rki_json_u64(j, *(const uint8_t *)v);
+        break;
+    case RKP_U16:
+        rki_json_u64(j, *(const uint16_t *)v);
+        break;
+    case RKP_U32:
+        rki_json_u64(j, *(const uint32_t *)v);
+        break;
+    case RKP_U64:
+        rki_json_u64(j, *(const uint64_t *)v);
+        break;
+    case RKP_F32:
+        rki_json_f64(j, (double)*(const float *)v);
+        break;
+    case RKP_F64:
+        rki_json_f64(j, *(const double *)v);
+        break;
+    case RKP_TIMESTAMP: {
+        char text[RKP_TIMESTAMP_TEXT];
+        size_t n = rkp_print_timestamp(text, *(const int64_t *)v);
+        rki_json_str(j, (rkp_str){ text, n });
+        break;
+    }
+    default:
+        rki_json_str(j, rkp_view_str(c, 0));
+        break;
+    }
+}
+
+static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
+{
+    rki_json j;
+    rkp_errs errs = { 0 };
+    rki_json_init(&j, out, 0);
+    rki_json_object(&j);
+    for (uint32_t c = 0; b->schema && c < b->n_cols && out->n < MAX_TEXT; c++) {
+        rkp_col one;
+        rki_json_key_str(&j, b->schema->f[c].name);
+        if (b->cols[c].type.len || rkp_col_flat(mem, b, c, &row, 1, &one, &errs) != RKP_OK) {
+            rki_json_null(&j);
+        } else if (errs.n && b->cols[c].rep == RKP_TEXT) {
+            rki_json_str(&j, rkp_col_raw(&b->cols[c], row));
+        } else {
+            value_json(&j, &one);
+        }
+        rkp_errs_clear(&errs);
+    }
+    rki_json_end_object(&j);
+    rkp_errs_fini(&errs);
+}
+
+struct dead {
+    rkp_str kernel, reason, error, source, row;
+    int64_t line; // 0: none
+};
+
+// One batch of n dead letters, sent.
+static void send(rkp_actor *a, rkp_batch *mem, const struct dead *v, uint32_t n)
+{
+    rkp_batch *b = rkp_batch_new(a->run->pool, rki_dead_schema(), rki_dead_schema()->n, 4096);
+    rkp_str *col = rkp_batch_alloc(mem, n * sizeof *col);
+    int64_t *lines = b ? rkp_batch_alloc(b, n * sizeof *lines) : NULL;
+    uint8_t *valid = b ? rkp_batch_alloc(b, (n + 7) / 8) : NULL;
+    rkp_status st = b && col && lines && valid ? RKP_OK : RKP_NOMEM;
+    for (uint32_t c = 0; st == RKP_OK && c < 6; c++) {
+        if (c == 4)
+            continue;
+        for (uint32_t i = 0; i < n; i++)
+            col[i] = c == 0   ? v[i].kernel
+                     : c == 1 ? v[i].reason
+                     : c == 2 ? v[i].error
+                     : c == 3 ? v[i].source
+                              : v[i].row;
+        st = rkp_col_set_strs(b, c, rki_dead_schema()->f[c].type, col, n);
+    }
+    if (st != RKP_OK || !a->r->dead) {
+        rkp_batch_put(b);
+        rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
+        return;
+    }
+    memset(valid, 0, (n + 7) / 8);
+    for (uint32_t i = 0; i < n; i++) {
+        lines[i] = v[i].line;
+        if (v[i].line)
+            rkp_bit_set(valid, i);
+    }
+    rkp_col_set_values(b, 4, rki_dead_schema()->f[4].type, lines, valid, n);
+    b->rows = n;
+    rki_out_push(a->r, a->r->dead, b);
+}
+
+static rkp_str keep(rkp_batch *mem, const char *p, size_t n)
+{
+    char *to = rkp_batch_alloc(mem, n + 1);
+    if (!to)
+        return (rkp_str){ 0 };
+    memcpy(to, p, n);
+    to[n] = 0;
+    return (rkp_str){ to, n };
+}
+
+void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+{
+    rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
+    struct dead *v = mem ? rkp_batch_alloc(mem, errs->n * sizeof *v) : NULL;
+    rki_buf text;
+    rki_buf_init(&text);
+    for (uint32_t i = 0; v && i < errs->n; i++) {
+        const rkp_err *e = &errs->v[i];
+        rkp_str file = { 0 };
+        const char *reason =
+            a->bound->k->on_error.reason.p ? a->bound->k->on_error.reason.p : rkp_row_error_name(e->code);
+        uint64_t line = rkp_batch_line(b, e->row, &file);
+        rki_buf_clear(&text);
+        rki_row_error_text(a, b, e, &text);
+        v[i] = (struct dead){ .kernel = rkp_str_of(a->bound->k->id.p),
+                              .reason = rkp_str_of(reason),
+                              .error = keep(mem, text.p ? text.p : "", text.n),
+                              .source = line ? file : (rkp_str){ 0 },
+                              .line = (int64_t)line };
+        v[i].row = source_text(b, e->row);
+        if (!v[i].row.p) {
+            rki_buf_clear(&text);
+            row_json(mem, b, e->row, &text);
+            v[i].row = keep(mem, text.p ? text.p : "", text.n);
+        }
+        if (v[i].row.n > MAX_TEXT)
+            v[i].row.n = MAX_TEXT;
+        if (text.failed)
+            v = NULL;
+    }
+    if (v)
+        send(a, mem, v, errs->n);
+    else
+        rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
+    rki_buf_fini(&text);
+    rkp_batch_put(mem);
+}
+
+void rki_dead_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line)
+{
+    rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
+    const char *reason = a->bound->k->on_error.reason.p ? a->bound->k->on_error.reason.p : rkp_row_error_name(code);
+    struct dead d = { .kernel = rkp_str_of(a->bound->k->id.p),
+                      .reason = rkp_str_of(reason),
+                      .error = what,
+                      .source = file,
+                      .row = raw,
+                      .line = (int64_t)line };
+    if (d.row.n > MAX_TEXT)
+        d.row.n = MAX_TEXT;
+    if (mem)
+        send(a, mem, &d, 1);
+    else
+        rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
+    rkp_batch_put(mem);
+}
+
+// ---- union of inputs ------------------------------------------------------------------------------------------------
+
+rkp_batch *rki_unite_batch(rkp_actor *a, const rki_unite *u, rkp_batch *b)
+{
+    const rkp_schema *to = &a->bound->in;
+    rkp_batch *out = rkp_batch_new(a->run->pool, to, to->n, 4096);
+    rkp_errs errs = { 0 };
+    uint32_t *zeros = NULL;
+    uint8_t *nothing = NULL;
+    if (!out)
+        goto fail;
+    out->parent = b;
+    out->rows = b->rows;
+    out->in_bytes = b->in_bytes;
+    out->text = b->text;
+    out->text_pos = b->text_pos;
+    out->text_sel = b->text_sel;
+    out->text_stride = b->text_stride;
+    b = NULL;
+    for (uint32_t c = 0; c < to->n; c++) {
+        rkp_col *col = &out->cols[c];
+        rkp_type want = to->f[c].type;
+        if (u->col[c] < 0) {
+            // One null value, and every row points at it.
+            if (!zeros) {
+                zeros = rkp_batch_alloc(out, ((size_t)out->rows + 1) * sizeof *zeros);
+                nothing = rkp_batch_alloc(out, 64 + (size_t)want.len * 8);
+                if (!zeros || !nothing)
+                    goto fail;
+                memset(zeros, 0, ((size_t)out->rows + 1) * sizeof *zeros);
+                memset(nothing, 0, 64);
+            }
+            *col = (rkp_col){
+                .type = want, .rep = RKP_FLAT, .sel = zeros, .valid = nothing, .values = nothing, .phys_rows = 1
+            };
+            continue;
+        }
+        *col = out->parent->cols[u->col[c]];
+        if (col->rep == RKP_TEXT) {
+            col->type = want; // parsed as the wider type, when somebody reads it
+        } else if (col->type.kind != want.kind) {
+            rkp_col flat, cast;
+            if (rkp_col_flat(out, out->parent, (uint32_t)u->col[c], NULL, out->rows, &flat, &errs) != RKP_OK ||
+                rkp_col_cast(out, &flat, out->rows, want, &cast, &errs) != RKP_OK)
+                goto fail;
+            *col = cast;
+        }
+        col->type.nullable = want.nullable;
+    }
+    rkp_errs_fini(&errs);
+    return out;
+fail:
+    rkp_errs_fini(&errs);
+    rkp_batch_put(b);
+    rkp_batch_put(out);
+    rkp_fail(a, RKP_NOMEM, "out of memory while uniting inputs");
+    return NULL;
+}

@@ -1,0 +1,548 @@
+// run/engine.c - builds actors and rings from a plan, runs them to the end, checks that the counts add up, publishes.
+#include "run/actor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static uint64_t cpu_ns(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000u +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000u;
+}
+
+static uint64_t pow2_at_least(uint64_t n)
+{
+    uint64_t p = 2;
+    while (p < n && p < (1u << 20))
+        p *= 2;
+    return p;
+}
+
+static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runner *out)
+{
+    const rki_pactor *pa = &r->plan->actors[actor];
+    out->run = r;
+    out->plan = pa;
+    out->index = actor;
+    out->replica = replica;
+    out->id = (uint16_t)(r->n_runners + 1u);
+    out->n_stages = pa->n_stages;
+    out->stages = rki_array(&r->arena, pa->n_stages, sizeof *out->stages);
+    if (!out->stages)
+        return false;
+    out->task.step = rki_runner_step;
+    out->task.arg = out;
+    out->task.priority = (uint8_t)pa->priority;
+    out->task.own_thread = pa->own_thread;
+    out->task.poll = pa->poll;
+    for (uint32_t i = 0; i < pa->n_stages; i++) {
+        rkp_actor *a = &out->stages[i];
+        const rki_stage *s = &r->plan->stages[pa->stages[i]];
+        a->r = out;
+        a->run = r;
+        a->stage = s;
+        a->stage_index = pa->stages[i];
+        a->bound = &r->plan->kernels[s->kernel];
+        a->op = a->bound->k->op;
+        a->outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->outs);
+        a->n_outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->n_outs);
+        a->self = rki_alloc(&r->arena, a->op->self_size ? a->op->self_size : 1);
+        if (!a->outs || !a->n_outs || !a->self)
+            return false;
+        a->self_made = true;
+        if (rki_plan_instance((rki_plan *)(uintptr_t)r->plan, s->kernel, &r->arena, a->self) != RKP_OK)
+            return false;
+    }
+    return true;
+}
+
+static rki_runner *runner_of(const rki_run *r, uint32_t actor, uint32_t replica)
+{
+    return r->runners[r->first_runner[actor] + replica];
+}
+
+// One ring per pair of replicas of every edge.
+static bool build_links(rki_run *r)
+{
+    uint32_t total = 0, at = 0;
+    for (uint32_t i = 0; i < r->plan->n_edges; i++)
+        total += r->plan->actors[r->plan->edges[i].from_actor].replicas *
+                 r->plan->actors[r->plan->edges[i].to_actor].replicas;
+    r->links = rki_array(&r->arena, total ? total : 1, sizeof *r->links);
+    r->ring_mem = rki_array(&r->arena, total ? total : 1, sizeof *r->ring_mem);
+    if (!r->links || !r->ring_mem)
+        return false;
+    for (uint32_t i = 0; i < r->plan->n_edges; i++) {
+        const rki_edge *e = &r->plan->edges[i];
+        const rki_bound *tb = &r->plan->kernels[r->plan->stages[e->to_stage].kernel];
+        uint32_t nf = r->plan->actors[e->from_actor].replicas, nt = r->plan->actors[e->to_actor].replicas;
+        uint64_t slots = pow2_at_least(e->capacity);
+        for (uint32_t f = 0; f < nf; f++) {
+            for (uint32_t t = 0; t < nt; t++, at++) {
+                rki_link *k = &r->links[at];
+                r->n_links = at + 1;
+                k->from = runner_of(r, e->from_actor, f);
+                k->to = runner_of(r, e->to_actor, t);
+                k->byte_limit = e->bytes;
+                k->ring = r->ring_mem[at] = aligned_alloc(64, rki_ring_bytes(slots));
+                if (!k->ring || !rki_ring_init(k->ring, slots))
+                    return false;
+            }
+        }
+        for (uint32_t f = 0; f < nf; f++) {
+            rki_runner *run = runner_of(r, e->from_actor, f);
+            rki_outset *o = &run->outs[run->n_outs++];
+            o->edge = e;
+            o->n = nt;
+            o->partition = e->kind == RKI_EDGE_PARTITION ? tb->partition : NULL;
+            o->links = rki_array(&r->arena, nt, sizeof *o->links);
+            o->open = rki_array(&r->arena, nt, sizeof *o->open);
+            if (!o->links || !o->open)
+                return false;
+            for (uint32_t t = 0; t < nt; t++)
+                o->links[t] = &r->links[at - nf * nt + f * nt + t];
+            if (e->dead)
+                run->dead = o;
+        }
+        for (uint32_t t = 0; t < nt; t++) {
+            rki_runner *run = runner_of(r, e->to_actor, t);
+            rki_inset *in = &run->ins[run->n_ins++];
+            bool head =
+                r->plan->stages[e->to_stage].role == RKI_WHOLE || r->plan->stages[e->to_stage].role == RKI_ENCODE;
+            in->edge = e;
+            in->n = nf;
+            in->unite = !head ? NULL : e->dead ? &tb->dead_unite : &tb->unite[e->to_input];
+            // Whoever gets every chunk takes the rings in turn; a replica t of nt gets chunks t, t + nt, ..
+            in->cur = e->kind == RKI_EDGE_SCATTER ? t % nf : 0;
+            in->step = e->kind == RKI_EDGE_SCATTER ? nt % nf : 1 % nf;
+            in->links = rki_array(&r->arena, nf, sizeof *in->links);
+            if (!in->links)
+                return false;
+            for (uint32_t f = 0; f < nf; f++)
+                in->links[f] = &r->links[at - nf * nt + f * nt + t];
+        }
+    }
+    return true;
+}
+
+static bool wire_stages(rki_run *r, rki_runner *run)
+{
+    for (uint32_t i = 0; i < run->n_stages; i++) {
+        rkp_actor *a = &run->stages[i];
+        for (uint32_t p = 0; p < a->stage->n_ports; p++) {
+            a->n_outs[p] = a->stage->n_targets[p];
+            a->outs[p] = rki_array(&r->arena, a->n_outs[p] ? a->n_outs[p] : 1, sizeof **a->outs);
+            if (!a->outs[p])
+                return false;
+            for (uint32_t t = 0; t < a->n_outs[p]; t++) {
+                rki_target to = a->stage->targets[p][t];
+                if (to.local) {
+                    for (uint32_t j = 0; j < run->n_stages; j++)
+                        if (run->stages[j].stage_index == to.index)
+                            a->outs[p][t].local = &run->stages[j];
+                } else {
+                    for (uint32_t j = 0; j < run->n_outs; j++)
+                        if (run->outs[j].edge == &r->plan->edges[to.index])
+                            a->outs[p][t].set = &run->outs[j];
+                }
+            }
+        }
+    }
+    return true;
+}
+
+rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n)
+{
+    rki_run *r = calloc(1, sizeof *r);
+    uint32_t total = 0;
+    rkp_backend_conf conf = { .workers = p->workers };
+    rkp_status st = RKP_NOMEM;
+    snprintf(err, err_n, "out of memory while building the graph");
+    if (!r)
+        return RKP_NOMEM;
+    rki_arena_init(&r->arena);
+    r->plan = p;
+    r->args = *args;
+    r->backend = args->backend;
+    if (pthread_mutex_init(&r->lock, NULL) != 0)
+        goto fail;
+    r->lock_made = true;
+    r->pool = rkp_pool_new(p->pool_bytes);
+    r->state_pool = rkp_pool_new(p->memory_limit);
+    for (uint32_t i = 0; i < p->n_actors; i++)
+        total += p->actors[i].replicas;
+    r->runners = rki_array(&r->arena, total, sizeof *r->runners);
+    r->tasks = rki_array(&r->arena, total, sizeof *r->tasks);
+    r->first_runner = rki_array(&r->arena, p->n_actors, sizeof *r->first_runner);
+    if (!r->pool || !r->state_pool || !r->runners || !r->tasks || !r->first_runner)
+        goto fail;
+    for (uint32_t i = 0; i < p->n_actors; i++) {
+        r->first_runner[i] = r->n_runners;
+        for (uint32_t j = 0; j < p->actors[i].replicas; j++) {
+            rki_runner *run = aligned_alloc(64, (sizeof *run + 63) & ~(size_t)63);
+            if (!run)
+                goto fail;
+            memset(run, 0, sizeof *run);
+            r->runners[r->n_runners] = run;
+            r->tasks[r->n_runners] = &run->task;
+            run->ins = rki_array(&r->arena, p->actors[i].n_in ? p->actors[i].n_in : 1, sizeof *run->ins);
+            run->outs = rki_array(&r->arena, p->actors[i].n_out ? p->actors[i].n_out : 1, sizeof *run->outs);
+            bool ok = run->ins && run->outs && build_runner(r, i, j, run);
+            r->n_runners++;
+            if (!ok)
+                goto fail;
+        }
+    }
+    if (!build_links(r))
+        goto fail;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (!wire_stages(r, r->runners[i]))
+            goto fail;
+    st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
+    if (st != RKP_OK)
+        goto fail;
+    *out = r;
+    return RKP_OK;
+fail:
+    rki_run_free(r);
+    return st;
+}
+
+void rki_run_signal(rki_run *r)
+{
+    __atomic_fetch_add(&r->signals, 1, __ATOMIC_SEQ_CST);
+    if (r->b)
+        r->backend->poke(r->b);
+}
+
+// ---- progress -------------------------------------------------------------------------------------------------------
+
+static void look(const rki_run *r, rki_progress *p)
+{
+    memset(p, 0, sizeof *p);
+    p->elapsed_ns = rki_mono_ns() - r->start_ns;
+    p->total = 1;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        const rki_runner *run = r->runners[i];
+        for (uint32_t j = 0; j < run->n_stages; j++) {
+            const rkp_actor *a = &run->stages[j];
+            int role = a->stage->role;
+            p->bad += RKI_LOOK(a->bad);
+            if (a->op->kind == RKP_SOURCE && role != RKI_DECODE) {
+                uint64_t total = RKI_LOOK(a->progress_total);
+                p->done += RKI_LOOK(a->progress_done);
+                p->total = total && p->total ? p->total + total : 0;
+                p->bytes_in += RKI_LOOK(a->counts.bytes_out);
+            }
+            if (a->op->kind == RKP_SOURCE && role != RKI_POLL)
+                p->rows_in += RKI_LOOK(a->counts.rows_out) + RKI_LOOK(a->bad);
+            if (a->op->kind == RKP_SINK && role != RKI_ENCODE)
+                p->rows_out += RKI_LOOK(a->counts.absorbed);
+        }
+    }
+    if (p->total)
+        p->total -= 1;
+}
+
+// ---- running --------------------------------------------------------------------------------------------------------
+
+static void stop_sources(rki_run *r)
+{
+    __atomic_store_n(&r->stopping, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (r->runners[i]->n_ins == 0)
+            r->backend->wake(r->b, &r->runners[i]->task);
+}
+
+static void cancel(rki_run *r)
+{
+    __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->backend->wake(r->b, r->tasks[i]);
+}
+
+static void control_loop(rki_run *r)
+{
+    const rki_spec *s = r->plan->spec;
+    uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
+    uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
+    bool cancelled = false, asked = false;
+    for (;;) {
+        uint64_t now = rki_mono_ns(), until = 0;
+        uint32_t signals = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST);
+        rki_progress p;
+        if (rki_failed(r) && !cancelled) {
+            cancelled = true;
+            cancel(r);
+        }
+        if (signals && !r->interrupted) {
+            r->interrupted = true;
+            grace_end = now + s->engine.grace_ns;
+            stop_sources(r);
+        }
+        if (!cancelled && (signals > 1 || (grace_end && now >= grace_end))) {
+            cancelled = true;
+            cancel(r);
+        }
+        if (stop_at && now >= stop_at && !asked) {
+            asked = true;
+            stop_sources(r);
+        }
+        if (tick && now >= next) {
+            look(r, &p);
+            r->args.progress(r->args.progress_arg, &p);
+            next = now + tick;
+        }
+        if (s->run.stop_rows && !asked) {
+            look(r, &p);
+            if (p.rows_in >= s->run.stop_rows) {
+                asked = true;
+                stop_sources(r);
+            }
+            until = now + 1000000u;
+        }
+        if (tick && (!until || next < until))
+            until = next;
+        if (grace_end && !cancelled && (!until || grace_end < until))
+            until = grace_end;
+        if (stop_at && !asked && (!until || stop_at < until))
+            until = stop_at;
+        if (r->backend->wait(r->b, until))
+            return;
+    }
+}
+
+static void each_sink(rki_run *r, bool commit, rkp_status *st)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        for (uint32_t j = 0; j < run->n_stages; j++) {
+            rkp_actor *a = &run->stages[j];
+            if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited)
+                continue;
+            if (!commit) {
+                if (a->op->abort)
+                    a->op->abort(a->self, a);
+            } else if (*st == RKP_OK && a->op->commit) {
+                *st = a->op->commit(a->self, a);
+                if (*st != RKP_OK)
+                    rkp_fail(a, *st, "cannot publish its output");
+            }
+        }
+    }
+}
+
+// Everything that is still in a ring or waits for one goes back to the pool (a run that was given up).
+static uint64_t drain(rki_run *r)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < r->n_links; i++) {
+        rkp_envelope e;
+        while (r->links[i].ring && rki_ring_pop(r->links[i].ring, &e)) {
+            rows += e.rows;
+            rkp_batch_put((rkp_batch *)(uintptr_t)e.payload);
+        }
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        for (uint32_t o = 0; run->outs && o < run->n_outs; o++) {
+            for (uint32_t m = 0; m < run->outs[o].n_box; m++) {
+                rows += run->outs[o].box[m].env.rows;
+                rkp_batch_put((rkp_batch *)(uintptr_t)run->outs[o].box[m].env.payload);
+            }
+            run->outs[o].n_box = 0;
+        }
+        if (run->pending) {
+            rows += rki_batch_rows(run->pending);
+            rkp_batch_put(run->pending);
+            run->pending = NULL;
+        }
+    }
+    return rows;
+}
+
+// SPEC.md: in = out + dropped + dead-lettered, for every kernel that handles row by row; sent = received on every edge;
+// and no batch may be left.  "" when all adds up.
+static void check_counts(const rki_run *r, char *text, size_t n)
+{
+    text[0] = 0;
+    for (uint32_t i = 0; i < r->n_links; i++) {
+        const rki_link *k = &r->links[i];
+        if (k->sent_rows != k->got_rows) {
+            snprintf(text, n, "edge '%s' -> '%s': sent %llu rows, received %llu", k->from->plan->name,
+                     k->to->plan->name, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        rki_kernel_counts c;
+        rki_run_counts(r, i, &c);
+        const rkp_op *op = r->plan->kernels[i].k->op;
+        uint64_t out = c.rows_out + c.absorbed + c.dropped + c.dead_lettered;
+        if ((op->traits & RKP_ROWWISE) && op->kind != RKP_SOURCE && c.rows_in != out) {
+            snprintf(
+                text, n, "kernel '%s': %llu rows in, but %llu out + %llu absorbed + %llu dropped + %llu dead-lettered",
+                c.kernel, (unsigned long long)c.rows_in, (unsigned long long)c.rows_out, (unsigned long long)c.absorbed,
+                (unsigned long long)c.dropped, (unsigned long long)c.dead_lettered);
+            return;
+        }
+    }
+}
+
+static bool too_many_bad(const rki_run *r, char *text, size_t n)
+{
+    const rki_spec *s = r->plan->spec;
+    rki_totals t;
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        const rki_bound *b = &r->plan->kernels[i];
+        rki_kernel_counts c;
+        uint64_t bad = 0, seen;
+        rki_run_counts(r, i, &c);
+        for (uint32_t j = 0; j < r->n_runners; j++)
+            for (uint32_t k = 0; k < r->runners[j]->n_stages; k++)
+                if (r->runners[j]->stages[k].bound == b)
+                    bad += r->runners[j]->stages[k].bad;
+        seen = c.rows_in;
+        if (bad && b->k->on_error.max_ratio < 1 && (double)bad > b->k->on_error.max_ratio * (double)seen) {
+            snprintf(text, n, "kernel '%s': %llu of %llu rows are bad, more than on_error.max_ratio allows (%g)",
+                     c.kernel, (unsigned long long)bad, (unsigned long long)seen, b->k->on_error.max_ratio);
+            return true;
+        }
+    }
+    rki_run_totals(r, &t);
+    if (t.bad && s->run.max_bad_ratio < 1 && (double)t.bad > s->run.max_bad_ratio * (double)t.rows_in) {
+        snprintf(text, n, "%llu of %llu rows are bad, more than run.max_bad_ratio allows (%g)",
+                 (unsigned long long)t.bad, (unsigned long long)t.rows_in, s->run.max_bad_ratio);
+        return true;
+    }
+    if (s->run.fail_on_dead_letter && t.dead_lettered) {
+        snprintf(text, n, "%llu rows were dead-lettered, and run.fail_on has dead_letter",
+                 (unsigned long long)t.dead_lettered);
+        return true;
+    }
+    if (s->run.fail_on_drop && t.bad > t.dead_lettered) {
+        snprintf(text, n, "%llu bad rows were dropped, and run.fail_on has drop",
+                 (unsigned long long)(t.bad - t.dead_lettered));
+        return true;
+    }
+    return false;
+}
+
+int rki_run_execute(rki_run *r)
+{
+    rkp_status st;
+    int code = RKI_EXIT_OK;
+    uint64_t left;
+    r->start_ns = rki_mono_ns();
+    r->cpu_start_ns = cpu_ns();
+    st = r->backend->start(r->b);
+    if (st != RKP_OK) {
+        snprintf(r->failure, sizeof r->failure, "cannot start the worker threads");
+        r->fail_status = st;
+        cancel(r);
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->backend->wake(r->b, r->tasks[i]);
+    if (st == RKP_OK)
+        control_loop(r);
+    r->backend->close(r->b);
+    r->b = NULL;
+    left = drain(r);
+    if (r->fail_status != RKP_OK) {
+        code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
+               : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
+                                                 : RKI_EXIT_FAILED;
+    } else if (r->interrupted) {
+        code = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1 ? RKI_EXIT_SIGNAL : RKI_EXIT_INTERRUPTED;
+        snprintf(r->failure, sizeof r->failure,
+                 "interrupted: outputs with commit: rename were not published (%llu rows were in flight); run again to "
+                 "start over",
+                 (unsigned long long)left);
+    } else {
+        check_counts(r, r->failure, sizeof r->failure);
+        if (r->failure[0] || left) {
+            code = RKI_EXIT_INTERNAL;
+            if (!r->failure[0])
+                snprintf(r->failure, sizeof r->failure, "%llu rows were left in queues", (unsigned long long)left);
+        } else if (too_many_bad(r, r->failure, sizeof r->failure)) {
+            code = RKI_EXIT_BAD_DATA;
+        }
+    }
+    if (code == RKI_EXIT_OK) {
+        st = RKP_OK;
+        each_sink(r, true, &st);
+        if (st != RKP_OK) {
+            each_sink(r, false, &st);
+            code = RKI_EXIT_FAILED;
+        }
+    } else {
+        each_sink(r, false, &st);
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
+            rkp_actor *a = &r->runners[i]->stages[j];
+            if (a->self_made && a->op->fini)
+                a->op->fini(a->self);
+            a->self_made = false;
+            rkp_frame_free(a->frame);
+            a->frame = NULL;
+            rkp_errs_fini(&a->errs);
+        }
+    }
+    if (code == RKI_EXIT_OK && rkp_pool_live(r->pool) + rkp_pool_live(r->state_pool) != 0) {
+        code = RKI_EXIT_INTERNAL;
+        snprintf(r->failure, sizeof r->failure, "%llu batches were not given back",
+                 (unsigned long long)(rkp_pool_live(r->pool) + rkp_pool_live(r->state_pool)));
+    }
+    r->end_ns = rki_mono_ns();
+    r->cpu_end_ns = cpu_ns();
+    if (r->args.progress) {
+        rki_progress p;
+        look(r, &p);
+        p.elapsed_ns = r->end_ns - r->start_ns;
+        p.final = true;
+        r->args.progress(r->args.progress_arg, &p);
+    }
+    return code;
+}
+
+const char *rki_run_failure(const rki_run *r)
+{
+    return r->failure;
+}
+
+void rki_run_free(rki_run *r)
+{
+    if (!r)
+        return;
+    if (r->b)
+        r->backend->close(r->b);
+    drain(r);
+    for (uint32_t i = 0; r->runners && i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        for (uint32_t j = 0; run->stages && j < run->n_stages; j++) {
+            rkp_actor *a = &run->stages[j];
+            if (a->self_made && a->op->fini)
+                a->op->fini(a->self);
+            rkp_frame_free(a->frame);
+            rkp_errs_fini(&a->errs);
+        }
+        for (uint32_t o = 0; run->outs && o < run->n_outs; o++)
+            free(run->outs[o].box);
+        free(run);
+    }
+    for (uint32_t i = 0; i < r->n_links; i++)
+        free(r->ring_mem[i]);
+    if (r->pool)
+        rkp_pool_free(r->pool);
+    if (r->state_pool)
+        rkp_pool_free(r->state_pool);
+    if (r->lock_made)
+        pthread_mutex_destroy(&r->lock);
+    rki_arena_fini(&r->arena);
+    free(r);
+}

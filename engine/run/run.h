@@ -1,0 +1,84 @@
+// run/run.h - a plan at work: actors, rings, counts, and the verdict at the end.
+//
+//   Owns     actors, rings and pools, until rki_run_free; the plan is borrowed
+//   Threads  new, execute, free: one control thread; rki_run_signal: any, async-signal-safe
+//   Fails    execute returns the exit code of SPEC.md 10 and keeps the first failure's text
+//   Limits   see plan.h
+//   Cost     per batch: a ring slot, a clock tick, a handful of counters
+#ifndef RKI_RUN_H
+#define RKI_RUN_H
+
+#include "plan/plan.h"
+#include <rkpipe/backend.h>
+
+typedef struct rki_run rki_run;
+
+// Exit codes of SPEC.md 10.
+enum {
+    RKI_EXIT_OK = 0,
+    RKI_EXIT_FAILED = 1,
+    RKI_EXIT_USAGE = 64,
+    RKI_EXIT_BAD_DATA = 65,
+    RKI_EXIT_UNAVAILABLE = 69,
+    RKI_EXIT_INTERNAL = 70,
+    RKI_EXIT_INTERRUPTED = 75,
+    RKI_EXIT_INVALID = 78,
+    RKI_EXIT_SIGNAL = 130,
+};
+
+typedef struct rki_progress {
+    uint64_t elapsed_ns;
+    uint64_t rows_in, bytes_in; // read by the sources
+    uint64_t rows_out;          // taken by the sinks
+    uint64_t done, total;       // bytes of the input files; total 0: not known
+    uint64_t bad;
+    bool final;
+} rki_progress;
+
+typedef struct rki_run_args {
+    const rkp_backend *backend;
+    void (*progress)(void *arg, const rki_progress *p); // every `progress_ns`, on the control thread; may be NULL
+    void *progress_arg;
+    uint64_t progress_ns;
+    const char *data_dir; // for spill files; made when first needed
+} rki_run_args;
+
+rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n);
+int rki_run_execute(rki_run *r); // exit code
+// Counts a signal: the first drains, the second stops at once.
+void rki_run_signal(rki_run *r);
+void rki_run_free(rki_run *r);
+
+const char *rki_run_failure(const rki_run *r); // text for standard error; "" when none
+
+// What happened, per kernel.
+typedef struct rki_reason_count {
+    const char *reason;
+    uint64_t rows;
+} rki_reason_count;
+
+enum { RKI_MAX_REASONS = 32 };
+
+typedef struct rki_kernel_counts {
+    const char *kernel, *op;
+    uint64_t rows_in, rows_out, bytes_in, bytes_out, batches, absorbed, dropped, dead_lettered;
+    rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
+    uint32_t n_drops, n_deads;
+    uint64_t busy_ns;
+    uint64_t metrics[16];
+} rki_kernel_counts;
+
+typedef struct rki_totals {
+    uint64_t wall_ns, cpu_ns, peak_bytes; // peak: resident set of the process
+    uint64_t rows_in, rows_out, dropped, dead_lettered, bad;
+    uint64_t in_flight; // rows not accounted for; 0 or it is a bug or an interruption
+    uint32_t workers;
+} rki_totals;
+
+uint32_t rki_run_n_kernels(const rki_run *r);
+void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out);
+void rki_run_totals(const rki_run *r, rki_totals *out);
+void rki_run_summary_text(const rki_run *r, rki_buf *out);
+void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out);
+
+#endif

@@ -1,0 +1,231 @@
+// run/summary.c - counts of a run, added up per kernel, as a table for people and as JSON.
+#include "base/json.h"
+#include "run/actor.h"
+
+#include <sys/resource.h>
+
+uint32_t rki_run_n_kernels(const rki_run *r)
+{
+    return r->plan->n_kernels;
+}
+
+static void add_reasons(rki_reason_count *to, uint32_t *n, const rki_reason_count *v, uint32_t m)
+{
+    for (uint32_t i = 0; i < m; i++) {
+        uint32_t j = 0;
+        while (j < *n && strcmp(to[j].reason, v[i].reason) != 0)
+            j++;
+        if (j == *n) {
+            if (*n == RKI_MAX_REASONS)
+                j--;
+            else
+                to[(*n)++] = (rki_reason_count){ v[i].reason, 0 };
+        }
+        to[j].rows += v[i].rows;
+    }
+}
+
+void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
+{
+    const rki_bound *b = &r->plan->kernels[kernel];
+    memset(out, 0, sizeof *out);
+    out->kernel = b->k->id.p;
+    out->op = b->k->op->name;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
+            const rkp_actor *a = &r->runners[i]->stages[j];
+            const rki_counts *c = &a->counts;
+            int role = a->stage->role;
+            if (a->bound != b)
+                continue;
+            out->dropped += c->dropped;
+            out->dead_lettered += c->dead;
+            add_reasons(out->drops, &out->n_drops, c->drops, c->n_drops);
+            add_reasons(out->deads, &out->n_deads, c->deads, c->n_deads);
+            for (int m = 0; m < 16; m++)
+                out->metrics[m] += c->metrics[m];
+            // The two halves of a source or sink are one kernel to the user.
+            if (role != RKI_DECODE && role != RKI_WRITE) {
+                out->rows_in += c->rows_in;
+                out->bytes_in += c->bytes_in;
+                out->batches += c->batches;
+            }
+            if (role == RKI_POLL)
+                out->bytes_in += c->bytes_out;
+            if (role != RKI_POLL && role != RKI_ENCODE) {
+                out->rows_out += c->rows_out;
+                out->absorbed += c->absorbed;
+                out->bytes_out += role == RKI_WRITE ? c->bytes_in : c->bytes_out;
+            }
+            if (b->k->op->kind == RKP_SOURCE && role != RKI_POLL)
+                out->rows_in += c->rows_out + a->bad;
+        }
+    }
+}
+
+void rki_run_totals(const rki_run *r, rki_totals *out)
+{
+    struct rusage u;
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        rki_kernel_counts c;
+        rki_run_counts(r, i, &c);
+        const rkp_op *op = r->plan->kernels[i].k->op;
+        if (op->kind == RKP_SOURCE)
+            out->rows_in += c.rows_in;
+        if (op->kind == RKP_SINK)
+            out->rows_out += c.absorbed;
+        out->dropped += c.dropped;
+        out->dead_lettered += c.dead_lettered;
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
+            out->bad += r->runners[i]->stages[j].bad;
+    for (uint32_t i = 0; i < r->n_links; i++)
+        out->in_flight += r->links[i].sent_rows - r->links[i].got_rows;
+    getrusage(RUSAGE_SELF, &u);
+    out->peak_bytes = (uint64_t)u.ru_maxrss * 1024u;
+    out->wall_ns = r->end_ns - r->start_ns;
+    out->cpu_ns = r->cpu_end_ns - r->cpu_start_ns;
+    out->workers = r->plan->workers;
+}
+
+// 1234567 -> "1,234,567"
+static const char *commas(char to[32], uint64_t v)
+{
+    char *p = to + 31;
+    int n = 0;
+    *p = 0;
+    do {
+        if (n && n % 3 == 0)
+            *--p = ',';
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+        n++;
+    } while (v);
+    return p;
+}
+
+static void size_text(rki_buf *out, uint64_t bytes)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    double v = (double)bytes;
+    int u = 0;
+    while (v >= 1024 && u < 4) {
+        v /= 1024;
+        u++;
+    }
+    rki_putf(out, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+void rki_run_summary_text(const rki_run *r, rki_buf *out)
+{
+    rki_totals t;
+    size_t wk = 6, wo = 8;
+    double secs;
+    rki_run_totals(r, &t);
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        const rki_kernel *k = r->plan->kernels[i].k;
+        wk = k->id.n > wk ? k->id.n : wk;
+        wo = strlen(k->op->name) > wo ? strlen(k->op->name) : wo;
+    }
+    rki_putf(out, "%-*s  %-*s  %15s  %15s  %13s  %13s\n", (int)wk, "kernel", (int)wo, "operator", "rows in", "rows out",
+             "dropped", "dead-lettered");
+    for (uint32_t o = 0; o < r->plan->n_kernels; o++) {
+        rki_kernel_counts c;
+        char a[32], b[32], d[32], e[32];
+        rki_run_counts(r, r->plan->order[o], &c);
+        const rkp_op *op = r->plan->kernels[r->plan->order[o]].k->op;
+        rki_putf(out, "%-*s  %-*s  %15s  %15s  %13s  %13s\n", (int)wk, c.kernel, (int)wo, c.op, commas(a, c.rows_in),
+                 commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
+                 commas(e, c.dead_lettered));
+        for (uint32_t j = 0; j < c.n_drops; j++)
+            rki_putf(out, "%*s    dropped       %-10s %s\n", (int)wk, "", c.drops[j].reason,
+                     commas(a, c.drops[j].rows));
+        for (uint32_t j = 0; j < c.n_deads; j++)
+            rki_putf(out, "%*s    dead-lettered %-10s %s\n", (int)wk, "", c.deads[j].reason,
+                     commas(a, c.deads[j].rows));
+    }
+    secs = (double)t.wall_ns / 1e9;
+    rki_putf(out, "wall %.3f s, CPU %.3f s, peak ", secs, (double)t.cpu_ns / 1e9);
+    size_text(out, t.peak_bytes);
+    rki_putf(out, ", %.2f M rows/s", secs > 0 ? (double)t.rows_in / secs / 1e6 : 0.0);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        rki_kernel_counts c;
+        rki_run_counts(r, i, &c);
+        if (r->plan->kernels[i].k->op->kind == RKP_SOURCE)
+            bytes += c.bytes_in;
+    }
+    rki_putf(out, ", %.1f MB/s\n", secs > 0 ? (double)bytes / secs / 1e6 : 0.0);
+}
+
+void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
+{
+    rki_totals t;
+    rki_json j;
+    rki_run_totals(r, &t);
+    rki_json_init(&j, out, 2);
+    rki_json_object(&j);
+    rki_json_key(&j, "pipeline");
+    rki_json_str(&j, rkp_word_str(r->plan->spec->name));
+    rki_json_key(&j, "exit");
+    rki_json_i64(&j, exit_code);
+    rki_json_key(&j, "error");
+    if (r->failure[0])
+        rki_json_z(&j, r->failure);
+    else
+        rki_json_null(&j);
+#define FIELD(k, v) (rki_json_key(&j, k), rki_json_u64(&j, v))
+    rki_json_key(&j, "wall_seconds");
+    rki_json_f64(&j, (double)t.wall_ns / 1e9);
+    rki_json_key(&j, "cpu_seconds");
+    rki_json_f64(&j, (double)t.cpu_ns / 1e9);
+    FIELD("peak_bytes", t.peak_bytes);
+    FIELD("workers", t.workers);
+    FIELD("rows_in", t.rows_in);
+    FIELD("rows_out", t.rows_out);
+    FIELD("dropped", t.dropped);
+    FIELD("dead_lettered", t.dead_lettered);
+    FIELD("in_flight", t.in_flight);
+    rki_json_key(&j, "kernels");
+    rki_json_array(&j);
+    for (uint32_t o = 0; o < r->plan->n_kernels; o++) {
+        rki_kernel_counts c;
+        rki_run_counts(r, r->plan->order[o], &c);
+        rki_json_object(&j);
+        rki_json_key(&j, "kernel");
+        rki_json_z(&j, c.kernel);
+        rki_json_key(&j, "op");
+        rki_json_z(&j, c.op);
+        FIELD("rows_in", c.rows_in);
+        FIELD("rows_out", c.rows_out);
+        FIELD("absorbed", c.absorbed);
+        FIELD("bytes_in", c.bytes_in);
+        FIELD("bytes_out", c.bytes_out);
+        FIELD("batches", c.batches);
+        rki_json_key(&j, "dropped");
+        rki_json_object(&j);
+        for (uint32_t i = 0; i < c.n_drops; i++)
+            FIELD(c.drops[i].reason, c.drops[i].rows);
+        rki_json_end_object(&j);
+        rki_json_key(&j, "dead_lettered");
+        rki_json_object(&j);
+        for (uint32_t i = 0; i < c.n_deads; i++)
+            FIELD(c.deads[i].reason, c.deads[i].rows);
+        rki_json_end_object(&j);
+        const rkp_metric *m = r->plan->kernels[r->plan->order[o]].k->op->metrics;
+        if (m) {
+            rki_json_key(&j, "metrics");
+            rki_json_object(&j);
+            for (int i = 0; i < 16 && m[i].name; i++)
+                FIELD(m[i].name, c.metrics[i]);
+            rki_json_end_object(&j);
+        }
+        rki_json_end_object(&j);
+    }
+    rki_json_end_array(&j);
+    rki_json_end_object(&j);
+    rki_putc(out, '\n');
+#undef FIELD
+}

@@ -1,0 +1,246 @@
+// Tests of data/pool.h.
+#include "data/pool.h"
+#include "nomem.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void a_class_holds_what_it_says(void **state)
+{
+    (void)state;
+    assert_int_equal(rki_block_class(0), 0);
+    assert_int_equal(rki_block_class(4096), 0);
+    assert_int_equal(rki_block_class(4097), 1);
+    assert_int_equal(rki_block_class(1 << 20), 8);
+    assert_int_equal(rki_block_class((1 << 20) + 1), 9);
+    assert_int_equal(rki_block_class((size_t)4096 << 28), 28);
+    assert_int_equal(rki_block_class(((size_t)4096 << 28) + 1), RKI_BLOCK_CLASSES);
+    assert_int_equal(rki_block_class(SIZE_MAX), RKI_BLOCK_CLASSES);
+}
+
+static void blocks_come_back_from_the_cache(void **state)
+{
+    rkp_pool *p = rkp_pool_new(16 << 20);
+
+    (void)state;
+    for (size_t size = 4096; size <= 4 << 20; size *= 2) {
+        rkp_block *a = rki_block_get(p, size, 0), *b;
+
+        assert_int_equal((uintptr_t)rki_block_data(a) % 64, 0);
+        assert_int_equal(rki_block_size(a), size);
+        rki_blocks_put(p, a, 0);
+        b = rki_block_get(p, size, 0);
+        assert_ptr_equal(a, b);
+        rki_blocks_put(p, b, 0);
+    }
+    rkp_pool_free(p);
+}
+
+static void counters_follow_the_blocks(void **state)
+{
+    rkp_pool *p = rkp_pool_new(1 << 20);
+    rkp_block *a, *b, *c;
+
+    (void)state;
+    assert_int_equal(rkp_pool_limit(p), 1 << 20);
+    assert_true(rkp_pool_room(p, 1 << 20));
+    assert_false(rkp_pool_room(p, (1 << 20) + 1));
+    a = rki_block_get(p, 5000, 1);
+    assert_int_equal(rkp_pool_used(p), 8192);
+    b = rki_block_get(p, 100000, 1);
+    assert_int_equal(rkp_pool_used(p), 8192 + 131072);
+    assert_int_equal(rkp_pool_live(p), 2);
+    assert_int_equal(rkp_pool_peak(p), 8192 + 131072);
+    rki_blocks_put(p, b, 1);
+    assert_int_equal(rkp_pool_used(p), 8192);
+    assert_int_equal(rkp_pool_peak(p), 8192 + 131072);
+    assert_false(rkp_pool_room(p, (1 << 20) - 8191));
+    c = rki_block_get(p, 3 << 20, 0); // over the budget is possible
+    assert_true(rkp_pool_used(p) > rkp_pool_limit(p));
+    assert_false(rkp_pool_room(p, 0));
+    c->next = a;
+    rki_blocks_put(p, c, 1);
+    assert_int_equal(rkp_pool_used(p), 0);
+    assert_int_equal(rkp_pool_live(p), 0);
+    assert_int_equal(rkp_pool_peak(p), 8192 + (4 << 20));
+    rkp_pool_free(p);
+    rkp_pool_free(NULL);
+}
+
+static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
+{
+    rkp_pool *p = rkp_pool_new(64 << 10);
+    rkp_block *k[8], *again;
+
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        k[i] = rki_block_get(p, 64 << 10, 0);
+    for (int i = 0; i < 8; i++)
+        rki_blocks_put(p, k[i], 0);
+    // One of them fits into the limit and is kept; a block of another class makes it go.
+    nomem_from(1);
+    again = rki_block_get(p, 64 << 10, 0);
+    assert_non_null(again);
+    if (nomem_works()) {
+        nomem_from(1);
+        assert_null(rki_block_get(p, 64 << 10, 0));
+    }
+    nomem_at(0);
+    rki_blocks_put(p, again, 0);
+    again = rki_block_get(p, 4096, 0);
+    rki_blocks_put(p, again, 0);
+    rkp_pool_free(p);
+}
+
+static void a_request_without_end_is_refused(void **state)
+{
+    rkp_pool *p = rkp_pool_new(1 << 20);
+
+    (void)state;
+    assert_null(rki_block_get(p, SIZE_MAX, 1));
+    assert_null(rki_block_get(p, ((size_t)4096 << 28) + 1, 1));
+    assert_int_equal(rkp_pool_live(p), 0);
+    assert_int_equal(rkp_pool_used(p), 0);
+    rkp_pool_free(p);
+}
+
+static void no_memory_is_an_answer(void **state)
+{
+    (void)state;
+    if (!nomem_works())
+        skip();
+    for (long n = 1;; n++) {
+        rkp_pool *p;
+        rkp_block *a = NULL, *b = NULL;
+        bool done;
+
+        nomem_at(n);
+        p = rkp_pool_new(1 << 20);
+        if (p) {
+            a = rki_block_get(p, 4096, 1);
+            b = rki_block_get(p, 1 << 20, 1);
+        }
+        done = nomem_count() < n;
+        nomem_at(0);
+        if (!p)
+            continue;
+        assert_int_equal(rkp_pool_live(p), (a != NULL) + (b != NULL));
+        if (a)
+            rki_blocks_put(p, a, 1);
+        if (b)
+            rki_blocks_put(p, b, 1);
+        assert_int_equal(rkp_pool_used(p), 0);
+        rkp_pool_free(p);
+        if (done)
+            break;
+    }
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------
+
+enum { SLOTS = 64, ROUNDS = 20000, THREADS = 4 };
+
+struct shared {
+    rkp_pool *p;
+    _Atomic(rkp_block *) slot[SLOTS]; // blocks on their way to another thread
+};
+
+struct worker {
+    struct shared *s;
+    unsigned seed;
+    pthread_t t;
+    bool ok;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct shared *s = w->s;
+
+    w->ok = true;
+    for (int i = 0; i < ROUNDS; i++) {
+        unsigned r = w->seed = w->seed * 1664525u + 1013904223u;
+        size_t size = (size_t)4096 << (r >> 8) % 6;
+        rkp_block *k = rki_block_get(s->p, size, 1), *old;
+        char *d;
+
+        if (!k) {
+            w->ok = false;
+            break;
+        }
+        d = rki_block_data(k);
+        RKI_UNPOISON(d, size);
+        memset(d, (int)(r & 0xff), 64); // a data race if two threads have it
+        d[size - 1] = d[0];
+        old = atomic_exchange_explicit(&s->slot[(r >> 16) % SLOTS], k, memory_order_acq_rel);
+        if (old) {
+            d = rki_block_data(old);
+            if (d[63] != d[0] || d[rki_block_size(old) - 1] != d[0])
+                w->ok = false;
+            rki_blocks_put(s->p, old, 1);
+        }
+        if (i % 1024 == 0 && rkp_pool_peak(s->p) == 0)
+            w->ok = false;
+    }
+    return NULL;
+}
+
+static void run_threads(uint64_t limit)
+{
+    struct shared s = { .p = rkp_pool_new(limit) };
+    struct worker w[THREADS];
+    int n;
+
+    for (n = 0; n < THREADS; n++) {
+        w[n] = (struct worker){ .s = &s, .seed = (unsigned)n * 7919u + 1 };
+        assert_int_equal(pthread_create(&w[n].t, NULL, work, &w[n]), 0);
+    }
+    for (n = 0; n < THREADS; n++) {
+        pthread_join(w[n].t, NULL);
+        assert_true(w[n].ok);
+    }
+    for (n = 0; n < SLOTS; n++) {
+        rkp_block *k = atomic_load(&s.slot[n]);
+
+        if (k)
+            rki_blocks_put(s.p, k, 1);
+    }
+    assert_int_equal(rkp_pool_used(s.p), 0);
+    assert_int_equal(rkp_pool_live(s.p), 0);
+    rkp_pool_free(s.p);
+}
+
+static void blocks_given_back_by_other_threads_are_never_shared(void **state)
+{
+    (void)state;
+    run_threads(64 << 20);
+}
+
+static void the_same_holds_when_the_limit_is_far_too_small(void **state)
+{
+    (void)state;
+    run_threads(256 << 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_class_holds_what_it_says),
+        cmocka_unit_test(blocks_come_back_from_the_cache),
+        cmocka_unit_test(counters_follow_the_blocks),
+        cmocka_unit_test(what_is_beyond_the_limit_goes_back_to_the_system),
+        cmocka_unit_test(a_request_without_end_is_refused),
+        cmocka_unit_test(no_memory_is_an_answer),
+        cmocka_unit_test(blocks_given_back_by_other_threads_are_never_shared),
+        cmocka_unit_test(the_same_holds_when_the_limit_is_far_too_small),
+    };
+
+    return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
