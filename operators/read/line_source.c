@@ -11,16 +11,32 @@
 
 static_assert((int)LINE_PAD >= (int)JSCAN_PAD, "the scanner reads behind the chunk");
 
-rkp_status line_source_expand(const line_source *s, rkp_opt_ctx *c, rkp_diags *d, const rkp_words **files)
+rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in)
 {
     char err[RKP_FILE_ERR] = "";
-    rkp_words *out = rkp_opt_alloc(c, sizeof *out);
-    rkp_status st = out ? rkp_files_expand(c, &s->path, out, err) : RKP_NOMEM;
-    if (st == RKP_OK)
-        *files = out;
-    else if (st != RKP_NOMEM)
-        rkp_diag(d, RKP_ERROR, s->path.at, "input-missing", "%s", err);
-    return st;
+    rkp_opt_ctx *c = rkp_probe_mem(p);
+    rkp_status st = rkp_files_expand(c, &s->path, &in->files, err);
+    size_t n = strlen(err) + 1;
+    char *why;
+    in->status = st;
+    if (st == RKP_OK || st == RKP_NOMEM)
+        return st;
+    why = rkp_opt_alloc(c, n);
+    if (!why)
+        return RKP_NOMEM;
+    memcpy(why, err, n);
+    in->why = why;
+    rkp_diag(rkp_probe_diags(p), RKP_NOTE, s->path.at, "input-missing", "%s", err);
+    return RKP_OK;
+}
+
+rkp_status line_source_bind(const line_source *s, rkp_bind *b)
+{
+    if (!s->follow)
+        return RKP_OK;
+    if (rkp_bind_diags(b))
+        rkp_diag(rkp_bind_diags(b), RKP_ERROR, rkp_bind_at(b), "not-yet", "'follow: true' is not supported yet");
+    return RKP_INVALID;
 }
 
 // Bytes of all files, or 0 when one of them does not tell.
@@ -44,13 +60,14 @@ static bool open_next(line_source *s, rkp_actor *a, rkp_verdict *v)
     rkp_status st;
     const rkp_word *w;
     *v = RKP_DONE;
-    if (!s->files) {
-        *v = rkp_fail(a, RKP_INTERNAL, "the files to read are not known");
+    if (!s->in || s->in->status != RKP_OK) {
+        *v = s->in ? rkp_fail(a, s->in->status, "%s", s->in->why)
+                   : rkp_fail(a, RKP_INTERNAL, "nobody has looked for the input files");
         return false;
     }
-    if (s->next == s->files->n)
+    if (s->next == s->in->files.n)
         return false;
-    w = &s->files->v[s->next++];
+    w = &s->in->files.v[s->next++];
     if (!s->begun && rkp_str_is(rkp_word_str(*w), "-")) {
         kept = rkp_actor_kept(a);
         s->begun = true;
@@ -66,7 +83,7 @@ static bool open_next(line_source *s, rkp_actor *a, rkp_verdict *v)
     s->carry_n = 0;
     s->skipping = false;
     if (s->next == 1)
-        s->total = total_of(s->files);
+        s->total = total_of(&s->in->files);
     return true;
 }
 
@@ -83,13 +100,6 @@ static bool carry_set(line_source *s, const char *p, size_t n)
         memcpy(s->carry, p, n);
     s->carry_n = n;
     return true;
-}
-
-// Something can be read now, so that waiting for it delays nobody.
-static bool at_hand(int fd)
-{
-    struct pollfd p = { .fd = fd, .events = POLLIN };
-    return fd < 0 || poll(&p, 1, 0) != 0;
 }
 
 static const char *last_newline(const char *p, size_t n)
@@ -137,11 +147,14 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     last = NULL;
     while (n < want) {
         int64_t got;
-        if (last && !at_hand(rkp_reader_fd(s->reader)))
-            break;
-        if (!rkp_wait_readable(a, rkp_reader_fd(s->reader))) {
-            rkp_batch_put(b);
-            return RKP_DONE;
+        if (rkp_reader_waits(s->reader)) {
+            struct pollfd p = { .fd = rkp_reader_fd(s->reader), .events = POLLIN };
+            if (last && s->idle_ns && poll(&p, 1, (int)(s->idle_ns / 1000000)) == 0)
+                break;
+            if (!rkp_wait_readable(a, p.fd)) {
+                rkp_batch_put(b);
+                return RKP_DONE;
+            }
         }
         got = rkp_reader_read(s->reader, buf + 1 + n, want - n, err);
         if (got < 0) {
@@ -217,7 +230,7 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         s->done_bytes += rkp_reader_done(s->reader);
         rkp_reader_close(s->reader);
         s->reader = NULL;
-        if (s->next == s->files->n)
+        if (s->next == s->in->files.n)
             return RKP_DONE;
     }
     return RKP_MORE;

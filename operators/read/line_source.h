@@ -17,13 +17,20 @@
 
 enum { LINE_PAD = 64 };
 
+// What the probe found.
+typedef struct line_input {
+    rkp_words files;
+    rkp_status status; // of finding them
+    const char *why;   // what is wrong
+} line_input;
+
 typedef struct line_source {
     rkp_words path; // options
     int compression;
-    uint64_t chunk_bytes, max_record;
+    uint64_t chunk_bytes, max_record, idle_ns;
     bool follow;
-    const rkp_words *files; // set before the first poll
-    size_t next;            // poll thread from here on
+    const line_input *in; // set before the first poll
+    size_t next;          // poll thread from here on
     rkp_reader *reader;
     rkp_str name;
     char *carry; // what has been read of a line without an end
@@ -45,19 +52,25 @@ typedef struct line_source {
       .choices = rkp_compression_names, \
       .help = "how the files are compressed; `auto` looks at their first bytes", \
       .also = "decompress codec encoding" }, \
-    { .name = "follow", .type = &rkp_bool, .at = offsetof(T, src.follow), .def = "false", .not_yet = "", \
+    { .name = "follow", .type = &rkp_bool, .at = offsetof(T, src.follow), .def = "false", \
       .help = "keep reading what is appended, also after a rotation", .also = "tail watch" }, \
-    { .name = "chunk_bytes", .type = &rkp_size, .at = offsetof(T, src.chunk_bytes), .def = "512KiB", \
+    { .name = "chunk_bytes", .type = &rkp_size, .at = offsetof(T, src.chunk_bytes), .def = "510KiB", \
       .bounded = true, .min = 4096, .max = 64 << 20, .unit = "bytes", .help = "input that makes one batch", \
       .also = "buffer_size block_size batch_bytes buffer_chunk_size" }, \
     { .name = "max_record", .type = &rkp_size, .at = offsetof(T, src.max_record), .def = "16MiB", \
       .bounded = true, .min = 1, .max = 1 << 30, .unit = "bytes", \
       .help = "longest line; a longer one is a bad row, reason `size`", \
-      .also = "max_line_bytes max_length max_record_size buffer_max_size max_buffer" }
+      .also = "max_line_bytes max_length max_record_size buffer_max_size max_buffer" }, \
+    { .name = "idle", .type = &rkp_duration, .at = offsetof(T, src.idle_ns), .def = "200ms", \
+      .bounded = true, .min = 0, .max = 3600e9, \
+      .help = "when a pipe gives nothing for so long, pass on the lines that have come; 0: wait for a full chunk", \
+      .also = "flush_interval multiline_flush_timeout" }
 // clang-format on
 
-// Expands the globs into *files.  When a file is missing: the finding, RKP_UNAVAILABLE.
-rkp_status line_source_expand(const line_source *s, rkp_opt_ctx *c, rkp_diags *d, const rkp_words **files);
+// Expands the globs into *in.  A missing file is a note, and an error when the source is polled.
+rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in);
+// `follow` is not supported yet.
+rkp_status line_source_bind(const line_source *s, rkp_bind *b);
 rkp_verdict line_source_poll(line_source *s, rkp_actor *a);
 void line_source_fini(line_source *s);
 

@@ -12,16 +12,26 @@
 
 #include <rkpipe/num.h>
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { SAMPLE_ROWS = 10000, SAMPLE_BYTES = 32 << 20, MAX_COLUMNS = 4096 };
+enum {
+    SAMPLE_ROWS = 10000,
+    SAMPLE_BYTES = 32 << 20, // of a file
+    STDIN_BYTES = 8 << 20,
+    STDIN_IDLE_MS = 2000, // a pipe that gives no more is not waited for longer, once it has given a line
+    MAX_COLUMNS = 4096
+};
 enum validate { VALIDATE_USED, VALIDATE_ALL };
 
 // The probe's answer.
 struct probed {
-    const rkp_words *files;
-    rkp_schema schema; // inferred, when there is no `schema`
+    line_input in;
+    rkp_schema schema; // inferred, when there is no `schema`; without columns: not known
 };
 
 struct read_jsonl {
@@ -289,86 +299,111 @@ static void sample_lines(struct sample *s, const char *text, size_t n)
     }
 }
 
-static bool looks_compressed(const char *p, size_t n)
+// Raw bytes of standard input for the sample; the instance that polls gets them too.
+static rkp_status take_stdin(rkp_probe *p, rkp_str *kept, char err[RKP_FILE_ERR])
 {
-    return (n >= 2 && !memcmp(p, "\x1f\x8b", 2)) || (n >= 4 && !memcmp(p, "\x28\xb5\x2f\xfd", 4));
+    size_t n = 0;
+    uint64_t lines = 0;
+    char *b = rkp_opt_alloc(rkp_probe_mem(p), STDIN_BYTES + JSCAN_PAD);
+    if (!b)
+        return RKP_NOMEM;
+    while (n < STDIN_BYTES && lines < SAMPLE_ROWS) {
+        struct pollfd f = { .fd = STDIN_FILENO, .events = POLLIN };
+        ssize_t k;
+        if (poll(&f, 1, lines ? STDIN_IDLE_MS : -1) == 0)
+            break;
+        k = read(STDIN_FILENO, b + n, STDIN_BYTES - n);
+        if (k == 0)
+            break;
+        if (k > 0) {
+            lines += jscan_kernels_at(JSCAN_BEST)->count_lines(b + n, (size_t)k);
+            n += (size_t)k;
+        } else if (errno != EINTR && errno != EAGAIN) {
+            snprintf(err, RKP_FILE_ERR, "cannot read standard input: %s", strerror(errno));
+            return RKP_IO;
+        }
+    }
+    *kept = (rkp_str){ b, n };
+    rkp_probe_keep(p, *kept);
+    return RKP_OK;
 }
 
-// Reads one file until the sample is large enough.  What comes from standard input is kept.
-static rkp_status sample_file(struct read_jsonl *r, rkp_probe *p, struct sample *s, rkp_word path)
+// Reads one file until the sample is large enough.  path NULL: `kept` alone.
+static rkp_status sample_bytes(const struct read_jsonl *r, struct sample *s, const char *path, rkp_str kept,
+                               char err[RKP_FILE_ERR])
 {
-    char err[RKP_FILE_ERR] = "";
-    bool in = rkp_str_is(rkp_word_str(path), "-");
     rkp_reader *reader = NULL;
     size_t cap = 1 << 20, n = 0, used = 0;
-    char *buf = NULL, *kept;
+    char *buf = malloc(1 + cap + 1 + JSCAN_PAD);
     int64_t got = 1;
-    rkp_status st =
-        rkp_reader_open(path.p, in ? RKP_COMPRESS_NONE : r->src.compression, (rkp_str){ NULL, 0 }, &reader, err);
-    if (st != RKP_OK)
-        goto out;
-    buf = malloc(1 + cap + 1 + JSCAN_PAD);
-    if (!buf) {
-        st = RKP_NOMEM;
-        goto out;
-    }
-    buf[0] = '\n';
-    while (s->rows < SAMPLE_ROWS && n < SAMPLE_BYTES && got > 0 && !s->nomem) {
+    rkp_status st = buf ? rkp_reader_open(path, r->src.compression, kept, &reader, err) : RKP_NOMEM;
+    while (st == RKP_OK && s->rows < SAMPLE_ROWS && n < SAMPLE_BYTES && got > 0 && !s->nomem) {
         const char *last;
         size_t from;
         if (n == cap) {
             char *q = realloc(buf, 1 + cap * 2 + 1 + JSCAN_PAD);
             if (!q) {
                 st = RKP_NOMEM;
-                goto out;
+                break;
             }
             buf = q;
             cap *= 2;
         }
         got = rkp_reader_read(reader, buf + 1 + n, cap - n, err);
-        if (got < 0) {
+        if (got < 0 && path) {
             st = RKP_IO;
-            goto out;
+            break;
         }
+        if (got < 0) // what is kept of a compressed standard input may end anywhere
+            got = 0;
         n += (size_t)got;
-        if (in && looks_compressed(buf + 1, n)) {
-            rkp_diag(rkp_probe_diags(p), RKP_ERROR, path.at, "input-sample",
-                     "types cannot be inferred from compressed standard input");
-            rkp_diag_hint(rkp_probe_diags(p), "name the columns in 'schema'");
-            st = RKP_INVALID;
-            err[0] = 0;
-            goto out;
-        }
-        if (got == 0 && n > used && buf[n] != '\n') { // the end of a file without a last newline
-            buf[n + 1] = '\n';
-            memset(buf + n + 2, 0, JSCAN_PAD);
-            last = buf + n + 1;
-        } else {
-            memset(buf + 1 + n, 0, JSCAN_PAD);
-            last = n > used ? memrchr(buf + 1 + used, '\n', n - used) : NULL;
-        }
-        if (!last)
+        buf[1 + n] = '\n'; // where the file ends without one; and the scanner may look a little further
+        memset(buf + 2 + n, 0, JSCAN_PAD);
+        last = got == 0 && path ? buf + 1 + n : n > used ? memrchr(buf + 1 + used, '\n', n - used) : NULL;
+        if (!last || last < buf + 1 + used)
             continue;
         from = used == 0 && n >= 3 && !memcmp(buf + 1, "\xEF\xBB\xBF", 3) ? 3 : used; // a byte order mark
         sample_lines(s, buf + 1 + from, (size_t)(last + 1 - (buf + 1 + from)));
         used = (size_t)(last + 1 - (buf + 1));
     }
-    if (in) {
-        kept = rkp_opt_alloc(rkp_probe_mem(p), n + 1);
-        if (!kept) {
-            st = RKP_NOMEM;
-            goto out;
-        }
-        memcpy(kept, buf + 1, n);
-        rkp_probe_keep(p, (rkp_str){ kept, n });
-    }
-out:
-    if (err[0] && st != RKP_OK && st != RKP_NOMEM)
-        rkp_diag(rkp_probe_diags(p), RKP_ERROR, path.at, st == RKP_UNAVAILABLE ? "input-missing" : "input-read", "%s",
-                 err);
     rkp_reader_close(reader);
     free(buf);
     return s->nomem ? RKP_NOMEM : st;
+}
+
+static bool is_pipe(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+// Samples the files in turn.  *unread: one of them cannot be looked at now.
+static rkp_status sample_files(const struct read_jsonl *r, rkp_probe *p, struct sample *s, const rkp_words *files,
+                               bool *unread)
+{
+    rkp_diags *d = rkp_probe_diags(p);
+    rkp_status st = RKP_OK;
+    for (size_t i = 0; st == RKP_OK && i < files->n && s->rows < SAMPLE_ROWS; i++) {
+        rkp_word file = files->v[i];
+        char err[RKP_FILE_ERR] = "";
+        rkp_str kept = { NULL, 0 };
+        bool from_stdin = rkp_str_is(rkp_word_str(file), "-");
+        if (from_stdin ? !rkp_probe_may_read_stdin(p) : is_pipe(file.p)) {
+            *unread = true;
+            if (from_stdin || !rkp_probe_may_read_stdin(p))
+                continue;
+            rkp_diag(d, RKP_ERROR, file.at, "input-pipe", "'%s' is a pipe, which cannot be read twice", file.p);
+            rkp_diag_hint(d, "give a 'schema', or read it as standard input");
+            return RKP_INVALID;
+        }
+        if (from_stdin)
+            st = take_stdin(p, &kept, err);
+        if (st == RKP_OK)
+            st = sample_bytes(r, s, from_stdin ? NULL : file.p, kept, err);
+        if (st != RKP_OK && st != RKP_NOMEM)
+            rkp_diag(d, RKP_ERROR, file.at, "input-unreadable", "%s", err);
+    }
+    return st;
 }
 
 // With `paths` the columns are known, and the scanner finds them.
@@ -403,14 +438,51 @@ static rkp_status check_paths(const struct read_jsonl *r, rkp_diags *d)
     for (size_t i = 0; i < r->paths.n; i++) {
         const rkp_pair *p = &r->paths.v[i];
         size_t bad;
-        if (!jscan_path_ok(rkp_word_str(p->val), &bad)) {
+        if (jscan_path_ok(rkp_word_str(p->val), &bad))
+            continue;
+        st = RKP_INVALID;
+        if (d) {
             rkp_diag(d, RKP_ERROR, p->val.at, "path-syntax", "'" RKP_STR_FMT "' is not a path, at byte %zu",
                      RKP_STR_ARG(p->val), bad + 1);
             rkp_diag_hint(d, "a path is like user.name, tags[0].id or [\"odd.key\"].x; '$' is the whole line");
-            st = RKP_INVALID;
         }
     }
     return st;
+}
+
+// The schema from a sample; answer->schema stays without columns when it is not known now.
+static rkp_status infer(const struct read_jsonl *r, rkp_probe *p, struct sample *s, struct probed *answer)
+{
+    rkp_diags *d = rkp_probe_diags(p);
+    bool unread = false;
+    rkp_field *f;
+    rkp_status st = sample_files(r, p, s, &answer->in.files, &unread);
+    if (st != RKP_OK)
+        return st;
+    if (unread) {
+        rkp_diag(d, RKP_NOTE, r->src.path.at, "input-missing", "the columns of a pipe are known when it is read");
+        rkp_diag_hint(d, "what depends on them is checked when the pipeline starts, or give a 'schema'");
+        return RKP_OK;
+    }
+    if (s->full) {
+        rkp_diag(d, RKP_WARNING, r->src.path.at, "columns-many", "more than %d different keys: later ones are left out",
+                 MAX_COLUMNS);
+        rkp_diag_hint(d, "name the columns that are wanted in 'schema' or 'paths'");
+    }
+    if (s->n == 0) {
+        bool run = rkp_probe_may_read_stdin(p);
+        rkp_diag(d, run ? RKP_ERROR : RKP_NOTE, r->src.path.at, "input-empty",
+                 "there is no object in the input to take the columns from");
+        rkp_diag_hint(d, "give a 'schema' when an empty input is right");
+        return run ? RKP_INVALID : RKP_OK;
+    }
+    f = rkp_opt_alloc(rkp_probe_mem(p), s->n * sizeof *f);
+    if (!f)
+        return RKP_NOMEM;
+    for (uint32_t i = 0; i < s->n; i++)
+        f[i] = (rkp_field){ s->v[i].name, guess_type(s->v[i].guess) };
+    answer->schema = (rkp_schema){ s->n, f };
+    return RKP_OK;
 }
 
 static rkp_status read_jsonl_probe(void *self, rkp_probe *p)
@@ -418,53 +490,22 @@ static rkp_status read_jsonl_probe(void *self, rkp_probe *p)
     struct read_jsonl *r = self;
     struct probed *answer = rkp_opt_alloc(rkp_probe_mem(p), sizeof *answer);
     struct sample s = { .mem = rkp_probe_mem(p) };
-    rkp_field *f;
     jscan_path *paths = NULL;
     uint32_t *slots = NULL;
-    rkp_status st;
-    if (!answer)
-        return RKP_NOMEM;
-    st = line_source_expand(&r->src, rkp_probe_mem(p), rkp_probe_diags(p), &answer->files);
+    rkp_status st = answer ? line_source_probe(&r->src, p, &answer->in) : RKP_NOMEM;
     if (st != RKP_OK)
         return st;
-    if (r->schema.schema) {
-        rkp_probe_set(p, answer);
+    rkp_probe_set(p, answer);
+    if (answer->in.status != RKP_OK) {
+        rkp_diag_hint(rkp_probe_diags(p), "what depends on its columns is checked when the pipeline starts");
         return RKP_OK;
     }
-    if (r->paths.n) {
-        if (check_paths(r, NULL) != RKP_OK) // bind tells
-            return RKP_OK;
+    if (r->schema.schema || check_paths(r, NULL) != RKP_OK) // bind tells
+        return RKP_OK;
+    if (r->paths.n)
         st = sample_paths(r, &s, &paths, &slots);
-    }
-    for (size_t i = 0; st == RKP_OK && i < answer->files->n && s.rows < SAMPLE_ROWS; i++) {
-        bool in = rkp_str_is(rkp_word_str(answer->files->v[i]), "-");
-        if (in && !rkp_probe_may_read_stdin(p)) {
-            st = RKP_UNSUPPORTED; // not known now; `run` will see
-            break;
-        }
-        st = sample_file(r, p, &s, answer->files->v[i]);
-    }
-    if (st == RKP_OK && s.full) {
-        rkp_diag(rkp_probe_diags(p), RKP_WARNING, r->src.path.at, "columns-many",
-                 "more than %d different keys: later ones are left out", MAX_COLUMNS);
-        rkp_diag_hint(rkp_probe_diags(p), "name the columns that are wanted in 'schema' or 'paths'");
-    }
-    if (st == RKP_OK && s.n == 0) {
-        rkp_diag(rkp_probe_diags(p), RKP_ERROR, r->src.path.at, "input-empty",
-                 "there is no line with an object from which columns could be inferred");
-        rkp_diag_hint(rkp_probe_diags(p), "name the columns in 'schema'");
-        st = RKP_INVALID;
-    }
-    if (st == RKP_OK) {
-        f = rkp_opt_alloc(rkp_probe_mem(p), s.n * sizeof *f);
-        for (uint32_t i = 0; f && i < s.n; i++)
-            f[i] = (rkp_field){ s.v[i].name, guess_type(s.v[i].guess) };
-        answer->schema = (rkp_schema){ s.n, f };
-        if (f)
-            rkp_probe_set(p, answer);
-        else
-            st = RKP_NOMEM;
-    }
+    if (st == RKP_OK)
+        st = infer(r, p, &s, answer);
     for (uint32_t i = 0; s.scan && i < jscan_slots(s.scan); i++)
         free(s.pos[i]);
     free(s.pos);
@@ -473,7 +514,7 @@ static rkp_status read_jsonl_probe(void *self, rkp_probe *p)
     jscan_free(s.scan);
     free(s.v);
     free(s.table);
-    return st == RKP_UNSUPPORTED ? RKP_OK : st;
+    return st;
 }
 
 // ---- bind -----------------------------------------------------------------------------------------------------------
@@ -483,7 +524,9 @@ static rkp_status read_jsonl_bind(void *self, rkp_bind *b)
     struct read_jsonl *r = self;
     const struct probed *probed = rkp_bind_probed(b);
     rkp_status st = check_paths(r, rkp_bind_diags(b));
-    r->src.files = probed ? probed->files : NULL;
+    if (line_source_bind(&r->src, b) != RKP_OK)
+        st = RKP_INVALID;
+    r->src.in = probed ? &probed->in : NULL;
     if (r->schema.schema)
         r->out = *r->schema.schema;
     else if (probed)

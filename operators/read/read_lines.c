@@ -41,10 +41,10 @@ static const rkp_example read_lines_examples[] = {
 static rkp_status read_lines_probe(void *self, rkp_probe *p)
 {
     struct read_lines *r = self;
-    const rkp_words *files;
-    rkp_status st = line_source_expand(&r->src, rkp_probe_mem(p), rkp_probe_diags(p), &files);
+    line_input *in = rkp_opt_alloc(rkp_probe_mem(p), sizeof *in);
+    rkp_status st = in ? line_source_probe(&r->src, p, in) : RKP_NOMEM;
     if (st == RKP_OK)
-        rkp_probe_set(p, files);
+        rkp_probe_set(p, in);
     return st;
 }
 
@@ -56,13 +56,13 @@ static rkp_status read_lines_bind(void *self, rkp_bind *b)
         return RKP_NOMEM;
     *f = (rkp_field){ rkp_word_str(r->column), RKP_TYPE(RKP_STRING) };
     r->schema = (rkp_schema){ 1, f };
-    r->src.files = rkp_bind_probed(b);
+    r->src.in = rkp_bind_probed(b);
     rkp_bind_out(b, 0, r->schema);
     if (r->column.n == 0) {
         rkp_diag(rkp_bind_diags(b), RKP_ERROR, r->column.at, "column-name", "a column name is empty");
         return RKP_INVALID;
     }
-    return RKP_OK;
+    return line_source_bind(&r->src, b);
 }
 
 static rkp_verdict read_lines_poll(void *self, rkp_actor *a)
