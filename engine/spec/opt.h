@@ -8,30 +8,9 @@
 #ifndef RKI_OPT_H
 #define RKI_OPT_H
 
+#include "base/ctx.h"
 #include "base/json.h"
 #include "spec/tree.h"
-
-struct rki_spec;
-
-// A word of another engine, or of another place of the file, and what to write instead.
-typedef struct rki_foreign {
-    const char *word;
-    const char *hint;
-} rki_foreign;
-
-enum { RKI_NOT_YET = -1000 }; // rkp_choice.value: known, and refused with "not supported yet"
-
-struct rkp_opt_ctx {
-    rki_arena *arena;
-    rkp_diags *diags;            // NULL: checked before, be quiet
-    const struct rki_spec *spec; // schemas by name; may be NULL
-    const char *owner;           // "operator 'throttle'", "kernel 'score'": for unknown keys
-    bool keys;                   // the rows are keys of the pipeline file, not options: findings say so
-    bool free_x;                 // keys that start with x- are nobody's business
-    const rki_foreign *foreign;  // for hints; ends with { 0 }; may be NULL
-    const rkp_opt *other;        // rows of a neighbouring place, for hints; may be NULL
-    const char *other_hint;      // "put it under 'with'"
-};
 
 // Sets every option of `rows` in `self` from the mapping `with` (NULL: all defaults), reporting all that is wrong.
 rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *with, rkp_loc at, void *self);
