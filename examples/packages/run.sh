@@ -1,0 +1,1 @@
+"$RKPIPE" run packages.yaml --var in=packages.csv --var out=. "$@"

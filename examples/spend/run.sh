@@ -1,0 +1,1 @@
+"$RKPIPE" run "$PIPELINES/group-by.yaml" --var in=transactions.csv --var out=accounts.csv --var by=country "$@"

@@ -1,0 +1,245 @@
+// line_source: see line_source.h.
+#include "line_source.h"
+
+#include "json_scan.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static_assert((int)LINE_PAD >= (int)JSCAN_PAD, "the scanner reads behind the chunk");
+
+rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in)
+{
+    char err[RKP_FILE_ERR] = "";
+    rkp_opt_ctx *c = rkp_probe_mem(p);
+    rkp_status st = rkp_files_expand(c, &s->path, &in->files, err);
+    size_t n = strlen(err) + 1;
+    char *why;
+    in->status = st;
+    if (st == RKP_OK || st == RKP_NOMEM)
+        return st;
+    why = rkp_opt_alloc(c, n);
+    if (!why)
+        return RKP_NOMEM;
+    memcpy(why, err, n);
+    in->why = why;
+    rkp_diag(rkp_probe_diags(p), RKP_NOTE, s->path.at, "input-missing", "%s", err);
+    return RKP_OK;
+}
+
+rkp_status line_source_bind(const line_source *s, rkp_bind *b)
+{
+    if (!s->follow)
+        return RKP_OK;
+    if (rkp_bind_diags(b))
+        rkp_diag(rkp_bind_diags(b), RKP_ERROR, rkp_bind_at(b), "not-yet", "'follow: true' is not supported yet");
+    return RKP_INVALID;
+}
+
+// Bytes of all files, or 0 when one of them does not tell.
+static uint64_t total_of(const rkp_words *files)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < files->n; i++) {
+        struct stat st;
+        if (rkp_str_is(rkp_word_str(files->v[i]), "-") || stat(files->v[i].p, &st) || !S_ISREG(st.st_mode))
+            return 0;
+        sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+// The next file: false when there is none, or it cannot be opened (*v is RKP_FAIL then).
+static bool open_next(line_source *s, rkp_actor *a, rkp_verdict *v)
+{
+    char err[RKP_FILE_ERR] = "";
+    rkp_str kept = { NULL, 0 };
+    rkp_status st;
+    const rkp_word *w;
+    *v = RKP_DONE;
+    if (!s->in || s->in->status != RKP_OK) {
+        *v = s->in ? rkp_fail(a, s->in->status, "%s", s->in->why)
+                   : rkp_fail(a, RKP_INTERNAL, "nobody has looked for the input files");
+        return false;
+    }
+    if (s->next == s->in->files.n)
+        return false;
+    w = &s->in->files.v[s->next++];
+    if (!s->begun && rkp_str_is(rkp_word_str(*w), "-")) {
+        kept = rkp_actor_kept(a);
+        s->begun = true;
+    }
+    st = rkp_reader_open(w->p, s->compression, kept, &s->reader, err);
+    if (st != RKP_OK) {
+        *v = rkp_fail(a, st, "%s", err);
+        return false;
+    }
+    s->name = rkp_word_str(*w);
+    s->line = 1;
+    s->offset = 0;
+    s->carry_n = 0;
+    s->skipping = false;
+    if (s->next == 1)
+        s->total = total_of(&s->in->files);
+    return true;
+}
+
+static bool carry_set(line_source *s, const char *p, size_t n)
+{
+    if (n > s->carry_cap) {
+        char *q = realloc(s->carry, n);
+        if (!q)
+            return false;
+        s->carry = q;
+        s->carry_cap = n;
+    }
+    if (n)
+        memcpy(s->carry, p, n);
+    s->carry_n = n;
+    return true;
+}
+
+static const char *last_newline(const char *p, size_t n)
+{
+    return memrchr(p, '\n', n);
+}
+
+static rkp_verdict too_large(line_source *s, rkp_actor *a, const char *p, size_t n)
+{
+    char what[64];
+    int k = snprintf(what, sizeof what, "a line of more than %llu bytes", (unsigned long long)s->max_record);
+    return rkp_reject_raw(a, RKP_ROW_SIZE, (rkp_str){ what, (size_t)k }, (rkp_str){ p, n }, s->name, s->line);
+}
+
+rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
+{
+    char err[RKP_FILE_ERR] = "";
+    rkp_verdict v = RKP_DONE;
+    rkp_pool *pool = rkp_actor_pool(a);
+    rkp_batch *b;
+    rkp_text *text;
+    char *buf;
+    const char *begin, *last;
+    size_t want, n, before;
+    bool end = false, ended_whole = true;
+    if (rkp_stopping(a) || (!s->reader && !open_next(s, a, &v)))
+        return rkp_stopping(a) ? RKP_DONE : v;
+    want = s->chunk_bytes;
+    while (want < s->carry_n * 2)
+        want *= 2;
+    if (!rkp_pool_room(pool, want) && rkp_pool_used(pool) > 0)
+        return RKP_RETRY;
+    b = rkp_batch_new(pool, NULL, 0, want + 1 + LINE_PAD + 512);
+    text = b ? rkp_batch_alloc(b, sizeof *text) : NULL;
+    buf = text ? rkp_batch_alloc(b, 2 + want + LINE_PAD) : NULL;
+    if (!buf) {
+        rkp_batch_put(b);
+        return rkp_fail(a, RKP_NOMEM, "out of memory for a chunk of %zu bytes", want);
+    }
+    buf[0] = '\n';
+    n = s->carry_n;
+    if (n)
+        memcpy(buf + 1, s->carry, n);
+    before = n;
+    last = NULL;
+    while (n < want) {
+        int64_t got;
+        if (rkp_reader_waits(s->reader)) {
+            struct pollfd p = { .fd = rkp_reader_fd(s->reader), .events = POLLIN };
+            if (last && s->idle_ns && poll(&p, 1, (int)(s->idle_ns / 1000000)) == 0)
+                break;
+            if (!rkp_wait_readable(a, p.fd)) {
+                rkp_batch_put(b);
+                return RKP_DONE;
+            }
+        }
+        got = rkp_reader_read(s->reader, buf + 1 + n, want - n, err);
+        if (got < 0) {
+            rkp_batch_put(b);
+            return rkp_fail(a, RKP_IO, "%s", err);
+        }
+        if (got == 0) {
+            end = true;
+            break;
+        }
+        if (!last)
+            last = last_newline(buf + 1 + n, (size_t)got);
+        n += (size_t)got;
+    }
+    rkp_progress(a, s->done_bytes + rkp_reader_done(s->reader), s->total);
+    if (end && n && buf[n] != '\n') {
+        buf[++n] = '\n';
+        ended_whole = false;
+    }
+    begin = buf + 1;
+    last = n ? last_newline(buf + 1, n) : NULL;
+    v = RKP_MORE;
+    if (s->skipping) { // up to the end of the line that is too large
+        const char *first = n ? memchr(buf + 1, '\n', n) : NULL;
+        if (first) {
+            begin = first + 1;
+            s->offset += (uint64_t)(begin - (buf + 1));
+            s->line++;
+            s->skipping = false;
+        } else {
+            s->offset += n;
+            begin = buf + 1 + n;
+        }
+    } else if (s->offset == 0 && n >= 3 && !memcmp(begin, "\xEF\xBB\xBF", 3)) { // byte order mark
+        buf[3] = '\n';
+        begin += 3;
+        s->offset = 3;
+    }
+    if (!s->skipping && (!last || last < begin) && n - (size_t)(begin - buf - 1) > s->max_record) {
+        v = too_large(s, a, begin, s->max_record < 4096 ? s->max_record : 4096);
+        s->skipping = true;
+        s->offset += n - (size_t)(begin - buf - 1);
+        begin = buf + 1 + n;
+    }
+    memset(buf + 1 + n, 0, LINE_PAD);
+    if (last && last >= begin) {
+        size_t len = (size_t)(last + 1 - begin), rest = n - (size_t)(last + 1 - (buf + 1));
+        *text = (rkp_text){ .base = begin,
+                            .len = (uint32_t)len,
+                            .kind = RKP_TEXT_RAW,
+                            .origin = { .name = s->name, .first_line = s->line, .offset = s->offset } };
+        b->text = text;
+        b->blob = (rkp_str){ begin, len };
+        b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(begin, len);
+        b->in_bytes = n - before - (ended_whole ? 0 : 1);
+        s->line += b->blob_rows;
+        s->offset += len;
+        if (!carry_set(s, last + 1, rest)) {
+            rkp_batch_put(b);
+            return rkp_fail(a, RKP_NOMEM, "out of memory for a line of %zu bytes", rest);
+        }
+        rkp_emit(a, 0, b);
+    } else {
+        if (!carry_set(s, begin, n - (size_t)(begin - (buf + 1)))) {
+            rkp_batch_put(b);
+            return rkp_fail(a, RKP_NOMEM, "out of memory for a line of %zu bytes", n);
+        }
+        rkp_batch_put(b);
+    }
+    if (v == RKP_FAIL)
+        return v;
+    if (end) {
+        s->done_bytes += rkp_reader_done(s->reader);
+        rkp_reader_close(s->reader);
+        s->reader = NULL;
+        if (s->next == s->in->files.n)
+            return RKP_DONE;
+    }
+    return RKP_MORE;
+}
+
+void line_source_fini(line_source *s)
+{
+    rkp_reader_close(s->reader);
+    free(s->carry);
+    s->reader = NULL;
+    s->carry = NULL;
+}
