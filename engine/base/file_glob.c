@@ -84,6 +84,8 @@ rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *o
         struct stat s;
         char t[128];
         bool there;
+        if (strcmp(w.p, "/dev/stdin") == 0 || strcmp(w.p, "/dev/fd/0") == 0 || strcmp(w.p, "/proc/self/fd/0") == 0)
+            w = (rkp_word){ "-", 1, w.at };
         if (strcmp(w.p, "-") == 0) {
             st = push(&l, w) ? RKP_OK : no_memory(err);
             continue;

@@ -18,6 +18,7 @@ typedef struct rki_kv {
 
 typedef struct rki_spec_args {
     const char *file;   // "-" is standard input
+    rkp_str text;       // the file's text when it is in memory already: no file is read then.  p NULL: read `file`
     const rki_kv *vars; // --var
     size_t n_vars;
     const rki_kv *sets; // --set a.b=v: applied to the tree before it is checked; v is YAML
@@ -99,8 +100,9 @@ typedef struct rki_named_schema {
 
 typedef struct rki_var {
     rkp_word name;
-    rkp_str value; // as text
+    rkp_str value; // as text, as var.x in expressions takes it: durations are microseconds, sizes bytes
     int kind;      // of var.x in expressions: rkp_kind (string, i64, f64, bool), durations and sizes are i64
+    bool secret;   // never printed
     rkp_loc at;
 } rki_var;
 

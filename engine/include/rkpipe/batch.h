@@ -57,6 +57,7 @@ typedef struct rkp_text {
     uint8_t kind;      // rkp_text_kind
     char quote, delim; // CSV; quote 0: none
     bool cr;           // CSV: a field that ends a line may end in \r, which is not part of it
+    bool utf8;         // base[0..len) is known to be UTF-8: strings are not checked one by one
     uint8_t n_nulls;   // CSV: texts that mean null
     const rkp_str *nulls;
     rkp_origin origin;
@@ -177,7 +178,8 @@ void rkp_errs_fini(rkp_errs *e);
 
 // The values of logical rows rows[0..n) (NULL: 0..n-1) of column `c` of `b` as a dense FLAT column of c's type, in
 // `mem`'s memory.  A TEXT column is parsed; what does not parse becomes null and an entry in errs (row is the logical
-// row). Views of the result may point into b's text: whoever keeps it must keep b.
+// row). Views of the result may point into b's text, and a column that is dense already is given as it is: whoever
+// keeps it must keep b.  errs may be NULL when nobody asks.
 rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t c, const uint32_t *rows, uint32_t n, rkp_col *out,
                         rkp_errs *errs);
 
@@ -186,12 +188,16 @@ rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t c, const ui
 rkp_status rkp_col_strs(rkp_batch *mem, const rkp_batch *b, uint32_t c, const uint32_t *rows, uint32_t n, rkp_str *out,
                         rkp_errs *errs);
 
-// The raw text of a TEXT column's row (logical), before unquoting; p == NULL for absent.
+// The raw text of a TEXT column's row (logical), before unquoting and without the \r of rkp_text.cr; p == NULL for
+// absent.
 rkp_str rkp_col_raw(const rkp_col *c, uint32_t logical_row);
 
-// One text of a TEXT column, decoded: false when it is null (sets *out = {NULL, 0}).  mem is used only when the text
-// must be rewritten.  *bad is set when the quoting or escaping is broken.
+// One text of a TEXT column as rkp_col_raw gives it, decoded: false when it is null (sets *out = {NULL, 0}).  mem is
+// used only when the text must be rewritten.  *bad says whether the quoting or escaping is broken (or memory is out).
 bool rkp_text_decode(rkp_batch *mem, const rkp_col *c, rkp_str raw, rkp_str *out, bool *bad);
+
+// Is it UTF-8?  Many bytes a nanosecond when it is ASCII: what decoders set rkp_text.utf8 from.
+bool rkp_text_is_utf8(const char *p, size_t n);
 
 static inline bool rkp_bit(const uint8_t *bits, size_t i)
 {

@@ -3,9 +3,7 @@
 //   Owns     a reader or writer owns its descriptor and buffers
 //   Threads  one at a time; reads and writes block: call them from poll or from a BLOCKING sink
 //   Fails    a status, and a message in `err`; a failed fsync is final (the writer refuses everything after it)
-//   Limits   paths of 4,096 bytes; the ratio of compression is not capped, memory is: a buffer of 256 KiB and the
-//   window
-//            of the data (gzip 32 KiB, zstd at most 128 MiB)
+//   Limits   paths of 4,096 bytes; a reader holds 256 KiB and the data's window (gzip 32 KiB, zstd at most 128 MiB)
 //   Cost     one read() or write() per call; gzip and zstd libraries are loaded when first used
 #ifndef RKPIPE_FILE_H
 #define RKPIPE_FILE_H
@@ -26,9 +24,9 @@ enum { RKP_FILE_ERR = 256 };
 typedef struct rkp_reader rkp_reader;
 typedef struct rkp_writer rkp_writer;
 
-// Expands globs in order (each glob's matches sorted by bytes, folders left out), "-" stays; a path that exists as it
-// is written is no glob.  A pattern without a match, or a missing file, is RKP_UNAVAILABLE with a message; so is a
-// folder. Result memory: c.
+// Expands globs in order (each glob's matches sorted by bytes, folders left out); "-" stays, and /dev/stdin becomes it;
+// a path that exists as it is written is no glob.  A pattern without a match, or a missing file, is RKP_UNAVAILABLE
+// with a message; so is a folder.  Result memory: c.
 rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *out, char err[RKP_FILE_ERR]);
 
 // "-" is standard input; `kept` is read first (bytes a probe took, borrowed until close).  A NULL path: `kept` is all

@@ -46,8 +46,8 @@ typedef struct rkp_schema {
     const rkp_field *f;
 } rkp_schema;
 
-#define RKP_TYPE(k)  ((rkp_type){ .kind = (k) })
-#define RKP_NTYPE(k) ((rkp_type){ .kind = (k), .nullable = 1 })
+#define RKP_TYPE(k)  ((rkp_type){ .kind = (uint8_t)(k) })
+#define RKP_NTYPE(k) ((rkp_type){ .kind = (uint8_t)(k), .nullable = 1 })
 
 // Bytes of one value in the values buffer; 16 for views; 0 for bool (a bitmap).
 size_t rkp_kind_width(unsigned kind);

@@ -1,0 +1,198 @@
+// spec/load.h - what the parts of one rki_spec_load share: files, variables, secrets, interpolation, rows.
+//
+//   Owns     memory of the spec's arena
+//   Threads  one
+//   Fails    findings; parts go on after one, so that a run reports all
+//   Limits   SPEC.md 2
+//   Cost     linear in the files
+//
+//   text --tree--> tree --include--> one tree --set--> --settings--> variables
+//        --template--> kernels --interp--> values in place of ${..} --spec--> checked pipeline
+#ifndef RKI_LOAD_H
+#define RKI_LOAD_H
+
+#include "spec/opt.h"
+#include "spec/spec.h"
+#include "spec/tree.h"
+
+// ---- variables and parameters
+
+typedef enum {
+    RKI_SET_AUTO, // by its value: a bare scalar
+    RKI_SET_STRING,
+    RKI_SET_INT,
+    RKI_SET_FLOAT,
+    RKI_SET_BOOL,
+    RKI_SET_DURATION,
+    RKI_SET_SIZE,
+    RKI_SET_PATH,
+    RKI_SET_LIST,
+} rki_set_type;
+
+typedef struct rki_setting {
+    rkp_word name;
+    int type;                // rki_set_type
+    rkp_node *value;         // resolved; NULL: none
+    const rkp_node *raw;     // not resolved yet: the default or the argument
+    const rkp_node *choices; // `enum`, a list; NULL: any
+    bool required;
+    int state; // 0 new, 1 being resolved, 2 done
+} rki_setting;
+
+typedef struct rki_settings {
+    rki_setting *v;
+    size_t n;
+    const char *what; // "variable", "parameter"
+    const char *ns;   // "var", "param"
+} rki_settings;
+
+typedef struct rki_store rki_store;
+
+// A kernel made from a template, and the values of its parameters.
+typedef struct rki_use {
+    const rkp_node *kernel;
+    rki_settings params;
+    struct rki_use *next;
+} rki_use;
+
+typedef struct rki_load {
+    rki_arena *arena;
+    rkp_diags *d;
+    const rki_spec_args *args;
+    rki_spec *s;
+    rki_tree_budget budget;
+    size_t filled; // bytes that interpolation has made
+    rkp_node *root;
+    struct rki_file *files; // loaded, newest first
+    rki_settings vars;
+    rki_store *stores;
+    size_t n_stores;
+    rki_use *uses; // in the order of the kernels
+    bool allow_exec;
+} rki_load;
+
+// ---- include.c
+
+typedef struct rki_file {
+    const char *name; // as shown
+    const char *real; // realpath, "" for standard input
+    const char *dir;  // "" or ends with a slash; what relative names begin with
+    bool open;        // its includes are being loaded
+    struct rki_file *next;
+} rki_file;
+
+// The main file and all that it includes, as one tree.  NULL and findings.
+rkp_node *rki_load_files(rki_load *l);
+void rki_load_sets(rki_load *l); // --set
+// The folder that relative names at this place begin with.
+const char *rki_load_dir(const rki_load *l, rkp_loc at);
+// Text of a small file.  `what` names it in findings ("the file", "the secret"); regular files only.
+bool rki_load_read(rki_load *l, const char *path, rkp_loc at, const char *what, rkp_str *out);
+
+// ---- settings.c
+
+void rki_load_vars(rki_load *l);      // vars:, --var, RKPIPE_VAR_*: from here on values can be asked for
+void rki_load_vars_done(rki_load *l); // all of them, and as expressions take them
+// Declarations {name: {type, default, ..} | scalar} without values.
+void rki_settings_declare(rki_load *l, const rkp_node *map, rki_settings *to);
+rki_setting *rki_settings_find(const rki_settings *s, rkp_str name);
+// The value, resolving its default now; NULL and a finding at `at` when there is none.
+const rkp_node *rki_settings_value(rki_load *l, rki_settings *s, rkp_str name, rkp_loc at);
+void rki_settings_resolve(rki_load *l, rki_settings *s); // all that have a value; checks types and enums
+extern const rkp_opt rki_setting_rows[];
+
+// ---- interp.c
+
+typedef struct rki_interp {
+    rki_settings *params; // NULL outside templates
+    bool templated;       // ${this.x} and ${meta.x} may stay
+    bool env_only;        // nothing but ${NAME}: where variables are not known yet
+} rki_interp;
+
+void rki_load_stores(rki_load *l); // secrets:
+// Fills in every scalar at and below n.
+void rki_interp_all(rki_load *l, rkp_node *n, const rki_interp *how);
+// The same below a mapping with rows: expressions are left alone, and refused when they hold ${..}.
+void rki_interp_rows(rki_load *l, rkp_node *map, const rkp_opt *rows, rki_settings *params);
+const char *rki_load_env(const rki_load *l, rkp_str name); // NULL when not set
+bool rki_utf8_ok(rkp_str s);
+
+// ---- template.c
+
+void rki_load_templates(rki_load *l);
+
+// ---- rows.c
+
+typedef struct rki_top {
+    const rkp_node *include, *vars, *secrets, *schemas, *templates, *kernels, *tests, *defaults;
+    uint64_t version;
+    rkp_word name, description;
+    rki_engine_conf engine;
+    rki_run_conf run;
+    rkp_words fail_on;
+    rkp_word dead_letter;
+} rki_top;
+
+typedef struct rki_kernel_conf {
+    rki_kernel k;
+    const rkp_node *with;
+    rkp_words from;
+    struct {
+        uint64_t capacity, bytes;
+        int overflow;
+    } queue;
+    struct {
+        uint64_t count, bytes;
+    } batch;
+    struct {
+        int device, mode;
+    } place;
+    int fuse, start, order, delivery;
+} rki_kernel_conf;
+
+extern const rkp_opt rki_top_rows[];
+extern const rkp_opt rki_kernel_rows[];   // without use and args
+extern const rkp_opt rki_defaults_rows[]; // the part of them that `defaults` may hold
+extern const rkp_opt rki_secret_rows[];
+extern const rkp_opt rki_template_rows[];
+extern const rkp_opt_type rki_any; // const rkp_node *: checked elsewhere
+
+// ---- words.c
+
+extern const rki_foreign rki_top_words[], rki_kernel_words[];
+// A name of SPEC.md 13 that the registry may not have.
+bool rki_op_promised(rkp_str name);
+const char *rki_op_foreign(rkp_str name); // a hint, or NULL
+
+// ---- graph.c
+
+typedef struct rki_graph_from {
+    rkp_words w;
+    rkp_loc at;
+    bool given;
+    bool bad; // given, and not a list of names: that has been said
+} rki_graph_from;
+
+// A kernel that is too wrong to take part; its id is known, so edges to it are not.
+typedef struct rki_graph_lost {
+    rkp_word id;
+    rkp_words from;
+} rki_graph_lost;
+
+// `from` to edges, dead letters, cycles, kernels nobody reads.  Arrays are by kernel.
+typedef struct rki_graph_in {
+    const rki_graph_from *from;
+    const bool *ports_known;
+    const rkp_word *off; // ids of disabled kernels
+    size_t n_off;
+    const rki_graph_lost *lost;
+    size_t n_lost;
+    rkp_word dead_letter;
+} rki_graph_in;
+
+void rki_load_graph(rki_load *l, const rki_graph_in *in);
+
+rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
+bool rki_load_id(rki_load *l, const rkp_node *n, const char *what); // a finding when the key is no id
+
+#endif

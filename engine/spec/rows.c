@@ -1,0 +1,418 @@
+// rows.c - the fixed part of the pipeline file as option rows: what keys there are, their types and defaults.
+// One walker checks it, and one generator makes the JSON Schema of it, as for the options of operators.
+#include "spec/load.h"
+
+#include "spec/value.h"
+#include <stdio.h>
+
+// ---- types of this file only
+
+static rkp_status parse_any(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    (void)c;
+    (void)row;
+    *(const rkp_node **)field = n;
+    return RKP_OK;
+}
+
+static void print_any(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    (void)row;
+    (void)field;
+    rki_json_null(out);
+}
+
+static void schema_any(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    (void)out;
+}
+
+const rkp_opt_type rki_any = { "any", sizeof(const rkp_node *), parse_any, print_any, schema_any };
+
+static rkp_status parse_version(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    const char *hint;
+    uint64_t v = 0;
+
+    if (n->kind != RKI_SCALAR || !n->plain || rki_node_is_null(n) ||
+        rki_value_uint(n->text, &v, &hint) != RKI_VALUE_OK || v == 0)
+        return rki_opt_refuse(c, row, n, "the number 1", NULL);
+    if (v > 1) {
+        rkp_diag(c->diags, RKP_ERROR, n->at, "version", "version %.*s is newer than this rkpipe, which reads version 1",
+                 RKP_STR_ARG(n->text));
+        return RKP_INVALID;
+    }
+    *(uint64_t *)field = v;
+    return RKP_OK;
+}
+
+static void print_u64(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    (void)row;
+    rki_json_u64(out, *(const uint64_t *)field);
+}
+
+static void schema_version(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    rki_json_key(out, "const");
+    rki_json_u64(out, 1);
+}
+
+static const rkp_opt_type version_type = { "version", sizeof(uint64_t), parse_version, print_u64, schema_version };
+
+// "auto", or 1 and more.  Stored as 0 for auto.
+static rkp_status parse_replicas(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    if (n->kind == RKI_SCALAR && rkp_str_is(n->text, "auto")) {
+        *(uint64_t *)field = 0;
+        return RKP_OK;
+    }
+    return rkp_uint.parse(c, row, n, field);
+}
+
+static void print_replicas(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    (void)row;
+    if (*(const uint64_t *)field)
+        rki_json_u64(out, *(const uint64_t *)field);
+    else
+        rki_json_z(out, "auto");
+}
+
+static void schema_replicas(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    rki_schema_or_var(out, "{\"anyOf\":[{\"const\":\"auto\"},{\"type\":\"integer\",\"minimum\":1,\"maximum\":1024}]}");
+}
+
+static const rkp_opt_type replicas_type = { "auto or whole number", sizeof(uint64_t), parse_replicas, print_replicas,
+                                            schema_replicas };
+
+static const rkp_choice devices[] = {
+    { "auto", RKI_PLACE_AUTO, "where the planner finds best" },
+    { "cpu", RKI_PLACE_CPU, "on the processor" },
+    { "gpu", RKI_NOT_YET, "on a graphics card" },
+    { 0 },
+};
+
+// A choice, and gpu:N.
+static rkp_status parse_device(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    if (n->kind == RKI_SCALAR && n->text.n > 4 && memcmp(n->text.p, "gpu:", 4) == 0) {
+        rkp_diag(c->diags, RKP_ERROR, n->at, "not-supported", "'%s: gpu:N' is not supported yet", row->name);
+        return RKP_INVALID;
+    }
+    return rkp_choice_type.parse(c, row, n, field);
+}
+
+static void print_device(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    rkp_choice_type.print(row, field, out);
+}
+
+static void schema_device(const rkp_opt *row, struct rki_json *out)
+{
+    rkp_choice_type.schema(row, out);
+}
+
+static const rkp_opt_type device_type = { "auto, cpu, gpu or gpu:N", sizeof(int), parse_device, print_device,
+                                          schema_device };
+
+// ---- engine, run
+
+static const rkp_choice backends[] = {
+    { "auto", RKI_BACKEND_AUTO, "cuda when a device is there, else cpu" },
+    { "cpu", RKI_BACKEND_CPU, "worker threads" },
+    { "cuda", RKI_NOT_YET, "a graphics card" },
+    { 0 },
+};
+
+static const rkp_choice deliveries[] = {
+    { "auto", 0, "the strongest that every source and sink can keep" },
+    { "at_most_once", 1, "fast; a crash may lose what was in flight" },
+    { "at_least_once", RKI_NOT_YET, "rows are sent again after a crash" },
+    { "exactly_once", RKI_NOT_YET, "as if nothing had happened" },
+    { 0 },
+};
+
+static const rkp_opt shutdown_rows[] = {
+    { "grace", &rkp_duration, 0, .def = "30s", .help = "how long a drain may take after the first signal",
+      .also = "timeout" },
+    { 0 },
+};
+
+#define E(f) offsetof(rki_engine_conf, f)
+static const rkp_opt engine_rows[] = {
+    { "backend", &rkp_choice_type, E(backend), .def = "auto", .choices = backends, .help = "what kernels run on",
+      .also = "device" },
+    { "threads", &rkp_uint, E(threads), .def = "0", .bounded = true, .min = 0, .max = 1024,
+      .help = "worker threads; 0 is one per core", .also = "workers parallelism" },
+    { "memory_limit", &rkp_size, E(memory_limit), .optional = true, .bounded = true, .min = 1 << 20, .max = 1e15,
+      .unit = "bytes", .help = "memory for batches and state", .also = "memory max_memory" },
+    { "data_dir", &rkp_path, E(data_dir), .optional = true, .help = "folder for spill and locks (.rkpipe/NAME)" },
+    { "delivery", &rkp_choice_type, 0, .optional = true, .choices = deliveries, .help = "what a crash may lose" },
+    { "allow_exec", &rkp_bool, E(allow_exec), .def = "false", .help = "may the pipeline start commands" },
+    { "module_dir", &rki_any, 0, .optional = true, .help = "folder of operator modules", .not_yet = "" },
+    { "checkpoint", &rki_any, 0, .optional = true, .help = "how often positions are saved", .not_yet = "" },
+    { "shutdown", &rkp_object, E(grace_ns), .def = "{}", .help = "how the engine ends", .sub = shutdown_rows,
+      .sub_size = sizeof(uint64_t) },
+    { "clock", &rki_any, 0, .optional = true, .help = "the hybrid clock", .not_yet = "" },
+    { "gpu", &rki_any, 0, .optional = true, .help = "graphics cards", .not_yet = "" },
+    { 0 },
+};
+
+static const rkp_choice modes[] = {
+    { "auto", RKI_MODE_AUTO, "batch when every source ends" },
+    { "batch", RKI_MODE_BATCH, "ends when every source is exhausted" },
+    { "stream", RKI_NOT_YET, "runs until it is stopped" },
+    { 0 },
+};
+
+struct stop_after {
+    uint64_t rows, ns;
+};
+_Static_assert(offsetof(rki_run_conf, stop_ns) - offsetof(rki_run_conf, stop_rows) == offsetof(struct stop_after, ns),
+               "stop_after is a part of rki_run_conf");
+
+static const rkp_opt stop_rows[] = {
+    { "rows", &rkp_uint, offsetof(struct stop_after, rows), .optional = true, .bounded = true, .min = 1, .max = 1e18,
+      .help = "rows read from all sources" },
+    { "duration", &rkp_duration, offsetof(struct stop_after, ns), .optional = true, .help = "time since the start" },
+    { 0 },
+};
+
+struct run_in {
+    rki_run_conf c;
+    rkp_words fail_on;
+};
+_Static_assert(offsetof(rki_top, fail_on) - offsetof(rki_top, run) == offsetof(struct run_in, fail_on),
+               "run_in is a part of rki_top");
+
+#define R(f) offsetof(struct run_in, f)
+static const rkp_opt run_rows[] = {
+    { "mode", &rkp_choice_type, R(c.mode), .def = "auto", .choices = modes, .help = "when the run ends" },
+    { "max_bad_ratio", &rkp_ratio, R(c.max_bad_ratio), .def = "1",
+      .help = "share of rows that may be bad before the run fails" },
+    { "fail_on", &rkp_word_list, R(fail_on), .optional = true,
+      .help = "dead_letter, drop: what makes the exit code 65" },
+    { "summary", &rkp_path, R(c.summary), .optional = true, .help = "a file for the summary as JSON" },
+    { "stop_after", &rkp_object, R(c.stop_rows), .optional = true, .help = "ends the run early", .sub = stop_rows,
+      .sub_size = sizeof(struct stop_after) },
+    { 0 },
+};
+
+// ---- fields of a kernel
+
+static const rkp_choice overflows[] = {
+    { "block", RKI_OVERFLOW_BLOCK, "the producer waits" },
+    { "drop_oldest", RKI_NOT_YET, "the oldest message is dropped and counted" },
+    { "drop_newest", RKI_NOT_YET, "the new message is dropped and counted" },
+    { "dead_letter", RKI_NOT_YET, "the new message becomes dead letters" },
+    { "fail", RKI_NOT_YET, "the kernel fails" },
+    { "spill", RKI_NOT_YET, "messages go to disk" },
+    { 0 },
+};
+
+#define K(f) offsetof(rki_kernel_conf, f)
+#define Q(f) (K(queue.f) - K(queue))
+static const rkp_opt queue_rows[] = {
+    { "capacity", &rkp_uint, Q(capacity), .def = "1024", .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
+      .help = "rounded up to a power of two", .also = "size length max_messages limit" },
+    { "bytes", &rkp_size, Q(bytes), .def = "8MiB", .bounded = true, .min = 4096, .max = 1e15, .unit = "bytes",
+      .help = "the first limit reached counts", .also = "max_bytes max_size" },
+    { "overflow", &rkp_choice_type, Q(overflow), .def = "block", .choices = overflows,
+      .help = "what happens when it is full", .also = "when_full policy on_full" },
+    { 0 },
+};
+
+#define B(f) (K(batch.f) - K(batch))
+static const rkp_opt batch_rows[] = {
+    { "count", &rkp_uint, B(count), .optional = true, .bounded = true, .min = 1, .max = 1 << 24, .unit = "rows",
+      .help = "merges and splits messages to so many rows", .also = "size max_batch_size batch_size max_events rows" },
+    { "bytes", &rkp_size, B(bytes), .optional = true, .bounded = true, .min = 1, .max = 1 << 30, .unit = "bytes",
+      .help = "flushes at so many bytes", .also = "byte_size max_bytes" },
+    { "period", &rki_any, 0, .optional = true, .help = "flushes after so long",
+      .not_yet = "a batch job flushes at 'count', at 'bytes' and at the end", .also = "timeout timeout_secs" },
+    { "preferred", &rki_any, 0, .optional = true, .help = "sizes that the kernel likes", .not_yet = "",
+      .also = "preferred_batch_size" },
+    { "deadline", &rki_any, 0, .optional = true, .help = "flushes before a message is late", .not_yet = "",
+      .also = "max_queue_delay_microseconds" },
+    { 0 },
+};
+
+static const rkp_choice place_modes[] = {
+    { "auto", RKI_PLACE_MODE_AUTO, "on the shared workers" },
+    { "thread", RKI_PLACE_MODE_THREAD, "a thread of its own" },
+    { "persistent", RKI_NOT_YET, "resident on the device" },
+    { "launch", RKI_NOT_YET, "one launch per batch" },
+    { 0 },
+};
+
+#define P(f) (K(place.f) - K(place))
+static const rkp_opt place_rows[] = {
+    { "device", &device_type, P(device), .def = "auto", .choices = devices, .help = "auto, cpu, gpu or gpu:N" },
+    { "mode", &rkp_choice_type, P(mode), .def = "auto", .choices = place_modes, .help = "how it gets its time" },
+    { "blocks", &rki_any, 0, .optional = true, .help = "blocks on the device", .not_yet = "" },
+    { "threads", &rki_any, 0, .optional = true, .help = "threads per block", .not_yet = "" },
+    { "pin", &rki_any, 0, .optional = true, .help = "processors to stay on", .not_yet = "" },
+    { "fallback", &rki_any, 0, .optional = true, .help = "when the device is not there", .not_yet = "" },
+    { 0 },
+};
+
+static const rkp_choice actions[] = {
+    { "fail", RKI_ERR_FAIL, "the run fails" },
+    { "drop", RKI_ERR_DROP, "the row is dropped and counted" },
+    { "dead_letter", RKI_ERR_DEAD_LETTER, "the row goes to the dead-letter kernel" },
+    { 0 },
+};
+
+static const rkp_opt error_rows[] = {
+    { "action", &rkp_choice_type, offsetof(rki_error_conf, action), .optional = true, .choices = actions,
+      .help = "what happens to a row that is in error" },
+    { "max_ratio", &rkp_ratio, offsetof(rki_error_conf, max_ratio), .def = "1",
+      .help = "share of rows after which the kernel fails all the same" },
+    { "reason", &rkp_string, offsetof(rki_error_conf, reason), .optional = true,
+      .help = "the reason that is counted instead of the operator's own" },
+    { 0 },
+};
+
+static const rkp_choice priorities[] = {
+    { "low", RKI_PRIO_LOW, "when nothing else is ready" },
+    { "normal", RKI_PRIO_NORMAL, "as the others" },
+    { "high", RKI_PRIO_HIGH, "before normal ones" },
+    { "critical", RKI_PRIO_CRITICAL, "before all others" },
+    { 0 },
+};
+
+static const rkp_choice orders[] = {
+    { "fifo", 0, "each producer's messages in the order it sent them" },
+    { "none", 1, "no promise" },
+    { "key", RKI_NOT_YET, "fifo per key" },
+    { "hlc", RKI_NOT_YET, "by time stamp" },
+    { 0 },
+};
+
+static const rkp_choice fuses[] = {
+    { "auto", 0, "the planner may run it in one actor with its neighbours" },
+    { "never", 1, "an actor of its own" },
+    { 0 },
+};
+
+static const rkp_choice starts[] = {
+    { "active", 0, "it runs from the start" },
+    { "suspended", RKI_NOT_YET, "it waits to be activated" },
+    { 0 },
+};
+
+#define QUEUE_ROW                                                                                                      \
+    {                                                                                                                  \
+        "queue", &rkp_object, K(queue), .def = "{}", .help = "the ring at its input", .sub = queue_rows,               \
+                                        .sub_size = sizeof(((rki_kernel_conf *)0)->queue)                              \
+    }
+#define BATCH_ROW                                                                                                      \
+    {                                                                                                                  \
+        "batch", &rkp_object, K(batch), .optional = true, .help = "sizes of the messages at its input",                \
+                                        .sub = batch_rows, .sub_size = sizeof(((rki_kernel_conf *)0)->batch)           \
+    }
+#define ERROR_ROW                                                                                                      \
+    {                                                                                                                  \
+        "on_error", &rkp_object, K(k.on_error), .optional = true, .help = "what happens to rows in error",             \
+                                                .sub = error_rows, .sub_size = sizeof(rki_error_conf),                 \
+                                                .short_key = "action"                                                  \
+    }
+#define PLACE_ROW                                                                                                      \
+    {                                                                                                                  \
+        "place", &rkp_object, K(place), .def = "{}", .help = "where it runs", .sub = place_rows,                       \
+                                        .sub_size = sizeof(((rki_kernel_conf *)0)->place), .short_key = "device"       \
+    }
+#define RETRY_ROW                                                                                                      \
+    {                                                                                                                  \
+        "retry", &rki_any, 0, .optional = true, .help = "tries again what failed", .not_yet = ""                       \
+    }
+
+const rkp_opt rki_kernel_rows[] = {
+    { "op", &rkp_string, K(k.op_name), .required = true, .help = "the operator it runs ('rkpipe list ops')" },
+    { "with", &rki_any, K(with), .optional = true, .help = "the operator's options" },
+    { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads" },
+    { "subscribe", &rki_any, 0, .optional = true, .help = "topics it reads",
+      .not_yet = "read other kernels with 'from'" },
+    { "publish", &rki_any, 0, .optional = true, .help = "topics it writes",
+      .not_yet = "the reading kernel names this one in its 'from'" },
+    PLACE_ROW,
+    { "replicas", &replicas_type, K(k.replicas), .def = "1", .bounded = true, .min = 1, .max = 1024,
+      .help = "copies that share the work, or auto" },
+    { "partition_by", &rkp_expr_text, K(k.partition_by), .optional = true,
+      .help = "a column or expression: one key always goes to one replica" },
+    { "order", &rkp_choice_type, K(order), .def = "fifo", .choices = orders, .help = "the order it gets messages in" },
+    { "priority", &rkp_choice_type, K(k.priority), .def = "normal", .choices = priorities,
+      .help = "which ready kernel runs first" },
+    QUEUE_ROW,
+    BATCH_ROW,
+    { "fuse", &rkp_choice_type, K(fuse), .def = "auto", .choices = fuses, .help = "may it share an actor" },
+    { "delivery", &rkp_choice_type, K(delivery), .optional = true, .choices = deliveries,
+      .help = "relaxes the pipeline's level" },
+    ERROR_ROW,
+    RETRY_ROW,
+    { "restart", &rki_any, 0, .optional = true, .help = "what happens when it fails", .not_yet = "" },
+    { "start", &rkp_choice_type, K(start), .def = "active", .choices = starts, .help = "does it run from the start" },
+    { "timeout", &rki_any, 0, .optional = true, .help = "longest time for one message", .not_yet = "" },
+    { "state", &rki_any, 0, .optional = true, .help = "bounds of what it remembers", .not_yet = "" },
+    { "enabled", &rkp_bool, K(k.enabled), .def = "true", .help = "false leaves it out, with its edges",
+      .also = "disabled active" },
+    { "labels", &rkp_word_map, K(k.labels), .optional = true, .help = "for metrics and people",
+      .also = "tags metadata annotations" },
+    { "description", &rkp_string, K(k.description), .optional = true, .help = "for people",
+      .also = "doc comment help" },
+    { 0 },
+};
+
+const rkp_opt rki_defaults_rows[] = { QUEUE_ROW, BATCH_ROW, RETRY_ROW, ERROR_ROW, PLACE_ROW, { 0 } };
+
+// ---- top level
+
+static const rkp_opt dead_letter_rows[] = {
+    { "kernel", &rkp_string, 0, .optional = true, .help = "the kernel that gets them" },
+    { "topic", &rki_any, 0, .optional = true, .help = "the topic they go to", .not_yet = "name a 'kernel'" },
+    { "store", &rki_any, 0, .optional = true, .help = "keeps them on disk", .not_yet = "" },
+    { 0 },
+};
+
+#define T(f) offsetof(rki_top, f)
+const rkp_opt rki_top_rows[] = {
+    { "version", &version_type, T(version), .required = true, .help = "1" },
+    { "name", &rkp_string, T(name), .optional = true, .help = "of the pipeline; the file's stem when absent" },
+    { "description", &rkp_string, T(description), .optional = true, .help = "for people" },
+    { "include", &rki_any, T(include), .optional = true, .help = "files, relative to this one; globs" },
+    { "vars", &rki_any, T(vars), .optional = true, .help = "values from outside: --var, RKPIPE_VAR_NAME",
+      .also = "variables params parameters globals env" },
+    { "secrets", &rki_any, T(secrets), .optional = true, .help = "stores of secrets" },
+    { "engine", &rkp_object, T(engine), .def = "{}", .help = "the engine", .sub = engine_rows,
+      .sub_size = sizeof(rki_engine_conf) },
+    { "run", &rkp_object, T(run), .def = "{}", .help = "the run", .sub = run_rows, .sub_size = sizeof(struct run_in) },
+    { "reload", &rki_any, 0, .optional = true, .help = "replacing the pipeline as it runs", .not_yet = "" },
+    { "admin", &rki_any, 0, .optional = true, .help = "the admin socket", .not_yet = "" },
+    { "telemetry", &rki_any, 0, .optional = true, .help = "metrics and logs", .not_yet = "",
+      .also = "metrics logger logging logs tracer" },
+    { "defaults", &rki_any, T(defaults), .optional = true, .help = "fields for every kernel" },
+    { "schemas", &rki_any, T(schemas), .optional = true, .help = "columns by name" },
+    { "topics", &rki_any, 0, .optional = true, .help = "topics by pattern",
+      .not_yet = "kernels read each other with 'from'" },
+    { "dead_letter", &rkp_object, T(dead_letter), .optional = true, .help = "where failed rows go",
+      .sub = dead_letter_rows, .sub_size = sizeof(rkp_word), .also = "dlq dead_letters deadletter" },
+    { "templates", &rki_any, T(templates), .optional = true, .help = "kernels with parameters", .also = "macros" },
+    { "kernels", &rki_any, T(kernels), .required = true, .help = "the kernels by id",
+      .also = "steps nodes stages tasks jobs operators components flow flows actors graph" },
+    { "alerts", &rki_any, 0, .optional = true, .help = "alert rules", .not_yet = "", .also = "groups rules" },
+    { "notify", &rki_any, 0, .optional = true, .help = "where alerts go", .not_yet = "", .also = "receivers route" },
+    { "tests", &rki_any, T(tests), .optional = true, .help = "tests of the pipeline; 'run' ignores them" },
+    { 0 },
+};
+
+const rkp_opt rki_template_rows[] = {
+    { "params", &rki_any, 0, .optional = true, .help = "what a use may set",
+      .also = "args arguments parameters vars variables" },
+    { "kernel", &rki_any, sizeof(const rkp_node *), .required = true, .help = "the kernel" },
+    { 0 },
+};
