@@ -222,6 +222,24 @@ static void resolve_errors(struct planner *w)
     }
 }
 
+// ---- sources without end --------------------------------------------------------------------------------------------
+
+static void check_endless(struct planner *w)
+{
+    const rki_run_conf *run = &w->s->run;
+    if (run->mode != RKI_MODE_BATCH || run->stop_rows || run->stop_ns)
+        return;
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        const rki_bound *b = &w->p->kernels[i];
+        if (!b->endless)
+            continue;
+        rkp_diag(w->d, RKP_ERROR, b->k->at, "source-endless", "kernel '%s' never ends, and the job's mode is batch",
+                 b->k->id.p);
+        rkp_diag_hint(w->d, "limit its rows, or set 'run: { stop_after: { rows: N } }', or 'mode: stream'");
+        w->invalid = true;
+    }
+}
+
 // ---- stages and actors ----------------------------------------------------------------------------------------------
 
 static uint32_t add_stage(struct planner *w, uint32_t kernel, rki_role role, uint32_t n_ports)
@@ -568,6 +586,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         bind_kernel(&w, p->order[o]);
     if (!w.nomem)
         resolve_errors(&w);
+    if (!w.nomem)
+        check_endless(&w);
     p->known = true;
     for (uint32_t i = 0; i < p->n_kernels; i++)
         p->known &= p->kernels[i].known;

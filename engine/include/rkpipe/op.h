@@ -146,6 +146,8 @@ void rkp_bind_read_all(rkp_bind *b); // sinks
 void rkp_bind_whole(rkp_bind *b);
 // This instance may not be replicated or fused although the op is STATELESS; `why` is shown by `plan`.
 void rkp_bind_single(rkp_bind *b, const char *why);
+// This source never ends by itself, although the op is FINITE.
+void rkp_bind_endless(rkp_bind *b);
 // Names after `meta.` that rows have here.
 
 // ---- actor ----------------------------------------------------------------------------------------------------------
