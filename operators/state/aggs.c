@@ -47,6 +47,7 @@ struct scratch {
     uint64_t words[SCRATCH_WORDS], hash[RKS_FOLD_ROWS];
     char *recs[RKS_FOLD_ROWS];
     uint32_t made[RKS_FOLD_ROWS];
+    int32_t ints[RKS_FOLD_ROWS];
 };
 
 // ---- counts and sums ------------------------------------------------------------------------------------------------
@@ -298,62 +299,130 @@ static rkp_status text_free(rks_fold *f, const rks_state *s, char *st)
 }
 
 // ---- all values, for exact quantiles --------------------------------------------------------------------------------
+//
+// A group's values stand in small chunks.  Numbers as people write them, such as 12.34, are an i32 over a power of ten
+// and are kept so, in half of the memory: v is kept as k when k / 10^d is v to the bit.  d belongs to the state, not to
+// the group: it grows when a value does not fit, and when none fits, values are kept as they are from there on.  Chunks
+// that are made already stay as they are.
 
 struct chunk {
     struct chunk *prev;
-    uint64_t bytes; // with this head
+    uint16_t nth;   // how many came before, at most NTH_MAX
+    uint8_t format; // 0: f64, else i32 over 10^(format - 1)
+    uint8_t pad;
+    uint32_t n; // values, when it is not the last
 };
 
 struct values {
-    double *at, *end; // free places of the last chunk
+    char *at; // free places of the last chunk
     struct chunk *last;
+    uint32_t left;
+    uint32_t format; // of the last chunk
 };
 
-enum { CHUNK_MIN = 64, CHUNK_MAX = 2048 }; // bytes
+enum { FORMATS = 7, CHUNK_MAX = 1024, NTH_MAX = 10 };
 
-static double *chunk_data(struct chunk *k)
+static const double scales[FORMATS] = { 1, 1, 10, 100, 1000, 10000, 100000 }; // by format
+
+// 64 bytes four times, then each size twice: at most a third of a group's memory is not in use.
+static size_t chunk_bytes(unsigned nth)
 {
-    return (double *)(void *)(k + 1);
+    return nth < 4 ? 64 : nth < NTH_MAX ? (size_t)64 << (nth / 2 - 1) : CHUNK_MAX;
 }
 
-static size_t chunk_values(const struct chunk *k)
+static size_t format_size(unsigned format)
 {
-    return (size_t)(k->bytes - sizeof *k) / sizeof(double);
+    return format ? sizeof(int32_t) : sizeof(double);
 }
 
-static bool values_grow(rks_fold *f, struct values *t)
+static char *chunk_data(struct chunk *k)
 {
-    uint64_t bytes = !t->last ? CHUNK_MIN : t->last->bytes < CHUNK_MAX ? t->last->bytes * 2 : CHUNK_MAX;
-    struct chunk *k = rks_alloc(f->slab, bytes);
+    return (char *)(k + 1);
+}
+
+static uint32_t chunk_room(const struct chunk *k)
+{
+    return (uint32_t)((chunk_bytes(k->nth) - sizeof *k) / format_size(k->format));
+}
+
+static bool values_grow(rks_fold *f, struct values *t, unsigned format)
+{
+    unsigned nth = !t->last ? 0 : t->last->nth < NTH_MAX ? t->last->nth + 1u : NTH_MAX;
+    struct chunk *k = rks_alloc(f->slab, chunk_bytes(nth));
 
     if (!k)
         return false;
-    *k = (struct chunk){ t->last, bytes };
+    if (t->last)
+        t->last->n = chunk_room(t->last) - t->left;
+    *k = (struct chunk){ .prev = t->last, .nth = (uint16_t)nth, .format = (uint8_t)format };
     t->last = k;
     t->at = chunk_data(k);
-    t->end = t->at + chunk_values(k);
+    t->left = chunk_room(k);
+    t->format = format;
+    return true;
+}
+
+// Values as i32 over a power of ten; false when one of them is not.
+static bool to_format(const struct input *in, uint32_t n, unsigned format, int32_t *to)
+{
+    const double *v = in->v, scale = scales[format], limit = INT32_MAX;
+
+    for (uint32_t from = 0; from < n; from += 64) {
+        uint32_t end = n - from < 64 ? n : from + 64;
+        bool ok = true;
+
+        for (uint32_t i = from; i < end; i++) {
+            double x = in->valid && !rkp_bit(in->valid, i) ? 0 : v[i];
+            double scaled = x * scale + 0x1.8p52 - 0x1.8p52; // the nearest integer
+            int32_t k = (int32_t)(scaled < limit && scaled > -limit ? scaled : 0);
+
+            to[i] = k;
+            ok &= (double)k / scale == x;
+        }
+        if (!ok)
+            return false;
+    }
     return true;
 }
 
 static rkp_status values_fold(rks_fold *f, const rks_state *s, const struct input *in, uint32_t n, char *const *recs)
 {
+    uint8_t *format = &f->formats[s - f->aggs->states];
+    int32_t *k = ((struct scratch *)f->scratch)->ints;
     const double *v = in->v;
 
-    EACH(i)
-    {
-        struct values *t = AT(struct values, i);
+    while (*format && !to_format(in, n, *format, k))
+        *format = *format + 1 < FORMATS ? (uint8_t)(*format + 1) : 0;
+    if (*format) {
+        EACH(i)
+        {
+            struct values *t = AT(struct values, i);
 
-        if (RKP_UNLIKELY(t->at == t->end) && !values_grow(f, t))
-            return RKP_NOMEM;
-        *t->at++ = v[i];
+            if (RKP_UNLIKELY(t->left == 0 || t->format != *format) && !values_grow(f, t, *format))
+                return RKP_NOMEM;
+            memcpy(t->at, &k[i], sizeof k[i]);
+            t->at += sizeof k[i];
+            t->left--;
+        }
+    } else {
+        EACH(i)
+        {
+            struct values *t = AT(struct values, i);
+
+            if (RKP_UNLIKELY(t->left == 0 || t->format) && !values_grow(f, t, 0))
+                return RKP_NOMEM;
+            memcpy(t->at, &v[i], sizeof v[i]);
+            t->at += sizeof v[i];
+            t->left--;
+        }
     }
     return RKP_OK;
 }
 
-// The values in use of a chunk of t.
-static size_t chunk_used(const struct values *t, const struct chunk *k)
+// The values in a chunk of t.
+static uint32_t chunk_used(const struct values *t, const struct chunk *k)
 {
-    return chunk_values(k) - (k == t->last ? (size_t)(t->end - t->at) : 0);
+    return k == t->last ? chunk_room(k) - t->left : k->n;
 }
 
 static uint64_t values_count(const struct values *t)
@@ -365,37 +434,51 @@ static uint64_t values_count(const struct values *t)
     return n;
 }
 
+// Chunks {format, values, bytes}; one without values ends them.
 static void values_save(rks_fold *f, const rks_state *s, const char *st, rks_spill *to)
 {
     const struct values *t = (const void *)st;
-    uint64_t n = values_count(t);
+    uint32_t head[2] = { 0, 0 };
 
     (void)f, (void)s;
-    rks_spill_put(to, &n, sizeof n);
-    for (struct chunk *k = t->last; k; k = k->prev)
-        rks_spill_put(to, chunk_data(k), chunk_used(t, k) * sizeof(double));
+    for (struct chunk *k = t->last; k; k = k->prev) {
+        head[0] = k->format;
+        head[1] = chunk_used(t, k);
+        if (!head[1])
+            continue;
+        rks_spill_put(to, head, sizeof head);
+        rks_spill_put(to, chunk_data(k), head[1] * format_size(k->format));
+    }
+    head[1] = 0;
+    rks_spill_put(to, head, sizeof head);
 }
 
 static rkp_status values_load(rks_fold *f, const rks_state *s, char *rec, rks_spill *from)
 {
     struct values *t = (void *)(rec + s->at);
-    uint64_t n;
+    uint32_t head[2];
 
     *t = (struct values){ 0 };
-    if (!rks_spill_get(from, &n, sizeof n))
-        return from->st;
-    while (n) {
-        size_t part;
-
-        if (t->at == t->end && !values_grow(f, t))
-            return RKP_NOMEM;
-        part = (size_t)(t->end - t->at) < n ? (size_t)(t->end - t->at) : (size_t)n;
-        if (!rks_spill_get(from, t->at, part * sizeof *t->at))
+    for (;;) {
+        if (!rks_spill_get(from, head, sizeof head))
             return from->st;
-        t->at += part;
-        n -= part;
+        if (!head[1])
+            return RKP_OK;
+        while (head[1]) {
+            uint32_t part;
+            size_t bytes;
+
+            if ((t->left == 0 || t->format != head[0]) && !values_grow(f, t, head[0]))
+                return RKP_NOMEM;
+            part = t->left < head[1] ? t->left : head[1];
+            bytes = part * format_size(head[0]);
+            if (!rks_spill_get(from, t->at, bytes))
+                return from->st;
+            t->at += bytes;
+            t->left -= part;
+            head[1] -= part;
+        }
     }
-    return RKP_OK;
 }
 
 static rkp_status values_free(rks_fold *f, const rks_state *s, char *st)
@@ -406,7 +489,7 @@ static rkp_status values_free(rks_fold *f, const rks_state *s, char *st)
     (void)s;
     for (struct chunk *k = t->last; k; k = prev) {
         prev = k->prev;
-        rks_free(f->slab, k, k->bytes);
+        rks_free(f->slab, k, chunk_bytes(k->nth));
     }
     return RKP_OK;
 }
@@ -434,104 +517,140 @@ static double unordered(uint64_t w)
     return v;
 }
 
-static int compare_u64(const void *x, const void *y)
-{
-    uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+// select_T(v, n, k): the k-th smallest; v is left in another order.  Partitions without branches around a pivot guessed
+// from a sample at the same place, so that the first pass leaves a few per cent; sorts when that goes wrong.
+#define SELECT(T)                                                                                                      \
+    static int compare_##T(const void *x, const void *y)                                                               \
+    {                                                                                                                  \
+        T a = *(const T *)x, b = *(const T *)y;                                                                        \
+                                                                                                                       \
+        return a < b ? -1 : a > b;                                                                                     \
+    }                                                                                                                  \
+    static size_t below_##T(T *v, size_t n, T pivot) /* moves what is < pivot to the front */                          \
+    {                                                                                                                  \
+        size_t j = 0;                                                                                                  \
+                                                                                                                       \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+            T x = v[i];                                                                                                \
+                                                                                                                       \
+            v[i] = v[j];                                                                                               \
+            v[j] = x;                                                                                                  \
+            j += x < pivot;                                                                                            \
+        }                                                                                                              \
+        return j;                                                                                                      \
+    }                                                                                                                  \
+    static void insertion_##T(T *v, size_t n)                                                                          \
+    {                                                                                                                  \
+        for (size_t i = 1; i < n; i++) {                                                                               \
+            T x = v[i];                                                                                                \
+            size_t j = i;                                                                                              \
+                                                                                                                       \
+            for (; j && v[j - 1] > x; j--)                                                                             \
+                v[j] = v[j - 1];                                                                                       \
+            v[j] = x;                                                                                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static T select_##T(T *v, size_t n, size_t k)                                                                      \
+    {                                                                                                                  \
+        for (int rounds = 0; n > 32; rounds++) {                                                                       \
+            T sample[32], pivot;                                                                                       \
+            size_t less, equal;                                                                                        \
+                                                                                                                       \
+            if (rounds == 50) {                                                                                        \
+                qsort(v, n, sizeof *v, compare_##T);                                                                   \
+                return v[k];                                                                                           \
+            }                                                                                                          \
+            for (size_t i = 0; i < 32; i++)                                                                            \
+                sample[i] = v[i * (n - 1) / 31];                                                                       \
+            insertion_##T(sample, 32);                                                                                 \
+            pivot = sample[k * 32 / n];                                                                                \
+            less = below_##T(v, n, pivot);                                                                             \
+            if (k < less) {                                                                                            \
+                n = less;                                                                                              \
+                continue;                                                                                              \
+            }                                                                                                          \
+            equal = pivot == (T)-1 ? n - less : below_##T(v + less, n - less, (T)(pivot + 1));                         \
+            if (k < less + equal)                                                                                      \
+                return pivot;                                                                                          \
+            v += less + equal;                                                                                         \
+            n -= less + equal;                                                                                         \
+            k -= less + equal;                                                                                         \
+        }                                                                                                              \
+        insertion_##T(v, n);                                                                                           \
+        return v[k];                                                                                                   \
+    }                                                                                                                  \
+    /* The value of rank k + 1, when a is that of rank k. */                                                           \
+    static T next_##T(const T *v, size_t n, size_t k, T a)                                                             \
+    {                                                                                                                  \
+        size_t not_above = 0;                                                                                          \
+        T above = (T)-1;                                                                                               \
+                                                                                                                       \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+            not_above += v[i] <= a;                                                                                    \
+            above = v[i] > a && v[i] < above ? v[i] : above;                                                           \
+        }                                                                                                              \
+        return not_above > k + 1 || not_above == n ? a : above;                                                        \
+    }
 
-    return a < b ? -1 : a > b;
+SELECT(uint32_t)
+SELECT(uint64_t)
+
+// Value i of a chunk.
+static inline double chunk_value(struct chunk *k, uint32_t i)
+{
+    const char *p = chunk_data(k) + i * format_size(k->format);
+    double v;
+    int32_t n;
+
+    if (!k->format) {
+        memcpy(&v, p, sizeof v);
+        return v;
+    }
+    memcpy(&n, p, sizeof n);
+    return (double)n / scales[k->format];
 }
 
-// Brings the k-th smallest to v[k], nothing smaller behind it.
-static void select_kth(uint64_t *v, size_t n, size_t k)
+// The values whose bits under `mask` are `prefix`, into the list when `list` is set.  Returns how many; hist counts
+// them by 12 bits.
+static uint64_t scan(const struct values *t, uint64_t mask, uint64_t prefix, int shift, uint64_t *hist, uint64_t *list)
 {
-    size_t lo = 0, hi = n; // v[k] is in [lo, hi)
+    uint64_t m = 0;
 
-    for (unsigned rounds = 0; hi - lo > 16 && rounds < 100; rounds++) {
-        uint64_t a = v[lo], b = v[lo + (hi - lo) / 2], c = v[hi - 1];
-        uint64_t pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
-        size_t i = lo, j = hi - 1;
+    for (struct chunk *c = t->last; c; c = c->prev)
+        for (uint32_t i = 0, used = chunk_used(t, c); i < used; i++) {
+            uint64_t w = ordered(chunk_value(c, i));
 
-        for (;;) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            a = v[i];
-            v[i++] = v[j];
-            v[j--] = a;
+            if ((w & mask) != prefix)
+                continue;
+            if (list)
+                list[m] = w;
+            else
+                hist[(w >> shift) & 4095]++;
+            m++;
         }
-        // [lo, i) <= pivot, v[i] >= pivot behind; j + 1 >= i
-        if (k <= j)
-            hi = j + 1;
-        else
-            lo = j + 1;
-    }
-    qsort(v + lo, hi - lo, sizeof *v, compare_u64);
+    return m;
 }
 
 // The k-th smallest of more values than fit into the list: narrows the bits 12 at a time until what is left fits.
 static uint64_t select_far(rks_fold *f, const struct values *t, uint64_t k)
 {
-    struct scratch *x = f->scratch;
-    uint64_t *hist = x->words; // 4,096
+    uint64_t *hist = ((struct scratch *)f->scratch)->words;
     uint64_t prefix = 0, mask = 0;
-    int shift = 52;
 
     _Static_assert(SCRATCH_WORDS >= 4096, "the histogram fits");
-    for (;;) {
-        uint64_t bits = 0, n;
-        size_t m = 0;
+    for (int shift = 52;; shift = shift > 12 ? shift - 12 : 0) {
+        uint64_t bits = 0;
 
         memset(hist, 0, 4096 * sizeof *hist);
-        for (struct chunk *c = t->last; c; c = c->prev) {
-            const double *v = chunk_data(c);
-
-            for (size_t i = 0, used = chunk_used(t, c); i < used; i++) {
-                uint64_t w = ordered(v[i]);
-
-                if ((w & mask) == prefix)
-                    hist[(w >> shift) & 4095]++;
-            }
-        }
+        scan(t, mask, prefix, shift, hist, NULL);
         while (k >= hist[bits])
             k -= hist[bits++];
-        n = hist[bits];
         prefix |= bits << shift;
         mask |= 4095ull << shift;
-        if (shift == 4) { // the last 4 bits: as many equal values can be left as there are
-            for (bits = 0; bits < 16; bits++)
-                hist[bits] = 0;
-            for (struct chunk *c = t->last; c; c = c->prev) {
-                const double *v = chunk_data(c);
-
-                for (size_t i = 0, used = chunk_used(t, c); i < used; i++) {
-                    uint64_t w = ordered(v[i]);
-
-                    if ((w & mask) == prefix)
-                        hist[w & 15]++;
-                }
-            }
-            for (bits = 0; k >= hist[bits]; bits++)
-                k -= hist[bits];
-            return prefix | bits;
-        }
-        shift -= 12;
-        if (n > LIST_MAX)
-            continue;
-        for (struct chunk *c = t->last; c; c = c->prev) {
-            const double *v = chunk_data(c);
-
-            for (size_t i = 0, used = chunk_used(t, c); i < used; i++) {
-                uint64_t w = ordered(v[i]);
-
-                if ((w & mask) == prefix)
-                    f->list[m++] = w;
-            }
-        }
-        select_kth(f->list, m, (size_t)k);
-        return f->list[k];
+        if (shift == 0)
+            return prefix;
+        if (hist[bits] <= LIST_MAX)
+            return select_uint64_t(f->list, (size_t)scan(t, mask, prefix, 0, NULL, f->list), (size_t)k);
     }
 }
 
@@ -541,40 +660,55 @@ static double between(double lo, double hi, double part)
     return part == 0 || lo == hi ? lo : lo + (hi - lo) * part;
 }
 
+// The values of ranks k and k + 1 when all are i32 over one power of ten.
+static bool select_ints(rks_fold *f, const struct values *t, uint64_t n, uint64_t k, double *lo, double *hi)
+{
+    uint32_t *list = (uint32_t *)(void *)f->list, a;
+    unsigned format = t->last->format;
+    size_t m = 0;
+
+    if (!format || n > 2 * LIST_MAX)
+        return false;
+    for (struct chunk *c = t->last; c; c = c->prev) {
+        uint32_t used = chunk_used(t, c);
+
+        if (c->format != format)
+            return false;
+        memcpy(list + m, chunk_data(c), used * sizeof *list);
+        m += used;
+    }
+    for (size_t i = 0; i < m; i++)
+        list[i] ^= 1u << 31;
+    a = select_uint32_t(list, m, (size_t)k);
+    *lo = (double)(int32_t)(a ^ 1u << 31) / scales[format];
+    *hi = (double)(int32_t)(next_uint32_t(list, m, (size_t)k, a) ^ 1u << 31) / scales[format];
+    return true;
+}
+
 static bool values_quantile(rks_fold *f, const struct values *t, double q, double *out)
 {
-    uint64_t n = values_count(t), lo;
-    double h = (double)(n - 1) * q;
-    uint64_t a, b;
+    uint64_t n = values_count(t), k, a, b;
+    double h = (double)(n - 1) * q, lo, hi;
 
     if (!n)
         return false;
-    lo = (uint64_t)h;
-    if (lo > n - 1)
-        lo = n - 1;
-    if (n <= LIST_MAX) {
-        size_t m = 0;
-
-        for (struct chunk *c = t->last; c; c = c->prev) {
-            const double *v = chunk_data(c);
-
-            for (size_t i = 0, used = chunk_used(t, c); i < used; i++)
-                f->list[m++] = ordered(v[i]);
+    k = (uint64_t)h;
+    if (k > n - 1)
+        k = n - 1;
+    if (!select_ints(f, t, n, k, &lo, &hi)) {
+        if (n <= LIST_MAX) {
+            scan(t, 0, 0, 0, NULL, f->list);
+            a = select_uint64_t(f->list, (size_t)n, (size_t)k);
+            b = next_uint64_t(f->list, (size_t)n, (size_t)k, a);
+        } else {
+            a = b = select_far(f, t, k);
+            if (k + 1 < n && h > (double)k)
+                b = select_far(f, t, k + 1);
         }
-        select_kth(f->list, m, (size_t)lo);
-        a = b = f->list[lo];
-        if (lo + 1 < n) {
-            b = f->list[lo + 1];
-            for (size_t i = (size_t)lo + 2; i < m; i++)
-                if (f->list[i] < b)
-                    b = f->list[i];
-        }
-    } else {
-        a = b = select_far(f, t, lo);
-        if (lo + 1 < n && h > (double)lo)
-            b = select_far(f, t, lo + 1);
+        lo = unordered(a);
+        hi = unordered(b);
     }
-    *out = between(unordered(a), unordered(b), h - (double)lo);
+    *out = between(lo, hi, h - (double)k);
     return true;
 }
 
@@ -1507,9 +1641,11 @@ rkp_status rks_fold_init(rks_fold *f, const rks_aggs *g, rks_slab *slab)
     f->tables = calloc(n, sizeof *f->tables);
     f->keys = calloc(n, sizeof *f->keys);
     f->scratch = malloc(sizeof(struct scratch));
+    f->formats = malloc(g->n_states + 1);
     f->list = values ? malloc(LIST_MAX * sizeof *f->list) : NULL;
-    if (!f->tables || !f->keys || !f->scratch || (values && !f->list))
+    if (!f->tables || !f->keys || !f->scratch || !f->formats || (values && !f->list))
         return RKP_NOMEM;
+    memset(f->formats, 1, g->n_states + 1);
     for (uint32_t i = 0; i < g->n_tables; i++) {
         f->keys[i] = g->tables[i];
         rks_keys_seed(&f->keys[i]);
@@ -1529,6 +1665,7 @@ void rks_fold_fini(rks_fold *f)
     free(f->keys);
     free(f->scratch);
     free(f->list);
+    free(f->formats);
     *f = (rks_fold){ 0 };
 }
 

@@ -61,7 +61,8 @@ typedef struct rks_fold {
     rks_table *tables; // of distinct
     rks_keys *keys;    // with the seed of this actor
     void *scratch;
-    uint64_t *list; // values of one group, for quantile
+    uint64_t *list;   // values of one group, for quantile
+    uint8_t *formats; // how quantile's states keep values, by state
 } rks_fold;
 
 rkp_status rks_fold_init(rks_fold *f, const rks_aggs *g, rks_slab *slab);
