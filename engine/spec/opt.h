@@ -8,17 +8,9 @@
 #ifndef RKI_OPT_H
 #define RKI_OPT_H
 
+#include "base/ctx.h"
 #include "base/json.h"
 #include "spec/tree.h"
-
-struct rki_spec;
-
-struct rkp_opt_ctx {
-    rki_arena *arena;
-    rkp_diags *diags;            // NULL: checked before, be quiet
-    const struct rki_spec *spec; // schemas by name; may be NULL
-    const char *owner;           // "operator 'throttle'", "kernel 'score'": for unknown keys
-};
 
 // Sets every option of `rows` in `self` from the mapping `with` (NULL: all defaults), reporting all that is wrong.
 rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *with, rkp_loc at, void *self);
