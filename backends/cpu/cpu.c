@@ -195,14 +195,16 @@ static rkp_task *find_work(struct worker *w)
 static void run_task(rkp_backend_run *r, rkp_task *t, unsigned worker)
 {
     uint32_t s = RKP_TASK_RUN;
+    uint64_t wake;
     __atomic_exchange_n(&t->state, RKP_TASK_RUN, __ATOMIC_SEQ_CST);
     switch (t->step(t, t->arg, worker)) {
     case RKP_STEP_DONE:
         retire(r, t);
         return;
     case RKP_STEP_IDLE:
+        wake = __atomic_load_n(&t->wake_ns, __ATOMIC_RELAXED); // before it is IDLE: then another worker may run it
         if (__atomic_compare_exchange_n(&t->state, &s, RKP_TASK_IDLE, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-            if (t->wake_ns)
+            if (wake)
                 cpu_poke(r); // wait() keeps the timers
             return;
         }
@@ -269,7 +271,7 @@ static void *own_main(void *arg)
             continue;
         }
         __atomic_exchange_n(&t->state, RKP_TASK_RUN, __ATOMIC_SEQ_CST);
-        t->wake_ns = 0;
+        __atomic_store_n(&t->wake_ns, 0, __ATOMIC_RELAXED);
         s = RKP_TASK_RUN;
         switch (t->step(t, t->arg, 0)) {
         case RKP_STEP_DONE:
