@@ -520,10 +520,11 @@ static void next(parser *p)
         char text[3];
         token_kind kind;
     } marks[] = {
-        { "??", T_COALESCE }, { "||", T_OR },    { "&&", T_AND },   { "==", T_EQ },     { "!=", T_NE },   { "<=", T_LE },
-        { ">=", T_GE },       { "=~", T_MATCH }, { "//", T_IDIV },  { "(", T_LP },      { ")", T_RP },    { ",", T_COMMA },
-        { ".", T_DOT },       { "?", T_QUESTION }, { ":", T_COLON }, { "!", T_BANG },   { "<", T_LT },    { ">", T_GT },
-        { "+", T_PLUS },      { "-", T_MINUS },  { "*", T_STAR },   { "/", T_SLASH },   { "%", T_PERCENT },
+        { "??", T_COALESCE }, { "||", T_OR },   { "&&", T_AND },    { "==", T_EQ },      { "!=", T_NE },
+        { "<=", T_LE },       { ">=", T_GE },   { "=~", T_MATCH },  { "//", T_IDIV },    { "(", T_LP },
+        { ")", T_RP },        { ",", T_COMMA }, { ".", T_DOT },     { "?", T_QUESTION }, { ":", T_COLON },
+        { "!", T_BANG },      { "<", T_LT },    { ">", T_GT },      { "+", T_PLUS },     { "-", T_MINUS },
+        { "*", T_STAR },      { "/", T_SLASH }, { "%", T_PERCENT },
     };
     // The foreign ones that begin like ours.
     static const char *const longer[] = { "===", "!==", "<>", "**", "!~" };
@@ -770,8 +771,8 @@ static rki_node *name_or_call(parser *p)
     }
     next(p);
     // Keywords are names after a point.
-    if (p->t.kind != T_QUOTED && !(p->t.kind != T_BAD && p->t.from < p->t.to && starts_name(peek(p, p->t.from)) &&
-                                   p->t.kind != T_STR))
+    if (p->t.kind != T_QUOTED &&
+        !(p->t.kind != T_BAD && p->t.from < p->t.to && starts_name(peek(p, p->t.from)) && p->t.kind != T_STR))
         return unexpected(p, "a name");
     n->v.s = p->t.kind == T_QUOTED ? p->t.s : token_text(p);
     n->to = n->tok_end = p->t.to;
@@ -856,7 +857,8 @@ static rki_node *prefix(parser *p)
 
     if (t.kind != T_MINUS && t.kind != T_PLUS && t.kind != T_BANG)
         return primary(p);
-    if (++p->depth > RKI_EXPR_DEPTH) {
+    p->depth += 4;
+    if (p->depth > RKI_EXPR_DEPTH * 4) {
         rki_say(p->s, t.from, t.to, "expr-limit", "the expression is nested more than %d deep", RKI_EXPR_DEPTH);
         return NULL;
     }
@@ -868,11 +870,11 @@ static rki_node *prefix(parser *p)
             n->v.i = INT64_MIN;
         }
         next(p);
-        p->depth--;
+        p->depth -= 4;
         return n;
     }
     a = prefix(p);
-    p->depth--;
+    p->depth -= 4;
     if (!a)
         return NULL;
     n = rki_node_new(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
@@ -894,12 +896,18 @@ static bool op_of(const parser *p, int *level, rki_op *op, unsigned *sub)
         rki_op op;
         unsigned sub;
     } table[] = {
-        { T_EQ, P_CMP, RKI_X_CMP, RKI_EQ },       { T_NE, P_CMP, RKI_X_CMP, RKI_NE },
-        { T_LT, P_CMP, RKI_X_CMP, RKI_LT },       { T_LE, P_CMP, RKI_X_CMP, RKI_LE },
-        { T_GT, P_CMP, RKI_X_CMP, RKI_GT },       { T_GE, P_CMP, RKI_X_CMP, RKI_GE },
-        { T_MATCH, P_CMP, RKI_X_MATCH, 0 },       { T_PLUS, P_SUM, RKI_X_ARITH, RKI_ADD },
-        { T_MINUS, P_SUM, RKI_X_ARITH, RKI_SUB }, { T_STAR, P_PRODUCT, RKI_X_ARITH, RKI_MUL },
-        { T_SLASH, P_PRODUCT, RKI_X_ARITH, RKI_DIV }, { T_IDIV, P_PRODUCT, RKI_X_ARITH, RKI_IDIV },
+        { T_EQ, P_CMP, RKI_X_CMP, RKI_EQ },
+        { T_NE, P_CMP, RKI_X_CMP, RKI_NE },
+        { T_LT, P_CMP, RKI_X_CMP, RKI_LT },
+        { T_LE, P_CMP, RKI_X_CMP, RKI_LE },
+        { T_GT, P_CMP, RKI_X_CMP, RKI_GT },
+        { T_GE, P_CMP, RKI_X_CMP, RKI_GE },
+        { T_MATCH, P_CMP, RKI_X_MATCH, 0 },
+        { T_PLUS, P_SUM, RKI_X_ARITH, RKI_ADD },
+        { T_MINUS, P_SUM, RKI_X_ARITH, RKI_SUB },
+        { T_STAR, P_PRODUCT, RKI_X_ARITH, RKI_MUL },
+        { T_SLASH, P_PRODUCT, RKI_X_ARITH, RKI_DIV },
+        { T_IDIV, P_PRODUCT, RKI_X_ARITH, RKI_IDIV },
         { T_PERCENT, P_PRODUCT, RKI_X_ARITH, RKI_REM },
     };
 
