@@ -4,6 +4,7 @@
 // each text begins and how long it is; the second runs a loop of the column's kind over that: short plain values are
 // done inline, everything else (quotes, escapes, nulls, long numbers, errors) goes out of line one value at a time.  So
 // no loop knows about selections, and no loop calls through a pointer.
+#include "data/column.h"
 #include "data/parse.h"
 #include "data/text.h"
 #include "data/views.h"
@@ -164,6 +165,8 @@ struct reader {
     int64_t reach; // a text that begins here or before can be read RKI_PARSE_READS bytes far
     bool utf8;     // strings need no check
     bool tricky;   // a null text is a value, such as -999: short forms decide nothing
+    bool by_index; // errors name the result, not the row
+    bool any_text; // texts are taken for what they say, whatever the type
     rki_heap heap; // decoded text
     uint32_t at[BLOCK], size[BLOCK];
 };
@@ -210,7 +213,7 @@ OUT_OF_WAY void set_error(struct reader *r, uint32_t i, unsigned code, rkp_str t
             r->nomem = true;
         }
     }
-    rkp_errs_add(r->errs, logical(r, i), code, r->col, what);
+    rkp_errs_add(r->errs, r->by_index ? i : logical(r, i), code, r->col, what);
 }
 
 // The physical rows of results [from, from + m): NULL when they are `from` and on.
@@ -446,6 +449,8 @@ OUT_OF_WAY bool string_slow(struct reader *r, uint32_t i, uint32_t k, rkp_str *o
 
     if (!content(r, i, k, kind, &r->heap, out, rewritten))
         return false;
+    if (r->any_text)
+        return true;
     if (kind == RKP_JSON && !rki_json_valid(out->p, out->n)) {
         set_error(r, i, RKP_ROW_PARSE, *out);
         return false;
@@ -504,7 +509,7 @@ static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *ou
 
 static void read_strs(struct reader *r, uint32_t from, uint32_t m, rkp_str *out)
 {
-    bool direct = r->c->type.kind != RKP_JSON;
+    bool direct = r->c->type.kind != RKP_JSON || (r->any_text && !r->d.json);
 
     for (uint32_t k = 0; k < m; k++) {
         uint32_t i = from + k, n;
@@ -625,7 +630,7 @@ static void reader_init(struct reader *r, rkp_batch *mem, const rkp_col *c, uint
     r->reach = (int64_t)c->text->len - RKI_PARSE_READS;
     r->utf8 = c->text->utf8 || (c->type.kind != RKP_STRING && c->type.kind != RKP_JSON);
     r->heap = (rki_heap){ .mem = mem };
-    r->tricky = false;
+    r->by_index = r->any_text = r->tricky = false;
     for (uint32_t i = 0; i < c->text->n_nulls && c->text->kind == RKP_TEXT_CSV; i++) {
         uint64_t v;
 
@@ -638,8 +643,8 @@ static rkp_status reader_done(const struct reader *r)
     return r->nomem || (r->errs && r->errs->failed) ? RKP_NOMEM : RKP_OK;
 }
 
-rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
-                        rkp_col *out, rkp_errs *errs)
+static rkp_status flat_of(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                          rkp_col *out, rkp_errs *errs, bool by_index)
 {
     const rkp_col *c = &b->cols[col];
     size_t width = width_of(c->type), bytes = width ? width * n : ((size_t)n + 7) / 8;
@@ -653,6 +658,7 @@ rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t col, const 
     if (!values)
         return RKP_NOMEM;
     reader_init(&r, mem, c, col, rows, n, errs);
+    r.by_index = by_index;
     if (views && !rki_heap_foreign(&r.heap, r.base, c->text->len))
         return RKP_NOMEM;
     if (!width)
@@ -672,8 +678,20 @@ rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t col, const 
     return reader_done(&r);
 }
 
-rkp_status rkp_col_strs(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
-                        rkp_str *out, rkp_errs *errs)
+rkp_status rkp_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                        rkp_col *out, rkp_errs *errs)
+{
+    return flat_of(mem, b, col, rows, n, out, errs, false);
+}
+
+rkp_status rki_col_flat(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                        rkp_col *out, rkp_errs *errs)
+{
+    return flat_of(mem, b, col, rows, n, out, errs, true);
+}
+
+static rkp_status strs_of(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                          rkp_str *out, rkp_errs *errs, bool raw)
 {
     const rkp_col *c = &b->cols[col];
     struct reader r;
@@ -683,6 +701,8 @@ rkp_status rkp_col_strs(rkp_batch *mem, const rkp_batch *b, uint32_t col, const 
         return RKP_INTERNAL; // a value, not a text
     if (c->rep == RKP_TEXT) {
         reader_init(&r, mem, c, col, rows, n, errs);
+        r.by_index = r.any_text = raw;
+        r.utf8 |= raw;
         for (uint32_t from = 0; from < n; from += BLOCK) {
             uint32_t m = n - from < BLOCK ? n - from : BLOCK;
 
@@ -704,6 +724,18 @@ rkp_status rkp_col_strs(rkp_batch *mem, const rkp_batch *b, uint32_t col, const 
         }
     }
     return RKP_OK;
+}
+
+rkp_status rkp_col_strs(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                        rkp_str *out, rkp_errs *errs)
+{
+    return strs_of(mem, b, col, rows, n, out, errs, false);
+}
+
+rkp_status rki_col_texts(rkp_batch *mem, const rkp_batch *b, uint32_t col, const uint32_t *rows, uint32_t n,
+                         rkp_str *out, rkp_errs *errs)
+{
+    return strs_of(mem, b, col, rows, n, out, errs, true);
 }
 
 // ---- building -------------------------------------------------------------------------------------------------------

@@ -138,7 +138,8 @@ static int port_of(const struct graph *g, const rki_kernel *k, bool known, rkp_w
     if (k->op->ports) {
         rkp_diag(d, RKP_ERROR, w.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p, k->op->name);
         if (k->n_ports)
-            rkp_diag_hint(d, "say which: %s.%s", k->id.p, k->ports[0].p);
+            rkp_diag_hint(d, "say which, as in '%s.%s': it has %s", k->id.p, k->ports[k->n_ports - 1].p,
+                          port_list(g, k));
         return NONE;
     }
     return 0;
@@ -392,10 +393,10 @@ static void unused(struct graph *g)
             rkp_diag(g->l->d, RKP_WARNING, k->at, "unused-output", "nobody reads kernel '%s'", k->id.p);
             continue;
         }
-        for (size_t p = 0; k->op->ports && g->in->ports_known[i] && p < k->n_ports; p++)
-            if (!port[first[i] + p])
-                rkp_diag(g->l->d, RKP_WARNING, k->ports[p].at.line ? k->ports[p].at : k->at, "unused-output",
-                         "nobody reads port '%s' of kernel '%s'", k->ports[p].p, k->id.p);
+        for (size_t p = 0; g->in->ports_known[i] && p < k->n_ports; p++) // those that the file names
+            if (!port[first[i] + p] && k->ports[p].at.line)
+                rkp_diag(g->l->d, RKP_WARNING, k->ports[p].at, "unused-output", "nobody reads port '%s' of kernel '%s'",
+                         k->ports[p].p, k->id.p);
     }
 }
 

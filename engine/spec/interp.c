@@ -230,16 +230,11 @@ static bool from_file(struct piece *p, const char *path, const char *what)
 
 void rki_load_stores(rki_load *l)
 {
-    rkp_node *map = rki_node_get(l->root, "secrets");
+    rkp_node *map = rki_load_map(l, "secrets", "names to stores");
     const rki_interp how = { 0 };
 
-    if (!map || (map->kind == RKI_SCALAR && rki_node_is_null(map)))
+    if (!map)
         return;
-    if (map->kind != RKI_MAP) {
-        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'secrets' needs a mapping of stores, not %s",
-                 rki_node_shown(l->arena, map));
-        return;
-    }
     l->stores = rki_array(l->arena, map->n, sizeof *l->stores);
     if (!l->stores)
         return;

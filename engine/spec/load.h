@@ -193,6 +193,8 @@ typedef struct rki_graph_in {
 void rki_load_graph(rki_load *l, const rki_graph_in *in);
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
+// A mapping of the top level, or NULL: absent, or a finding.  `of` says of what ("variables").
+rkp_node *rki_load_map(rki_load *l, const char *key, const char *of);
 bool rki_load_id(rki_load *l, const rkp_node *n, const char *what); // a finding when the key is no id
 
 #endif

@@ -211,7 +211,7 @@ rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *w
     rkp_status st = RKP_OK;
 
     if (with && rki_node_is_null(with))
-        with = NULL;
+        return empty(c, with->key.p ? with->key.p : "with", with);
     if (with && with->kind != RKI_MAP) {
         rkp_diag(c->diags, RKP_ERROR, with->at, "opt-type", "%s needs a mapping of %s, not %s", c->owner,
                  c->keys ? "keys" : "options", rki_node_shown(c->arena, with));
@@ -359,15 +359,19 @@ void rki_schema_or_var(rki_json *j, const char *json)
 static void describe_limits(const rkp_opt *r, rki_buf *out)
 {
     const char *sep = " (";
+    char min[40], max[40];
 
     if (r->required)
         rki_putf(out, "%srequired", sep), sep = ", ";
     if (r->def)
         rki_putf(out, "%sdefault %s", sep, r->def[0] ? r->def : "\"\""), sep = ", ";
-    if (r->bounded)
-        rki_putf(out, "%s%g to %g", sep, r->min, r->max), sep = ", ";
+    if (r->bounded) {
+        rki_opt_bound(r, r->min, min);
+        rki_opt_bound(r, r->max, max);
+        rki_putf(out, "%s%s to %s", sep, min, max), sep = ", ";
+    }
     if (r->unit)
-        rki_putf(out, "%s%s", sep, r->unit), sep = ", ";
+        rki_putf(out, "%s%s", r->bounded ? " " : sep, r->unit), sep = ", ";
     if (r->templated)
         rki_putf(out, "%s${this.column} and ${meta.x} allowed", sep), sep = ", ";
     if (r->not_yet)

@@ -31,6 +31,7 @@ void rki_opts_print(const rkp_opt *rows, const void *self, rki_json *j);
 void rki_opt_schema(const rkp_opt *row, rki_json *j); // the object of one row
 // The members of a schema that takes what `type` takes, or a string with ${..} in it.
 void rki_schema_or_var(rki_json *j, const char *json);
+void rki_opt_bound(const rkp_opt *row, double v, char to[40]); // min or max, as people write it
 // Text for `describe`: a row per option, choices below.
 void rki_opts_describe(const rkp_opt *rows, rki_buf *out, int indent);
 

@@ -314,7 +314,58 @@ static rkp_status parse_rate(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
     return RKP_OK;
 }
 
-// Bounds of durations are in seconds, of sizes in bytes.
+static void duration_text(char to[40], uint64_t v)
+{
+    static const struct {
+        const char *name;
+        uint64_t scale;
+    } units[] = { { "d", 86400000000000 }, { "h", 3600000000000 }, { "m", 60000000000 },
+                  { "s", 1000000000 },     { "ms", 1000000 },      { "us", 1000 } };
+
+    snprintf(to, 40, "0");
+    for (size_t i = 0; v && i < sizeof units / sizeof *units; i++)
+        if (v % units[i].scale == 0 || i == 5) {
+            snprintf(to, 40, "%llu%s", (unsigned long long)(v / units[i].scale), units[i].name);
+            return;
+        }
+}
+
+// Returns false when the text is a plain number of bytes.
+static bool size_text(char to[40], uint64_t v)
+{
+    static const char *const names[] = { "", "KiB", "MiB", "GiB", "TiB" };
+    size_t i = 0;
+
+    for (; v && v % 1024 == 0 && i < 4; i++)
+        v /= 1024;
+    snprintf(to, 40, "%llu%s", (unsigned long long)v, names[i]);
+    return i > 0;
+}
+
+void rki_opt_bound(const rkp_opt *row, double v, char to[40])
+{
+    if (row->type == &rkp_duration)
+        duration_text(to, (uint64_t)v);
+    else if (row->type == &rkp_size)
+        size_text(to, (uint64_t)v);
+    else
+        snprintf(to, 40, "%.15g", v);
+}
+
+// Bounds are in the unit of the field: nanoseconds, bytes.
+static rkp_status scaled_bounds(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, uint64_t v)
+{
+    bool low = (double)v < row->min;
+    char bound[40];
+
+    if (!row->bounded || (!low && (double)v <= row->max))
+        return RKP_OK;
+    rki_opt_bound(row, low ? row->min : row->max, bound);
+    rkp_diag(c->diags, RKP_ERROR, n->at, "opt-range", "'%s' must be at %s %s, not %s", row->name,
+             low ? "least" : "most", bound, rki_node_shown(c->arena, n));
+    return RKP_INVALID;
+}
+
 static rkp_status parse_duration(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
 {
     static const char want[] = "a duration such as 500ms or 5s";
@@ -327,7 +378,7 @@ static rkp_status parse_duration(rkp_opt_ctx *c, const rkp_opt *row, const rkp_n
     v = rki_value_duration(n->text, &x, &hint);
     if (v != RKI_VALUE_OK)
         return not_taken(c, row, n, v, want, hint);
-    if (in_bounds(c, row, n, (double)x * 1e-9) != RKP_OK)
+    if (scaled_bounds(c, row, n, x) != RKP_OK)
         return RKP_INVALID;
     *(uint64_t *)field = x;
     return RKP_OK;
@@ -345,7 +396,7 @@ static rkp_status parse_size(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
     v = rki_value_size(n->text, &x, &hint);
     if (v != RKI_VALUE_OK)
         return not_taken(c, row, n, v, want, hint);
-    if (in_bounds(c, row, n, (double)x) != RKP_OK)
+    if (scaled_bounds(c, row, n, x) != RKP_OK)
         return RKP_INVALID;
     *(uint64_t *)field = x;
     return RKP_OK;
@@ -353,39 +404,23 @@ static rkp_status parse_size(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
 
 static void print_duration(const rkp_opt *row, const void *field, struct rki_json *out)
 {
-    static const struct {
-        const char *name;
-        uint64_t scale;
-    } units[] = { { "d", 86400000000000 }, { "h", 3600000000000 }, { "m", 60000000000 },
-                  { "s", 1000000000 },     { "ms", 1000000 },      { "us", 1000 } };
-    uint64_t v = *(const uint64_t *)field;
-    char text[40] = "0";
+    char text[40];
 
     (void)row;
-    for (size_t i = 0; v && i < sizeof units / sizeof *units; i++)
-        if (v % units[i].scale == 0 || i == 5) {
-            snprintf(text, sizeof text, "%llu%s", (unsigned long long)(v / units[i].scale), units[i].name);
-            break;
-        }
+    duration_text(text, *(const uint64_t *)field);
     rki_json_z(out, text);
 }
 
 static void print_size(const rkp_opt *row, const void *field, struct rki_json *out)
 {
-    static const char *const names[] = { "", "KiB", "MiB", "GiB", "TiB" };
     uint64_t v = *(const uint64_t *)field;
-    size_t i = 0;
     char text[40];
 
     (void)row;
-    for (; v && v % 1024 == 0 && i < 4; i++)
-        v /= 1024;
-    if (i == 0) {
+    if (size_text(text, v))
+        rki_json_z(out, text);
+    else
         rki_json_u64(out, v);
-        return;
-    }
-    snprintf(text, sizeof text, "%llu%s", (unsigned long long)v, names[i]);
-    rki_json_z(out, text);
 }
 
 static void schema_ratio(const rkp_opt *row, struct rki_json *out)

@@ -96,13 +96,6 @@ static void declare(rki_load *l, const rkp_node *n, const char *what, rki_settin
 
 void rki_settings_declare(rki_load *l, const rkp_node *map, rki_settings *to)
 {
-    if (!map || (map->kind == RKI_SCALAR && rki_node_is_null(map)))
-        return;
-    if (map->kind != RKI_MAP) {
-        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'%s' needs a mapping of names, not %s", map->key.p,
-                 rki_node_shown(l->arena, map));
-        return;
-    }
     to->v = rki_array(l->arena, map->n, sizeof *to->v);
     if (!to->v)
         return;
@@ -454,9 +447,12 @@ static bool as_expr(rki_load *l, const rki_setting *v, rki_var *to)
 void rki_load_vars(rki_load *l)
 {
     rki_settings *s = &l->vars;
+    const rkp_node *map;
 
     *s = (rki_settings){ .what = "variable", .ns = "var" };
-    rki_settings_declare(l, rki_node_get(l->root, "vars"), s);
+    map = rki_load_map(l, "vars", "names to variables");
+    if (map)
+        rki_settings_declare(l, map, s);
     unknown_args(l);
     for (size_t i = 0; i < s->n && !rki_arena_failed(l->arena); i++) {
         rki_setting *v = &s->v[i];
@@ -469,6 +465,46 @@ void rki_load_vars(rki_load *l)
     }
 }
 
+static void add(rki_load *l, rkp_node *to, const char *key, rkp_node *n)
+{
+    if (!n) {
+        l->arena->failed = true;
+        return;
+    }
+    n->key = (rkp_word){ key, strlen(key), n->at };
+    n->key_at = n->at;
+    rki_node_add(to, n);
+}
+
+// `vars` of the resolved tree: each with its type and the value it has now.
+static void show(rki_load *l, const rki_settings *s)
+{
+    rkp_node *map = rki_node_get(l->root, "vars"), *one, *type, **tail;
+
+    if (!map || map->kind != RKI_MAP)
+        return;
+    map->child = NULL;
+    map->n = 0;
+    tail = &map->child;
+    for (size_t i = 0; i < s->n && !rki_arena_failed(l->arena); i++) {
+        if (!s->v[i].value)
+            continue;
+        one = rki_node_new(l->arena, RKI_MAP, s->v[i].name.at);
+        type = rki_node_new(l->arena, RKI_SCALAR, s->v[i].name.at);
+        if (!one || !type)
+            return;
+        type->plain = true;
+        type->text = rkp_str_of(type_name(s->v[i].type));
+        add(l, one, "type", type);
+        add(l, one, "default", rki_node_copy(l->arena, l->d, s->v[i].value, one->at, &l->budget));
+        one->key = s->v[i].name;
+        one->key_at = one->at;
+        *tail = one;
+        tail = &one->next;
+        map->n++;
+    }
+}
+
 void rki_load_vars_done(rki_load *l)
 {
     rki_settings *s = &l->vars;
@@ -478,4 +514,5 @@ void rki_load_vars_done(rki_load *l)
     for (size_t i = 0; l->s->vars && i < s->n; i++) // lists have no place in an expression
         if (s->v[i].value && s->v[i].type != RKI_SET_LIST && as_expr(l, &s->v[i], &l->s->vars[l->s->n_vars]))
             l->s->n_vars++;
+    show(l, s);
 }

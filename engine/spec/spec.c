@@ -26,6 +26,20 @@ bool rki_load_id(rki_load *l, const rkp_node *n, const char *what)
     return false;
 }
 
+rkp_node *rki_load_map(rki_load *l, const char *key, const char *of)
+{
+    rkp_node *n = rki_node_get(l->root, key);
+
+    if (!n || n->kind == RKI_MAP)
+        return n;
+    if (rki_node_is_null(n))
+        rkp_diag(l->d, RKP_ERROR, n->at, "opt-empty", "'%s' has no value", key);
+    else
+        rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "'%s' needs a mapping of %s, not %s", key, of,
+                 rki_node_shown(l->arena, n));
+    return NULL;
+}
+
 // ---- schemas
 
 // {file: schemas/x.yaml}: a mapping of columns in a file of its own.
@@ -53,16 +67,11 @@ static const rkp_node *schema_file(rki_load *l, const rkp_node *n)
 
 static void read_schemas(rki_load *l)
 {
-    rkp_node *map = rki_node_get(l->root, "schemas");
+    rkp_node *map = rki_load_map(l, "schemas", "names to columns");
     const rki_interp how = { 0 };
 
-    if (!map || (map->kind == RKI_SCALAR && rki_node_is_null(map)))
+    if (!map)
         return;
-    if (map->kind != RKI_MAP) {
-        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'schemas' needs a mapping of schemas, not %s",
-                 rki_node_shown(l->arena, map));
-        return;
-    }
     rki_interp_all(l, map, &how);
     l->s->schemas = rki_array(l->arena, map->n, sizeof *l->s->schemas);
     if (!l->s->schemas)
@@ -479,7 +488,7 @@ static const rkp_node *check_defaults(rki_load *l)
     rkp_opt_ctx c = rki_load_ctx(l, "'defaults'");
     rki_kernel_conf scratch = { 0 };
 
-    if (!d || rki_node_is_null(d))
+    if (!d)
         return NULL;
     rki_interp_rows(l, d, rki_defaults_rows, NULL);
     c.other = rki_kernel_rows;
@@ -491,19 +500,14 @@ static const rkp_node *check_defaults(rki_load *l)
 
 static void read_kernels(rki_load *l, const rki_top *top)
 {
-    rkp_node *map = rki_node_get(l->root, "kernels");
+    rkp_node *map = rki_load_map(l, "kernels", "ids to kernels");
     const rkp_node *defaults = check_defaults(l);
     rki_use *use = l->uses;
     struct kernels all = { 0 };
     rki_graph_in in;
 
     if (!map)
-        return; // the row has reported it
-    if (map->kind != RKI_MAP && !rki_node_is_null(map)) {
-        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'kernels' needs a mapping of ids to kernels, not %s",
-                 rki_node_shown(l->arena, map));
-        return;
-    }
+        return; // the row reports that it is missing
     if (map->n == 0) {
         rkp_diag(l->d, RKP_ERROR, map->key_at, "kernels-none", "the pipeline has no kernels");
         return;

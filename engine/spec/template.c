@@ -22,15 +22,10 @@ struct templates {
 
 static void read_templates(rki_load *l, struct templates *to)
 {
-    rkp_node *map = rki_node_get(l->root, "templates");
+    rkp_node *map = rki_load_map(l, "templates", "names to templates");
 
-    if (!map || (map->kind == RKI_SCALAR && rki_node_is_null(map)))
+    if (!map)
         return;
-    if (map->kind != RKI_MAP) {
-        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'templates' needs a mapping of templates, not %s",
-                 rki_node_shown(l->arena, map));
-        return;
-    }
     to->v = rki_array(l->arena, map->n, sizeof *to->v);
     if (!to->v)
         return;
@@ -55,6 +50,11 @@ static void read_templates(rki_load *l, struct templates *to)
                      rki_node_shown(l->arena, t->is.kernel));
             t->ok = false;
             continue;
+        }
+        if (t->is.params && t->is.params->kind != RKI_MAP) {
+            rkp_diag(l->d, RKP_ERROR, t->is.params->at, "opt-type", "'params' needs a mapping of names, not %s",
+                     rki_node_shown(l->arena, t->is.params));
+            t->ok = false;
         }
         use = rki_node_get(t->is.kernel, "use");
         if (use) {
@@ -96,9 +96,8 @@ static bool bind_args(rki_load *l, const struct template *t, const rkp_node *arg
     bool ok = true;
 
     *to = (rki_settings){ .what = "parameter", .ns = "param" };
-    rki_settings_declare(l, t->is.params, to);
-    if (args && rki_node_is_null(args))
-        args = NULL;
+    if (t->is.params)
+        rki_settings_declare(l, t->is.params, to);
     if (args && args->kind != RKI_MAP) {
         rkp_diag(l->d, RKP_ERROR, args->at, "opt-type", "'args' needs a mapping of parameters, not %s",
                  rki_node_shown(l->arena, args));

@@ -87,7 +87,8 @@ static bool set_name(struct csv_memory mem, rkp_str *names, uint32_t i, rkp_str 
     if (name_taken(names, i, (rkp_str){ p, n })) {
         unsigned again = 0; // begins behind the a, a_1, .. there are, so that a thousand of them do not take long
         for (uint32_t j = 0; j < i; j++)
-            again += names[j].n >= name.n && memcmp(names[j].p, name.p, name.n) == 0;
+            again += names[j].n >= name.n && memcmp(names[j].p, name.p, name.n) == 0 &&
+                     (names[j].n == name.n || names[j].p[name.n] == '_');
         do
             n = name.n + (size_t)snprintf(p + name.n, 12, "_%u", again++);
         while (name_taken(names, i, (rkp_str){ p, n }));

@@ -101,11 +101,21 @@ static inline struct scalar_block scalar_load(const char *p)
     memcpy(b.v, p, 64);
     return b;
 }
+// Eight bytes at a time: the top bit of each byte that is 0 after the exclusive or, gathered by a multiplication.
 static inline uint64_t scalar_eq(struct scalar_block b, char c)
 {
+    const uint64_t low = 0x7f7f7f7f7f7f7f7f, all = 0x0101010101010101 * (uint8_t)c;
     uint64_t m = 0;
-    for (unsigned i = 0; i < 64; i++)
-        m |= (uint64_t)(b.v[i] == c) << i;
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t w, hit;
+        memcpy(&w, b.v + i * 8, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        w = __builtin_bswap64(w);
+#endif
+        w ^= all;
+        hit = ~(((w & low) + low) | w | low);
+        m |= ((hit >> 7) * 0x0102040810204080 >> 56) << (8 * i);
+    }
     return m;
 }
 static inline uint64_t scalar_prefix(uint64_t q)

@@ -464,6 +464,14 @@ fake *fake_new(const fake_conf *c)
     f->main.f = f->stage2.f = f;
     if (!f->diags || !f->pool)
         abort();
+    // Room, so that a test of failing allocations meets the operator's and not these.
+    for (size_t i = 0; i < 256; i++) {
+        push(&f->out, &f->n_out, &f->cap_out, sizeof *f->out);
+        push(&f->half, &f->n_half, &f->cap_half, sizeof *f->half);
+        push(&f->rejects, &f->n_rejects, &f->cap_rejects, sizeof *f->rejects);
+    }
+    push(&f->drops, &f->n_drops, &f->cap_drops, sizeof *f->drops);
+    f->n_out = f->n_half = f->n_rejects = f->n_drops = 0;
     if (c->with && c->with[0]) {
         with = rki_tree_load(&f->arena, f->diags, "test.yaml", rkp_str_of(c->with), &budget);
         if (!with)

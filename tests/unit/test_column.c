@@ -885,7 +885,8 @@ static void casts_without_a_meaning_are_refused(void **state)
         rkp_type from, to;
         rkp_col out;
 
-        assert_true(rkp_type_parse(rkp_str_of(pairs[i][0]), &from) && rkp_type_parse(rkp_str_of(pairs[i][1]), &to));
+        assert_true(rkp_type_parse(rkp_str_of(pairs[i][0]), &from));
+        assert_true(rkp_type_parse(rkp_str_of(pairs[i][1]), &to));
         rkp_col_set_values(mem, 0, from, "", NULL, 0);
         assert_int_equal(rkp_col_cast(mem, &mem->cols[0], 0, to, &out, NULL), RKP_UNSUPPORTED);
     }

@@ -239,10 +239,15 @@ rkp_status rkp_col_cast(rkp_batch *mem, const rkp_col *in, uint32_t n, rkp_type 
 // Appends rows of batches to a new FLAT batch of the same schema: what sort, aggregate and window keep.  Copies text.
 typedef struct rkp_builder rkp_builder;
 rkp_builder *rkp_builder_new(rkp_pool *p, const rkp_schema *s);
+// From now on (the builder is empty) columns that come as TEXT stay TEXT, with their fields' text, unchecked: for
+// operators that only carry rows from one place to another.
+void rkp_builder_keep_text(rkp_builder *w);
+// Rows with a value that is wrong are listed in errs and left out; `what` lives until the next call.  When it fails,
+// some of the rows may have been added.
 rkp_status rkp_builder_add(rkp_builder *w, const rkp_batch *b, const uint32_t *rows, uint32_t n, rkp_errs *errs);
 uint32_t rkp_builder_rows(const rkp_builder *w);
-uint64_t rkp_builder_bytes(const rkp_builder *w);
-rkp_batch *rkp_builder_finish(rkp_builder *w); // the batch, and the builder is empty again; NULL when memory is out
+uint64_t rkp_builder_bytes(const rkp_builder *w); // of pool memory
+rkp_batch *rkp_builder_finish(rkp_builder *w);    // the batch, and the builder is empty again; NULL when memory is out
 void rkp_builder_free(rkp_builder *w);
 
 #endif
