@@ -117,7 +117,7 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind)
         a->kind = RKP_U64;
         return true;
     }
-    conv = rki_node_new(&c->s, RKI_X_CONV, 1);
+    conv = rki_ast_new(&c->s, RKI_X_CONV, 1);
     if (!conv)
         return false;
     rki_node_set(conv, 0, a);

@@ -137,7 +137,7 @@ void rki_hint(rki_source *s, const char *fmt, ...)
 
 // ---- nodes ----------------------------------------------------------------------------------------------------------
 
-rki_node *rki_node_new(rki_source *s, rki_op op, uint32_t n_args)
+rki_node *rki_ast_new(rki_source *s, rki_op op, uint32_t n_args)
 {
     rki_node *n;
 
@@ -658,7 +658,7 @@ static bool list_add(parser *p, list *l, rki_node *n)
 
 static rki_node *from_list(parser *p, rki_op op, const list *l, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_node_new(p->s, op, l->n);
+    rki_node *n = rki_ast_new(p->s, op, l->n);
 
     if (!n)
         return NULL;
@@ -691,7 +691,7 @@ static rki_node *binary(parser *p, rki_op op, unsigned sub, rki_node *a, rki_nod
 
 static rki_node *leaf(parser *p, rki_op op, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_node_new(p->s, op, 0);
+    rki_node *n = rki_ast_new(p->s, op, 0);
 
     if (n) {
         n->from = n->tok = from;
@@ -877,7 +877,7 @@ static rki_node *prefix(parser *p)
     p->depth -= 4;
     if (!a)
         return NULL;
-    n = rki_node_new(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
+    n = rki_ast_new(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
     if (!n)
         return NULL;
     rki_node_set(n, 0, a);
@@ -1059,7 +1059,7 @@ static rki_node *negation(parser *p)
         return comparison(p);
     next(p);
     a = expression(p, P_NOT);
-    n = a ? rki_node_new(p->s, RKI_X_NOT, 1) : NULL;
+    n = a ? rki_ast_new(p->s, RKI_X_NOT, 1) : NULL;
     if (!n)
         return NULL;
     rki_node_set(n, 0, a);
