@@ -326,6 +326,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         if (!alone)
             return w->p->kernels[s->kernel].single ? w->p->kernels[s->kernel].single : "it keeps state";
     }
+    if (k->op->traits & RKP_RETRIES)
+        return "it may ask for a batch again later";
     if (!halves && (k->fuse_never || fk->fuse_never))
         return "fuse: never";
     if (!halves && k->priority != fk->priority)
