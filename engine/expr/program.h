@@ -133,8 +133,8 @@ typedef struct rki_source {
 
 // The tree of names, or NULL with a finding (or s->oom).
 rki_node *rki_parse(rki_source *s);
-rki_node *rki_node_new(rki_source *s, rki_op op, uint32_t n_args);
-void rki_node_set(rki_node *n, uint32_t i, rki_node *arg);
+rki_node *rki_expr_node(rki_source *s, rki_op op, uint32_t n_args);
+void rki_expr_arg(rki_node *n, uint32_t i, rki_node *arg);
 rkp_loc rki_place(const rki_source *s, uint32_t from, uint32_t to);
 void rki_say(rki_source *s, uint32_t from, uint32_t to, const char *code, const char *fmt, ...) RKP_PRINTF(5, 6);
 void rki_hint(rki_source *s, const char *fmt, ...) RKP_PRINTF(2, 3);
