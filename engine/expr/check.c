@@ -117,10 +117,10 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind)
         a->kind = RKP_U64;
         return true;
     }
-    conv = rki_ast_new(&c->s, RKI_X_CONV, 1);
+    conv = rki_expr_node(&c->s, RKI_X_CONV, 1);
     if (!conv)
         return false;
-    rki_node_set(conv, 0, a);
+    rki_expr_arg(conv, 0, a);
     conv->kind = (uint8_t)kind;
     conv->nullable = a->nullable;
     conv->from = conv->tok = a->from;

@@ -392,7 +392,7 @@ static bool run_into(rki_eval *x, const rki_node *n, const rki_rows *r, const ui
 
     if (count == 0)
         return true;
-    if (!pick(x, r, pos, count, &sub) || !rki_expr_run(x, n, &sub, &a))
+    if (!pick(x, r, pos, count, &sub) || !rki_run(x, n, &sub, &a))
         return false;
     scatter(out, &a, pos, count);
     release(x, m);
@@ -469,14 +469,14 @@ static bool run_column(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_ve
     rkp_vec v = { 0 };
 
     if (!slot)
-        return rki_expr_load(x, n->v.index, r, out);
+        return rki_load(x, n->v.index, r, out);
     if (!from_cache(x, slot, r, out, &found))
         return false;
     if (found)
         return true;
     // The values must outlive the registers of the node that asks first.
     v.v = rki_text(x, r->n * rki_width(n->kind));
-    if (!v.v || !rki_expr_load(x, n->v.index, r, &v))
+    if (!v.v || !rki_load(x, n->v.index, r, &v))
         return false;
     if (v.st) {
         keep = rki_text(x, r->n);
@@ -611,7 +611,7 @@ static bool run_arith(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec
     if (!make(x, n, r->n, out, &st))
         return false;
     top = mark_of(x);
-    if (!rki_expr_run(x, n->arg[0], r, &a[0]) || !rki_expr_run(x, n->arg[1], r, &a[1]))
+    if (!rki_run(x, n->arg[0], r, &a[0]) || !rki_run(x, n->arg[1], r, &a[1]))
         return false;
     out->step = a[0].step | a[1].step;
     m = out->step ? r->n : 1;
@@ -645,7 +645,7 @@ static bool run_neg(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *
     if (!make(x, n, r->n, out, &st))
         return false;
     top = mark_of(x);
-    if (!rki_expr_run(x, n->arg[0], r, &a))
+    if (!rki_run(x, n->arg[0], r, &a))
         return false;
     out->step = a.step;
     m = a.step ? r->n : 1;
@@ -678,7 +678,7 @@ static bool run_conv(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec 
     if (!make(x, n, r->n, out, &st))
         return false;
     top = mark_of(x);
-    if (!rki_expr_run(x, n->arg[0], r, &a))
+    if (!rki_run(x, n->arg[0], r, &a))
         return false;
     out->step = a.step;
     m = a.step ? r->n : 1;
@@ -827,7 +827,7 @@ static bool run_cmp(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *
     if (!make(x, n, r->n, out, &st))
         return false;
     top = mark_of(x);
-    if (!rki_expr_run(x, n->arg[0], r, &a[0]) || !rki_expr_run(x, n->arg[1], r, &a[1]))
+    if (!rki_run(x, n->arg[0], r, &a[0]) || !rki_run(x, n->arg[1], r, &a[1]))
         return false;
     out->step = a[0].step | a[1].step;
     m = out->step ? r->n : 1;
@@ -847,7 +847,7 @@ static bool run_not(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *
     if (!make(x, n, r->n, out, &st))
         return false;
     top = mark_of(x);
-    if (!rki_expr_run(x, n->arg[0], r, &a))
+    if (!rki_run(x, n->arg[0], r, &a))
         return false;
     out->step = a.step;
     m = a.step ? r->n : 1;
@@ -898,9 +898,9 @@ static bool run_open(rki_eval *x, const rki_node *n, const open_rows *o, rkp_vec
     rki_rows *sub;
 
     if (o->all)
-        return rki_expr_run(x, n, o->r, a);
+        return rki_run(x, n, o->r, a);
     sub = rki_take(x, sizeof *sub);
-    return sub && pick(x, o->r, o->pos, o->n, sub) && rki_expr_run(x, n, sub, a);
+    return sub && pick(x, o->r, o->pos, o->n, sub) && rki_run(x, n, sub, a);
 }
 
 static bool run_logic(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
@@ -978,7 +978,7 @@ static bool run_in(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *o
     v = out->v;
     o.pos = rki_take(x, (size_t)r->n * sizeof *o.pos);
     top = mark_of(x);
-    if (!o.pos || !rki_expr_run(x, n->arg[0], r, &a))
+    if (!o.pos || !rki_run(x, n->arg[0], r, &a))
         return false;
     out->step = 1;
     out->st = st;
@@ -1024,7 +1024,7 @@ static bool run_cond(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec 
         return false;
     yes = rki_take(x, (size_t)r->n * sizeof *yes);
     no = rki_take(x, (size_t)r->n * sizeof *no);
-    if (!yes || !no || !rki_expr_run(x, n->arg[0], r, &c))
+    if (!yes || !no || !rki_run(x, n->arg[0], r, &c))
         return false;
     out->st = st;
     out->step = 1;
@@ -1042,7 +1042,7 @@ static bool run_cond(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec 
     }
     if (n_yes == r->n || n_no == r->n) { // one side has it all
         out->st = NULL;
-        return rki_expr_run(x, n->arg[n_yes ? 1 : 2], r, out);
+        return rki_run(x, n->arg[n_yes ? 1 : 2], r, out);
     }
     if (!run_into(x, n->arg[1], r, yes, n_yes, out) || !run_into(x, n->arg[2], r, no, n_no, out))
         return false;
@@ -1059,7 +1059,7 @@ static bool run_coalesce(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_
     if (!make(x, n, r->n, out, &st))
         return false;
     pos = rki_take(x, (size_t)r->n * sizeof *pos);
-    if (!pos || !rki_expr_run(x, n->arg[0], r, &a))
+    if (!pos || !rki_run(x, n->arg[0], r, &a))
         return false;
     for (uint32_t i = 0; a.st && i < r->n; i++) {
         pos[k] = i;
@@ -1093,7 +1093,7 @@ static bool run_try(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *
     uint32_t seen = x->f->n_details, m;
     uint8_t *st = rki_take(x, r->n);
 
-    if (!st || !rki_expr_run(x, n->arg[0], r, out))
+    if (!st || !rki_run(x, n->arg[0], r, out))
         return false;
     x->f->n_details = seen;
     if (!out->st)
@@ -1124,7 +1124,7 @@ static bool run_args(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec 
     memset(a, 0, (n->n + 1) * sizeof *a);
     out->step = 0;
     for (uint32_t i = 0; i < n->n; i++) {
-        if (!rki_expr_run(x, n->arg[i], r, &a[i]))
+        if (!rki_run(x, n->arg[i], r, &a[i]))
             return false;
         out->step |= a[i].step;
     }
@@ -1212,7 +1212,7 @@ static bool run_match(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
-bool rki_expr_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
+bool rki_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
 {
     switch (n->op) {
     case RKI_X_CONST:
@@ -1262,7 +1262,7 @@ bool rki_fold(rkp_frame *f, const rki_node *n, rki_node *to, uint8_t *state, rki
     bool ok;
 
     x.next_id = 1;
-    ok = rki_expr_run(&x, n, &one, &v);
+    ok = rki_run(&x, n, &one, &v);
     *state = ok && v.st ? v.st[0] : 0;
     if (ok && *state == 0) {
         switch (rki_width(v.kind)) {
@@ -1501,7 +1501,7 @@ static rkp_status eval(rki_eval *x, sink *s, const uint32_t *rows, uint32_t n, r
         next_chunk(x);
         if (rkp_kind_width(x->e->type.kind) == 8)
             v.v = s->values + (size_t)from * 8;
-        if (!rki_expr_run(x, x->e->root, &r, &v) || !sink_put(x, s, &v, from, r.n))
+        if (!rki_run(x, x->e->root, &r, &v) || !sink_put(x, s, &v, from, r.n))
             return RKP_NOMEM;
         if (v.st)
             report(x, &r, &v, errs);
@@ -1549,7 +1549,7 @@ static bool filter(rki_eval *x, const uint32_t *rows, uint32_t n, uint32_t *out,
             uint32_t *pos = rki_take(x, (size_t)at->n * sizeof *pos), *next;
             rkp_vec v = { 0 };
 
-            if (!pos || !rki_expr_run(x, x->e->conj[i], at, &v))
+            if (!pos || !rki_run(x, x->e->conj[i], at, &v))
                 return false;
             if (v.st)
                 report(x, at, &v, errs);

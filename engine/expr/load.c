@@ -477,7 +477,7 @@ static bool load_strs(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out
     return true;
 }
 
-bool rki_expr_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
+bool rki_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
 {
     const rkp_col *c = &x->b->cols[col];
     unsigned kind = c->type.kind;

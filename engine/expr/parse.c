@@ -137,7 +137,7 @@ void rki_hint(rki_source *s, const char *fmt, ...)
 
 // ---- nodes ----------------------------------------------------------------------------------------------------------
 
-rki_node *rki_ast_new(rki_source *s, rki_op op, uint32_t n_args)
+rki_node *rki_expr_node(rki_source *s, rki_op op, uint32_t n_args)
 {
     rki_node *n;
 
@@ -162,7 +162,7 @@ rki_node *rki_ast_new(rki_source *s, rki_op op, uint32_t n_args)
     return n;
 }
 
-void rki_node_set(rki_node *n, uint32_t i, rki_node *arg)
+void rki_expr_arg(rki_node *n, uint32_t i, rki_node *arg)
 {
     n->arg[i] = arg;
     if (arg->height >= n->height)
@@ -658,12 +658,12 @@ static bool list_add(parser *p, list *l, rki_node *n)
 
 static rki_node *from_list(parser *p, rki_op op, const list *l, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_ast_new(p->s, op, l->n);
+    rki_node *n = rki_expr_node(p->s, op, l->n);
 
     if (!n)
         return NULL;
     for (uint32_t i = 0; i < l->n; i++)
-        rki_node_set(n, i, l->v[i]);
+        rki_expr_arg(n, i, l->v[i]);
     n->from = n->tok = from;
     n->to = n->tok_end = to;
     if (n->height > RKI_EXPR_DEPTH) {
@@ -691,7 +691,7 @@ static rki_node *binary(parser *p, rki_op op, unsigned sub, rki_node *a, rki_nod
 
 static rki_node *leaf(parser *p, rki_op op, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_ast_new(p->s, op, 0);
+    rki_node *n = rki_expr_node(p->s, op, 0);
 
     if (n) {
         n->from = n->tok = from;
@@ -877,10 +877,10 @@ static rki_node *prefix(parser *p)
     p->depth -= 4;
     if (!a)
         return NULL;
-    n = rki_ast_new(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
+    n = rki_expr_node(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
     if (!n)
         return NULL;
-    rki_node_set(n, 0, a);
+    rki_expr_arg(n, 0, a);
     n->sub = t.kind == T_PLUS;
     n->from = n->tok = t.from;
     n->tok_end = t.to;
@@ -1059,10 +1059,10 @@ static rki_node *negation(parser *p)
         return comparison(p);
     next(p);
     a = expression(p, P_NOT);
-    n = a ? rki_ast_new(p->s, RKI_X_NOT, 1) : NULL;
+    n = a ? rki_expr_node(p->s, RKI_X_NOT, 1) : NULL;
     if (!n)
         return NULL;
-    rki_node_set(n, 0, a);
+    rki_expr_arg(n, 0, a);
     n->from = n->tok = t.from;
     n->tok_end = t.to;
     n->to = a->to;

@@ -133,8 +133,8 @@ typedef struct rki_source {
 
 // The tree of names, or NULL with a finding (or s->oom).
 rki_node *rki_parse(rki_source *s);
-rki_node *rki_ast_new(rki_source *s, rki_op op, uint32_t n_args);
-void rki_node_set(rki_node *n, uint32_t i, rki_node *arg);
+rki_node *rki_expr_node(rki_source *s, rki_op op, uint32_t n_args);
+void rki_expr_arg(rki_node *n, uint32_t i, rki_node *arg);
 rkp_loc rki_place(const rki_source *s, uint32_t from, uint32_t to);
 void rki_say(rki_source *s, uint32_t from, uint32_t to, const char *code, const char *fmt, ...) RKP_PRINTF(5, 6);
 void rki_hint(rki_source *s, const char *fmt, ...) RKP_PRINTF(2, 3);
@@ -158,8 +158,8 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind);
 
 // Evaluates a node for rows.  out->v may be set to memory for the values, which is used when the node makes any;
 // otherwise it must be NULL.
-bool rki_expr_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out);
-void *rki_take(rki_eval *x, size_t bytes); // until the caller of rki_expr_run has done; aligned to 32; NULL: memory is out
+bool rki_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out);
+void *rki_take(rki_eval *x, size_t bytes); // until the caller of rki_run has done; aligned to 32; NULL: memory is out
 char *rki_text(rki_eval *x, size_t bytes); // until the chunk is done
 void rki_row_bad(rki_eval *x, const rki_rows *r, uint32_t i, rkp_vec *out, unsigned code, int col, rkp_str what);
 // Evaluates a node that depends on no row into to->v; *state is that of rkp_vec.st.
@@ -169,7 +169,7 @@ struct rkp_regex_run *rki_frame_regex(rkp_frame *f, const rkp_regex *r);
 
 // ---- load.c ---------------------------------------------------------------------------------------------------------
 
-bool rki_expr_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out);
+bool rki_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out);
 // A text column compared with a literal, without making views: 1 equal, 0 not, in v; false in *done when the column is
 // not of that sort and nothing was done.
 bool rki_load_eq(rki_eval *x, uint32_t col, const rki_rows *r, rkp_str lit, rkp_vec *out, bool *done);
