@@ -1,16 +1,18 @@
 // Expressions over rows: every operator and function, nulls, errors, selections, both forms of columns.
-#include "expr_case.h"
-
 #include "expr/functions.h"
+#include "expr_case.h"
 #include "nomem.h"
-#include <math.h>
 #include <rkpipe/num.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
 
 static rkp_pool *pool;
 static rkp_frame *frame;
