@@ -215,6 +215,12 @@ void rkp_bind_single(rkp_bind *b, const char *why)
         b->to->single = why;
 }
 
+void rkp_bind_endless(rkp_bind *b)
+{
+    if (b->checking)
+        b->to->endless = true;
+}
+
 rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checking)
 {
     rkp_bind b = { .ctx = ctx, .to = to, .checking = checking };

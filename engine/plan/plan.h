@@ -47,6 +47,7 @@ typedef struct rki_bound {
     uint8_t *needed;    // per output column: somebody downstream reads it
     bool whole;         // encode and decode are not used
     const char *single; // why it may not be replicated, or NULL
+    bool endless;       // a source that never ends by itself
     int on_error;       // rki_error_action, never DEFAULT
     const void *probed;
     rkp_str kept;

@@ -17,7 +17,7 @@ struct entry {
 
 // A text that stood between two values (`,"level":`), with what its key means and the item that came next.
 struct item {
-    char lit[64];
+    _Alignas(64) char lit[64];
     uint64_t mask; // one bit a byte
     uint32_t len;
     const struct entry *e; // NULL: nobody wants it

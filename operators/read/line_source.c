@@ -170,11 +170,16 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         n += (size_t)got;
     }
     rkp_progress(a, s->done_bytes + rkp_reader_done(s->reader), s->total);
-    if (end && n && buf[n] != '\n') {
+    begin = buf + 1;
+    if (!s->skipping && s->offset == 0 && n >= 3 && !memcmp(begin, "\xEF\xBB\xBF", 3)) { // byte order mark
+        buf[3] = '\n';
+        begin += 3;
+        s->offset = 3;
+    }
+    if (end && buf + 1 + n > begin && buf[n] != '\n') {
         buf[++n] = '\n';
         ended_whole = false;
     }
-    begin = buf + 1;
     last = n ? last_newline(buf + 1, n) : NULL;
     v = RKP_MORE;
     if (s->skipping) { // up to the end of the line that is too large
@@ -188,10 +193,6 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
             s->offset += n;
             begin = buf + 1 + n;
         }
-    } else if (s->offset == 0 && n >= 3 && !memcmp(begin, "\xEF\xBB\xBF", 3)) { // byte order mark
-        buf[3] = '\n';
-        begin += 3;
-        s->offset = 3;
     }
     if (!s->skipping && (!last || last < begin) && n - (size_t)(begin - buf - 1) > s->max_record) {
         v = too_large(s, a, begin, s->max_record < 4096 ? s->max_record : 4096);

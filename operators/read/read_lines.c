@@ -159,7 +159,8 @@ const rkp_op rkp_op_read_lines = {
     .summary = "Read text files line by line, one column.",
     .details = "Lines end with `\\n` or `\\r\\n`, which are not part of the text; the last line may have none. Empty "
                "lines are rows with an empty text. A byte order mark at the beginning of a file is skipped. Bytes that "
-               "are not UTF-8 pass as they are.\n\n"
+               "are not UTF-8 pass as they are to a sink; a kernel that looks at such a line rejects it, reason "
+               "`utf8`.\n\n"
                "To make columns of the text use `extract`; for lines of JSON use `read.jsonl`, for tables `read.csv`.",
     .traits = RKP_DETERMINISTIC | RKP_FINITE | RKP_BLOCKING,
     .self_size = sizeof(struct read_lines),

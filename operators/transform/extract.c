@@ -176,6 +176,8 @@ static rkp_status extract_bind(void *self, rkp_bind *b)
         rkp_diag_hint(rkp_bind_diags(b), "write (?<name>..) around the part that column 'name' is to hold");
         st = RKP_INVALID;
     }
+    x->schema = (rkp_schema){ x->n_out, f };
+    rkp_bind_out(b, 0, x->schema);
     for (uint32_t i = 0; i < in->n; i++) {
         bool mine = false;
         for (uint32_t g = 0; g < x->n_groups && !mine; g++)
@@ -183,8 +185,6 @@ static rkp_status extract_bind(void *self, rkp_bind *b)
         if (!mine)
             rkp_bind_pass(b, i, i);
     }
-    x->schema = (rkp_schema){ x->n_out, f };
-    rkp_bind_out(b, 0, x->schema);
     return st;
 }
 

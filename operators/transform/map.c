@@ -360,13 +360,15 @@ static rkp_status map_bind(void *self, rkp_bind *b)
     if (!fields)
         return RKP_NOMEM;
     for (uint32_t i = 0; i < names.n; i++) {
-        int from = slot_input(m, names.v[i].slot);
         fields[i] = (rkp_field){ names.v[i].name, m->slots[names.v[i].slot].type };
-        if (from >= 0)
-            rkp_bind_pass(b, i, (uint32_t)from);
     }
     m->schema = (rkp_schema){ names.n, fields };
     rkp_bind_out(b, 0, m->schema);
+    for (uint32_t i = 0; i < names.n; i++) { // after the columns that come out are known
+        int from = slot_input(m, names.v[i].slot);
+        if (from >= 0)
+            rkp_bind_pass(b, i, (uint32_t)from);
+    }
     return st;
 }
 

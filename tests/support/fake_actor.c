@@ -1,5 +1,7 @@
 #include "fake_actor.h"
 
+#include "nomem.h"
+
 #include <rkpipe/num.h>
 
 #include <poll.h>
@@ -8,6 +10,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+// The fake's own memory is not the operator's: no allocation of it fails on purpose (where nomem.c is linked).
+__attribute__((weak)) void nomem_pause(bool on)
+{
+    (void)on;
+}
+
 // ---- records --------------------------------------------------------------------------------------------------------
 
 static void *push(void *list, size_t *n, size_t *cap, size_t size)
@@ -15,9 +23,12 @@ static void *push(void *list, size_t *n, size_t *cap, size_t size)
     void **v = list;
     if (*n == *cap) {
         size_t to = *cap ? *cap * 2 : 16;
-        void *p = realloc(*v, to * size);
+        void *p;
+        nomem_pause(true);
+        p = realloc(*v, to * size);
+        nomem_pause(false);
         if (!p)
-            abort(); // the test's own memory, not the operator's
+            abort();
         *v = p;
         *cap = to;
     }
@@ -29,7 +40,10 @@ static rkp_str copy(fake *f, rkp_str s)
 {
     if (!s.p)
         return s;
-    return rki_dup_str(&f->arena, s);
+    nomem_pause(true);
+    s = rki_dup_str(&f->arena, s);
+    nomem_pause(false);
+    return s;
 }
 
 // ---- rkpipe/op.h: probe ---------------------------------------------------------------------------------------------
@@ -176,6 +190,11 @@ void rkp_bind_read_all(rkp_bind *b)
 void rkp_bind_whole(rkp_bind *b)
 {
     b->f->whole = true;
+}
+
+void rkp_bind_endless(rkp_bind *b)
+{
+    b->f->endless = true;
 }
 
 void rkp_bind_single(rkp_bind *b, const char *why)

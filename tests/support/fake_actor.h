@@ -92,6 +92,7 @@ struct fake {
     size_t n_port_names;
     bool whole;
     const char *single;
+    bool endless;
     uint64_t reads[64]; // bit c: input column c is read
     int32_t pass[4096]; // out column -> input column, -1: not passed
     bool pass_all;

@@ -41,13 +41,14 @@ extern void *REAL(memalign)(size_t align, size_t n);
 static atomic_long fail_at; // 0: not armed
 static atomic_long count;
 static atomic_bool and_later;
+static atomic_bool paused;
 
 // Relaxed throughout: the counter orders nothing.
 BARE static bool refuse(void)
 {
     long at = atomic_load_explicit(&fail_at, memory_order_relaxed), n;
 
-    if (at == 0)
+    if (at == 0 || atomic_load_explicit(&paused, memory_order_relaxed))
         return false;
     n = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) + 1;
     if (n != at && !(n > at && atomic_load_explicit(&and_later, memory_order_relaxed)))
@@ -103,6 +104,11 @@ static void arm(long n, bool later)
     atomic_store_explicit(&count, 0, memory_order_relaxed);
     atomic_store_explicit(&and_later, later, memory_order_relaxed);
     atomic_store_explicit(&fail_at, n, memory_order_relaxed);
+}
+
+void nomem_pause(bool on)
+{
+    atomic_store_explicit(&paused, on, memory_order_relaxed);
 }
 
 void nomem_at(long n)

@@ -35,9 +35,7 @@ typedef struct rkp_scope {
     size_t n_vars;
     const rkp_str *meta; // names allowed after `meta.`
     size_t n_meta;
-    // Further functions of the place where the expression stands (generate's seed functions); may be NULL.  See
-    // expr/README.md.
-    const void *extra;
+    const void *extra; // rkp_expr_extra: further functions of the place where the expression stands; may be NULL
 } rkp_scope;
 
 // Compiles.  `mem` gives arena memory that outlives the program.  NULL and findings when it is wrong.
@@ -49,12 +47,14 @@ int rkp_expr_is_column(const rkp_expr *e); // the column it is when it is just t
 
 rkp_frame *rkp_frame_new(rkp_pool *pool); // NULL when memory is out
 void rkp_frame_free(rkp_frame *f);
+void rkp_frame_seed(rkp_frame *f, uint64_t seed); // of the random functions; 0 when it was never called
 
 // Values of meta.* for the batch at hand, in the order of rkp_scope.meta.
 typedef struct rkp_meta {
     const rkp_str *v;
     size_t n;
     uint64_t first_row; // number of logical row 0 in its stream, for `row`
+    int64_t now_us;     // the wall clock, for now(); 0: the evaluation reads it
 } rkp_meta;
 
 // Values for logical rows rows[0..n) (NULL: 0..n-1) as a dense FLAT column in `mem`'s memory (it may point into b's).
@@ -67,6 +67,55 @@ rkp_status rkp_expr_eval(const rkp_expr *e, rkp_frame *f, rkp_batch *mem, const 
 // refused is not evaluated by a later one.
 rkp_status rkp_expr_filter(const rkp_expr *e, rkp_frame *f, const rkp_batch *b, const rkp_meta *meta,
                            const uint32_t *rows, uint32_t n, uint32_t *out, uint32_t *n_out, rkp_errs *errs);
+
+// ---- further functions ----------------------------------------------------------------------------------------------
+
+// Values of a run of rows.  v: uint8_t (0 or 1) for RKP_BOOL, int64_t for RKP_I64 and RKP_TIMESTAMP, uint64_t, double,
+// rkp_str for the text kinds.  Row i is at i * step.
+typedef struct rkp_vec {
+    uint8_t kind;  // RKP_BOOL, RKP_I64, RKP_U64, RKP_F64, RKP_TIMESTAMP, RKP_STRING, RKP_BYTES or RKP_JSON
+    uint32_t step; // 0: one value stands for every row
+    void *v;
+    uint8_t *st; // NULL: every row has a value; else 0: has one, 1: null, 1 + rkp_row_error: in error
+} rkp_vec;
+
+// One call of a further function over some rows.
+typedef struct rkp_expr_call {
+    uint64_t seed;        // rkp_frame_seed
+    uint64_t site;        // differs between the calls of a pipeline, and is the same in every run of it
+    const uint64_t *rows; // numbers of the rows in their stream
+    uint32_t n;
+    void *memory; // for rkp_expr_bytes
+} rkp_expr_call;
+
+// Bytes for string results; they live as long as needed.  NULL when memory is out.
+char *rkp_expr_bytes(const rkp_expr_call *c, size_t bytes);
+
+// Arguments: one letter each.  n: a number, i: i64, f: f64 (integers are converted), s: string, t: timestamp, b: bool,
+// a: anything, c: all of these brought to one common type, S: a constant string.  `?` before the first that may be left
+// out; `*` after the last: any number of it.  Result: i u f s t b, or 1: the type of the first argument.  A row with a
+// null argument is null and is not asked for.
+typedef struct rkp_expr_fn {
+    const char *name;
+    const char *args;
+    char result;
+    // Writes out->v[0..c->n); out->st is set (all rows) and may get 1 + rkp_row_error.  RKP_NOMEM or RKP_OK.
+    rkp_status (*eval)(const rkp_expr_call *c, const rkp_vec *args, uint32_t n_args, rkp_vec *out);
+    const char *usage; // "rand_int(lo, hi)"
+    const char *help;  // one sentence
+} rkp_expr_fn;
+
+typedef struct rkp_expr_extra {
+    bool row;               // `row` is the number of the row (i64) when no column has that name
+    uint64_t site;          // of this expression, e.g. a hash of the column it makes: goes into rkp_expr_call.site
+    const rkp_expr_fn *fns; // ends with a row without name; may be NULL
+} rkp_expr_extra;
+
+// rand_int rand_float rand_choice rand_normal uuid: pure functions of (seed, site, row), so that replicas and a resumed
+// run make the same rows.
+extern const rkp_expr_fn rkp_expr_random[];
+
+// ---- regular expressions --------------------------------------------------------------------------------------------
 
 // Regular expressions with the engine's limits, for operators (`extract`).
 typedef struct rkp_regex rkp_regex;

@@ -38,6 +38,7 @@ typedef enum rkp_trait {
     RKP_FINITE = 1 << 4,        // source: ends by itself
     RKP_ROWWISE = 1 << 5,       // every row in is emitted, dropped, absorbed or rejected: checked at the end
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
+    RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -146,6 +147,8 @@ void rkp_bind_read_all(rkp_bind *b); // sinks
 void rkp_bind_whole(rkp_bind *b);
 // This instance may not be replicated or fused although the op is STATELESS; `why` is shown by `plan`.
 void rkp_bind_single(rkp_bind *b, const char *why);
+// This source never ends by itself, although the op is FINITE.
+void rkp_bind_endless(rkp_bind *b);
 // Names after `meta.` that rows have here.
 
 // ---- actor ----------------------------------------------------------------------------------------------------------

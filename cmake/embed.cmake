@@ -1,0 +1,13 @@
+# cmake "-DFILES=<list of .yaml files>" -DTO=<C file> -P embed.cmake: rki_templates, one row per file.
+set(rows "")
+foreach(f ${FILES})
+  get_filename_component(name "${f}" NAME_WE)
+  file(READ "${f}" text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "?" "\\?" text "${text}")
+  string(REPLACE "\t" "\\t" text "${text}")
+  string(REPLACE "\n" "\\n\"\n      \"" text "${text}")
+  string(APPEND rows "    { \"${name}\",\n      \"${text}\" },\n")
+endforeach()
+file(WRITE "${TO}" "// Written by the build from pipelines/; do not edit.\n#include \"cli/templates.h\"\n\nconst rki_template rki_templates[] = {\n${rows}    { 0, 0 },\n};\n")

@@ -1,0 +1,212 @@
+// cli/check.c - `rkpipe check`: everything that is wrong with one or many pipelines, before anything runs.
+#include "cli/verbs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const format_names[] = { "text", "json", "sarif", NULL };
+enum { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF };
+
+struct check_args {
+    rki_load_args load;
+    int format;
+    bool deny, print;
+};
+
+static const rki_arg check_rows[] = {
+    RKI_ARGS_LOAD,
+    { .kind = RKI_ARG_CHOICE,
+      .name = "format",
+      .at = offsetof(struct check_args, format),
+      .choices = format_names,
+      .words = RKI_WORDS_CHOICE,
+      .help = "how findings are printed; sarif is what code hosts read" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "deny-warnings",
+      .at = offsetof(struct check_args, deny),
+      .help = "a warning fails the check, too" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "print",
+      .at = offsetof(struct check_args, print),
+      .help = "print the pipeline with includes, templates and variables resolved; findings go to standard error" },
+    { 0 },
+};
+
+struct paths {
+    char **v;
+    size_t n;
+};
+
+static bool add_path(struct paths *p, const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    rki_buf b;
+    char **v = reallocarray(p->v, p->n + 1, sizeof *v);
+    if (!v)
+        return false;
+    p->v = v;
+    rki_buf_init(&b);
+    if (name)
+        rki_putf(&b, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+    else
+        rki_putz(&b, folder);
+    v[p->n] = rki_buf_take(&b, NULL);
+    if (!v[p->n])
+        return false;
+    p->n++;
+    return true;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// The pipelines of a folder: *.yaml and *.yml, without files of tests, in the order of their bytes.
+static int add_folder(struct paths *p, const char *folder)
+{
+    size_t first = p->n;
+    const struct dirent *e;
+    int rc = 0;
+    DIR *d = opendir(folder);
+    if (!d) {
+        rki_cli_say("error: cannot open the folder '%s': %s", folder, strerror(errno));
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    while (rc == 0 && (e = readdir(d))) {
+        if (e->d_name[0] == '.' || !(ends_with(e->d_name, ".yaml") || ends_with(e->d_name, ".yml")) ||
+            ends_with(e->d_name, ".test.yaml") || ends_with(e->d_name, ".test.yml"))
+            continue;
+        if (!add_path(p, folder, e->d_name))
+            rc = rki_cli_nomem();
+    }
+    closedir(d);
+    if (rc == 0 && p->n > first)
+        qsort(p->v + first, p->n - first, sizeof *p->v, by_bytes);
+    if (rc == 0 && p->n == first) {
+        rki_cli_say("error: no *.yaml or *.yml in '%s'", folder);
+        rc = RKI_EXIT_UNAVAILABLE;
+    }
+    return rc;
+}
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void verdict(const char *file, const rki_loaded *l, bool failed, rki_buf *out)
+{
+    size_t errors = rki_diags_count(l->diags, RKP_ERROR), warnings = rki_diags_count(l->diags, RKP_WARNING);
+    if (failed && errors == 0)
+        rki_putf(out, "%s: %zu warning%s, and --deny-warnings\n", file, warnings, plural(warnings));
+    else if (failed)
+        rki_putf(out, "%s: %zu error%s, %zu warning%s\n", file, errors, plural(errors), warnings, plural(warnings));
+    else if (warnings)
+        rki_putf(out, "ok: %s (%zu kernel%s, %zu warning%s)\n", file, l->spec->n_kernels, plural(l->spec->n_kernels),
+                 warnings, plural(warnings));
+    else
+        rki_putf(out, "ok: %s (%zu kernel%s)\n", file, l->spec->n_kernels, plural(l->spec->n_kernels));
+}
+
+// One file.  With `shared` findings the caller prints them.
+static int check_one(rki_cli *c, const struct check_args *a, const char *file, rkp_diags *shared, rki_buf *out)
+{
+    rki_loaded l = { .diags = shared };
+    size_t before = rki_diags_count(shared, RKP_WARNING);
+    int code = rki_cli_load(c, file, &a->load, NULL, false, RKI_LOAD_CHECK, &l);
+    if (!l.diags)
+        return code;
+    if (code == 0 && a->deny && rki_diags_count(l.diags, RKP_WARNING) > before)
+        code = RKI_EXIT_INVALID;
+    if (code == 0 && a->print)
+        rki_spec_print(l.spec, out);
+    if (!shared && a->print) {
+        rki_load_print(c, l.diags);
+    } else if (!shared) {
+        rki_diags_text(l.diags, out, rki_cli_colour(c, STDOUT_FILENO));
+        verdict(file, &l, code != 0, out);
+    }
+    if (shared)
+        l.diags = NULL;
+    rki_loaded_free(&l);
+    return code;
+}
+
+static int check_all(rki_cli *c, const struct check_args *a, const struct paths *p)
+{
+    rkp_diags *shared = NULL;
+    rki_buf out;
+    int code = 0;
+    if (a->format != FORMAT_TEXT) {
+        shared = rki_diags_new();
+        if (!shared)
+            return rki_cli_nomem();
+    }
+    rki_buf_init(&out);
+    for (size_t i = 0; i < p->n; i++) {
+        int one = check_one(c, a, p->v[i], shared, &out);
+        if (one && code != RKI_EXIT_INVALID)
+            code = one;
+        if (!rki_cli_out(&out))
+            break;
+    }
+    if (a->format == FORMAT_JSON)
+        rki_diags_json(shared, &out);
+    else if (a->format == FORMAT_SARIF)
+        rki_diags_sarif(shared, &out);
+    if (!rki_cli_out(&out) && code == 0)
+        code = RKI_EXIT_FAILED;
+    rki_buf_fini(&out);
+    rki_diags_free(shared);
+    return code;
+}
+
+static int verb_check(rki_cli *c)
+{
+    const struct check_args *a = c->args;
+    struct paths p = { 0 };
+    int code = 0;
+    if (a->print && a->format != FORMAT_TEXT)
+        return rki_cli_usage(c, NULL, "--print and --format %s exclude each other", format_names[a->format]);
+    for (size_t i = 0; code == 0 && i < c->n_pos; i++) {
+        struct stat st;
+        if (stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode))
+            code = add_folder(&p, c->pos[i]);
+        else if (!add_path(&p, c->pos[i], NULL))
+            code = rki_cli_nomem();
+    }
+    if (code == 0)
+        code = check_all(c, a, &p);
+    for (size_t i = 0; i < p.n; i++)
+        free(p.v[i]);
+    free(p.v);
+    return code;
+}
+
+const rki_verb rki_verb_check = {
+    .name = "check",
+    .summary = "Check pipelines without running them",
+    .pos = { "PATH..", 1, 1u << 20, RKI_WORDS_YAML, NULL,
+             "pipelines, or folders: all *.yaml and *.yml in them; - is standard input" },
+    .args = check_rows,
+    .args_size = sizeof(struct check_args),
+    .details = "All findings are shown at once, each with its place, what is wrong, and a hint where there is one. "
+               "Input files are looked at for their columns and types; one that is missing is only a note, and what "
+               "depends on it is checked when the pipeline starts.\n\n"
+               "Exit codes: 0 no errors; 69 a file to check is not there; 78 errors, or warnings with "
+               "--deny-warnings.",
+    .examples = "  rkpipe check pipelines/ --deny-warnings\n"
+                "  rkpipe check job.yaml --var in=data.csv --var out=result.csv --print\n",
+    .run = verb_check,
+};

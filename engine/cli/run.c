@@ -1,0 +1,305 @@
+// cli/run.c - `rkpipe run`: load, plan, run, report.
+//
+// Signals are the one thing that a process has once: the handler finds the run in a variable of this file, counts, and
+// remembers which signal it was for the exit code.
+#include "cli/progress.h"
+#include "cli/verbs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const backend_names[] = { "auto", "cpu", "cuda", NULL };
+static const char *const progress_names[] = { "auto", "bar", "json", "none", NULL };
+static const char *const summary_names[] = { "text", "json", "none", NULL };
+enum { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE };
+enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE };
+
+struct run_args {
+    rki_load_args load;
+    const char *backend;
+    int progress, summary;
+    bool quiet, watch;
+};
+
+static const rki_arg run_rows[] = {
+    RKI_ARGS_LOAD,
+    { .kind = RKI_ARG_TEXT,
+      .name = "backend",
+      .value = "auto|cpu|cuda",
+      .at = offsetof(struct run_args, backend),
+      .choices = backend_names,
+      .words = RKI_WORDS_CHOICE,
+      .help = "where kernels run; without it the file decides" },
+    { .kind = RKI_ARG_CHOICE,
+      .name = "progress",
+      .at = offsetof(struct run_args, progress),
+      .choices = progress_names,
+      .words = RKI_WORDS_CHOICE,
+      .help = "a bar on a terminal (auto), or a JSON object a second on standard error" },
+    { .kind = RKI_ARG_CHOICE,
+      .name = "summary",
+      .at = offsetof(struct run_args, summary),
+      .choices = summary_names,
+      .words = RKI_WORDS_CHOICE,
+      .help = "what is printed to standard error at the end" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "quiet",
+      .at = offsetof(struct run_args, quiet),
+      .help = "say nothing but errors: no bar, no warnings, no summary" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "watch",
+      .at = offsetof(struct run_args, watch),
+      .hidden = true,
+      .help = "reload the file when it changes" },
+    { 0 },
+};
+
+// ---- signals --------------------------------------------------------------------------------------------------------
+
+static rki_run *current;    // atomic: the run that signals go to
+static int last_signal;     // atomic
+static int announce_signal; // atomic: say what the first signal does
+
+static void on_signal(int sig)
+{
+    static const char text[] = "\nrkpipe: stopping; once more to stop at once\n";
+    rki_run *r = __atomic_load_n(&current, __ATOMIC_SEQ_CST);
+    int saved = errno;
+    __atomic_store_n(&last_signal, sig, __ATOMIC_SEQ_CST);
+    if (__atomic_exchange_n(&announce_signal, 0, __ATOMIC_SEQ_CST)) {
+        ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+        (void)n;
+    }
+    if (r)
+        rki_run_signal(r);
+    errno = saved;
+}
+
+static void catch_signals(rki_run *r, bool quiet)
+{
+    struct sigaction on = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigemptyset(&on.sa_mask);
+    sigaddset(&on.sa_mask, SIGINT);
+    sigaddset(&on.sa_mask, SIGTERM);
+    __atomic_store_n(&last_signal, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&announce_signal, !quiet, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&current, r, __ATOMIC_SEQ_CST);
+    sigaction(SIGINT, &on, NULL);
+    sigaction(SIGTERM, &on, NULL);
+}
+
+static void release_signals(void)
+{
+    struct sigaction off = { .sa_handler = SIG_DFL };
+    sigemptyset(&off.sa_mask);
+    sigaction(SIGINT, &off, NULL);
+    sigaction(SIGTERM, &off, NULL);
+    __atomic_store_n(&current, NULL, __ATOMIC_SEQ_CST);
+}
+
+// ---- parts ----------------------------------------------------------------------------------------------------------
+
+static const rkp_backend *pick_backend(const rki_cli *c, const rki_spec *s)
+{
+    static const char *const names[] = {
+        [RKI_BACKEND_AUTO] = "cpu", [RKI_BACKEND_CPU] = "cpu", [RKI_BACKEND_CUDA] = "cuda"
+    };
+    const char *name = names[s->engine.backend];
+    const rkp_backend *b = rki_find_backend(c, name);
+    if (!b)
+        rki_cli_say("error: backend '%s' is not supported yet", name);
+    return b;
+}
+
+// A sink that prints, on the terminal on which the bar would stand.
+static bool prints(const rki_plan *p)
+{
+    if (!isatty(STDOUT_FILENO))
+        return false;
+    for (uint32_t i = 0; i < p->n_kernels; i++) {
+        const rki_kernel *k = p->kernels[i].k;
+        const rkp_node *path = k->with ? rki_node_get(k->with, "path") : NULL;
+        if (k->op->kind != RKP_SINK)
+            continue;
+        if (strcmp(k->op->name, "write.stdout") == 0 || (path && rkp_str_is(path->text, "-")))
+            return true;
+    }
+    return false;
+}
+
+static void choose_progress(const rki_cli *c, const struct run_args *a, const rki_plan *p, rki_bar *bar,
+                            rki_run_args *to)
+{
+    const char *term = rki_cli_env(c, "TERM"), *columns = rki_cli_env(c, "COLUMNS");
+    bool terminal = isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+    int how = a->progress;
+    if (how == PROGRESS_AUTO)
+        how = terminal && !a->quiet && !prints(p) ? PROGRESS_BAR : PROGRESS_NONE;
+    else if (how == PROGRESS_BAR && !terminal) {
+        rki_cli_say("standard error is no terminal, so there is no progress bar");
+        how = PROGRESS_NONE;
+    }
+    to->progress_arg = bar;
+    if (how == PROGRESS_BAR) {
+        bar->width = columns ? (int)strtol(columns, NULL, 10) : 0;
+        to->progress = rki_progress_bar;
+        to->progress_ns = 200000000u;
+    } else if (how == PROGRESS_JSON) {
+        to->progress = rki_progress_lines;
+        to->progress_ns = 1000000000u;
+    }
+}
+
+// Whole or not at all: a temporary name beside it, then its own.
+static bool write_file(const char *path, const rki_buf *b)
+{
+    rki_buf name;
+    char *tmp;
+    size_t at = 0;
+    int fd, err = 0;
+    rki_buf_init(&name);
+    rki_putf(&name, "%s.tmp-%ld", path, (long)getpid());
+    tmp = rki_buf_take(&name, NULL);
+    if (!tmp || b->failed) {
+        free(tmp);
+        rki_cli_nomem();
+        return false;
+    }
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        err = errno;
+    while (!err && at < b->n) {
+        ssize_t n = write(fd, b->p + at, b->n - at);
+        if (n < 0 && errno != EINTR)
+            err = errno;
+        else if (n > 0)
+            at += (size_t)n;
+    }
+    if (fd >= 0 && close(fd) != 0 && !err)
+        err = errno;
+    if (!err && rename(tmp, path) != 0)
+        err = errno;
+    if (err) {
+        rki_cli_say("error: cannot write the summary '%s': %s", path, strerror(err));
+        if (fd >= 0)
+            unlink(tmp);
+    }
+    free(tmp);
+    return !err;
+}
+
+static int report(const struct run_args *a, const rki_spec *s, const rki_run *r, int code)
+{
+    rki_buf b;
+    rki_buf_init(&b);
+    if (rki_run_failure(r)[0])
+        rki_cli_say("error: %s", rki_run_failure(r));
+    else if (code != RKI_EXIT_OK)
+        rki_cli_say("error: the run did not succeed");
+    if (!a->quiet && a->summary != SUMMARY_NONE) {
+        if (a->summary == SUMMARY_JSON)
+            rki_run_summary_json(r, code, &b);
+        else
+            rki_run_summary_text(r, &b);
+        rki_cli_err(&b);
+    }
+    if (s->run.summary.p) {
+        rki_buf_fini(&b);
+        rki_run_summary_json(r, code, &b);
+        if (!write_file(s->run.summary.p, &b) && code == RKI_EXIT_OK)
+            code = RKI_EXIT_FAILED;
+    }
+    rki_buf_fini(&b);
+    return code;
+}
+
+static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
+{
+    rki_bar bar = { 0 };
+    rki_run_args ra = { 0 };
+    rki_run *r = NULL;
+    rki_buf name;
+    char err[1024] = "", *dir;
+    rkp_status st;
+    int code, sig;
+    ra.backend = pick_backend(c, l->spec);
+    if (!ra.backend)
+        return RKI_EXIT_UNAVAILABLE;
+    rki_buf_init(&name);
+    if (l->spec->engine.data_dir.p)
+        rki_putz(&name, l->spec->engine.data_dir.p);
+    else
+        rki_putf(&name, ".rkpipe/%s", l->spec->name.p);
+    dir = rki_buf_take(&name, NULL);
+    if (!dir)
+        return rki_cli_nomem();
+    ra.data_dir = dir;
+    choose_progress(c, a, l->plan, &bar, &ra);
+    st = rki_run_new(l->plan, &ra, &r, err, sizeof err);
+    if (st != RKP_OK) {
+        rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
+        free(dir);
+        return rki_status_exit(st);
+    }
+    catch_signals(r, a->quiet);
+    code = rki_run_execute(r);
+    release_signals();
+    sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
+    if (code == RKI_EXIT_SIGNAL && sig)
+        code = 128 + sig;
+    code = report(a, l->spec, r, code);
+    rki_run_free(r);
+    free(dir);
+    return code;
+}
+
+static int verb_run(rki_cli *c)
+{
+    const struct run_args *a = c->args;
+    rki_loaded l = { 0 };
+    int code, known = 0;
+    if (a->watch) {
+        rki_cli_say("error: '--watch' is not supported yet");
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    for (int i = 0; a->backend && backend_names[i]; i++)
+        known |= strcmp(a->backend, backend_names[i]) == 0;
+    if (a->backend && !known)
+        return rki_cli_usage(c, "it knows auto, cpu and cuda", "--backend does not know '%s'", a->backend);
+    signal(SIGPIPE, SIG_IGN); // a reader that has gone is a failed write, with its message
+    code = rki_cli_load(c, c->pos[0], &a->load, a->backend, false, RKI_LOAD_RUN, &l);
+    if (l.diags && (code || !a->quiet))
+        rki_load_print(c, l.diags);
+    if (code == 0 && !l.plan->known) {
+        if (a->quiet)
+            rki_load_print(c, l.diags);
+        rki_cli_say("error: an input is missing, so it cannot run");
+        code = RKI_EXIT_UNAVAILABLE;
+    }
+    if (code == 0)
+        code = execute(c, a, &l);
+    rki_loaded_free(&l);
+    return code;
+}
+
+const rki_verb rki_verb_run = {
+    .name = "run",
+    .summary = "Run a pipeline until its sources end",
+    .pos = { "FILE", 1, 1, RKI_WORDS_YAML, NULL, "the pipeline; - is standard input" },
+    .args = run_rows,
+    .args_size = sizeof(struct run_args),
+    .details =
+        "Results go to standard output or to the files that the pipeline names, everything else to standard error. "
+        "The first SIGINT (Ctrl-C) or SIGTERM stops the sources and lets what was read pass, within engine.shutdown."
+        "grace; the second stops at once. Outputs with commit: rename get their names only when all went well.\n\n"
+        "Exit codes: 0 done; 1 failed at run time; 64 usage; 65 too many bad rows, or run.fail_on hit; 69 a file, "
+        "device or endpoint that is needed is not there; 70 the counts do not add up (our bug); 75 stopped by the "
+        "first signal; 78 the pipeline is not valid; 130 and 143 stopped by a second signal.",
+    .examples = "  rkpipe run job.yaml --var in=data.csv --var out=result.csv\n"
+                "  rkpipe run job.yaml --set engine.threads=1 --progress json --summary json\n",
+    .run = verb_run,
+};

@@ -1,0 +1,10 @@
+// cli/verbs.h - the verbs that are there, one file each.
+#ifndef RKI_VERBS_H
+#define RKI_VERBS_H
+
+#include "cli/cli.h"
+
+extern const rki_verb rki_verb_run, rki_verb_check, rki_verb_plan, rki_verb_graph, rki_verb_list, rki_verb_describe,
+    rki_verb_schema, rki_verb_eval, rki_verb_new, rki_verb_version, rki_verb_completion, rki_verb_help;
+
+#endif

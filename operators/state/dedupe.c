@@ -1,0 +1,264 @@
+// dedupe: lets the first row of each key through.
+//
+// The keys themselves are kept (keys.h), not their hashes, so two different rows are never taken for the same.
+#include "keys.h"
+#include "spill.h"
+
+#include <stdlib.h>
+
+enum { M_KEYS };
+
+struct dedupe {
+    rkp_words by; // options
+    uint64_t max_keys;
+    uint64_t within;
+    uint32_t n_cols; // bind: constant
+    uint32_t *cols;
+    rks_keys keys;
+    rks_slab slab; // run: actor thread
+    rks_table table;
+    uint32_t step;
+    uint64_t *words, *hash;
+    char **recs;
+    uint32_t *made, *rows;
+    uint32_t cap_rows;
+};
+
+#define AT(field) offsetof(struct dedupe, field)
+static const rkp_opt dedupe_opts[] = {
+    { "by", &rkp_word_list, AT(by), .def = "[]", .also = "keys columns subset unique_by",
+      .help = "columns that make the key; null is a value here. Empty: the whole row" },
+    { "max_keys", &rkp_uint, AT(max_keys), .def = "0", .unit = "keys", .also = "limit capacity size",
+      .help = "fail when there are more different keys; 0: only memory limits them" },
+    { "within", &rkp_duration, AT(within), .optional = true, .also = "ttl window",
+      .help = "forget a key after this time", .not_yet = "without it a key is remembered until the end" },
+    { 0 },
+};
+
+static const rkp_metric dedupe_metrics[] = {
+    [M_KEYS] = { "keys", RKP_UNIT_COUNT, "different keys seen" },
+    { 0 },
+};
+
+static const rkp_example dedupe_examples[] = {
+    { .title = "Rows that repeat an earlier row are dropped",
+      .with = "",
+      .input = "x,y\n1,a\n2,b\n1,a\n1,b\n",
+      .output = "x,y\n1,a\n2,b\n1,b\n" },
+    { .title = "The first event of each user on each day",
+      .with = "by: [user, day]",
+      .input = "user,day,event\nann,1,login\nbob,1,login\nann,1,search\nann,2,login\nbob,1,logout\n",
+      .output = "user,day,event\nann,1,login\nbob,1,login\nann,2,login\n" },
+    { 0 },
+};
+
+static rkp_status dedupe_bind(void *self, rkp_bind *b)
+{
+    struct dedupe *g = self;
+    const rkp_schema *in = rkp_bind_in(b);
+    rkp_opt_ctx *mem = rkp_bind_mem(b);
+    bool whole = g->by.n == 0;
+    size_t n = whole ? in->n : g->by.n;
+    rkp_type *types = rkp_opt_alloc(mem, (n + 1) * sizeof *types);
+    rkp_status st = RKP_OK;
+
+    rkp_bind_out_same(b, 0);
+    rkp_bind_pass_all(b);
+    g->cols = rkp_opt_alloc(mem, (n + 1) * sizeof *g->cols);
+    if (!types || !g->cols)
+        return RKP_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        int c = whole ? (int)i : rkp_bind_column(b, g->by.v[i]);
+
+        if (c < 0) {
+            st = RKP_INVALID;
+            continue;
+        }
+        if (whole)
+            rkp_bind_read(b, (uint32_t)c);
+        if (in->f[c].type.len) {
+            rkp_diag(rkp_bind_diags(b), RKP_ERROR, whole ? rkp_bind_at(b) : g->by.v[i].at, "dedupe-type",
+                     "'" RKP_STR_FMT "' is an array and cannot be a key", RKP_STR_ARG(in->f[c].name));
+            rkp_diag_hint(rkp_bind_diags(b), "name the columns that make the key in 'by'");
+            st = RKP_INVALID;
+        }
+        types[g->n_cols] = in->f[c].type;
+        g->cols[g->n_cols++] = (uint32_t)c;
+    }
+    return rks_keys_plan(&g->keys, mem, types, g->n_cols, 0) ? st : RKP_NOMEM;
+}
+
+static rkp_verdict no_memory(struct dedupe *g)
+{
+    return rkp_fail(g->slab.actor, RKP_NOMEM, "dedupe: no memory beside the %llu bytes of %u keys",
+                    (unsigned long long)g->slab.held, g->table.n_live);
+}
+
+static rkp_status dedupe_init(void *self, rkp_actor *a)
+{
+    struct dedupe *g = self;
+
+    rks_slab_init(&g->slab, a);
+    rks_keys_seed(&g->keys);
+    rks_table_init(&g->table, &g->keys, &g->slab, 0, "");
+    g->step = rks_keys_step(&g->keys);
+    g->words = malloc((size_t)g->step * g->keys.n_words * 8 + 8);
+    g->hash = malloc(g->step * sizeof *g->hash);
+    g->recs = malloc(g->step * sizeof *g->recs);
+    g->made = malloc(g->step * sizeof *g->made);
+    if (g->words && g->hash && g->recs && g->made)
+        return RKP_OK;
+    no_memory(g);
+    return RKP_NOMEM;
+}
+
+// Marks which of n rows bring a new key: their places go to g->rows.
+static rkp_status find_new(struct dedupe *g, const rkp_col *cols, uint32_t n, uint32_t *n_new)
+{
+    uint32_t m = 0;
+
+    for (uint32_t from = 0; from < n; from += g->step) {
+        uint32_t part = n - from < g->step ? n - from : g->step, made;
+
+        rks_keys_words(&g->keys, cols, from, part, g->words);
+        rks_keys_hash(&g->keys, g->words, part, g->hash);
+        if (rks_table_map(&g->table, cols, from, part, g->words, g->hash, g->recs, g->made, &made) != RKP_OK)
+            return RKP_NOMEM;
+        for (uint32_t k = 0; k < made; k++)
+            g->rows[m++] = from + g->made[k];
+    }
+    *n_new = m;
+    return RKP_OK;
+}
+
+static rkp_status flatten(struct dedupe *g, rkp_batch *mem, const rkp_batch *b, const uint32_t *rows, uint32_t n,
+                          rkp_col *cols, rkp_errs *errs)
+{
+    for (uint32_t i = 0; i < g->n_cols; i++) {
+        rkp_status st = rkp_col_flat(mem, b, g->cols[i], rows, n, &cols[i], errs);
+
+        if (st != RKP_OK)
+            return st;
+    }
+    return errs->failed ? RKP_NOMEM : RKP_OK;
+}
+
+static rkp_verdict check_limits(struct dedupe *g)
+{
+    rkp_actor *a = g->slab.actor;
+
+    if (g->max_keys && g->table.n_live > g->max_keys)
+        return rkp_fail(a, RKP_IO, "dedupe: there are more than max_keys (%llu) different keys",
+                        (unsigned long long)g->max_keys);
+    if (g->slab.over)
+        return rkp_fail(a, RKP_NOMEM,
+                        "dedupe: %u keys take %llu bytes, more than this kernel's share of memory_limit (%llu bytes): "
+                        "raise memory_limit, or name fewer columns in 'by'",
+                        g->table.n_live, (unsigned long long)g->slab.held, (unsigned long long)rkp_state_limit(a));
+    return RKP_DONE;
+}
+
+static rkp_verdict dedupe_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    struct dedupe *g = self;
+    rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, (size_t)b->rows * 16);
+    rkp_errs *errs = rkp_actor_errs(a);
+    rkp_col *cols = mem ? rkp_batch_alloc(mem, (g->n_cols + 1) * sizeof *cols) : NULL;
+    rkp_status st = cols ? RKP_OK : RKP_NOMEM;
+    uint32_t *good = NULL, n = b->rows, n_new = 0;
+    rkp_verdict v = RKP_DONE;
+    rkp_batch *out = NULL;
+
+    (void)port;
+    if (n > g->cap_rows) {
+        uint32_t *rows = realloc(g->rows, n * sizeof *rows);
+
+        if (rows) {
+            g->rows = rows;
+            g->cap_rows = n;
+        } else {
+            st = RKP_NOMEM;
+        }
+    }
+    if (st == RKP_OK)
+        st = flatten(g, mem, b, NULL, n, cols, errs);
+    if (st == RKP_OK && errs->n) { // once more, without the bad rows
+        uint32_t m = 0;
+
+        rks_unite_errs(errs);
+        good = rkp_batch_alloc(mem, n * sizeof *good);
+        for (uint32_t i = 0, e = 0; good && i < n; i++) {
+            if (e < errs->n && errs->v[e].row == i)
+                e++;
+            else
+                good[m++] = i;
+        }
+        v = rkp_reject(a, b, errs);
+        n = m;
+        st = good ? RKP_OK : RKP_NOMEM;
+        if (st == RKP_OK && v != RKP_FAIL)
+            st = flatten(g, mem, b, good, n, cols, rkp_actor_errs(a));
+    }
+    if (st == RKP_OK && v != RKP_FAIL)
+        st = find_new(g, cols, n, &n_new);
+    if (st == RKP_OK && v != RKP_FAIL)
+        v = check_limits(g);
+    if (st == RKP_OK && v != RKP_FAIL) {
+        rkp_count(a, M_KEYS, n_new);
+        if (n_new < n)
+            rkp_drop(a, n - n_new, "duplicate");
+        if (n_new == b->rows) {
+            v = RKP_PASS;
+        } else if (n_new) {
+            for (uint32_t i = 0; good && i < n_new; i++)
+                g->rows[i] = good[g->rows[i]];
+            out = rkp_batch_pick(b, g->rows, n_new);
+            if (out)
+                rkp_emit(a, 0, out);
+            else
+                st = RKP_NOMEM;
+        }
+    }
+    rkp_batch_put(mem);
+    return st != RKP_OK ? no_memory(g) : v;
+}
+
+static void dedupe_fini(void *self)
+{
+    struct dedupe *g = self;
+
+    rks_slab_fini(&g->slab);
+    free(g->words);
+    free(g->hash);
+    free(g->recs);
+    free(g->made);
+    free(g->rows);
+}
+
+const rkp_op rkp_op_dedupe = {
+    .abi = RKP_ABI,
+    .size = sizeof(rkp_op),
+    .name = "dedupe",
+    .kind = RKP_TRANSFORM,
+    .summary = "Let the first row of each key through and drop the others.",
+    .details =
+        "The answer is exact: the keys are kept and compared, not only their hashes. Values are compared by type, so "
+        "1.50 "
+        "and 1.5 are the same number; NaN equals NaN, 0.0 equals -0.0, and null equals null. Rows keep their order. "
+        "What "
+        "is dropped is counted with the reason `duplicate`.\n\n"
+        "Every different key costs memory (16 bytes for a short text, and about as much for the table) until the input "
+        "ends. When the kernel's share of `memory_limit` is used up, or `max_keys` is passed, the job fails and says "
+        "how "
+        "many keys there were; it never forgets a key in silence.",
+    .traits = RKP_KEYED | RKP_DETERMINISTIC | RKP_ROWWISE,
+    .self_size = sizeof(struct dedupe),
+    .opts = dedupe_opts,
+    .metrics = dedupe_metrics,
+    .examples = dedupe_examples,
+    .also = "distinct unique uniq deduplicate dedup drop_duplicates",
+    .bind = dedupe_bind,
+    .init = dedupe_init,
+    .on_batch = dedupe_on_batch,
+    .fini = dedupe_fini,
+};
