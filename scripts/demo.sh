@@ -4,7 +4,8 @@
 set -euo pipefail
 rkpipe=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
-out=$root/build/demo
+cd "$root"
+out=build/demo
 mkdir -p "$out"
 if [ "$(apt-cache dumpavail 2>/dev/null | head -c 4096 | wc -c)" -gt 0 ]; then
     apt-cache dumpavail | awk -f "$root/scripts/packages_csv.awk" >"$out/packages.csv"
@@ -22,10 +23,10 @@ sed -n '/^kernels:/,$p' "$root/examples/packages/packages.yaml" | head -n 12
 echo "   .."
 echo
 echo "\$ rkpipe check packages.yaml --var in=packages.csv --var out=."
-"$rkpipe" check "$root/examples/packages/packages.yaml" --var in="$out/packages.csv" --var out="$out"
+"$rkpipe" check examples/packages/packages.yaml --var in=build/demo/packages.csv --var out=build/demo
 echo
 echo "\$ rkpipe run packages.yaml --var in=packages.csv --var out=."
-"$rkpipe" run "$root/examples/packages/packages.yaml" --var in="$out/packages.csv" --var out="$out"
+"$rkpipe" run examples/packages/packages.yaml --var in=build/demo/packages.csv --var out=build/demo
 echo
 echo "== The sections with the most packages: sections.csv"
 head -n 6 "$out/sections.csv" | column -s, -t 2>/dev/null || head -n 6 "$out/sections.csv"

@@ -33,8 +33,13 @@ struct rkp_opt_ctx {
     bool keys;                   // the rows are keys of the pipeline file, not options: findings say so
     bool free_x;                 // keys that start with x- are nobody's business
     const rki_foreign *foreign;  // for hints; ends with { 0 }; may be NULL
+    const char *foreign_means;   // the row that such a word stands for; may be NULL
+    const char *short_for;       // the row of a short form: `on_error: drop` speaks of on_error, not of its `action`
     const rkp_opt *other;        // rows of a neighbouring place, for hints; may be NULL
     const char *other_hint;      // "put it under 'with'"
+    bool *meant;                 // per row: an unknown key stands for it, so it is not missing; may be NULL
 };
+
+enum { RKI_MAX_ROWS = 256 }; // of one table
 
 #endif

@@ -1,4 +1,5 @@
 // base/diag_codes.h - every code that a finding can have, with one sentence for docs/reference/diagnostics.md.
+// A test looks for codes in the sources that are not here, and for codes here that nobody uses.
 #ifndef RKI_DIAG_CODES_H
 #define RKI_DIAG_CODES_H
 
@@ -6,7 +7,139 @@ typedef struct rki_diag_code {
     const char *code, *meaning;
 } rki_diag_code;
 
-#define RKI_DIAG_CODES                                                                                                 \
-    { "file-open", "A file cannot be opened." },
+// clang-format off
+#define RKI_DIAG_CODES \
+    { "aggregate-arguments", "An aggregate function gets the wrong number or kind of arguments." }, \
+    { "aggregate-call", "A value of `compute` is not one call of an aggregate function." }, \
+    { "aggregate-many", "The groups have more columns than a batch can hold (4,096)." }, \
+    { "aggregate-repeated", "A column stands twice in `by`." }, \
+    { "aggregate-type", "A column of this type cannot be grouped by or aggregated." }, \
+    { "aggregate-unknown", "There is no aggregate function of this name." }, \
+    { "cast-array", "A fixed array cannot be cast yet." }, \
+    { "column-duplicate", "Two columns would have the same name." }, \
+    { "column-name", "A column's name is empty." }, \
+    { "column-twice", "A column is named twice in one list." }, \
+    { "column-type", "The operator cannot work on a column of this type." }, \
+    { "column-unknown", "The kernel's input has no column of this name." }, \
+    { "columns-empty", "A list of columns names none." }, \
+    { "columns-many", "JSON lines have more different keys than there can be columns; name those that are wanted in `paths`." }, \
+    { "csv-array", "CSV has no place for a column of fixed arrays." }, \
+    { "csv-dialect", "The delimiter and the quote of a CSV file exclude each other." }, \
+    { "csv-header", "The header of a CSV file cannot be read or does not fit the others." }, \
+    { "csv-schema", "A schema for a CSV file has no columns." }, \
+    { "cycle-blocks", "Kernels read each other in a circle in which every queue makes its producer wait: it would stand still." }, \
+    { "dead-letter", "The kernel named in `dead_letter` cannot take dead letters." }, \
+    { "dead-letter-loop", "A kernel behind the dead-letter target cannot send its own bad rows there." }, \
+    { "dead-letter-none", "`on_error: dead_letter` without a `dead_letter` target of the pipeline." }, \
+    { "dedupe-type", "A column of this type cannot be a key." }, \
+    { "env-missing", "An environment variable that has no default is not set." }, \
+    { "expr-args", "A function gets an argument of the wrong type or value." }, \
+    { "expr-column", "The expression names a column that is not there." }, \
+    { "expr-function", "There is no function of this name." }, \
+    { "expr-limit", "The expression is too long or nested too deeply." }, \
+    { "expr-literal", "A number or text in the expression is not written right." }, \
+    { "expr-meta", "There is no `meta.` value of this name here." }, \
+    { "expr-null", "A comparison or sum with null is always null; use `is_null(x)` or `??`." }, \
+    { "expr-regex", "A regular expression is wrong." }, \
+    { "expr-syntax", "The expression is not complete, or has something where it cannot stand." }, \
+    { "expr-type", "Values of these types do not go together, or the result is not of the type that is needed here." }, \
+    { "expr-var", "The pipeline has no variable of this name." }, \
+    { "extract-groups", "The pattern has no named group, so it makes no column." }, \
+    { "file-open", "A file cannot be opened." }, \
+    { "findings-cut", "There were more findings than are shown (1,000)." }, \
+    { "findings-lost", "Memory ran out while findings were collected, so some are missing." }, \
+    { "from-missing", "A kernel that needs an input has no `from`." }, \
+    { "from-off", "Every kernel that this one reads is disabled." }, \
+    { "from-sink", "A sink has no output that could be read." }, \
+    { "from-twice", "A kernel reads the same output twice." }, \
+    { "from-unknown", "`from` names no kernel of the pipeline." }, \
+    { "group-unknown", "`types` names a group that the pattern does not have." }, \
+    { "id", "A name has a form that names cannot have." }, \
+    { "include-cycle", "A file includes itself, perhaps through others." }, \
+    { "include-none", "A pattern of `include` matches no file." }, \
+    { "include-open", "An included file cannot be opened." }, \
+    { "include-outside", "An included file is not below the folder of the pipeline's file." }, \
+    { "input-empty", "The input has nothing to take columns or types from." }, \
+    { "input-missing", "An input file is not there now; its types are checked when the pipeline starts." }, \
+    { "input-pipe", "A pipe cannot be read twice: once for its types, once for its rows." }, \
+    { "input-unreadable", "An input file is there and cannot be read." }, \
+    { "internal", "A mistake in rkpipe itself; please report it." }, \
+    { "interp-expr", "`${..}` in an expression; use `var.x`, so that a value cannot change the expression." }, \
+    { "interp-here", "This kind of `${..}` is not filled in at this place." }, \
+    { "interp-key", "`${..}` in a key; only values are filled in." }, \
+    { "interp-list", "A list as a part of a text." }, \
+    { "interp-syntax", "`${..}` is not written right; a literal `${` is `$${`." }, \
+    { "interp-text", "A value that is filled in is not UTF-8 text." }, \
+    { "kernels-none", "The pipeline has no kernels." }, \
+    { "key-missing", "A key that is needed is not there." }, \
+    { "key-twice", "A key stands twice in one mapping." }, \
+    { "key-unknown", "The mapping has no key of this name." }, \
+    { "limit-anchors", "More anchors than a file can have." }, \
+    { "limit-bytes", "A file, or all of them with what is filled in, is too large." }, \
+    { "limit-columns", "A schema has more columns than there can be." }, \
+    { "limit-depth", "Values are nested too deeply." }, \
+    { "limit-include", "Includes are nested too deeply." }, \
+    { "limit-nodes", "The pipeline has too many values after aliases and templates are expanded." }, \
+    { "limit-ports", "A kernel has more ports than it can have." }, \
+    { "limit-scalar", "A value is longer than a value can be." }, \
+    { "memory", "Memory ran out." }, \
+    { "no-memory", "Memory ran out." }, \
+    { "not-supported", "This is known, and not supported yet." }, \
+    { "not-yet", "This is known, and not supported yet." }, \
+    { "op-unknown", "There is no operator of this name." }, \
+    { "opt-choice", "An option does not have one of the words that it can have." }, \
+    { "opt-empty", "A key has no value." }, \
+    { "opt-missing", "An option that the operator needs is not there." }, \
+    { "opt-range", "A value is smaller or larger than it can be." }, \
+    { "opt-type", "A value is not of the type that is needed." }, \
+    { "opt-unknown", "The operator has no option of this name." }, \
+    { "param-missing", "A template's parameter that is needed has no value." }, \
+    { "param-unknown", "The template has no parameter of this name." }, \
+    { "path-syntax", "A path into JSON is not written right." }, \
+    { "port-name", "A name that cannot be the name of a port." }, \
+    { "port-unknown", "The kernel has no output port of this name." }, \
+    { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
+    { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
+    { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
+    { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
+    { "route-empty", "`ports` names no port." }, \
+    { "secret-path", "A store that reads the environment has been given a path." }, \
+    { "schema-unknown", "No schema has this name." }, \
+    { "secret-file", "The file of a secret store is not a mapping of keys to texts." }, \
+    { "secret-missing", "The secret store has no such key." }, \
+    { "secret-store", "There is no secret store of this name." }, \
+    { "select-empty", "`select` names no column." }, \
+    { "set-path", "The left side of `--set` is no path of keys." }, \
+    { "sort-empty", "There is nothing to sort by." }, \
+    { "sort-type", "A column of this type has no order." }, \
+    { "source-endless", "A source that never ends in a job that is to end." }, \
+    { "source-field", "A source has no input, so this key means nothing there." }, \
+    { "source-from", "A source reads no other kernel." }, \
+    { "template-op", "A kernel with `use` gets its operator from the template." }, \
+    { "template-unknown", "No template has this name." }, \
+    { "template-use", "A template cannot use another template." }, \
+    { "type-array", "A fixed array is not possible here." }, \
+    { "type-unknown", "There is no type of this name." }, \
+    { "unite-types", "Inputs of one kernel have a column of the same name and of types that do not go together." }, \
+    { "unused-output", "Nobody reads the output of a kernel, so its rows are dropped." }, \
+    { "var-cycle", "A variable is part of its own value." }, \
+    { "var-default", "A required variable has a default, which is never used." }, \
+    { "var-enum", "A variable does not have one of the values that it can have." }, \
+    { "var-missing", "A required variable has no value; give it with `--var` or `RKPIPE_VAR_NAME`." }, \
+    { "var-none", "A variable is used and has no value." }, \
+    { "var-type", "A variable's value is not of its type." }, \
+    { "var-unknown", "No variable has this name." }, \
+    { "version", "The file is of a version that this rkpipe does not read." }, \
+    { "yaml-alias", "An alias has no anchor above it." }, \
+    { "yaml-cycle", "An alias stands inside the value that it names." }, \
+    { "yaml-documents", "A file with several YAML documents; a pipeline is one." }, \
+    { "yaml-empty", "The file is empty." }, \
+    { "yaml-encoding", "The file is not UTF-8." }, \
+    { "yaml-key", "A key that cannot be one: empty, or not a plain text." }, \
+    { "yaml-merge", "`<<` takes a mapping, or a list of mappings." }, \
+    { "yaml-syntax", "The text is not YAML." }, \
+    { "yaml-tag", "A YAML tag that is not allowed here." }, \
+
+// clang-format on
 
 #endif

@@ -1,6 +1,6 @@
 // The files that a list of paths and globs names, in a fixed order whatever the locale.
+#include "base/ctx.h"
 #include <rkpipe/file.h>
-#include <rkpipe/op.h>
 
 #include <errno.h>
 #include <glob.h>
@@ -56,7 +56,7 @@ static rkp_status add_matches(rkp_opt_ctx *c, rkp_word pattern, list *l, char er
         char *p;
         if (stat(g.gl_pathv[i], &s) == 0 && S_ISDIR(s.st_mode))
             continue;
-        p = rkp_opt_alloc(c, n + 1);
+        p = rki_alloc(c->arena, n + 1);
         if (p)
             memcpy(p, g.gl_pathv[i], n + 1);
         if (!p || !push(l, (rkp_word){ p, n, pattern.at })) {
@@ -104,7 +104,7 @@ rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *o
         }
     }
     if (st == RKP_OK) {
-        v = rkp_opt_alloc(c, l.n ? l.n * sizeof *v : 1);
+        v = rki_alloc(c->arena, l.n ? l.n * sizeof *v : 1);
         if (!v) {
             st = no_memory(err);
         } else {

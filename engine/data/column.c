@@ -536,9 +536,10 @@ static void read_strs(struct reader *r, uint32_t from, uint32_t m, rkp_str *out)
             out_[i] = in_[phys[i]];                                                                                    \
     } while (0)
 
-static void gather(uint32_t from, uint32_t m, const uint32_t *phys, const void *in, void *out, size_t width)
+// Of arrays only the elements are aligned.
+static void gather(uint32_t from, uint32_t m, const uint32_t *phys, const void *in, void *out, size_t width, bool array)
 {
-    switch (width) {
+    switch (array ? 0 : width) {
     case 1:
         GATHER(uint8_t);
         break;
@@ -603,7 +604,7 @@ static rkp_status flat_from_flat(rkp_batch *mem, const rkp_col *c, const uint32_
         const uint32_t *phys = resolve(&r, from, m, idx);
 
         if (width)
-            gather(from, m, phys, c->values, values, width);
+            gather(from, m, phys, c->values, values, width, c->type.len);
         else
             gather_bits(from, m, phys, c->values, values);
         if (valid)

@@ -117,10 +117,10 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind)
         a->kind = RKP_U64;
         return true;
     }
-    conv = rki_node_new(&c->s, RKI_X_CONV, 1);
+    conv = rki_expr_node(&c->s, RKI_X_CONV, 1);
     if (!conv)
         return false;
-    rki_node_set(conv, 0, a);
+    rki_expr_arg(conv, 0, a);
     conv->kind = (uint8_t)kind;
     conv->nullable = a->nullable;
     conv->from = conv->tok = a->from;
@@ -259,8 +259,7 @@ static void no_column(rki_check *c, const rki_node *n)
     }
     if (rkp_str_is(name, "True") || rkp_str_is(name, "TRUE") || rkp_str_is(name, "False") ||
         rkp_str_is(name, "FALSE") || rkp_str_is(name, "NULL") || rkp_str_is(name, "None") || rkp_str_is(name, "nil")) {
-        rki_hint(&c->s, "write %s",
-                 (name.p[0] | 32) == 't' ? "true" : (name.p[0] | 32) == 'f' ? "false" : "null");
+        rki_hint(&c->s, "write %s", (name.p[0] | 32) == 't' ? "true" : (name.p[0] | 32) == 'f' ? "false" : "null");
         return;
     }
     // a-b, where the column has that name.
@@ -470,7 +469,7 @@ static void cannot_compare(rki_check *c, const rki_node *n, unsigned a, unsigned
     rki_say(&c->s, n->tok, n->tok_end, "expr-type", "cannot compare %s with %s", rki_kind_word(a), rki_kind_word(b));
     if (a == RKP_JSON || b == RKP_JSON)
         rki_hint(&c->s, "write json_get(x, 'path'), or to_string(x) for its text");
-    else if (text && text->op == RKI_X_CONST && (is_num(a) || is_num(b)))
+    else if (text && is_text(text->kind) && text->op == RKI_X_CONST && (is_num(a) || is_num(b)))
         rki_hint(&c->s, "write the number without quotes; a column's name with odd signs stands in backticks");
     else if (is_text(a) != is_text(b) && (is_num(a) || is_num(b)))
         rki_hint(&c->s, "write to_float(x) or to_int(x) to read the number, or quotes around the text");
@@ -492,7 +491,7 @@ static bool time_literal(rki_check *c, rki_node *n, uint32_t i, bool *done)
     if (a->op != RKI_X_CONST || a->kind != RKP_STRING || a->null)
         return true;
     *done = true;
-    if (!rkp_parse_timestamp(a->v.s.p, a->v.s.n, &us)) {
+    if (!rki_parse_time(a->v.s, &us)) {
         rki_say(&c->s, a->from, a->to, "expr-literal", "'" RKP_STR_FMT "' is not a time", RKP_STR_ARG(a->v.s));
         rki_hint(&c->s, "write it as '2024-01-31' or '2024-01-31T12:00:00Z'");
         return wrong(n);

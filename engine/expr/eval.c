@@ -183,7 +183,7 @@ void rkp_frame_seed(rkp_frame *f, uint64_t seed)
 
 rkp_regex_run *rki_frame_regex(rkp_frame *f, const rkp_regex *r)
 {
-    rkp_regex_run *m = rki_regex_run_any(f->regex, r);
+    rkp_regex_run *m = rki_regex_run_fit(f->regex, r);
 
     if (m)
         f->regex = m;
@@ -236,8 +236,9 @@ void rki_row_bad(rki_eval *x, const rki_rows *r, uint32_t i, rkp_vec *out, unsig
             memcpy(copy, what.p, n);
         what = (rkp_str){ copy, copy ? n : 0 };
     }
-    f->details[f->n_details] = (detail){ .row = rki_row(r, i), .seq = f->n_details, .code = (uint16_t)code,
-                                         .col = (int16_t)col, .what = what };
+    f->details[f->n_details] = (detail){
+        .row = rki_row(r, i), .seq = f->n_details, .code = (uint16_t)code, .col = (int16_t)col, .what = what
+    };
     f->n_details++;
 }
 
@@ -248,12 +249,21 @@ static int by_row(const void *a, const void *b)
     return x->row != y->row ? (x->row > y->row) - (x->row < y->row) : (x->seq > y->seq) - (x->seq < y->seq);
 }
 
+static int by_err_row(const void *a, const void *b)
+{
+    const rkp_err *x = a, *y = b;
+
+    return (x->row > y->row) - (x->row < y->row);
+}
+
 // Adds the rows of a chunk that are in error to the caller's list.
 static void report(rki_eval *x, const rki_rows *r, const rkp_vec *v, rkp_errs *errs)
 {
     rkp_frame *f = x->f;
     bool sorted = false;
 
+    if (!errs)
+        return;
     for (uint32_t i = 0; i < r->n; i++) {
         unsigned code = v->st[i * v->step] - 1u;
         uint32_t row = rki_row(r, i), lo = 0, hi = f->n_details;
@@ -741,7 +751,9 @@ static void cmp_mixed(unsigned op, uint8_t *o, const rkp_vec *a, const rkp_vec *
 {
     for (uint32_t i = 0; i < n; i++) {
         uint64_t x = RKI_AT(uint64_t, *a, i), y = RKI_AT(uint64_t, *b, i);
-        int order = a->kind == RKP_I64 && (int64_t)x < 0 ? -1 : b->kind == RKP_I64 && (int64_t)y < 0 ? 1 : (x > y) - (x < y);
+        int order = a->kind == RKP_I64 && (int64_t)x < 0   ? -1
+                    : b->kind == RKP_I64 && (int64_t)y < 0 ? 1
+                                                           : (x > y) - (x < y);
 
         o[i] = holds(op, order);
     }
@@ -993,6 +1005,15 @@ static bool run_in(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *o
     return true;
 }
 
+static void scatter_nothing(rkp_vec *out, uint32_t i)
+{
+    size_t w = rki_width(out->kind);
+
+    memset((char *)out->v + i * w, 0, w);
+    if (w == sizeof(rkp_str))
+        ((rkp_str *)out->v)[i].p = "";
+}
+
 static bool run_cond(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
 {
     rkp_vec c = { 0 };
@@ -1012,8 +1033,7 @@ static bool run_cond(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec 
 
         st[i] = s;
         if (s > 1) {
-            if (rki_width(n->kind) == sizeof(rkp_str))
-                ((rkp_str *)out->v)[i] = (rkp_str){ "", 0 };
+            scatter_nothing(out, i);
         } else if (s == 0 && RKI_AT(uint8_t, c, i)) {
             yes[n_yes++] = i;
         } else {
@@ -1179,8 +1199,8 @@ static bool run_match(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec
     for (uint32_t i = 0; i < count; i++) {
         int rc = 0;
 
-        if (!out->st[i] && !rki_regex_match(n->data, m, RKI_AT(rkp_str, a[0], i), &rc))
-            return false;
+        if (!out->st[i])
+            rc = rkp_regex_match(n->data, m, RKI_AT(rkp_str, a[0], i), NULL, 0);
         ((uint8_t *)out->v)[i] = rc > 0;
         if (rc < 0)
             rki_row_bad(x, r, i, out, RKP_ROW_REGEX, -1, RKI_AT(rkp_str, a[0], i));
@@ -1461,7 +1481,7 @@ static bool sink_put(rki_eval *x, sink *s, const rkp_vec *v, uint32_t from, uint
     case 8: {
         rkp_vec to = { .kind = v->kind, .v = s->values + (size_t)from * 8 };
 
-        if (to.v != v->v)
+        if (!v->step || to.v != v->v)
             copy_values(&to, v, n);
         return true;
     }
@@ -1520,7 +1540,7 @@ static bool filter(rki_eval *x, const uint32_t *rows, uint32_t n, uint32_t *out,
     *n_out = 0;
     for (uint32_t from = 0; from < n; from += RKI_CHUNK) {
         rki_rows r[2];
-        uint32_t which = 0, k;
+        uint32_t which = 0, k, first = errs ? errs->n : 0;
 
         next_chunk(x);
         r[0] = chunk_rows(rows, from, n);
@@ -1562,6 +1582,9 @@ static bool filter(rki_eval *x, const uint32_t *rows, uint32_t n, uint32_t *out,
         for (uint32_t j = 0; j < k; j++)
             out[*n_out + j] = rki_row(&r[which], j);
         *n_out += k;
+        // Parts report one after the other; the list is in the order of the rows.
+        if (errs && x->e->n_conj > 1 && errs->n - first > 1)
+            qsort(errs->v + first, errs->n - first, sizeof *errs->v, by_err_row);
     }
     return true;
 }

@@ -22,42 +22,51 @@ const rki_fn *rki_fn_find(rkp_str name);
 
 extern const rki_fn rki_fns_number[], rki_fns_text[], rki_fns_time[], rki_fns_convert[], rki_fns_other[];
 
-// json.c: a path such as a.b[0].c, compiled.
-typedef struct rki_json_path rki_json_path;
-// NULL and *why, the byte where it is wrong; or NULL and *why == NULL when memory is out.
-const rki_json_path *rki_json_path_parse(rki_arena *a, rkp_str text, const char **why, size_t *at);
+// json.c: a path such as a.b[0].c or a["odd key"].  Keys point into the text.
+enum { RKI_JSON_STEPS = 64 };
+typedef struct rki_json_step {
+    rkp_str key; // p NULL: an index
+    uint64_t index;
+} rki_json_step;
+typedef struct rki_json_path {
+    uint32_t n;
+    rki_json_step step[RKI_JSON_STEPS];
+} rki_json_path;
+// false: *why says what is wrong and *at the byte.
+bool rki_json_path_parse(rkp_str text, rki_json_path *out, const char **why, size_t *at);
+
 typedef enum rki_json_found {
     RKI_JSON_MISSING, // also null
     RKI_JSON_RAW,     // a number, true, false, an object or a list: its text
-    RKI_JSON_STRING,  // between its quotes, with escapes
+    RKI_JSON_STRING,  // between its quotes; escapes may stand in it
     RKI_JSON_BROKEN,
 } rki_json_found;
-rki_json_found rki_json_find(rkp_str text, const rki_json_path *path, rkp_str *out, bool *escaped);
-// Writes a JSON string without its escapes (never longer than it was); false: it is broken.
-bool rki_json_unescape(rkp_str s, char *to, size_t *n);
+rki_json_found rki_json_find(rkp_str text, const rki_json_path *path, rkp_str *out);
 
-// time.c
+// fn_time.c
 typedef struct rki_civil {
     int64_t year;
-    unsigned month, day;          // from 1
-    unsigned hour, minute, second; //
-    unsigned micros;
+    unsigned month, day; // from 1
+    unsigned hour, minute, second, micros;
     unsigned weekday; // 1 Monday .. 7 Sunday
     unsigned yearday; // from 1
 } rki_civil;
 void rki_civil_of(int64_t us, rki_civil *out);
+// As rkp_parse_timestamp, and a date alone is its midnight.
+bool rki_parse_time(rkp_str s, int64_t *us);
 
-// hash.c: XXH64 (xxhash, specification 0.1.1) of bytes.
+// hash.c: XXH64, as its specification 0.1.1 defines it.
 uint64_t rki_xxh64(const void *p, size_t n, uint64_t seed);
-// Text of a value, without its null: what to_string and concat print.  At most RKI_VALUE_TEXT bytes into `to`, or a
-// view of the string itself.
-enum { RKI_VALUE_TEXT = 40 };
+
+// fn_convert.c: what to_string and concat print.  Numbers go into `to`, which has room for RKI_PRINTED bytes; text is
+// given as it is.
+enum { RKI_PRINTED = 40 };
 rkp_str rki_value_text(const rkp_vec *v, uint32_t i, char *to);
 
-// regex.c
+// regex.c.  NULL and a finding, or NULL because memory is out (the arena says so).  exact: byte i of the pattern is
+// column i of the place.
 const rkp_regex *rki_regex_new(rki_arena *a, rkp_diags *d, rkp_str pattern, rkp_loc at, bool exact);
-// The text that a pattern without any special sign stands for: no library is needed to find it.
-bool rki_regex_match(const rkp_regex *r, rkp_regex_run *m, rkp_str subject, int *rc);
-rkp_regex_run *rki_regex_run_any(rkp_regex_run *m, const rkp_regex *r);
+// A run that fits r: `m` itself, or a larger one in its place (m is freed).  NULL: memory is out, m is as it was.
+rkp_regex_run *rki_regex_run_fit(rkp_regex_run *m, const rkp_regex *r);
 
 #endif

@@ -11,6 +11,7 @@
 #define RKI_KERNELS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define RKI_K_ARGS(T) T *restrict o, const T *a, uint32_t sa, const T *b, uint32_t sb, uint32_t n
@@ -38,8 +39,10 @@ void rki_k_f64_i64(double *restrict o, const int64_t *a, uint32_t n);
 void rki_k_f64_u64(double *restrict o, const uint64_t *a, uint32_t n);
 
 // op: rki_cmp
-void rki_k_cmp_f64(unsigned op, uint8_t *restrict o, const double *a, uint32_t sa, const double *b, uint32_t sb, uint32_t n);
-void rki_k_cmp_i64(unsigned op, uint8_t *restrict o, const int64_t *a, uint32_t sa, const int64_t *b, uint32_t sb, uint32_t n);
+void rki_k_cmp_f64(unsigned op, uint8_t *restrict o, const double *a, uint32_t sa, const double *b, uint32_t sb,
+                   uint32_t n);
+void rki_k_cmp_i64(unsigned op, uint8_t *restrict o, const int64_t *a, uint32_t sa, const int64_t *b, uint32_t sb,
+                   uint32_t n);
 void rki_k_cmp_u64(unsigned op, uint8_t *restrict o, const uint64_t *a, uint32_t sa, const uint64_t *b, uint32_t sb,
                    uint32_t n);
 
@@ -49,5 +52,8 @@ bool rki_k_any_u8(const uint8_t *a, uint32_t n);
 void rki_k_not_u8(uint8_t *restrict o, const uint8_t *a, uint32_t n);
 // Indexes of the rows with v != 0 (and st == 0, when st is not NULL); returns how many.
 uint32_t rki_k_true(const uint8_t *v, const uint8_t *st, uint32_t n, uint32_t *out);
+
+// The first place of part in s, or NULL; an empty part is at the begin.
+const char *rki_find(const char *s, size_t n, const char *part, size_t m);
 
 #endif

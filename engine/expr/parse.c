@@ -137,7 +137,7 @@ void rki_hint(rki_source *s, const char *fmt, ...)
 
 // ---- nodes ----------------------------------------------------------------------------------------------------------
 
-rki_node *rki_node_new(rki_source *s, rki_op op, uint32_t n_args)
+rki_node *rki_expr_node(rki_source *s, rki_op op, uint32_t n_args)
 {
     rki_node *n;
 
@@ -162,7 +162,7 @@ rki_node *rki_node_new(rki_source *s, rki_op op, uint32_t n_args)
     return n;
 }
 
-void rki_node_set(rki_node *n, uint32_t i, rki_node *arg)
+void rki_expr_arg(rki_node *n, uint32_t i, rki_node *arg)
 {
     n->arg[i] = arg;
     if (arg->height >= n->height)
@@ -520,10 +520,11 @@ static void next(parser *p)
         char text[3];
         token_kind kind;
     } marks[] = {
-        { "??", T_COALESCE }, { "||", T_OR },    { "&&", T_AND },   { "==", T_EQ },     { "!=", T_NE },   { "<=", T_LE },
-        { ">=", T_GE },       { "=~", T_MATCH }, { "//", T_IDIV },  { "(", T_LP },      { ")", T_RP },    { ",", T_COMMA },
-        { ".", T_DOT },       { "?", T_QUESTION }, { ":", T_COLON }, { "!", T_BANG },   { "<", T_LT },    { ">", T_GT },
-        { "+", T_PLUS },      { "-", T_MINUS },  { "*", T_STAR },   { "/", T_SLASH },   { "%", T_PERCENT },
+        { "??", T_COALESCE }, { "||", T_OR },   { "&&", T_AND },    { "==", T_EQ },      { "!=", T_NE },
+        { "<=", T_LE },       { ">=", T_GE },   { "=~", T_MATCH },  { "//", T_IDIV },    { "(", T_LP },
+        { ")", T_RP },        { ",", T_COMMA }, { ".", T_DOT },     { "?", T_QUESTION }, { ":", T_COLON },
+        { "!", T_BANG },      { "<", T_LT },    { ">", T_GT },      { "+", T_PLUS },     { "-", T_MINUS },
+        { "*", T_STAR },      { "/", T_SLASH }, { "%", T_PERCENT },
     };
     // The foreign ones that begin like ours.
     static const char *const longer[] = { "===", "!==", "<>", "**", "!~" };
@@ -657,12 +658,12 @@ static bool list_add(parser *p, list *l, rki_node *n)
 
 static rki_node *from_list(parser *p, rki_op op, const list *l, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_node_new(p->s, op, l->n);
+    rki_node *n = rki_expr_node(p->s, op, l->n);
 
     if (!n)
         return NULL;
     for (uint32_t i = 0; i < l->n; i++)
-        rki_node_set(n, i, l->v[i]);
+        rki_expr_arg(n, i, l->v[i]);
     n->from = n->tok = from;
     n->to = n->tok_end = to;
     if (n->height > RKI_EXPR_DEPTH) {
@@ -690,7 +691,7 @@ static rki_node *binary(parser *p, rki_op op, unsigned sub, rki_node *a, rki_nod
 
 static rki_node *leaf(parser *p, rki_op op, uint32_t from, uint32_t to)
 {
-    rki_node *n = rki_node_new(p->s, op, 0);
+    rki_node *n = rki_expr_node(p->s, op, 0);
 
     if (n) {
         n->from = n->tok = from;
@@ -770,8 +771,8 @@ static rki_node *name_or_call(parser *p)
     }
     next(p);
     // Keywords are names after a point.
-    if (p->t.kind != T_QUOTED && !(p->t.kind != T_BAD && p->t.from < p->t.to && starts_name(peek(p, p->t.from)) &&
-                                   p->t.kind != T_STR))
+    if (p->t.kind != T_QUOTED &&
+        !(p->t.kind != T_BAD && p->t.from < p->t.to && starts_name(peek(p, p->t.from)) && p->t.kind != T_STR))
         return unexpected(p, "a name");
     n->v.s = p->t.kind == T_QUOTED ? p->t.s : token_text(p);
     n->to = n->tok_end = p->t.to;
@@ -856,7 +857,8 @@ static rki_node *prefix(parser *p)
 
     if (t.kind != T_MINUS && t.kind != T_PLUS && t.kind != T_BANG)
         return primary(p);
-    if (++p->depth > RKI_EXPR_DEPTH) {
+    p->depth += 4;
+    if (p->depth > RKI_EXPR_DEPTH * 4) {
         rki_say(p->s, t.from, t.to, "expr-limit", "the expression is nested more than %d deep", RKI_EXPR_DEPTH);
         return NULL;
     }
@@ -868,17 +870,17 @@ static rki_node *prefix(parser *p)
             n->v.i = INT64_MIN;
         }
         next(p);
-        p->depth--;
+        p->depth -= 4;
         return n;
     }
     a = prefix(p);
-    p->depth--;
+    p->depth -= 4;
     if (!a)
         return NULL;
-    n = rki_node_new(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
+    n = rki_expr_node(p->s, t.kind == T_BANG ? RKI_X_NOT : RKI_X_NEG, 1);
     if (!n)
         return NULL;
-    rki_node_set(n, 0, a);
+    rki_expr_arg(n, 0, a);
     n->sub = t.kind == T_PLUS;
     n->from = n->tok = t.from;
     n->tok_end = t.to;
@@ -894,12 +896,18 @@ static bool op_of(const parser *p, int *level, rki_op *op, unsigned *sub)
         rki_op op;
         unsigned sub;
     } table[] = {
-        { T_EQ, P_CMP, RKI_X_CMP, RKI_EQ },       { T_NE, P_CMP, RKI_X_CMP, RKI_NE },
-        { T_LT, P_CMP, RKI_X_CMP, RKI_LT },       { T_LE, P_CMP, RKI_X_CMP, RKI_LE },
-        { T_GT, P_CMP, RKI_X_CMP, RKI_GT },       { T_GE, P_CMP, RKI_X_CMP, RKI_GE },
-        { T_MATCH, P_CMP, RKI_X_MATCH, 0 },       { T_PLUS, P_SUM, RKI_X_ARITH, RKI_ADD },
-        { T_MINUS, P_SUM, RKI_X_ARITH, RKI_SUB }, { T_STAR, P_PRODUCT, RKI_X_ARITH, RKI_MUL },
-        { T_SLASH, P_PRODUCT, RKI_X_ARITH, RKI_DIV }, { T_IDIV, P_PRODUCT, RKI_X_ARITH, RKI_IDIV },
+        { T_EQ, P_CMP, RKI_X_CMP, RKI_EQ },
+        { T_NE, P_CMP, RKI_X_CMP, RKI_NE },
+        { T_LT, P_CMP, RKI_X_CMP, RKI_LT },
+        { T_LE, P_CMP, RKI_X_CMP, RKI_LE },
+        { T_GT, P_CMP, RKI_X_CMP, RKI_GT },
+        { T_GE, P_CMP, RKI_X_CMP, RKI_GE },
+        { T_MATCH, P_CMP, RKI_X_MATCH, 0 },
+        { T_PLUS, P_SUM, RKI_X_ARITH, RKI_ADD },
+        { T_MINUS, P_SUM, RKI_X_ARITH, RKI_SUB },
+        { T_STAR, P_PRODUCT, RKI_X_ARITH, RKI_MUL },
+        { T_SLASH, P_PRODUCT, RKI_X_ARITH, RKI_DIV },
+        { T_IDIV, P_PRODUCT, RKI_X_ARITH, RKI_IDIV },
         { T_PERCENT, P_PRODUCT, RKI_X_ARITH, RKI_REM },
     };
 
@@ -1051,10 +1059,10 @@ static rki_node *negation(parser *p)
         return comparison(p);
     next(p);
     a = expression(p, P_NOT);
-    n = a ? rki_node_new(p->s, RKI_X_NOT, 1) : NULL;
+    n = a ? rki_expr_node(p->s, RKI_X_NOT, 1) : NULL;
     if (!n)
         return NULL;
-    rki_node_set(n, 0, a);
+    rki_expr_arg(n, 0, a);
     n->from = n->tok = t.from;
     n->tok_end = t.to;
     n->to = a->to;

@@ -125,16 +125,16 @@ typedef struct rki_source {
     rki_arena *arena;
     rkp_diags *diags; // NULL: quiet
     rkp_word text;
-    bool failed;     // a finding was made
-    bool oom;        // memory is out
-    uint32_t nodes;  // made so far
+    bool failed;                                                              // a finding was made
+    bool oom;                                                                 // memory is out
+    uint32_t nodes;                                                           // made so far
     rkp_loc (*place)(const struct rki_source *s, uint32_t from, uint32_t to); // NULL: rki_place
 } rki_source;
 
 // The tree of names, or NULL with a finding (or s->oom).
 rki_node *rki_parse(rki_source *s);
-rki_node *rki_node_new(rki_source *s, rki_op op, uint32_t n_args);
-void rki_node_set(rki_node *n, uint32_t i, rki_node *arg);
+rki_node *rki_expr_node(rki_source *s, rki_op op, uint32_t n_args);
+void rki_expr_arg(rki_node *n, uint32_t i, rki_node *arg);
 rkp_loc rki_place(const rki_source *s, uint32_t from, uint32_t to);
 void rki_say(rki_source *s, uint32_t from, uint32_t to, const char *code, const char *fmt, ...) RKP_PRINTF(5, 6);
 void rki_hint(rki_source *s, const char *fmt, ...) RKP_PRINTF(2, 3);
@@ -159,8 +159,8 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind);
 // Evaluates a node for rows.  out->v may be set to memory for the values, which is used when the node makes any;
 // otherwise it must be NULL.
 bool rki_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out);
-void *rki_take(rki_eval *x, size_t bytes);  // until the caller of rki_run has done; aligned to 32; NULL: memory is out
-char *rki_text(rki_eval *x, size_t bytes);  // until the chunk is done
+void *rki_take(rki_eval *x, size_t bytes); // until the caller of rki_run has done; aligned to 32; NULL: memory is out
+char *rki_text(rki_eval *x, size_t bytes); // until the chunk is done
 void rki_row_bad(rki_eval *x, const rki_rows *r, uint32_t i, rkp_vec *out, unsigned code, int col, rkp_str what);
 // Evaluates a node that depends on no row into to->v; *state is that of rkp_vec.st.
 bool rki_fold(rkp_frame *f, const rki_node *n, rki_node *to, uint8_t *state, rki_arena *a);
@@ -196,7 +196,8 @@ typedef struct rki_fn {
     bool sees_null; // is asked for rows with null arguments
     bool nullable;  // may be null although no argument is
     bool changes;   // is not constant although its arguments are
-    // After the arguments have been brought to their kinds: more checks, n->data prepared.  false: wrong, and reported.
+    // After the arguments have been brought to their kinds: more checks (n->bad, and a finding), n->data prepared.
+    // false: memory is out.
     bool (*bind)(rki_check *c, rki_node *n);
     bool (*eval)(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out);
     const char *usage, *help;

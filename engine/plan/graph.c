@@ -12,7 +12,7 @@
 
 struct edge {
     uint32_t from, to;
-    const char *port; // NULL: the first
+    const char *port; // NULL: there is only one
     bool dead;
 };
 
@@ -37,8 +37,7 @@ static bool collect(struct graph *g, const rki_plan *p)
         const rki_kernel *k = p->kernels[i].k;
         for (size_t f = 0; f < k->n_from; f++) {
             const rki_kernel *from = p->kernels[k->from[f].kernel].k;
-            const char *port =
-                k->from[f].port && from->n_ports > k->from[f].port ? from->ports[k->from[f].port].p : NULL;
+            const char *port = from->n_ports > 1 ? from->ports[k->from[f].port].p : NULL;
             g->v[g->n++] = (struct edge){ k->from[f].kernel, i, port, false };
         }
     }
@@ -419,8 +418,7 @@ static void svg_edge(const struct drawing *d, uint32_t i, rki_buf *out)
     rki_putf(out, "\" marker-end=\"url(#%s)\"/>\n", e->dead ? "dead" : "arrow");
     if (e->port) {
         const struct spot *t = &d->spots[d->hops[d->first_hop[i]].b];
-        double mx = (s->x + s->w + t->x) / 2, my = (s->y + s->h / 2 + t->y + t->h / 2) / 2 - 4;
-        rki_putf(out, "  <text class=\"port\" x=\"%.1f\" y=\"%.1f\">", mx, my);
+        rki_putf(out, "  <text class=\"port\" x=\"%.1f\" y=\"%.1f\">", t->x - 12, t->y + t->h / 2 - 6);
         xml_text(out, e->port);
         rki_putz(out, "</text>\n");
     }
@@ -442,7 +440,8 @@ static void svg_node(const struct drawing *d, const struct spot *s, rki_buf *out
 static const char svg_style[] =
     "  <style>\n"
     "    text { font-family: sans-serif; text-anchor: middle; fill: #222 }\n"
-    "    .id { font-size: 13px; font-weight: bold } .op { font-size: 11px; fill: #555 } .port { font-size: 10px }\n"
+    "    .id { font-size: 13px; font-weight: bold } .op { font-size: 11px; fill: #555 }\n"
+    "    .port { font-size: 10px; text-anchor: end; stroke: #fff; stroke-width: 3px; paint-order: stroke }\n"
     "    rect { stroke: #555; fill: #f4f4f4 } .source { fill: #dcebd8 } .sink { fill: #dbe6f4 }\n"
     "    .edge { fill: none; stroke: #555; stroke-width: 1.3 }\n"
     "    .dead { stroke: #b58; stroke-dasharray: 4 3 }\n"

@@ -320,8 +320,14 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         return "its producer has a thread of its own";
     if (stage_own_thread(w, s))
         return "it has a thread of its own";
-    if (!stage_stateless(w, s))
-        return w->p->kernels[s->kernel].single ? w->p->kernels[s->kernel].single : "it keeps state";
+    if (!stage_stateless(w, s)) {
+        // With one worker nothing could run beside it: a batch then goes through while it is warm.
+        bool alone = w->p->workers == 1 && s->role == RKI_WHOLE && !k->partition_by.p && k->op->kind == RKP_TRANSFORM;
+        if (!alone)
+            return w->p->kernels[s->kernel].single ? w->p->kernels[s->kernel].single : "it keeps state";
+    }
+    if (k->op->traits & RKP_RETRIES)
+        return "it may ask for a batch again later";
     if (!halves && (k->fuse_never || fk->fuse_never))
         return "fuse: never";
     if (!halves && k->priority != fk->priority)
@@ -397,6 +403,7 @@ static void make_actors(struct planner *w)
             a = &w->p->actors[w->p->stages[from].actor];
             s->actor = w->p->stages[from].actor;
             a->stages[a->n_stages++] = i;
+            a->stateless &= stage_stateless(w, s);
             add_target(w, from, port, (rki_target){ true, i });
             continue;
         }
@@ -446,7 +453,7 @@ static void choose_replicas(struct planner *w)
                            : "a thread of its own: it may wait for files or the system");
         } else if (!a->stateless) {
             a->replicas = 1;
-            reason(w, a, "one replica: '%s' keeps state", k->id.p);
+            reason(w, a, "one replica: %s keeps state", a->n_stages > 1 ? "a kernel in it" : "it");
         } else if (k->n_from > 1 || hb->takes_dead) {
             a->replicas = 1;
             reason(w, a, "one replica: several inputs");

@@ -105,6 +105,12 @@ static bool build_links(rki_run *r)
                 return false;
             for (uint32_t t = 0; t < nt; t++)
                 o->links[t] = &r->links[at - nf * nt + f * nt + t];
+            const rki_stage *ts = &r->plan->stages[e->to_stage];
+            if (ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM && !(tb->k->op->traits & RKP_STATELESS) &&
+                !e->dead && tb->unite[e->to_input].same) {
+                o->flatten = tb->reads;
+                o->n_flatten = tb->in.n;
+            }
             if (e->dead)
                 run->dead = o;
         }

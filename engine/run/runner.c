@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum { PHASE_RUN, PHASE_END, PHASE_PREPARE, PHASE_SEND_END, PHASE_DONE };
-enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 1 << 20 };
+enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 128 << 10 };
 
 static uint64_t weight(const rkp_batch *b)
 {
@@ -116,10 +116,38 @@ out:
     rkp_batch_put(b);
 }
 
+// Parses the columns that the consumer reads while their text is warm, and where replicas share the work.  A column with
+// bad values stays text: the consumer finds and reports them.  Takes b and gives b or a batch derived from it.
+static rkp_batch *flatten(rki_runner *r, const rki_outset *o, rkp_batch *b)
+{
+    rkp_batch *out = NULL;
+    rkp_errs errs = { 0 };
+    for (uint32_t c = 0; c < o->n_flatten && c < b->n_cols; c++) {
+        rkp_col flat;
+        if (!o->flatten[c] || b->cols[c].rep != RKP_TEXT || b->cols[c].type.len)
+            continue;
+        if (!out && !(out = rkp_batch_derive(b, (size_t)b->rows * 16 + 256)))
+            break;
+        rkp_errs_clear(&errs);
+        if (rkp_col_flat(out, b, c, NULL, b->rows, &flat, &errs) != RKP_OK)
+            break; // without memory it stays as it is
+        if (errs.n == 0 && !errs.failed)
+            out->cols[c] = flat;
+    }
+    rkp_errs_fini(&errs);
+    (void)r;
+    if (!out)
+        return b;
+    rkp_batch_put(b); // the derived one holds it
+    return out;
+}
+
 void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
 {
     bool many = r->plan->replicas > 1;
     uint64_t chunk = many ? r->chunk : o->next_chunk++;
+    if (o->n_flatten && b->n_cols)
+        b = flatten(r, o, b);
     uint8_t flags = (uint8_t)(RKP_F_DATA | (many || !o->edge->chunked ? 0 : RKP_F_LAST));
     if (o->edge->kind == RKI_EDGE_PARTITION)
         push_partitioned(r, o, b, chunk, flags);

@@ -430,6 +430,6 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in)
     for (uint32_t i = 0; i < n; i++)
         check_errors(&g, i);
     find_cycles(&g);
-    if (in->n_lost == 0)
+    if (rki_diags_count(l->d, RKP_ERROR) == l->errors) // else it may well be what the errors say
         unused(&g);
 }

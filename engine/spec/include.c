@@ -228,8 +228,7 @@ static void unite(rki_load *l, rkp_node *root, rkp_node *inc)
         } else if (among(joined, c->key) && c->kind == RKI_LIST && have->kind == RKI_LIST) {
             append_all(have, c);
         } else {
-            rkp_diag(l->d, RKP_ERROR, c->key_at, "key-twice", "key '%s' stands in two files", c->key.p);
-            rkp_diag(l->d, RKP_NOTE, have->key_at, "key-twice", "the first '%s' is here", have->key.p);
+            rki_key_twice(l->d, have, c);
         }
     }
 }
@@ -325,6 +324,8 @@ static void load_includes(rki_load *l, rkp_node *root, rkp_node *of, const char 
     if (!inc)
         return;
     rki_interp_all(l, inc, &how);
+    if (inc->bad)
+        return;
     if (inc->kind == RKI_SCALAR && !rki_node_is_null(inc)) {
         load_pattern(l, root, dir, inc, depth);
         return;
@@ -335,6 +336,8 @@ static void load_includes(rki_load *l, rkp_node *root, rkp_node *of, const char 
         return;
     }
     for (rkp_node *c = inc->child; c && !rki_arena_failed(l->arena); c = c->next) {
+        if (c->bad)
+            continue;
         if (c->kind == RKI_SCALAR && !rki_node_is_null(c))
             load_pattern(l, root, dir, c, depth);
         else

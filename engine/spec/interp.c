@@ -257,6 +257,10 @@ void rki_load_stores(rki_load *l)
             rkp_diag(l->d, RKP_ERROR, n->key_at, "key-missing", "%s needs 'path'", owner.p);
             continue;
         }
+        if (conf.type == STORE_ENV && conf.path.p) {
+            rkp_diag(l->d, RKP_ERROR, conf.path.at, "secret-path", "%s is the environment and has no path", owner.p);
+            continue;
+        }
         s->type = conf.type;
         s->path = conf.path;
     }

@@ -68,7 +68,7 @@ typedef struct rki_load {
     rki_store *stores;
     size_t n_stores;
     rki_use *uses; // in the order of the kernels
-    bool allow_exec;
+    size_t errors; // in the sink before this load
 } rki_load;
 
 // ---- include.c

@@ -5,7 +5,7 @@
 #include <rkpipe/op.h>
 #include <stdio.h>
 
-enum { MAX_ROWS = 256, LIST_NAMES = 12, SHOWN = 60 };
+enum { MAX_ROWS = RKI_MAX_ROWS, LIST_NAMES = 12, SHOWN = 60 };
 
 void *rkp_opt_alloc(rkp_opt_ctx *c, size_t bytes)
 {
@@ -34,7 +34,7 @@ rkp_word rki_node_word(const rkp_node *n)
 
 const char *rki_node_shown(rki_arena *a, const rkp_node *n)
 {
-    size_t cut = n->text.n;
+    size_t all = n->text.n, cut;
     rkp_str s;
 
     if (n->kind == RKI_LIST)
@@ -45,12 +45,15 @@ const char *rki_node_shown(rki_arena *a, const rkp_node *n)
         return "a secret of another form";
     if (n->text.n == 0)
         return n->plain && !n->filled ? "nothing" : "an empty text";
+    while (all > 1 && n->text.p[all - 1] == '\n')
+        all--;
+    cut = all;
     if (cut > SHOWN) {
         cut = SHOWN;
         while (cut > 0 && ((unsigned char)n->text.p[cut] & 0xc0) == 0x80)
             cut--;
     }
-    s = rki_printf(a, cut < n->text.n ? "'%.*s..'" : "'%.*s'", (int)cut, n->text.p);
+    s = rki_printf(a, cut < all ? "'%.*s..'" : "'%.*s'", (int)cut, n->text.p);
     return s.p ? s.p : "this";
 }
 
@@ -67,7 +70,7 @@ rkp_status rki_opt_refuse(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n,
 
 static rkp_status empty(rkp_opt_ctx *c, const char *name, const rkp_node *n)
 {
-    rkp_diag(c->diags, RKP_ERROR, n->at, "opt-empty", "'%s' has no value", name);
+    rkp_diag(c->diags, RKP_ERROR, n->key_at.line ? n->key_at : n->at, "opt-empty", "'%s' has no value", name);
     if (n->comment)
         rkp_diag_hint(c->diags, "'#' begins a comment: quote the value");
     else if (n->text.n)
@@ -77,6 +80,8 @@ static rkp_status empty(rkp_opt_ctx *c, const char *name, const rkp_node *n)
 
 bool rki_opt_scalar(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, const char *want)
 {
+    if (n->bad)
+        return false;
     if (n->kind != RKI_SCALAR) {
         rki_opt_refuse(c, row, n, want, NULL);
         return false;
@@ -85,7 +90,7 @@ bool rki_opt_scalar(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, const
         empty(c, row->name, n);
         return false;
     }
-    return !n->bad;
+    return true;
 }
 
 // Does `also` ("rps qps") hold the word?
@@ -101,31 +106,34 @@ static bool also_holds(const char *also, rkp_str word)
     return false;
 }
 
-static bool hint_known(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str word)
+// A hint for an unknown key.  Returns the row that is meant, if it is one of these rows.
+static const rkp_opt *hint_known(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str word, bool *done)
 {
+    *done = true;
     for (const rki_foreign *f = c->foreign; f && f->word; f++)
         if (rkp_str_is(word, f->word)) {
             rkp_diag_hint(c->diags, "%s", f->hint);
-            return true;
+            return c->foreign_means ? rki_opts_find(rows, rkp_str_of(c->foreign_means)) : NULL;
         }
     for (const rkp_opt *r = rows; r && r->name; r++)
         if (also_holds(r->also, word)) {
             rkp_diag_hint(c->diags, "'%.*s' is '%s' here", RKP_STR_ARG(word), r->name);
-            return true;
+            return r;
         }
     if (c->other && rki_opts_find(c->other, word)) {
         rkp_diag_hint(c->diags, "%s", c->other_hint);
-        return true;
+        return NULL;
     }
     for (const rkp_opt *r = rows; r && r->name; r++)
         if (!r->not_yet && rki_opts_find(r->sub, word)) {
             rkp_diag_hint(c->diags, "'%.*s' belongs under '%s'", RKP_STR_ARG(word), r->name);
-            return true;
+            return NULL;
         }
-    return false;
+    *done = false;
+    return NULL;
 }
 
-static void hint_names(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str word)
+static const rkp_opt *hint_names(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str word)
 {
     const char *names[MAX_ROWS + 1], *near;
     char list[400];
@@ -142,27 +150,30 @@ static void hint_names(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str word)
     near = rki_nearest(word, names);
     if (near) {
         rkp_diag_hint(c->diags, "did you mean '%s'?", near);
-        return;
+        return rki_opts_find(rows, rkp_str_of(near));
     }
     if (all == 0 || all > LIST_NAMES)
-        return;
+        return NULL;
     for (size_t i = 0; i < all && at < sizeof list; i++)
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", names[i]);
     if (at < sizeof list)
         rkp_diag_hint(c->diags, "%s %s", all == 1 ? "there is only" : "there are", list);
+    return NULL;
 }
 
-static void unknown(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *n)
+static const rkp_opt *unknown(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *n)
 {
     int len = (int)(n->key.n < SHOWN ? n->key.n : SHOWN);
     rkp_str word = { n->key.p, n->key.n };
+    const rkp_opt *meant;
+    bool done;
 
     if (c->keys)
         rkp_diag(c->diags, RKP_ERROR, n->key_at, "key-unknown", "%s has no key '%.*s'", c->owner, len, n->key.p);
     else
         rkp_diag(c->diags, RKP_ERROR, n->key_at, "opt-unknown", "%s has no option '%.*s'", c->owner, len, n->key.p);
-    if (!hint_known(c, rows, word))
-        hint_names(c, rows, word);
+    meant = hint_known(c, rows, word, &done);
+    return done ? meant : hint_names(c, rows, word);
 }
 
 static void not_yet(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n)
@@ -208,6 +219,7 @@ static rkp_status apply_default(rkp_opt_ctx *c, const rkp_opt *row, void *field)
 
 rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *with, rkp_loc at, void *self)
 {
+    bool own[MAX_ROWS] = { false }, *meant = c->meant ? c->meant : own;
     rkp_status st = RKP_OK;
 
     if (with && rki_node_is_null(with))
@@ -228,8 +240,8 @@ rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *w
         st = RKP_INVALID;
         if (row)
             not_yet(c, row, n);
-        else
-            unknown(c, rows, n);
+        else if ((row = unknown(c, rows, n)))
+            meant[row - rows] = true;
     }
     for (const rkp_opt *row = rows; row && row->name; row++) {
         const rkp_node *n = with ? rki_node_get(with, row->name) : NULL;
@@ -238,12 +250,18 @@ rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *w
 
         if (row->not_yet)
             continue;
-        if (n)
+        if (n && c->short_for) {
+            rkp_opt named = *row;
+
+            named.name = c->short_for;
+            one = row->type->parse(c, &named, n, field);
+        } else if (n)
             one = row->type->parse(c, row, n, field);
         else if (row->def)
             one = apply_default(c, row, field);
         else if (row->required) {
-            missing(c, row, at);
+            if (!meant[row - rows])
+                missing(c, row, at);
             one = RKP_INVALID;
         }
         if (rki_arena_failed(c->arena))

@@ -106,8 +106,6 @@ const rkp_opt_type rkp_char = { "character", sizeof(char), parse_char, print_cha
 // A number, or true and false, is written without quotes.
 static bool bare(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, const char *want)
 {
-    if (!rki_opt_scalar(c, row, n, want))
-        return false;
     if (n->plain || n->filled)
         return true;
     rkp_diag(c->diags, RKP_ERROR, n->at, "opt-type", "'%s' needs %s, not the text %s", row->name, want,
@@ -155,11 +153,13 @@ static rkp_status parse_uint(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
     uint64_t x = 0;
     rki_verdict v;
 
-    if (!bare(c, row, n, "a whole number"))
+    if (!rki_opt_scalar(c, row, n, "a whole number"))
         return RKP_INVALID;
     v = rki_value_uint(n->text, &x, &hint);
     if (v != RKI_VALUE_OK)
         return not_taken(c, row, n, v, "a whole number", hint);
+    if (!bare(c, row, n, "a whole number"))
+        return RKP_INVALID;
     if (in_bounds(c, row, n, (double)x) != RKP_OK)
         return RKP_INVALID;
     *(uint64_t *)field = x;
@@ -172,11 +172,13 @@ static rkp_status parse_int(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *
     int64_t x = 0;
     rki_verdict v;
 
-    if (!bare(c, row, n, "a whole number"))
+    if (!rki_opt_scalar(c, row, n, "a whole number"))
         return RKP_INVALID;
     v = rki_value_int(n->text, &x, &hint);
     if (v != RKI_VALUE_OK)
         return not_taken(c, row, n, v, "a whole number", hint);
+    if (!bare(c, row, n, "a whole number"))
+        return RKP_INVALID;
     if (in_bounds(c, row, n, (double)x) != RKP_OK)
         return RKP_INVALID;
     *(int64_t *)field = x;
@@ -189,11 +191,13 @@ static rkp_status parse_float(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node
     double x = 0;
     rki_verdict v;
 
-    if (!bare(c, row, n, "a number"))
+    if (!rki_opt_scalar(c, row, n, "a number"))
         return RKP_INVALID;
     v = rki_value_float(n->text, &x, &hint);
     if (v != RKI_VALUE_OK)
         return not_taken(c, row, n, v, "a number", hint);
+    if (!bare(c, row, n, "a number"))
+        return RKP_INVALID;
     if (in_bounds(c, row, n, x) != RKP_OK)
         return RKP_INVALID;
     *(double *)field = x;
@@ -202,13 +206,25 @@ static rkp_status parse_float(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node
 
 static rkp_status parse_bool(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
 {
-    const char *hint;
+    static const char *const names[] = { "true", "false", NULL }, want[] = "true or false";
+    const char *hint, *near = NULL;
+    char did[32];
+    bool b = false;
     rki_verdict v;
 
-    if (!bare(c, row, n, "true or false"))
+    if (!rki_opt_scalar(c, row, n, want))
         return RKP_INVALID;
-    v = rki_value_bool(n->text, field, &hint);
-    return v == RKI_VALUE_OK ? RKP_OK : not_taken(c, row, n, v, "true or false", hint);
+    v = rki_value_bool(n->text, &b, &hint);
+    if (v != RKI_VALUE_OK && !hint)
+        near = rki_nearest(n->text, names);
+    if (near)
+        snprintf(did, sizeof did, "did you mean '%s'?", near);
+    if (v != RKI_VALUE_OK)
+        return not_taken(c, row, n, v, want, near ? did : hint);
+    if (!bare(c, row, n, want))
+        return RKP_INVALID;
+    *(bool *)field = b;
+    return RKP_OK;
 }
 
 static void print_uint(const rkp_opt *row, const void *field, struct rki_json *out)
@@ -894,6 +910,9 @@ static rkp_status one_object(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
     inner.free_x = false;
     inner.foreign = NULL;
     inner.other = NULL;
+    inner.meant = NULL;
+    inner.short_for = NULL;
+    inner.foreign_means = NULL;
     if (n->kind == RKI_SCALAR && rki_node_is_null(n))
         return rki_opt_scalar(c, row, n, "") ? RKP_OK : RKP_INVALID;
     if (n->kind == RKI_SCALAR && row->short_key) {
@@ -901,6 +920,7 @@ static rkp_status one_object(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
         only.key = (rkp_word){ row->short_key, strlen(row->short_key), n->at };
         only.key_at = n->at;
         only.next = NULL;
+        inner.short_for = row->name;
         map.child = &only;
         n = &map;
     }

@@ -308,8 +308,8 @@ static const rkp_choice starts[] = {
 
 #define QUEUE_ROW                                                                                                      \
     {                                                                                                                  \
-        "queue", &rkp_object, K(queue), .def = "{}", .help = "the ring at its input", .sub = queue_rows,               \
-                                        .sub_size = sizeof(((rki_kernel_conf *)0)->queue)                              \
+        "queue", &rkp_object, K(queue), .def = "{}", .help = "the ring at its input", .also = "buffer",                \
+                                        .sub = queue_rows, .sub_size = sizeof(((rki_kernel_conf *)0)->queue)           \
     }
 #define BATCH_ROW                                                                                                      \
     {                                                                                                                  \
@@ -319,8 +319,8 @@ static const rkp_choice starts[] = {
 #define ERROR_ROW                                                                                                      \
     {                                                                                                                  \
         "on_error", &rkp_object, K(k.on_error), .optional = true, .help = "what happens to rows in error",             \
-                                                .sub = error_rows, .sub_size = sizeof(rki_error_conf),                 \
-                                                .short_key = "action"                                                  \
+                                                .also = "errors error_handling catch", .sub = error_rows,              \
+                                                .sub_size = sizeof(rki_error_conf), .short_key = "action"              \
     }
 #define PLACE_ROW                                                                                                      \
     {                                                                                                                  \
@@ -333,18 +333,22 @@ static const rkp_choice starts[] = {
     }
 
 const rkp_opt rki_kernel_rows[] = {
-    { "op", &rkp_string, K(k.op_name), .required = true, .help = "the operator it runs ('rkpipe list ops')" },
-    { "with", &rki_any, K(with), .optional = true, .help = "the operator's options" },
-    { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads" },
+    { "op", &rkp_string, K(k.op_name), .required = true, .help = "the operator it runs ('rkpipe list ops')",
+      .also = "type operator kind plugin processor" },
+    { "with", &rki_any, K(with), .optional = true, .help = "the operator's options",
+      .also = "options args config params parameters settings properties" },
+    { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads",
+      .also = "inputs input source sources depends_on needs after" },
     { "subscribe", &rki_any, 0, .optional = true, .help = "topics it reads",
       .not_yet = "read other kernels with 'from'" },
     { "publish", &rki_any, 0, .optional = true, .help = "topics it writes",
       .not_yet = "the reading kernel names this one in its 'from'" },
     PLACE_ROW,
     { "replicas", &replicas_type, K(k.replicas), .def = "1", .bounded = true, .min = 1, .max = 1024,
-      .help = "copies that share the work, or auto" },
+      .help = "copies that share the work, or auto",
+      .also = "threads workers parallelism concurrency instance_group instances max_in_flight" },
     { "partition_by", &rkp_expr_text, K(k.partition_by), .optional = true,
-      .help = "a column or expression: one key always goes to one replica" },
+      .help = "a column or expression: one key always goes to one replica", .also = "partition_key" },
     { "order", &rkp_choice_type, K(order), .def = "fifo", .choices = orders, .help = "the order it gets messages in" },
     { "priority", &rkp_choice_type, K(k.priority), .def = "normal", .choices = priorities,
       .help = "which ready kernel runs first" },
@@ -381,7 +385,7 @@ static const rkp_opt dead_letter_rows[] = {
 
 #define T(f) offsetof(rki_top, f)
 const rkp_opt rki_top_rows[] = {
-    { "version", &version_type, T(version), .required = true, .help = "1" },
+    { "version", &version_type, T(version), .required = true, .help = "the version of this format, as in version: 1" },
     { "name", &rkp_string, T(name), .optional = true, .help = "of the pipeline; the file's stem when absent" },
     { "description", &rkp_string, T(description), .optional = true, .help = "for people" },
     { "include", &rki_any, T(include), .optional = true, .help = "files, relative to this one; globs" },

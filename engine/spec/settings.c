@@ -65,7 +65,7 @@ static void declare(rki_load *l, const rkp_node *n, const char *what, rki_settin
     if (!owner.p)
         return;
     if (n->kind == RKI_SCALAR && rki_node_is_null(n)) {
-        rkp_diag(l->d, RKP_ERROR, n->at, "opt-empty", "'%s' has no value", n->key.p);
+        rkp_diag(l->d, RKP_ERROR, n->key_at, "opt-empty", "'%s' has no value", n->key.p);
         rkp_diag_hint(l->d, "write {type: string, required: true}, or a default");
         return;
     }
@@ -264,8 +264,8 @@ const rkp_node *rki_settings_value(rki_load *l, rki_settings *s, rkp_str name, r
             rkp_diag(l->d, RKP_ERROR, at, "var-none", "%s '%s' has no value", s->what, v->name.p);
         return v->value;
     }
-    rkp_diag(l->d, RKP_ERROR, at, "var-unknown", "no %s is named '%.*s'", s->what, (int)(name.n < 60 ? name.n : 60),
-             name.p);
+    rkp_diag(l->d, RKP_ERROR, at, s == &l->vars ? "var-unknown" : "param-unknown", "no %s is named '%.*s'", s->what,
+             (int)(name.n < 60 ? name.n : 60), name.p);
     for (size_t i = 0; s && i < s->n && n < 128; i++)
         names[n++] = s->v[i].name.p;
     names[n] = NULL;

@@ -33,7 +33,7 @@ rkp_node *rki_load_map(rki_load *l, const char *key, const char *of)
     if (!n || n->kind == RKI_MAP)
         return n;
     if (rki_node_is_null(n))
-        rkp_diag(l->d, RKP_ERROR, n->at, "opt-empty", "'%s' has no value", key);
+        rkp_diag(l->d, RKP_ERROR, n->key_at, "opt-empty", "'%s' has no value", key);
     else
         rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "'%s' needs a mapping of %s, not %s", key, of,
                  rki_node_shown(l->arena, n));
@@ -177,6 +177,7 @@ static void top_level(rki_load *l, rki_top *top)
 
     c.free_x = true;
     c.foreign = rki_top_words;
+    c.foreign_means = "kernels";
     c.other = rki_kernel_rows;
     c.other_hint = "it belongs to a kernel, under 'kernels:'";
     rki_interp_rows(l, l->root, rki_top_rows, NULL);
@@ -340,8 +341,9 @@ static bool take_ports(rki_load *l, rki_kernel *k, void *self)
 }
 
 // Sets the options in a scratch instance, so that every mistake in them is found now.
-static bool check_options(rki_load *l, rki_kernel *k)
+static bool check_options(rki_load *l, rki_kernel *k, const rkp_node *kernel)
 {
+    bool meant[RKI_MAX_ROWS] = { false };
     rkp_str owner = rki_printf(l->arena, "operator '%s'", k->op->name);
     rkp_opt_ctx c = rki_load_ctx(l, owner.p);
     void *self = rki_alloc(l->arena, k->op->self_size);
@@ -349,7 +351,10 @@ static bool check_options(rki_load *l, rki_kernel *k)
 
     if (!owner.p || !self)
         return false;
+    for (size_t i = 0; k->op->opts && k->op->opts[i].name && i < RKI_MAX_ROWS; i++)
+        meant[i] = rki_node_get(kernel, k->op->opts[i].name) != NULL; // written beside `with`: that has been said
     c.keys = false;
+    c.meant = meant;
     c.other = rki_kernel_rows;
     c.other_hint = "it stands beside 'with', not in it";
     ok = rki_opts_apply(&c, k->op->opts, k->with, k->with ? k->with->key_at : k->at, self) == RKP_OK;
@@ -422,11 +427,17 @@ static rki_settings *params_of(rki_use **use, const rkp_node *k)
     return p;
 }
 
+static size_t row_of(const char *name)
+{
+    return (size_t)(rki_opts_find(rki_kernel_rows, rkp_str_of(name)) - rki_kernel_rows);
+}
+
 static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp_node *defaults, struct kernels *all)
 {
     rkp_str owner = rki_printf(l->arena, "kernel '%.*s'", (int)(n->key.n < 80 ? n->key.n : 80), n->key.p);
     rkp_opt_ctx c = rki_load_ctx(l, owner.p);
     rki_kernel_conf conf = { .k.on_error.max_ratio = 1, .k.enabled = true };
+    bool meant[RKI_MAX_ROWS] = { false };
     const rkp_node *from;
     const rkp_op *op;
     rkp_node *with;
@@ -454,6 +465,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     c.foreign = rki_kernel_words;
     c.other = op ? op->opts : NULL;
     c.other_hint = "it is an option of the operator: put it under 'with'";
+    c.meant = meant;
     rki_opts_apply(&c, rki_kernel_rows, n, n->key_at, &conf);
     if (!op) {
         all->lost[all->n_lost].id = n->key;
@@ -468,16 +480,19 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     k->with = with;
     take_fields(l, n, &conf, k);
     if (!k->enabled) {
-        check_options(l, k);
+        check_options(l, k, n);
         all->off[all->n_off++] = n->key;
         return;
     }
     from = rki_node_get(n, "from");
-    all->ports_known[all->n] = check_options(l, k);
-    all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL };
+    all->ports_known[all->n] = !meant[row_of("with")] && check_options(l, k, n);
+    all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL, .bad = meant[row_of("from")] };
+    if (rki_node_get(n, "subscribe") || (with && rki_node_get(with, "from")))
+        all->from[all->n].bad = true;
     if (from) {
         all->from[all->n].at = from->at;
-        all->from[all->n].bad = conf.from.n == 0 && !(from->kind == RKI_LIST && from->n == 0);
+        all->from[all->n].bad =
+            all->from[all->n].bad || (conf.from.n == 0 && !(from->kind == RKI_LIST && from->n == 0));
     }
     all->n++;
 }
@@ -556,7 +571,7 @@ rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d)
 {
     size_t before = rki_diags_count(d, RKP_ERROR);
     rki_spec *s = calloc(1, sizeof *s);
-    rki_load l = { .args = args, .d = d, .s = s };
+    rki_load l = { .args = args, .d = d, .s = s, .errors = before };
 
     if (!s) {
         rkp_diag(d, RKP_ERROR, (rkp_loc){ .file = args->file }, "no-memory", "memory is used up");

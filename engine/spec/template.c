@@ -93,6 +93,7 @@ static struct template *find(rki_load *l, struct templates *in, const rkp_node *
 // Arguments over defaults.  False when something is missing or not known.
 static bool bind_args(rki_load *l, const struct template *t, const rkp_node *args, rkp_loc at, rki_settings *to)
 {
+    const rki_setting *meant = NULL;
     bool ok = true;
 
     *to = (rki_settings){ .what = "parameter", .ns = "param" };
@@ -120,14 +121,17 @@ static bool bind_args(rki_load *l, const struct template *t, const rkp_node *arg
         rkp_diag(l->d, RKP_ERROR, a->key_at, "param-unknown", "template '%s' has no parameter '%s'", t->name.p,
                  a->key.p);
         near = rki_nearest(rkp_word_str(a->key), names);
-        if (near)
+        if (near) {
             rkp_diag_hint(l->d, "did you mean '%s'?", near);
+            meant = rki_settings_find(to, rkp_str_of(near));
+        }
         ok = false;
     }
     for (size_t i = 0; i < to->n; i++)
         if (to->v[i].required && !to->v[i].raw) {
-            rkp_diag(l->d, RKP_ERROR, args ? args->key_at : at, "param-missing", "template '%s' needs '%s'", t->name.p,
-                     to->v[i].name.p);
+            if (&to->v[i] != meant)
+                rkp_diag(l->d, RKP_ERROR, args ? args->key_at : at, "param-missing", "template '%s' needs '%s'",
+                         t->name.p, to->v[i].name.p);
             ok = false;
         }
     rki_settings_resolve(l, to);
@@ -143,6 +147,9 @@ static void expand(rki_load *l, struct templates *all, rkp_node *k, rki_use ***t
     rki_use *u;
 
     k->bad = true; // until it is made
+    t = find(l, all, use);
+    if (!t)
+        return;
     for (size_t i = 0; never[i]; i++) {
         const rkp_node *n = rki_node_get(k, never[i]);
 
@@ -152,8 +159,7 @@ static void expand(rki_load *l, struct templates *all, rkp_node *k, rki_use ***t
         rkp_diag_hint(l->d, i ? "a template takes 'args'" : "a kernel has 'op' and 'with', or 'use' and 'args'");
         return;
     }
-    t = find(l, all, use);
-    if (!t || !t->ok)
+    if (!t->ok)
         return;
     u = rki_alloc(l->arena, sizeof *u);
     if (!u || !bind_args(l, t, args, k->key_at, &u->params))

@@ -36,6 +36,7 @@ struct level {
     bool merges; // a plain << is among the keys
     bool have_key;
     rkp_word key;
+    yaml_mark_t key_end;
 };
 
 // A point in the text.  Events come in order, so finding a mark's bytes costs one walk over the text in all.
@@ -384,7 +385,7 @@ static const char *value_hint(char c)
 static const char *explain(const struct tree *t, const yaml_parser_t *p, const char **hint)
 {
     const char *problem = p->problem ? p->problem : "cannot read this as YAML";
-    rkp_str before, after, line = line_text(t, p->problem_mark.line);
+    rkp_str before, after, above, line = line_text(t, p->problem_mark.line);
     char first;
 
     split(line, p->problem_mark.column, &before, &after);
@@ -414,7 +415,11 @@ static const char *explain(const struct tree *t, const yaml_parser_t *p, const c
             *hint = "quote a value that holds ': '";
             return "a second ': ' in one line";
         }
-        *hint = "check the indentation: this line stands deeper than the one it belongs to";
+        above = trimmed_end(line_text(t, p->problem_mark.line ? p->problem_mark.line - 1 : 0));
+        if (has(above, ":") && !has(above, ": ") && above.p[above.n - 1] != ':')
+            *hint = "in the line above no blank follows the ':'";
+        else
+            *hint = "check the indentation: this line stands deeper than the one it belongs to";
         return "a key is not allowed here";
     }
     if (begins(problem, "could not find expected ':'")) {
@@ -465,9 +470,20 @@ static const char *explain(const struct tree *t, const yaml_parser_t *p, const c
     return problem;
 }
 
+static const char *context_of(const char *context)
+{
+    if (!context)
+        return NULL;
+    if (strstr(context, "mapping"))
+        return "mapping";
+    if (strstr(context, "sequence"))
+        return "list";
+    return strstr(context, "quoted") ? "text" : NULL;
+}
+
 static void syntax(struct tree *t, const yaml_parser_t *p)
 {
-    const char *hint, *text;
+    const char *hint, *text, *what;
     rkp_loc at = loc_at(t, p->problem_mark);
 
     t->stop = true;
@@ -481,15 +497,14 @@ static void syntax(struct tree *t, const yaml_parser_t *p)
         return;
     }
     text = explain(t, p, &hint);
-    rkp_diag(t->d, RKP_ERROR, at, "yaml-syntax", "%s", text);
+    what = p->context_mark.line != p->problem_mark.line ? context_of(p->context) : NULL;
+    if (what)
+        rkp_diag(t->d, RKP_ERROR, at, "yaml-syntax", "%s; the %s begins in line %zu", text, what,
+                 p->context_mark.line + 1);
+    else
+        rkp_diag(t->d, RKP_ERROR, at, "yaml-syntax", "%s", text);
     if (hint)
         rkp_diag_hint(t->d, "%s", hint);
-    if (begins(p->context, "while parsing a ") || begins(p->context, "while scanning a quoted")) {
-        const char *what = strchr(p->context + 6, ' ') + 1; // "a block mapping"
-
-        if (p->context_mark.line != p->problem_mark.line)
-            rkp_diag(t->d, RKP_NOTE, loc_at(t, p->context_mark), "yaml-syntax", "%s begins here", what);
-    }
 }
 
 // ---- anchors
@@ -567,12 +582,13 @@ static bool is_merge(const rkp_node *n)
     return !n->dropped && n->key.n == 2 && memcmp(n->key.p, "<<", 2) == 0;
 }
 
-static void twice(rkp_diags *d, const rkp_node *first, const rkp_node *second)
+void rki_key_twice(rkp_diags *d, const rkp_node *first, const rkp_node *second)
 {
-    rkp_diag(d, RKP_ERROR, second->key_at, "key-twice", "key '%.*s' stands twice in one mapping",
-             (int)(second->key.n < 200 ? second->key.n : 200), second->key.p);
-    rkp_diag(d, RKP_NOTE, first->key_at, "key-twice", "the first '%.*s' is here",
-             (int)(first->key.n < 200 ? first->key.n : 200), first->key.p);
+    bool one_file = first->key_at.file == second->key_at.file;
+
+    rkp_diag(d, RKP_ERROR, second->key_at, "key-twice", "'%.*s' stands twice: first in %s%s%u",
+             (int)(second->key.n < 200 ? second->key.n : 200), second->key.p, one_file ? "line " : first->key_at.file,
+             one_file ? "" : ":", first->key_at.line);
 }
 
 // Sorts entries, reports duplicates among the map's own, and marks all but the first of equal keys.
@@ -584,7 +600,7 @@ static void settle(rkp_diags *d, struct entry *v, size_t n)
 
         for (; k < n && same_key(v[i].n, v[k].n); k++) {
             if (v[k].from == 0)
-                twice(d, v[i].n, v[k].n);
+                rki_key_twice(d, v[i].n, v[k].n);
             v[k].n->dropped = true;
         }
         i = k;
@@ -629,7 +645,7 @@ static bool merge_ok(struct tree *t, const rkp_node *v, size_t *n)
         *n += c->n;
     }
     if (!ok) {
-        rkp_diag(t->d, RKP_ERROR, v->at, "yaml-merge", "'<<' takes an alias of a mapping, or a list of them");
+        rkp_diag(t->d, RKP_ERROR, v->key_at, "yaml-merge", "'<<' takes an alias of a mapping, or a list of them");
         rkp_diag_hint(t->d, "write '<<: *name', with '&name' before a mapping further up");
     }
     return ok;
@@ -792,6 +808,19 @@ static void block_place(struct tree *t, rkp_node *n, yaml_mark_t header)
     n->exact = !nl;
 }
 
+// Is an empty value empty because of a '#'?  In a map it would stand after the key (libyaml puts its mark at the next
+// token), in a list at its mark.
+static bool comment_follows(struct tree *t, yaml_mark_t mark)
+{
+    const struct level *l = t->depth ? &t->stack[t->depth - 1] : NULL;
+    bool in_map = l && l->have_key;
+    const char *p = seek(&t->cur, in_map ? l->key_end : mark), *end = t->cur.end;
+
+    for (int colon = in_map; p && p < end && (*p == ' ' || *p == '\t' || (*p == ':' && colon)); p++)
+        colon -= *p == ':';
+    return p && p < end && *p == '#';
+}
+
 static void scalar_place(struct tree *t, rkp_node *n, const yaml_event_t *e)
 {
     bool one_line = e->start_mark.line == e->end_mark.line;
@@ -808,13 +837,7 @@ static void scalar_place(struct tree *t, rkp_node *n, const yaml_event_t *e)
         }
         n->at.len = (uint32_t)len;
         n->exact = one_line && len == cps;
-        if (n->text.n == 0) {
-            const char *p = seek(&t->cur, e->start_mark);
-
-            while (p && p < t->cur.end && (*p == ' ' || *p == '\t'))
-                p++;
-            n->comment = p && p < t->cur.end && *p == '#';
-        }
+        n->comment = n->text.n == 0 && comment_follows(t, e->start_mark);
         break;
     case YAML_LITERAL_SCALAR_STYLE:
     case YAML_FOLDED_SCALAR_STYLE:
@@ -835,6 +858,7 @@ static rkp_node *scalar_node(struct tree *t, const yaml_event_t *e)
 {
     rkp_loc at = loc_span(t, e->start_mark, e->end_mark);
     const char *tag = (const char *)e->data.scalar.tag;
+    bool known;
     rkp_node *n;
 
     if (e->data.scalar.length > RKI_SCALAR_BYTES) {
@@ -842,16 +866,16 @@ static rkp_node *scalar_node(struct tree *t, const yaml_event_t *e)
         t->stop = true;
         return NULL;
     }
-    if (!core_tag(t, e->data.scalar.tag, at, scalar_tags))
-        tag = NULL;
+    known = core_tag(t, e->data.scalar.tag, at, scalar_tags);
     n = rki_node_new(t->a, RKI_SCALAR, at);
     if (!n)
         return NULL;
+    n->bad = !known;
     n->text = rki_dup_str(t->a, (rkp_str){ (const char *)e->data.scalar.value, e->data.scalar.length });
     if (!n->text.p)
         return NULL;
     n->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (tag) // !!int "5" is a number, !!str 5 and ! 5 are not
+    if (tag && known) // !!int "5" is a number, !!str 5 and ! 5 are not
         n->plain = tag[1] != 0 && strcmp(tag, "tag:yaml.org,2002:str") != 0;
     scalar_place(t, n, e);
     if (memchr(n->text.p, 0, n->text.n)) { // "\0" in double quotes
@@ -862,7 +886,7 @@ static rkp_node *scalar_node(struct tree *t, const yaml_event_t *e)
     return n;
 }
 
-static void take_key(struct tree *t, rkp_str text, bool plain, rkp_loc at)
+static void take_key(struct tree *t, rkp_str text, bool plain, rkp_loc at, yaml_mark_t end)
 {
     struct level *l = &t->stack[t->depth - 1];
 
@@ -873,6 +897,7 @@ static void take_key(struct tree *t, rkp_str text, bool plain, rkp_loc at)
     }
     l->key = (rkp_word){ text.p, text.n, at };
     l->have_key = true;
+    l->key_end = end;
     l->merges = l->merges || (plain && rkp_str_is(text, "<<"));
 }
 
@@ -885,7 +910,7 @@ static void on_scalar(struct tree *t, const yaml_event_t *e)
     if (e->data.scalar.anchor && !anchor_add(t, e->data.scalar.anchor, n, false))
         return;
     if (wants_key(t)) {
-        take_key(t, n->text, n->plain, n->at);
+        take_key(t, n->text, n->plain, n->at, e->end_mark);
         return;
     }
     if (!charge(t->d, n->at, t->b)) {
@@ -893,6 +918,22 @@ static void on_scalar(struct tree *t, const yaml_event_t *e)
         return;
     }
     place_node(t, n);
+}
+
+static void hint_anchor(struct tree *t, rkp_str name)
+{
+    const char *names[64 + 1], *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < ANCHOR_SLOTS && n < 64; i++)
+        if (t->anchors[i])
+            names[n++] = t->anchors[i]->name.p;
+    names[n] = NULL;
+    near = rki_nearest(name, names);
+    if (near)
+        rkp_diag_hint(t->d, "did you mean '*%s'?", near);
+    else
+        rkp_diag_hint(t->d, "%s", value_hint('*'));
 }
 
 static void on_alias(struct tree *t, const yaml_event_t *e)
@@ -905,7 +946,7 @@ static void on_alias(struct tree *t, const yaml_event_t *e)
     if (!a) {
         rkp_diag(t->d, RKP_ERROR, at, "yaml-alias", "alias '*%.*s' has no anchor '&%.*s' above it", RKP_STR_ARG(name),
                  RKP_STR_ARG(name));
-        rkp_diag_hint(t->d, "%s", value_hint('*'));
+        hint_anchor(t, name);
         t->stop = true;
         return;
     }
@@ -917,7 +958,7 @@ static void on_alias(struct tree *t, const yaml_event_t *e)
     }
     if (wants_key(t)) {
         if (a->node->kind == RKI_SCALAR) {
-            take_key(t, a->node->text, false, at);
+            take_key(t, a->node->text, false, at, e->end_mark);
             return;
         }
         rkp_diag(t->d, RKP_ERROR, at, "yaml-key", "a key must be a scalar, not a list or a mapping");
@@ -941,12 +982,17 @@ static void on_open(struct tree *t, const yaml_event_t *e, rki_node_kind kind)
     const yaml_char_t *tag = kind == RKI_MAP ? e->data.mapping_start.tag : e->data.sequence_start.tag;
     rkp_loc at = loc_span(t, e->start_mark, e->end_mark);
     struct anchor *a = NULL;
+    const rkp_loc *above;
     rkp_node *n;
 
     t->stop = true; // until all is well
     if (wants_key(t)) {
         rkp_diag(t->d, RKP_ERROR, at, "yaml-key", "a key must be a scalar, not a list or a mapping");
-        rkp_diag_hint(t->d, "quote a value that begins with '{' or '['");
+        above = &t->stack[t->depth - 1].node->at;
+        if (kind == RKI_MAP && above->line == at.line && above->col + 1 == at.col)
+            rkp_diag_hint(t->d, "there are no {{..}} templates: the environment is ${NAME}, a variable ${var:name}");
+        else
+            rkp_diag_hint(t->d, "quote a text that begins with '{' or '['");
         return;
     }
     if (t->depth == DEPTH) {

@@ -64,8 +64,9 @@ rkp_loc rki_node_part(const rkp_node *n, size_t at, size_t len); // the place of
 rkp_node *rki_node_new(rki_arena *a, rki_node_kind kind, rkp_loc at);
 // A deep copy, without key and sibling, charged to the budget: a finding at `used_at` and NULL when it is used up.
 rkp_node *rki_node_copy(rki_arena *a, rkp_diags *d, const rkp_node *n, rkp_loc used_at, rki_tree_budget *b);
-void rki_node_add(rkp_node *parent, rkp_node *child);    // at the end
-void rki_node_remove(rkp_node *parent, rkp_node *child); // the child stays valid
+void rki_node_add(rkp_node *parent, rkp_node *child);                            // at the end
+void rki_node_remove(rkp_node *parent, rkp_node *child);                         // the child stays valid
+void rki_key_twice(rkp_diags *d, const rkp_node *first, const rkp_node *second); // the finding
 // Reports keys that stand twice (after maps of several files were united) and drops all but the first.
 void rki_map_settle(rki_arena *a, rkp_diags *d, rkp_node *m);
 

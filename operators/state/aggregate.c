@@ -483,7 +483,7 @@ static rkp_status spill_rows(struct aggregate *g, struct part *p, rkp_batch *raw
     rkp_count(g->slab.actor, M_SPILLED_ROWS, n);
     st = rkp_builder_add(p->w, raw, rows, n, &errs);
     rkp_errs_fini(&errs); // the columns are values already
-    if (st == RKP_OK && rkp_builder_bytes(p->w) >= part_bytes(g))
+    if (st == RKP_OK && rkp_builder_bytes(p->w) >= part_bytes(g) + g->raw.n * 8192u)
         st = flush_part(g, p);
     return st;
 }

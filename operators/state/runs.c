@@ -93,7 +93,21 @@ static inline bool push_text(struct prefix *p, rkp_str s, bool desc)
     return s.n <= room && (n == 0 || !memchr(s.p, 0, n));
 }
 
-bool rks_prefixes(const rks_order *o, const rkp_batch *b, rks_entry *e, uint32_t n)
+rkp_batch *rks_key_columns(const rks_order *o, rkp_batch *b)
+{
+    rkp_batch *k = rkp_batch_new(b->pool, NULL, o->n, 0);
+
+    for (uint32_t i = 0; k && i < o->n; i++)
+        if (rkp_col_flat(k, b, o->keys[i].col, NULL, b->rows, &k->cols[i], NULL) != RKP_OK) {
+            rkp_batch_put(k);
+            return NULL;
+        }
+    if (k)
+        k->rows = b->rows;
+    return k;
+}
+
+bool rks_prefixes(const rks_order *o, const rkp_batch *keys, rks_entry *e, uint32_t n)
 {
     bool inexact = false;
 
@@ -103,12 +117,12 @@ bool rks_prefixes(const rks_order *o, const rkp_batch *b, rks_entry *e, uint32_t
 
         for (k = 0; k < o->n && p.n < 16; k++) {
             const rks_order_key *key = &o->keys[k];
-            const rkp_col *c = &b->cols[key->col];
+            const rkp_col *c = &keys->cols[k];
             uint32_t row = e[i].row, bytes;
             bool null = rkp_col_is_null(c, row);
             uint64_t v;
 
-            if (o->schema->f[key->col].type.nullable)
+            if (key->nullable)
                 push(&p, !null ? 1 : key->nulls_first ? 0 : 2, 1);
             if (rkp_kind_is_view(c->type.kind)) {
                 if (!null)
@@ -144,7 +158,7 @@ int rks_compare(const rks_order *o, const rkp_batch *x, uint32_t i, const rkp_ba
 {
     for (uint32_t k = 0; k < o->n; k++) {
         const rks_order_key *key = &o->keys[k];
-        const rkp_col *cx = &x->cols[key->col], *cy = &y->cols[key->col];
+        const rkp_col *cx = &x->cols[k], *cy = &y->cols[k];
         bool nx = rkp_col_is_null(cx, i), ny = rkp_col_is_null(cy, j);
         int c;
 
@@ -171,7 +185,7 @@ int rks_compare(const rks_order *o, const rkp_batch *x, uint32_t i, const rkp_ba
 
 struct sorter {
     const rks_order *o;
-    const rkp_batch *b;
+    const rkp_batch *keys;
     bool inexact;
 };
 
@@ -182,12 +196,12 @@ static inline bool behind(const struct sorter *s, const rks_entry *x, const rks_
         return x->a > y->a;
     if (x->b != y->b)
         return x->b > y->b;
-    return s->inexact && rks_compare(s->o, s->b, x->row, s->b, y->row) > 0;
+    return s->inexact && rks_compare(s->o, s->keys, x->row, s->keys, y->row) > 0;
 }
 
-void rks_sort(const rks_order *o, const rkp_batch *b, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact)
+void rks_sort(const rks_order *o, const rkp_batch *keys, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact)
 {
-    struct sorter s = { o, b, inexact };
+    struct sorter s = { o, keys, inexact };
     rks_entry *from = e, *to = tmp;
 
     for (uint32_t lo = 0; lo < n; lo += PIECE) {
@@ -235,6 +249,7 @@ void rks_sort(const rks_order *o, const rkp_batch *b, rks_entry *e, rks_entry *t
 
 static void run_fini(rks_run *r)
 {
+    rkp_batch_put(r->keys);
     rkp_batch_put(r->b);
     free(r->order);
     rks_blocks_fini(&r->blocks);
@@ -375,6 +390,7 @@ static rkp_status cursor_load(rks_merge *m, rks_cursor *c)
     if (r->b) {
         if (c->block++ == 0) {
             c->b = r->b;
+            c->keys = r->keys;
             c->e = r->order;
             c->n = r->n;
             c->inexact = r->inexact;
@@ -385,6 +401,9 @@ static rkp_status cursor_load(rks_merge *m, rks_cursor *c)
         c->b = rks_spill_load(m->spill, &r->blocks.v[c->block++], m->order->schema);
         if (!c->b)
             return m->spill->st;
+        c->keys = rks_key_columns(m->order, c->b);
+        if (!c->keys)
+            return no_memory(m->spill);
         if (c->b->rows > c->cap) {
             rks_entry *e = realloc(c->own, c->b->rows * sizeof *e);
 
@@ -397,10 +416,11 @@ static rkp_status cursor_load(rks_merge *m, rks_cursor *c)
         c->n = c->b->rows;
         for (uint32_t i = 0; i < c->n; i++)
             c->e[i].row = i;
-        c->inexact = rks_prefixes(m->order, c->b, c->e, c->n);
+        c->inexact = rks_prefixes(m->order, c->keys, c->e, c->n);
         if (!c->n) {
+            rkp_batch_put(c->keys);
             rkp_batch_put(c->b);
-            c->b = NULL;
+            c->b = c->keys = NULL;
         }
     }
     return RKP_OK;
@@ -416,7 +436,7 @@ static bool before(const rks_merge *m, uint32_t x, uint32_t y)
     if (ex->b != ey->b)
         return ex->b < ey->b;
     if (cx->inexact || cy->inexact) {
-        int c = rks_compare(m->order, cx->b, ex->row, cy->b, ey->row);
+        int c = rks_compare(m->order, cx->keys, ex->row, cy->keys, ey->row);
 
         if (c)
             return c < 0;
@@ -476,8 +496,10 @@ static void drop_done(rks_merge *m)
 void rks_merge_fini(rks_merge *m)
 {
     for (uint32_t i = 0; i < m->n; i++) {
-        if (m->cur[i].run && !m->cur[i].run->b)
+        if (m->cur[i].run && !m->cur[i].run->b) {
+            rkp_batch_put(m->cur[i].keys);
             rkp_batch_put(m->cur[i].b);
+        }
         free(m->cur[i].own);
     }
     drop_done(m);
@@ -503,7 +525,8 @@ static rkp_status retire(rks_merge *m, rks_cursor *c)
         m->cap_done = cap;
     }
     m->done[m->n_done++] = c->b;
-    c->b = NULL;
+    rkp_batch_put(c->keys);
+    c->b = c->keys = NULL;
     return RKP_OK;
 }
 
@@ -516,8 +539,8 @@ rkp_status rks_merge_next(rks_merge *m, const rkp_schema *schema, uint32_t max_r
     rkp_status st = RKP_OK;
 
     *out = NULL;
-    for (uint32_t j = 0; j < schema->n; j++)
-        texts |= rkp_kind_is_view(schema->f[j].type.kind);
+    for (uint32_t j = 0; j < schema->n && m->n_heap; j++)
+        texts |= rkp_kind_is_view(schema->f[j].type.kind) || m->cur[m->heap[0]].b->cols[j].rep == RKP_TEXT;
     if (max_rows > RKS_MERGE_ROWS)
         max_rows = RKS_MERGE_ROWS;
     while (m->n_heap && n < max_rows && bytes < max_bytes) {

@@ -16,7 +16,7 @@
 
 typedef struct rks_order_key {
     uint32_t col;
-    bool desc, nulls_first;
+    bool desc, nulls_first, nullable;
 } rks_order_key;
 
 typedef struct rks_order {
@@ -31,18 +31,19 @@ typedef struct rks_entry {
     uint32_t pad;
 } rks_entry;
 
-// Prefixes of rows entries[i].row of a batch of dense FLAT columns.  Returns whether rows with equal prefixes may
-// differ.
-bool rks_prefixes(const rks_order *o, const rkp_batch *b, rks_entry *e, uint32_t n);
-// Compares two rows by all keys: < 0, 0, > 0.
+// The key columns of b, in the order of the keys, as dense FLAT columns.  b must stay.  NULL when memory is out.
+rkp_batch *rks_key_columns(const rks_order *o, rkp_batch *b);
+// Prefixes of rows e[i].row of a batch of key columns.  Returns whether rows with equal prefixes may differ.
+bool rks_prefixes(const rks_order *o, const rkp_batch *keys, rks_entry *e, uint32_t n);
+// Compares two rows of key columns: < 0, 0, > 0.
 int rks_compare(const rks_order *o, const rkp_batch *x, uint32_t i, const rkp_batch *y, uint32_t j);
 // Sorts entries; `tmp` has room for n.  Equal rows keep their order.
-void rks_sort(const rks_order *o, const rkp_batch *b, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact);
+void rks_sort(const rks_order *o, const rkp_batch *keys, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact);
 
 typedef struct rks_run {
-    rkp_batch *b;     // in memory: the rows
-    rks_entry *order; // in memory: sorted, malloc
-    uint32_t n;       // in memory
+    rkp_batch *b, *keys; // in memory: the rows, their key columns
+    rks_entry *order;    // in memory: sorted, malloc
+    uint32_t n;          // in memory
     bool inexact;
     rks_blocks blocks; // in the file
 } rks_run;
@@ -60,9 +61,9 @@ rkp_status rks_run_spill(rks_spill *s, const rks_order *o, rks_run *run, uint64_
 
 typedef struct rks_cursor {
     rks_run *run;
-    rkp_batch *b;   // the block at hand (a run in memory: its batch, borrowed)
-    rks_entry *e;   // its rows in order
-    rks_entry *own; // e, when it is the cursor's
+    rkp_batch *b, *keys; // the block at hand (a run in memory: its own, borrowed)
+    rks_entry *e;        // its rows in order
+    rks_entry *own;      // e, when it is the cursor's
     uint32_t i, n, block, cap;
     bool inexact;
 } rks_cursor;

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 
 enum {
-    ROW_BYTES = 2 * sizeof(rks_entry), // beside the row itself: its entry, and room to sort
-    RUN_ROWS = 16 << 20,               // rows of a run at most
+    RUN_ROWS = 16 << 20, // rows of a run at most
     RUN_BYTES = 512 << 20,
     OUT_ROWS = 8192,
     TOP_SLACK = 32 << 10, // with `limit`: rows that come before the others are thrown away
@@ -30,12 +29,12 @@ struct sort {
     rks_order order;
     rkp_actor *actor; // run: actor thread
     rkp_builder *rows;
-    uint32_t *bad; // rows of the builder that were rejected, in order
-    uint32_t n_bad, cap_bad;
-    uint64_t taken;   // of the share
-    uint64_t kept;    // bytes of runs in memory
-    uint64_t pending; // rows in runs
-    uint64_t block;   // bytes of a block of the file
+    rkp_batch *first;   // the first row of all
+    uint64_t row_bytes; // a row costs beside itself: its entry, room to sort, its keys as values
+    uint64_t taken;     // of the share
+    uint64_t kept;      // bytes of runs in memory
+    uint64_t pending;   // rows in runs
+    uint64_t block;     // bytes of a block of the file
     rks_spill file;
     rks_runs runs;
     rks_merge merge;
@@ -129,7 +128,7 @@ static rkp_status sort_bind(void *self, rkp_bind *b)
                      "'" RKP_STR_FMT "' is an array, which has no order", RKP_STR_ARG(rkp_word_str(k->column)));
             st = RKP_INVALID;
         }
-        s->keys[i] = (rks_order_key){ (uint32_t)c, k->order == 1, k->nulls == 1 };
+        s->keys[i] = (rks_order_key){ (uint32_t)c, k->order == 1, k->nulls == 1, in->f[c].type.nullable };
     }
     s->schema = *in;
     s->order = (rks_order){ &s->schema, s->keys, (uint32_t)s->by.n };
@@ -143,12 +142,16 @@ static rkp_status sort_init(void *self, rkp_actor *a)
 
     s->actor = a;
     s->block = block < 4096 ? 4096 : block > RKS_BLOCK_BYTES ? RKS_BLOCK_BYTES : block;
+    s->row_bytes = 2 * sizeof(rks_entry);
+    for (uint32_t i = 0; i < s->order.n; i++)
+        s->row_bytes += rks_col_bytes(s->schema.f[s->keys[i].col].type, 8) / 8;
     rks_spill_init(&s->file, a, "sort");
     s->rows = rkp_builder_new(rkp_actor_pool(a), &s->schema);
     if (!s->rows) {
         rkp_fail(a, RKP_NOMEM, "sort: no memory");
         return RKP_NOMEM;
     }
+    rkp_builder_keep_text(s->rows);
     return RKP_OK;
 }
 
@@ -158,30 +161,32 @@ static rkp_verdict no_memory(struct sort *s)
                     (unsigned long long)s->taken);
 }
 
-// The rows in the builder as a sorted run; keep: at most so many of them.  The builder is empty then.
+// The rows in the builder as a sorted run; keep: at most so many of them.  The builder is empty then, but for the first
+// row of all, which is in every run and never comes out: it makes the columns of all runs stand in the same form (text
+// or values), as it came in the first batch.
 static rkp_status finish_run(struct sort *s, uint64_t keep, rks_run *out)
 {
-    uint32_t rows = rkp_builder_rows(s->rows), n = 0;
+    uint32_t n = rkp_builder_rows(s->rows) - 1;
     rkp_batch *b = rkp_builder_finish(s->rows);
-    rks_entry *e = malloc(((size_t)rows + 1) * sizeof *e), *tmp = malloc(((size_t)rows + 1) * sizeof *tmp);
+    rks_entry *tmp;
+    rkp_errs errs = { 0 };
 
-    if (!b || !e || !tmp) {
-        rkp_batch_put(b);
-        free(e);
+    *out = (rks_run){ .b = b };
+    if (!b || rkp_builder_add(s->rows, s->first, NULL, 1, &errs) != RKP_OK)
+        return RKP_NOMEM;
+    out->keys = rks_key_columns(&s->order, b);
+    out->order = malloc(((size_t)n + 1) * sizeof *out->order);
+    tmp = malloc(((size_t)n + 1) * sizeof *tmp);
+    if (!out->keys || !out->order || !tmp) {
         free(tmp);
         return RKP_NOMEM;
     }
-    for (uint32_t i = 0, k = 0; i < rows; i++) {
-        if (k < s->n_bad && s->bad[k] == i)
-            k++;
-        else
-            e[n++].row = i;
-    }
-    s->n_bad = 0;
-    *out = (rks_run){ .b = b, .order = e, .n = n };
-    out->inexact = rks_prefixes(&s->order, b, e, n);
-    rks_sort(&s->order, b, e, tmp, n, out->inexact);
+    for (uint32_t i = 0; i < n; i++)
+        out->order[i].row = i + 1;
+    out->inexact = rks_prefixes(&s->order, out->keys, out->order, n);
+    rks_sort(&s->order, out->keys, out->order, tmp, n, out->inexact);
     free(tmp);
+    out->n = n;
     if (keep && n > keep) {
         rkp_drop(s->actor, n - keep, "limit");
         out->n = (uint32_t)keep;
@@ -192,7 +197,7 @@ static rkp_status finish_run(struct sort *s, uint64_t keep, rks_run *out)
 // Counts what is held in the kernel's share; false when the share is used up.
 static bool account(struct sort *s)
 {
-    uint64_t now = s->kept + rkp_builder_bytes(s->rows) + (uint64_t)rkp_builder_rows(s->rows) * ROW_BYTES;
+    uint64_t now = s->kept + rkp_builder_bytes(s->rows) + (uint64_t)rkp_builder_rows(s->rows) * s->row_bytes;
 
     if (now > s->taken && !rkp_state_take(s->actor, now - s->taken))
         return false;
@@ -205,17 +210,16 @@ static bool account(struct sort *s)
 // Sorts what is in the builder into a run; to_file: it and all other runs in memory move to the file.
 static rkp_status close_run(struct sort *s, bool to_file)
 {
-    uint64_t bytes = rkp_builder_bytes(s->rows) + (uint64_t)rkp_builder_rows(s->rows) * ROW_BYTES;
+    uint64_t bytes = rkp_builder_bytes(s->rows) + (uint64_t)rkp_builder_rows(s->rows) * s->row_bytes;
     rks_run run;
     rkp_status st = RKP_OK;
 
-    if (rkp_builder_rows(s->rows)) {
+    if (rkp_builder_rows(s->rows) > 1) {
         st = finish_run(s, s->limit, &run);
-        if (st == RKP_OK) {
-            s->pending += run.n;
-            s->kept += bytes;
-            st = rks_runs_add(&s->runs, run);
-        }
+        s->pending += run.n;
+        s->kept += bytes;
+        if (rks_runs_add(&s->runs, run) != RKP_OK)
+            st = RKP_NOMEM;
     }
     if (!to_file)
         return st;
@@ -235,17 +239,16 @@ static rkp_status keep_top(struct sort *s)
 {
     rks_run run;
     rks_runs one = { 0 };
-    uint32_t *rows;
+    uint32_t *rows = NULL;
     rkp_errs errs = { 0 };
     rkp_status st = finish_run(s, s->limit, &run);
 
-    if (st != RKP_OK)
-        return st;
-    rows = malloc(((size_t)run.n + 1) * sizeof *rows);
+    if (st == RKP_OK)
+        rows = malloc(((size_t)run.n + 1) * sizeof *rows);
     for (uint32_t i = 0; rows && i < run.n; i++)
         rows[i] = run.order[i].row;
     st = rows ? rkp_builder_add(s->rows, run.b, rows, run.n, &errs) : RKP_NOMEM;
-    rkp_errs_fini(&errs); // the columns are values already
+    rkp_errs_fini(&errs); // these rows were checked when they came
     free(rows);
     if (rks_runs_add(&one, run) != RKP_OK)
         st = RKP_NOMEM;
@@ -253,46 +256,95 @@ static rkp_status keep_top(struct sort *s)
     return st;
 }
 
-static bool note_bad(struct sort *s, uint32_t base, const rkp_errs *errs)
+// Rejects the rows in errs; the others, of rows [0, n) or of those in `rows`, stay in rows.
+static rkp_verdict reject(struct sort *s, rkp_batch *b, rkp_errs *errs, uint32_t *rows, uint32_t *n)
 {
-    for (uint32_t i = 0; i < errs->n; i++) {
-        if (s->n_bad == s->cap_bad) {
-            uint32_t cap = s->cap_bad ? s->cap_bad * 2 : 64;
-            uint32_t *v = realloc(s->bad, cap * sizeof *v);
+    uint32_t m = 0;
 
-            if (!v)
-                return false;
-            s->bad = v;
-            s->cap_bad = cap;
-        }
-        s->bad[s->n_bad++] = base + errs->v[i].row;
+    rks_unite_errs(errs);
+    for (uint32_t i = 0, e = 0; i < *n; i++) {
+        if (e < errs->n && errs->v[e].row == i)
+            e++;
+        else
+            rows[m++] = i;
     }
-    return true;
+    *n = m;
+    return rkp_reject(s->actor, b, errs);
+}
+
+// Finds rows whose key is no value of its type.
+static rkp_status check_keys(struct sort *s, rkp_batch *mem, const rkp_batch *b, rkp_errs *errs)
+{
+    for (uint32_t i = 0; i < s->order.n; i++) {
+        rkp_status st = RKP_OK;
+        rkp_col c;
+
+        if (b->cols[s->keys[i].col].rep == RKP_TEXT)
+            st = rkp_col_flat(mem, b, s->keys[i].col, NULL, b->rows, &c, errs);
+        if (st != RKP_OK)
+            return st;
+    }
+    return errs->failed ? RKP_NOMEM : RKP_OK;
+}
+
+// Keeps the first row of all.
+static rkp_status keep_first(struct sort *s, const rkp_batch *b, uint32_t row)
+{
+    rkp_errs errs = { 0 };
+    rkp_status st = rkp_builder_add(s->rows, b, &row, 1, &errs);
+
+    rkp_errs_fini(&errs);
+    if (st != RKP_OK || !rkp_builder_rows(s->rows)) // it is wrong in a column that is read here: see add_rows
+        return st;
+    s->first = rkp_builder_finish(s->rows);
+    return s->first ? rkp_builder_add(s->rows, s->first, NULL, 1, NULL) : RKP_NOMEM;
+}
+
+// Adds rows (NULL: all n) to the builder.
+static rkp_verdict add_rows(struct sort *s, rkp_batch *b, const uint32_t *rows, uint32_t n)
+{
+    rkp_errs errs = { 0 };
+    rkp_verdict v = RKP_DONE;
+    rkp_status st = RKP_OK;
+
+    for (uint32_t i = 0; st == RKP_OK && !s->first && i < n; i++)
+        st = keep_first(s, b, rows ? rows[i] : i);
+    if (st == RKP_OK)
+        st = rkp_builder_add(s->rows, b, rows, n, &errs);
+    if (st == RKP_OK && errs.failed)
+        st = RKP_NOMEM;
+    if (st == RKP_OK && errs.n) {
+        rks_unite_errs(&errs);
+        v = rkp_reject(s->actor, b, &errs);
+    }
+    rkp_errs_fini(&errs);
+    return st == RKP_OK ? v : no_memory(s);
 }
 
 static rkp_verdict sort_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
 {
     struct sort *s = self;
-    uint32_t base = rkp_builder_rows(s->rows);
+    rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, (size_t)b->rows * 8);
     rkp_errs *errs = rkp_actor_errs(a);
-    rkp_status st = rkp_builder_add(s->rows, b, NULL, b->rows, errs);
+    rkp_status st = mem ? check_keys(s, mem, b, errs) : RKP_NOMEM;
     rkp_verdict v = RKP_DONE;
+    uint32_t *rows = NULL, n = b->rows;
 
     (void)port;
-    if (st == RKP_OK && errs->failed)
-        st = RKP_NOMEM;
     if (st == RKP_OK && errs->n) {
-        rks_unite_errs(errs);
-        if (!note_bad(s, base, errs))
-            return no_memory(s);
-        v = rkp_reject(a, b, errs);
-        if (v == RKP_FAIL)
-            return v;
+        rows = rkp_batch_alloc(mem, (size_t)n * sizeof *rows);
+        if (rows)
+            v = reject(s, b, errs, rows, &n);
+        else
+            st = RKP_NOMEM;
     }
-    if (st == RKP_OK && s->limit && rkp_builder_rows(s->rows) > TOP_SLACK &&
+    if (st == RKP_OK && v != RKP_FAIL)
+        v = add_rows(s, b, rows, n);
+    rkp_batch_put(mem);
+    if (st == RKP_OK && v != RKP_FAIL && s->limit && rkp_builder_rows(s->rows) > TOP_SLACK &&
         rkp_builder_rows(s->rows) - TOP_SLACK > s->limit)
         st = keep_top(s);
-    if (st == RKP_OK && !account(s))
+    if (st == RKP_OK && v != RKP_FAIL && !account(s))
         st = close_run(s, true);
     else if (st == RKP_OK && (rkp_builder_rows(s->rows) >= RUN_ROWS || rkp_builder_bytes(s->rows) >= RUN_BYTES))
         st = close_run(s, false);
@@ -347,7 +399,7 @@ static void sort_fini(void *self)
     rks_runs_fini(&s->runs);
     rks_spill_fini(&s->file);
     rkp_builder_free(s->rows);
-    free(s->bad);
+    rkp_batch_put(s->first);
 }
 
 const rkp_op rkp_op_sort = {
@@ -362,8 +414,8 @@ const rkp_op rkp_op_sort = {
         "true; NaN is above every number and -0.0 equals 0.0. Nulls stand where `nulls` says, whatever the `order`.\n\n"
         "Memory is bounded by the kernel's share of `memory_limit`: when it is used up, sorted runs go to a temporary "
         "file in `data_dir` and are merged at the end; the result is the same to the byte. With `limit` only that many "
-        "rows (and some more) are held. Every column that is passed on is read, so a value that does not fit its "
-        "column's type makes a bad row here, and numbers are written anew.",
+        "rows (and some more) are held. A row whose key does not fit the column's type is rejected; the other columns "
+        "are carried along as they came.",
     .traits = RKP_DETERMINISTIC | RKP_ROWWISE,
     .self_size = sizeof(struct sort),
     .opts = sort_opts,

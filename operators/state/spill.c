@@ -241,7 +241,10 @@ void rks_blocks_fini(rks_blocks *l)
 
 // ---- batches as blocks ----------------------------------------------------------------------------------------------
 //
-// A column is: 1 when there is a validity bitmap, the bitmap; then values, or lengths and bytes of texts.
+// A column is a letter, then
+//   v  a validity bitmap, values (or lengths and bytes of views)
+//   a  values (or ..) that are all valid
+//   t  1 when it is known to be UTF-8; lengths, -1 for null, and bytes of text
 
 size_t rks_col_bytes(rkp_type t, uint32_t rows)
 {
@@ -250,19 +253,34 @@ size_t rks_col_bytes(rkp_type t, uint32_t rows)
     return t.kind == RKP_BOOL ? (n + 7) / 8 : n * rkp_kind_width(t.kind);
 }
 
+// Text of row i of a TEXT column of kind RAW; p NULL for null.
+static inline rkp_str raw_text(const rkp_col *c, uint32_t i)
+{
+    const uint32_t *q = c->pos + (size_t)i * c->stride;
+
+    if (q[0] == RKP_NO_TEXT)
+        return (rkp_str){ NULL, 0 };
+    return (rkp_str){ c->text->base + q[0] + 1, q[1] - q[0] - 1 };
+}
+
+static inline rkp_str text_at(const rkp_col *c, uint32_t i)
+{
+    if (c->rep == RKP_TEXT)
+        return raw_text(c, i);
+    return rkp_col_is_null(c, i) ? (rkp_str){ NULL, 0 } : rkp_view_str(c, i);
+}
+
 static void put_texts(rks_spill *s, const rkp_col *c, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows; i++) {
-        int32_t len = rkp_col_is_null(c, i) ? 0 : ((const rkp_view *)c->values)[i].len;
+        rkp_str t = text_at(c, i);
+        int32_t len = t.p ? (int32_t)t.n : -1;
 
         rks_spill_put(s, &len, sizeof len);
     }
     for (uint32_t i = 0; i < rows; i++) {
-        rkp_str t;
+        rkp_str t = text_at(c, i);
 
-        if (rkp_col_is_null(c, i))
-            continue;
-        t = rkp_view_str(c, i);
         rks_spill_put(s, t.p, t.n);
     }
 }
@@ -272,10 +290,17 @@ rkp_status rks_spill_batch(rks_spill *s, const rkp_batch *b, rks_block_at *out)
     rks_spill_begin(s);
     for (uint32_t j = 0; j < b->n_cols; j++) {
         const rkp_col *c = &b->cols[j];
-        char has = c->valid != NULL;
 
-        rks_spill_put(s, &has, 1);
-        if (has)
+        if (c->rep == RKP_TEXT) {
+            char utf8 = c->text->utf8;
+
+            rks_spill_put(s, "t", 1);
+            rks_spill_put(s, &utf8, 1);
+            put_texts(s, c, b->rows);
+            continue;
+        }
+        rks_spill_put(s, c->valid ? "v" : "a", 1);
+        if (c->valid)
             rks_spill_put(s, c->valid, (b->rows + 7) / 8);
         if (rkp_kind_is_view(c->type.kind))
             put_texts(s, c, b->rows);
@@ -285,42 +310,95 @@ rkp_status rks_spill_batch(rks_spill *s, const rkp_batch *b, rks_block_at *out)
     return rks_spill_end(s, b->rows, out);
 }
 
+// A TEXT column over texts that stand in `text` one after the other, from its second byte on, a byte between them.
+static bool set_raw(rkp_batch *b, uint32_t j, rkp_type type, const int32_t *len, char *base, uint64_t n, bool utf8)
+{
+    rkp_text *t = rkp_batch_alloc(b, sizeof *t);
+    uint32_t *pos = rkp_batch_alloc(b, ((size_t)b->rows + 1) * 2 * sizeof *pos);
+    uint32_t at = 1;
+
+    if (!t || !pos)
+        return false;
+    base[0] = '\n';
+    for (uint32_t i = 0; i < b->rows; i++) {
+        pos[2 * i] = len[i] < 0 ? RKP_NO_TEXT : at - 1;
+        if (len[i] >= 0) {
+            at += (uint32_t)len[i];
+            base[at] = '\n';
+        }
+        pos[2 * i + 1] = at;
+        at += len[i] >= 0;
+    }
+    *t = (rkp_text){ .base = base, .len = (uint32_t)n, .kind = RKP_TEXT_RAW, .utf8 = utf8 };
+    b->cols[j] = (rkp_col){ .type = type, .rep = RKP_TEXT, .stride = 2, .pos = pos, .text = t, .phys_rows = b->rows };
+    return true;
+}
+
+// Lengths; *total is what their texts take with `gap` bytes behind each that is there.
+static int32_t *get_lengths(rks_spill *s, rkp_batch *b, uint32_t gap, uint64_t *total)
+{
+    int32_t *len = rkp_batch_alloc(b, ((size_t)b->rows + 1) * sizeof *len);
+
+    *total = 0;
+    if (!len || !rks_spill_get(s, len, b->rows * sizeof *len))
+        return NULL;
+    for (uint32_t i = 0; i < b->rows; i++)
+        *total += len[i] < 0 ? 0 : (uint64_t)len[i] + gap;
+    return *total > INT32_MAX - 1 ? NULL : len;
+}
+
+static bool get_raw(rks_spill *s, rkp_batch *b, uint32_t j, rkp_type type)
+{
+    uint64_t total;
+    char utf8, *base;
+    int32_t *len;
+    size_t at = 1;
+
+    if (!rks_spill_get(s, &utf8, 1))
+        return false;
+    len = get_lengths(s, b, 1, &total);
+    base = len ? rkp_batch_alloc(b, (size_t)total + 1) : NULL;
+    if (!base)
+        return false;
+    for (uint32_t i = 0; i < b->rows; i++) {
+        if (len[i] < 0)
+            continue;
+        if (!rks_spill_get(s, base + at, (size_t)len[i]))
+            return false;
+        at += (size_t)len[i] + 1;
+    }
+    return set_raw(b, j, type, len, base, total + 1, utf8);
+}
+
 // Texts of one column into views over one buffer.
-static bool get_texts(rks_spill *s, rkp_batch *b, uint32_t j, rkp_type type)
+static bool get_views(rks_spill *s, rkp_batch *b, uint32_t j, rkp_type type, const uint8_t *valid)
 {
     uint32_t rows = b->rows;
-    rkp_view *v = rkp_batch_alloc(b, (rows ? rows : 1) * sizeof *v);
+    uint64_t total, at = 0;
+    int32_t *len = get_lengths(s, b, 0, &total);
+    rkp_view *v = rkp_batch_alloc(b, ((size_t)rows + 1) * sizeof *v);
     const char **bufs = rkp_batch_alloc(b, sizeof *bufs);
     int64_t *sizes = rkp_batch_alloc(b, sizeof *sizes);
-    uint64_t total = 0, at = 0;
-    int32_t *len = rkp_batch_alloc(b, (rows ? rows : 1) * sizeof *len);
-    char *text;
+    char *text = len ? rkp_batch_alloc(b, (size_t)total + 1) : NULL;
 
-    if (!v || !bufs || !sizes || !len || !rks_spill_get(s, len, rows * sizeof *len))
-        return false;
-    for (uint32_t i = 0; i < rows; i++)
-        total += (uint64_t)len[i];
-    if (total > INT32_MAX)
-        return false;
-    text = rkp_batch_alloc(b, total ? (size_t)total : 1);
-    if (!text || !rks_spill_get(s, text, (size_t)total))
+    if (!v || !bufs || !sizes || !text || !rks_spill_get(s, text, (size_t)total))
         return false;
     memset(v, 0, rows * sizeof *v);
     for (uint32_t i = 0; i < rows; i++) {
-        v[i].len = len[i];
-        if (len[i] <= 12) {
-            memcpy(v[i].u.inlined, text + at, (size_t)len[i]);
+        v[i].len = len[i] < 0 ? 0 : len[i];
+        if (v[i].len <= 12) {
+            memcpy(v[i].u.inlined, text + at, (size_t)v[i].len);
         } else {
             memcpy(v[i].u.ref.prefix, text + at, 4);
             v[i].u.ref.off = (int32_t)at;
         }
-        at += (uint64_t)len[i];
+        at += (uint64_t)v[i].len;
     }
     bufs[0] = text;
     sizes[0] = (int64_t)total;
     b->cols[j] = (rkp_col){ .type = type,
                             .rep = RKP_FLAT,
-                            .valid = b->cols[j].valid,
+                            .valid = valid,
                             .values = v,
                             .bufs = bufs,
                             .buf_sizes = sizes,
@@ -331,26 +409,25 @@ static bool get_texts(rks_spill *s, rkp_batch *b, uint32_t j, rkp_type type)
 
 static bool get_column(rks_spill *s, rkp_batch *b, uint32_t j, rkp_type type)
 {
-    char has;
+    char form;
     uint8_t *valid = NULL;
     void *values;
 
-    if (!rks_spill_get(s, &has, 1))
+    if (!rks_spill_get(s, &form, 1))
         return false;
-    if (has) {
+    if (form == 't')
+        return get_raw(s, b, j, type);
+    if (form == 'v') {
         valid = rkp_batch_alloc(b, (b->rows + 7) / 8 + 1);
         if (!valid || !rks_spill_get(s, valid, (b->rows + 7) / 8))
             return false;
     }
-    b->cols[j] = (rkp_col){ .type = type, .valid = valid };
     if (rkp_kind_is_view(type.kind))
-        return get_texts(s, b, j, type);
+        return get_views(s, b, j, type, valid);
     values = rkp_batch_alloc(b, rks_col_bytes(type, b->rows) + 1);
     if (!values || !rks_spill_get(s, values, rks_col_bytes(type, b->rows)))
         return false;
-    b->cols[j].rep = RKP_FLAT;
-    b->cols[j].values = values;
-    b->cols[j].phys_rows = b->rows;
+    rkp_col_set_values(b, j, type, values, valid, b->rows);
     return true;
 }
 
@@ -382,8 +459,8 @@ uint64_t rks_row_bytes(const rkp_batch *b, uint32_t n_cols, uint32_t row)
     uint64_t n = 0;
 
     for (uint32_t j = 0; j < n_cols; j++)
-        if (rkp_kind_is_view(b->cols[j].type.kind) && !rkp_col_is_null(&b->cols[j], row))
-            n += (uint64_t)((const rkp_view *)b->cols[j].values)[row].len;
+        if (b->cols[j].rep == RKP_TEXT || rkp_kind_is_view(b->cols[j].type.kind))
+            n += text_at(&b->cols[j], row).n;
     return n;
 }
 
@@ -429,17 +506,46 @@ static void gather_fixed(const rks_pick *rows, uint32_t n, uint32_t j, rkp_type 
     }
 }
 
+// Texts into a TEXT column.
+static bool gather_raw(rkp_batch *out, const rks_pick *rows, uint32_t n, uint32_t j, rkp_type type)
+{
+    uint64_t total = 1;
+    size_t at = 1;
+    bool utf8 = true;
+    int32_t *len = rkp_batch_alloc(out, n * sizeof *len);
+    char *base;
+
+    if (!len)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        rkp_str t = raw_text(&rows[i].b->cols[j], rows[i].row);
+
+        len[i] = t.p ? (int32_t)t.n : -1;
+        total += t.p ? t.n + 1 : 0;
+        utf8 &= rows[i].b->cols[j].text->utf8;
+    }
+    base = total <= INT32_MAX ? rkp_batch_alloc(out, (size_t)total) : NULL;
+    if (!base)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (len[i] < 0)
+            continue;
+        memcpy(base + at, raw_text(&rows[i].b->cols[j], rows[i].row).p, (size_t)len[i]);
+        at += (size_t)len[i] + 1;
+    }
+    return set_raw(out, j, type, len, base, total, utf8);
+}
+
 static bool gather_column(rkp_batch *out, const rks_pick *rows, uint32_t n, uint32_t j, rkp_type type, rkp_str *texts)
 {
     uint8_t *valid = NULL;
     void *values;
 
-    if (texts) {
-        for (uint32_t i = 0; i < n; i++) {
-            const rkp_col *c = &rows[i].b->cols[j];
-
-            texts[i] = rkp_col_is_null(c, rows[i].row) ? (rkp_str){ NULL, 0 } : rkp_view_str(c, rows[i].row);
-        }
+    if (rows[0].b->cols[j].rep == RKP_TEXT)
+        return gather_raw(out, rows, n, j, type);
+    if (rkp_kind_is_view(type.kind)) {
+        for (uint32_t i = 0; i < n; i++)
+            texts[i] = text_at(&rows[i].b->cols[j], rows[i].row);
         return rkp_col_set_strs(out, j, type, texts, n) == RKP_OK;
     }
     values = rkp_batch_alloc(out, rks_col_bytes(type, n) + 1);
@@ -473,18 +579,15 @@ rkp_batch *rks_gather(rkp_pool *pool, const rkp_schema *schema, const rks_pick *
         hint += rks_col_bytes(schema->f[j].type, n) + n / 8 + 128;
     }
     if (any_text) {
-        texts = malloc((n ? n : 1) * sizeof *texts);
+        texts = malloc(n * sizeof *texts);
         if (!texts)
             return NULL;
     }
     out = rkp_batch_new(pool, schema, schema->n, hint);
     if (out) {
         out->rows = n;
-        for (uint32_t j = 0; ok && j < schema->n; j++) {
-            rkp_type t = schema->f[j].type;
-
-            ok = gather_column(out, rows, n, j, t, rkp_kind_is_view(t.kind) ? texts : NULL);
-        }
+        for (uint32_t j = 0; ok && j < schema->n; j++)
+            ok = gather_column(out, rows, n, j, schema->f[j].type, texts);
     }
     free(texts);
     if (!out || !ok) {

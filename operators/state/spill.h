@@ -45,7 +45,7 @@ bool rks_spill_more(const rks_spill *s); // bytes of the block are left
 void rks_spill_reader(rks_spill *in, const rks_spill *of);
 void rks_spill_reader_fini(rks_spill *in);
 
-// A batch of dense FLAT columns as a block, and back.
+// A batch as a block, and back.  Columns are dense, FLAT or TEXT of kind RAW: what builders and rks_gather make.
 rkp_status rks_spill_batch(rks_spill *s, const rkp_batch *b, rks_block_at *out);
 rkp_batch *rks_spill_load(rks_spill *s, const rks_block_at *at, const rkp_schema *schema);
 
@@ -61,11 +61,11 @@ void rks_blocks_fini(rks_blocks *l);
 // ---- rows of several batches as one ---------------------------------------------------------------------------------
 
 typedef struct rks_pick {
-    const rkp_batch *b; // dense FLAT columns
+    const rkp_batch *b; // columns as above, the same form in every batch
     uint32_t row;
 } rks_pick;
 
-// Makes a batch of the first n_cols columns of n rows of batches that have them.  NULL when memory is out.
+// Makes a batch with the columns of `schema`, the first of each batch.  n > 0.  NULL when memory is out.
 rkp_batch *rks_gather(rkp_pool *pool, const rkp_schema *schema, const rks_pick *rows, uint32_t n);
 // Bytes of texts of a row, for keeping batches to a size.
 uint64_t rks_row_bytes(const rkp_batch *b, uint32_t n_cols, uint32_t row);

@@ -2,9 +2,11 @@
 //
 //   Owns     an exported array holds a reference to its batch until the consumer calls release
 //   Threads  release may be called on any thread
-//   Fails    RKP_NOMEM; RKP_UNSUPPORTED for a layout that is not one of ours
-//   Limits   see type.h; import takes utf8, large utf8 and views, dictionary arrays are expanded
-//   Cost     no copy for FLAT columns without a selection; TEXT and selected columns are flattened
+//   Fails    RKP_NOMEM; RKP_UNSUPPORTED for a layout that is not one of ours, or lengths, offsets or UTF-8 that cannot
+//   be Limits   see type.h; import takes utf8, large utf8 and views, dates, timestamps of any unit; dictionaries are
+//            expanded.  No nulls in the struct itself, nor inside fixed arrays
+//   Cost     export: no copy for FLAT columns without a selection; TEXT and selected columns are flattened.  Import: no
+//            copy for fixed widths and views; a pass over strings to check them
 //
 // The two structs are those of the Arrow specification ("The Arrow C data interface"), field by field.
 #ifndef RKPIPE_ARROW_H
@@ -46,9 +48,10 @@ struct ArrowArray {
 
 // A struct schema ("+s") with one child per column.
 rkp_status rkp_arrow_export_schema(const rkp_schema *s, struct ArrowSchema *out);
-// Takes a reference to b.
+// Takes a reference to b.  RKP_UNSUPPORTED when a TEXT column has a value that is not of its type: rkp_col_flat says
+// which.
 rkp_status rkp_arrow_export(rkp_batch *b, struct ArrowArray *out);
-// Takes the arrays (moves them: their release is cleared).  The schema's fields live in the batch.
+// Takes the arrays (moves them: their release is cleared), also when it fails.  The schema's fields live in the batch.
 rkp_status rkp_arrow_import(rkp_pool *p, struct ArrowSchema *schema, struct ArrowArray *array, rkp_batch **out);
 
 #endif

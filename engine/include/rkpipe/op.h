@@ -38,6 +38,7 @@ typedef enum rkp_trait {
     RKP_FINITE = 1 << 4,        // source: ends by itself
     RKP_ROWWISE = 1 << 5,       // every row in is emitted, dropped, absorbed or rejected: checked at the end
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
+    RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
 } rkp_trait;
 
 typedef enum rkp_verdict {

@@ -1,0 +1,632 @@
+// Files as sources and sinks use them: globs, compression, outputs that appear only on success.
+#include "base/arena.h"
+#include "base/compress.h"
+#include "base/ctx.h"
+#include "nomem.h"
+
+#include <rkpipe/op.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// ---- our declarations against the libraries' -------------------------------------------------------------------------
+
+#if __has_include(<zlib.h>)
+#include <zlib.h>
+#define SAME(theirs, ours)                                                                                             \
+    _Static_assert(offsetof(z_stream, theirs) == offsetof(rki_z_stream, ours) &&                                       \
+                       sizeof(((z_stream *)0)->theirs) == sizeof(((rki_z_stream *)0)->ours),                           \
+                   "z_stream." #theirs)
+SAME(next_in, next_in);
+SAME(avail_in, avail_in);
+SAME(total_in, total_in);
+SAME(next_out, next_out);
+SAME(avail_out, avail_out);
+SAME(total_out, total_out);
+SAME(msg, msg);
+SAME(state, state);
+SAME(zalloc, zalloc);
+SAME(zfree, zfree);
+SAME(opaque, opaque);
+SAME(data_type, data_type);
+SAME(adler, adler);
+SAME(reserved, reserved);
+_Static_assert(sizeof(z_stream) == sizeof(rki_z_stream), "z_stream");
+_Static_assert((int)RKI_Z_OK == Z_OK && (int)RKI_Z_STREAM_END == Z_STREAM_END && (int)RKI_Z_MEM_ERROR == Z_MEM_ERROR &&
+                   (int)RKI_Z_BUF_ERROR == Z_BUF_ERROR && (int)RKI_Z_NO_FLUSH == Z_NO_FLUSH &&
+                   (int)RKI_Z_FINISH == Z_FINISH && (int)RKI_Z_DEFLATED == Z_DEFLATED &&
+                   (int)RKI_Z_DEFAULT_COMPRESSION == Z_DEFAULT_COMPRESSION &&
+                   (int)RKI_Z_DEFAULT_STRATEGY == Z_DEFAULT_STRATEGY,
+               "zlib's numbers");
+#endif
+
+#if __has_include(<zstd.h>)
+#include <zstd.h>
+_Static_assert(sizeof(ZSTD_inBuffer) == sizeof(rki_zstd_in) &&
+                   offsetof(ZSTD_inBuffer, pos) == offsetof(rki_zstd_in, pos),
+               "ZSTD_inBuffer");
+_Static_assert(sizeof(ZSTD_outBuffer) == sizeof(rki_zstd_out) &&
+                   offsetof(ZSTD_outBuffer, pos) == offsetof(rki_zstd_out, pos),
+               "ZSTD_outBuffer");
+_Static_assert((int)RKI_ZSTD_CONTINUE == (int)ZSTD_e_continue && (int)RKI_ZSTD_END == (int)ZSTD_e_end &&
+                   (int)RKI_ZSTD_CHECKSUM == (int)ZSTD_c_checksumFlag,
+               "zstd's numbers");
+#endif
+
+// ---- help -----------------------------------------------------------------------------------------------------------
+
+static char err[RKP_FILE_ERR];
+
+static void put(const char *name, const void *p, size_t n)
+{
+    FILE *f = fopen(name, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(p, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static char *slurp(const char *name, size_t *n)
+{
+    FILE *f = fopen(name, "rb");
+    char *p = malloc(1 << 22);
+    assert_non_null(f);
+    assert_non_null(p);
+    *n = fread(p, 1, 1 << 22, f);
+    fclose(f);
+    return p;
+}
+
+static void assert_file(const char *name, const char *text)
+{
+    size_t n;
+    char *p = slurp(name, &n);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(p, text, n);
+    free(p);
+}
+
+static bool there(const char *name)
+{
+    struct stat st;
+    return lstat(name, &st) == 0;
+}
+
+// Names in the folder that begin with a dot, besides . and .. .
+static int hidden_files(void)
+{
+    FILE *f = popen("ls -A | grep -c '^\\.'", "r");
+    int n = -1;
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%d", &n), 1);
+    pclose(f);
+    return n;
+}
+
+static void write_once(const char *name, int commit, int compression, const void *p, size_t n)
+{
+    rkp_writer *w = NULL;
+    assert_int_equal(rkp_writer_open(name, commit, compression, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, p, n, err), RKP_OK);
+    assert_int_equal(rkp_writer_bytes(w), n);
+    assert_int_equal(rkp_writer_prepare(w, err), RKP_OK);
+    assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
+    rkp_writer_close(w);
+}
+
+// All of a file, `step` bytes at a time; -1 when it fails.
+static int64_t read_all(const char *name, int compression, rkp_str kept, char *to, size_t cap, size_t step)
+{
+    rkp_reader *r = NULL;
+    int64_t sum = 0, k;
+    char again[RKP_FILE_ERR];
+    if (rkp_reader_open(name, compression, kept, &r, err) != RKP_OK)
+        return -2;
+    while ((k = rkp_reader_read(r, to + sum, step < cap - (size_t)sum ? step : cap - (size_t)sum, err)) > 0)
+        sum += k;
+    if (k == 0)
+        assert_int_equal(rkp_reader_read(r, to, 1, again), 0); // and stays at the end
+    else
+        assert_int_equal(rkp_reader_read(r, to, 1, again), -1); // and stays failed
+    rkp_reader_close(r);
+    return k < 0 ? -1 : sum;
+}
+
+static char *noise(size_t n)
+{
+    char *p = malloc(n + 1);
+    uint64_t s = 88172645463325252u;
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) {
+        s ^= s << 13;
+        s ^= s >> 7;
+        s ^= s << 17;
+        p[i] = (char)('a' + (s >> 40) % 20);
+    }
+    return p;
+}
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+static void what_is_written_is_read_whatever_the_compression(void **unused)
+{
+    static const int kinds[] = { RKP_COMPRESS_NONE, RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
+    static const size_t sizes[] = { 0, 1, 3, 5, 4096, 300000, 1000000 };
+    char *p = noise(1000000), *q = malloc(1100000);
+    (void)unused;
+    assert_non_null(q);
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            size_t n = sizes[i];
+            write_once("f", RKP_COMMIT_RENAME, kinds[k], p, n);
+            assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 1100000, 65536), n);
+            assert_memory_equal(p, q, n);
+            assert_int_equal(read_all("f", kinds[k], (rkp_str){ 0 }, q, 1100000, n > 5000 ? 1000 : 1), n);
+            assert_memory_equal(p, q, n);
+        }
+    }
+    free(p);
+    free(q);
+}
+
+static void members_and_frames_follow_each_other(void **unused)
+{
+    static const int kinds[] = { RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
+    char q[64];
+    (void)unused;
+    for (size_t k = 0; k < 2; k++) {
+        write_once("f", RKP_COMMIT_RENAME, kinds[k], "one ", 4);
+        write_once("f", RKP_COMMIT_APPEND, kinds[k], "", 0);
+        write_once("f", RKP_COMMIT_APPEND, kinds[k], "two", 3);
+        assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 64), 7);
+        assert_memory_equal(q, "one two", 7);
+    }
+    // gzip pads with zeros on tapes; a skippable frame may stand before a zstd frame.
+    write_once("f", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, "one", 3);
+    write_once("f", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, "\0\0\0\0\0", 5);
+    assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 64), 3);
+    put("f", "\x5a\x2a\x4d\x18\x02\0\0\0xy", 10);
+    write_once("f", RKP_COMMIT_APPEND, RKP_COMPRESS_ZSTD, "one", 3);
+    assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 64), 3);
+}
+
+static void truncated_and_corrupt_data_are_errors(void **unused)
+{
+    static const int kinds[] = { RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
+    char *p = noise(3000), *q = malloc(10000), *z;
+    (void)unused;
+    assert_non_null(q);
+    for (size_t k = 0; k < 2; k++) {
+        size_t n;
+        write_once("f", RKP_COMMIT_RENAME, kinds[k], p, 3000);
+        z = slurp("f", &n);
+        for (size_t cut = 4; cut < n; cut += cut < 40 || n - cut < 40 ? 1 : 97) {
+            put("g", z, cut);
+            assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
+            assert_non_null(strstr(err, "too early"));
+        }
+        z[n - 2] ^= 0x55; // the check sum, or the length
+        put("g", z, n);
+        assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
+        assert_non_null(strstr(err, "corrupt"));
+        z[n - 2] ^= 0x55;
+        z[n / 2] ^= 0x55;
+        put("g", z, n);
+        assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
+        z[n / 2] ^= 0x55;
+        memcpy(z + n, "junk", 4);
+        put("g", z, n + 4);
+        assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
+        assert_non_null(strstr(err, "corrupt"));
+        free(z);
+    }
+    put("g", "", 0);
+    assert_int_equal(read_all("g", RKP_COMPRESS_GZIP, (rkp_str){ 0 }, q, 10000, 512), -1);
+    put("g", "plain text", 10);
+    assert_int_equal(read_all("g", RKP_COMPRESS_GZIP, (rkp_str){ 0 }, q, 10000, 512), -1);
+    assert_int_equal(read_all("g", RKP_COMPRESS_NONE, (rkp_str){ 0 }, q, 10000, 512), 10);
+    free(p);
+    free(q);
+}
+
+static void first_bytes_that_look_alike_are_plain(void **unused)
+{
+    static const char *const texts[] = { "\x1f", "\x1f\x8c", "(", "(\xb5", "(\xb5/x", "P", "PAR1", "\x50\x2a\x4d" };
+    char q[16];
+    (void)unused;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t n = strlen(texts[i]);
+        put("g", texts[i], n);
+        assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 1), n);
+        assert_memory_equal(q, texts[i], n);
+    }
+}
+
+static void kept_bytes_come_first(void **unused)
+{
+    char q[64];
+    size_t n;
+    char *z;
+    (void)unused;
+    put("g", "rest", 4);
+    assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, RKP_STR("kept "), q, sizeof q, 3), 9);
+    assert_memory_equal(q, "kept rest", 9);
+    assert_int_equal(read_all(NULL, RKP_COMPRESS_AUTO, RKP_STR("only"), q, sizeof q, 64), 4);
+    write_once("f", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, "packed", 6);
+    z = slurp("f", &n);
+    put("g", z + 7, n - 7);
+    assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ z, 7 }, q, sizeof q, 64), 6);
+    free(z);
+}
+
+static void a_pipe_is_read_as_it_comes(void **unused)
+{
+    int p[2], old = dup(0);
+    rkp_reader *r = NULL;
+    char q[64];
+    (void)unused;
+    assert_int_equal(pipe(p), 0);
+    dup2(p[0], 0);
+    close(p[0]);
+    assert_int_equal(rkp_reader_open("-", RKP_COMPRESS_NONE, (rkp_str){ 0 }, &r, err), RKP_OK);
+    assert_true(rkp_reader_waits(r));
+    assert_int_equal(rkp_reader_total(r), 0);
+    assert_int_equal(write(p[1], "abc", 3), 3);
+    assert_int_equal(rkp_reader_read(r, q, sizeof q, err), 3);
+    assert_int_equal(rkp_reader_done(r), 3);
+    // Somebody has made it non-blocking: reading waits all the same.
+    assert_int_equal(fcntl(0, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(write(p[1], "d", 1), 1);
+    assert_int_equal(rkp_reader_read(r, q, sizeof q, err), 1);
+    close(p[1]);
+    assert_int_equal(rkp_reader_read(r, q, sizeof q, err), 0);
+    assert_false(rkp_reader_waits(r));
+    rkp_reader_close(r);
+    dup2(old, 0);
+    close(old);
+}
+
+static void what_cannot_be_opened_is_unavailable(void **unused)
+{
+    rkp_reader *r = NULL;
+    (void)unused;
+    assert_int_equal(rkp_reader_open("not/there", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, &r, err), RKP_UNAVAILABLE);
+    assert_string_equal(err, "cannot open 'not/there': No such file or directory");
+    assert_int_equal(rkp_reader_open("/", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, &r, err), RKP_UNAVAILABLE);
+    assert_string_equal(err, "cannot read '/': it is a folder");
+    assert_null(r);
+}
+
+// ---- globs ----------------------------------------------------------------------------------------------------------
+
+static rki_arena arena;
+
+static rkp_status expand(const char *const *paths, size_t n, char *joined)
+{
+    rkp_word v[4];
+    rkp_words in = { v, n, { 0 } }, out;
+    rkp_opt_ctx c = { .arena = &arena };
+    rkp_status st;
+    for (size_t i = 0; i < n; i++)
+        v[i] = (rkp_word){ .p = paths[i], .n = strlen(paths[i]) };
+    st = rkp_files_expand(&c, &in, &out, err);
+    joined[0] = 0;
+    for (size_t i = 0; st == RKP_OK && i < out.n; i++) {
+        assert_int_equal(strlen(out.v[i].p), out.v[i].n);
+        strcat(joined, out.v[i].p);
+        strcat(joined, " ");
+    }
+    return st;
+}
+
+static void globs_are_expanded_in_order_of_bytes(void **unused)
+{
+    char joined[400];
+    (void)unused;
+    mkdir("d", 0777);
+    mkdir("d/sub.csv", 0777);
+    put("d/b.csv", "", 0);
+    put("d/B.csv", "", 0);
+    put("d/a10.csv", "", 0);
+    put("d/a2.csv", "", 0);
+    put("d/.hidden.csv", "", 0);
+    put("d/x[1].csv", "", 0);
+    assert_int_equal(expand((const char *[]){ "d/*.csv" }, 1, joined), RKP_OK);
+    assert_string_equal(joined, "d/B.csv d/a10.csv d/a2.csv d/b.csv d/x[1].csv ");
+    assert_int_equal(expand((const char *[]){ "d/b.csv", "d/a?.csv", "-", "/dev/stdin" }, 4, joined), RKP_OK);
+    assert_string_equal(joined, "d/b.csv d/a2.csv - - ");
+    assert_int_equal(expand((const char *[]){ "d/x[1].csv" }, 1, joined), RKP_OK); // as it is written
+    assert_string_equal(joined, "d/x[1].csv ");
+    assert_int_equal(expand((const char *[]){ "d/*.txt" }, 1, joined), RKP_UNAVAILABLE);
+    assert_string_equal(err, "no file matches 'd/*.txt'");
+    assert_int_equal(expand((const char *[]){ "d/none.csv" }, 1, joined), RKP_UNAVAILABLE);
+    assert_string_equal(err, "cannot open 'd/none.csv': No such file or directory");
+    assert_int_equal(expand((const char *[]){ "d" }, 1, joined), RKP_UNAVAILABLE);
+    assert_non_null(strstr(err, "it is a folder"));
+}
+
+// ---- writing --------------------------------------------------------------------------------------------------------
+
+static void a_file_appears_when_it_is_committed(void **unused)
+{
+    rkp_writer *w = NULL;
+    bool fresh = false;
+    (void)unused;
+    unlink("out");
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_AUTO, &w, &fresh, err), RKP_OK);
+    assert_true(fresh);
+    assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_OK);
+    assert_false(there("out"));
+    assert_int_equal(hidden_files(), 1);
+    assert_int_equal(rkp_writer_prepare(w, err), RKP_OK);
+    assert_false(there("out"));
+    assert_int_equal(rkp_writer_write(w, "d", 1, err), RKP_INTERNAL);
+    assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
+    assert_file("out", "abc");
+    rkp_writer_close(w);
+    assert_file("out", "abc");
+    assert_int_equal(hidden_files(), 0);
+}
+
+static void without_commit_nothing_is_left_and_the_old_file_stays(void **unused)
+{
+    rkp_writer *w = NULL;
+    (void)unused;
+    put("out", "old", 3);
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, "new", 3, err), RKP_OK);
+    rkp_writer_close(w);
+    assert_file("out", "old");
+    assert_int_equal(hidden_files(), 0);
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, "new", 3, err), RKP_OK);
+    assert_int_equal(rkp_writer_prepare(w, err), RKP_OK);
+    rkp_writer_close(w);
+    assert_file("out", "old");
+    assert_int_equal(hidden_files(), 0);
+}
+
+static void modes_and_links_stay(void **unused)
+{
+    struct stat st;
+    mode_t mask = umask(027);
+    (void)unused;
+    unlink("out");
+    write_once("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "a", 1);
+    assert_int_equal(stat("out", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    chmod("out", 0604);
+    write_once("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "b", 1);
+    assert_int_equal(stat("out", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0604);
+    umask(mask);
+    mkdir("real", 0777);
+    unlink("real/target");
+    unlink("link");
+    unlink("link2");
+    assert_int_equal(symlink("real/target", "link"), 0); // to a file that is not there yet
+    assert_int_equal(symlink("link", "link2"), 0);
+    write_once("link2", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "c", 1);
+    assert_int_equal(lstat("link", &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(lstat("link2", &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_file("real/target", "c");
+    unlink("loop");
+    assert_int_equal(symlink("loop", "loop"), 0);
+    rkp_writer *w = NULL;
+    assert_int_equal(rkp_writer_open("loop", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_UNAVAILABLE);
+    assert_null(w);
+}
+
+static void append_adds_and_says_whether_the_file_was_empty(void **unused)
+{
+    rkp_writer *w = NULL;
+    bool fresh = false;
+    (void)unused;
+    unlink("out");
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, &w, &fresh, err), RKP_OK);
+    assert_true(fresh);
+    assert_int_equal(rkp_writer_write(w, "a", 1, err), RKP_OK);
+    assert_file("out", "a"); // at once
+    rkp_writer_close(w);
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, &w, &fresh, err), RKP_OK);
+    assert_false(fresh);
+    assert_int_equal(rkp_writer_write(w, "b", 1, err), RKP_OK);
+    rkp_writer_close(w);
+    assert_file("out", "ab");
+}
+
+static void the_name_chooses_the_compression(void **unused)
+{
+    size_t n;
+    char *z;
+    (void)unused;
+    write_once("out.csv.gz", RKP_COMMIT_RENAME, RKP_COMPRESS_AUTO, "abc", 3);
+    z = slurp("out.csv.gz", &n);
+    assert_memory_equal(z, "\x1f\x8b", 2);
+    free(z);
+    write_once("out.csv.zst", RKP_COMMIT_RENAME, RKP_COMPRESS_AUTO, "abc", 3);
+    z = slurp("out.csv.zst", &n);
+    assert_memory_equal(z, "\x28\xb5\x2f\xfd", 4);
+    free(z);
+    write_once("out.csv", RKP_COMMIT_RENAME, RKP_COMPRESS_AUTO, "abc", 3);
+    assert_file("out.csv", "abc");
+}
+
+static void places_that_cannot_be_written_are_unavailable(void **unused)
+{
+    rkp_writer *w = NULL;
+    char name[300];
+    (void)unused;
+    assert_int_equal(rkp_writer_open("no/such/folder/out", RKP_COMMIT_RENAME, 0, &w, NULL, err), RKP_UNAVAILABLE);
+    assert_string_equal(err, "cannot write 'no/such/folder/out': No such file or directory");
+    mkdir("real", 0777);
+    assert_int_equal(rkp_writer_open("real", RKP_COMMIT_RENAME, 0, &w, NULL, err), RKP_UNAVAILABLE);
+    assert_int_equal(rkp_writer_open("real", RKP_COMMIT_APPEND, 0, &w, NULL, err), RKP_UNAVAILABLE);
+    // The longest name a file may have leaves room for the temporary one.
+    memset(name, 'n', 255);
+    name[255] = 0;
+    write_once(name, RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "x", 1);
+    assert_file(name, "x");
+    unlink(name);
+}
+
+static void devices_and_pipes_are_written_directly(void **unused)
+{
+    int p[2], old;
+    char q[16];
+    rkp_writer *w = NULL;
+    (void)unused;
+    write_once("/dev/null", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "abc", 3);
+    unlink("fifo");
+    assert_int_equal(pipe(p), 0);
+    fflush(stdout);
+    old = dup(1);
+    dup2(p[1], 1);
+    close(p[1]);
+    write_once("-", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "abc", 3);
+    write_once("/dev/stdout", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "de", 2);
+    write_once("/proc/self/fd/1", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, "f", 1);
+    assert_int_equal(read(p[0], q, sizeof q), 6);
+    assert_memory_equal(q, "abcdef", 6);
+    // Nobody reads any more.
+    close(p[0]);
+    assert_int_equal(rkp_writer_open("-", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    assert_false(rkp_writer_hung_up(w));
+    assert_int_equal(rkp_writer_write(w, "x", 1, err), RKP_IO);
+    assert_true(rkp_writer_hung_up(w));
+    assert_non_null(strstr(err, "nobody reads it any more"));
+    rkp_writer_close(w);
+    dup2(old, 1);
+    close(old);
+    // A redirected standard output is a file, and is not replaced.
+    put("redirected", "", 0);
+    old = dup(1);
+    p[1] = open("redirected", O_WRONLY);
+    dup2(p[1], 1);
+    close(p[1]);
+    write_once("/dev/stdout", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "one", 3);
+    write_once("-", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, "two", 3);
+    dup2(old, 1);
+    close(old);
+    assert_file("redirected", "onetwo");
+}
+
+static void a_full_disk_is_told_and_final(void **unused)
+{
+    rkp_writer *w = NULL;
+    struct rlimit was, small;
+    char *p = noise(10000);
+    (void)unused;
+    assert_int_equal(rkp_writer_open("/dev/full", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_IO);
+    assert_string_equal(err, "cannot write '/dev/full': No space left on device, after 0 bytes");
+    assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_IO);
+    assert_int_equal(rkp_writer_prepare(w, err), RKP_IO);
+    assert_int_equal(rkp_writer_commit(w, err), RKP_IO);
+    rkp_writer_close(w);
+    // A file that may not grow: the write is short first, then fails.
+    put("out", "old", 3);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = was;
+    small.rlim_cur = 4096;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, p, 3000, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, p, 3000, err), RKP_IO);
+    assert_non_null(strstr(err, "File too large, after 3000 bytes"));
+    assert_int_equal(rkp_writer_commit(w, err), RKP_IO);
+    rkp_writer_close(w);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_file("out", "old");
+    assert_int_equal(hidden_files(), 0);
+    free(p);
+}
+
+static void every_allocation_may_fail(void **unused)
+{
+    static const int kinds[] = { RKP_COMPRESS_NONE, RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
+    (void)unused;
+    if (!nomem_works())
+        skip();
+    for (size_t k = 0; k < 3; k++) {
+        for (long n = 1;; n++) {
+            rkp_writer *w = NULL;
+            rkp_reader *r = NULL;
+            char q[64];
+            int64_t got = -1;
+            bool done;
+            nomem_at(n);
+            if (rkp_writer_open("out", RKP_COMMIT_RENAME, kinds[k], &w, NULL, err) == RKP_OK) {
+                if (rkp_writer_write(w, "abc", 3, err) == RKP_OK && rkp_writer_commit(w, err) == RKP_OK &&
+                    rkp_reader_open("out", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, &r, err) == RKP_OK)
+                    got = rkp_reader_read(r, q, sizeof q, err);
+            }
+            done = nomem_count() < n;
+            nomem_at(0);
+            if (got >= 0 && kinds[k] == RKP_COMPRESS_NONE)
+                assert_true(got > 0);
+            rkp_reader_close(r);
+            rkp_writer_close(w);
+            assert_int_equal(hidden_files(), 0);
+            if (done) {
+                assert_true(got > 0);
+                break;
+            }
+            assert_true(n < 1000);
+        }
+    }
+}
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    rki_arena_init(&arena);
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    rki_arena_fini(&arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_is_read_whatever_the_compression),
+        cmocka_unit_test(members_and_frames_follow_each_other),
+        cmocka_unit_test(truncated_and_corrupt_data_are_errors),
+        cmocka_unit_test(first_bytes_that_look_alike_are_plain),
+        cmocka_unit_test(kept_bytes_come_first),
+        cmocka_unit_test(a_pipe_is_read_as_it_comes),
+        cmocka_unit_test(what_cannot_be_opened_is_unavailable),
+        cmocka_unit_test(globs_are_expanded_in_order_of_bytes),
+        cmocka_unit_test(a_file_appears_when_it_is_committed),
+        cmocka_unit_test(without_commit_nothing_is_left_and_the_old_file_stays),
+        cmocka_unit_test(modes_and_links_stay),
+        cmocka_unit_test(append_adds_and_says_whether_the_file_was_empty),
+        cmocka_unit_test(the_name_chooses_the_compression),
+        cmocka_unit_test(places_that_cannot_be_written_are_unavailable),
+        cmocka_unit_test(devices_and_pipes_are_written_directly),
+        cmocka_unit_test(a_full_disk_is_told_and_final),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    char dir[] = "file-XXXXXX";
+    if (!mkdtemp(dir) || chdir(dir))
+        return 1;
+    return cmocka_run_group_tests_name("file", tests, set_up, tear_down);
+}
