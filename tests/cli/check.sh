@@ -18,7 +18,7 @@ is err ''
 
 sed 's/from: \[read\]/form: [read]/; s/a > 1/a > b + 1/' jobs/good.yaml >bad.yaml
 run 78 check bad.yaml
-has out 'bad.yaml:5:22: error: ' "did you mean 'from'?" 'bad.yaml: 2 errors, 1 warning'
+has out 'bad.yaml:5:22: error: ' "did you mean 'from'?" 'bad.yaml: 1 error, 0 warnings'
 run 78 check jobs/good.yaml bad.yaml jobs/good.yaml
 true_that 'every good file is said to be good' test "$(grep -c '^ok:' out)" = 2
 run 78 check bad.yaml gone.yaml

@@ -10,7 +10,6 @@ value '1 + 2 * 3' 7
 value '-7 // 2' -3
 value '1 / 4' 0.25
 value 'round(1234.567 * 0.029 + 0.30, 2)' 36.1
-value "upper('a') + 'b'" Ab
 value "concat('a', 'b')" ab
 value 'null' null
 value '1 == 1 && !(2 < 1)' true

@@ -1,6 +1,6 @@
 # Sourced by the tests of the command line: lib.sh RKPIPE SOURCE_DIR. Each test works in an empty folder of its own.
 set -u
-rkpipe=$1 source=$2 failed=0 checks=0
+rkpipe=$(realpath "$1") source=$(realpath "$2") failed=0 checks=0
 export LC_ALL=C TERM=dumb NO_COLOR=1
 unset COLUMNS
 work=$(mktemp -d)
