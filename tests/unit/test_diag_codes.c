@@ -4,14 +4,14 @@
 // string literals among the arguments, those before the first that has not the form of a code are codes.
 #include "base/diag_codes.h"
 
+#include <cmocka.h>
 #include <ctype.h>
 #include <dirent.h>
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
