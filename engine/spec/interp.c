@@ -233,12 +233,13 @@ static bool from_file(struct piece *p, const char *path, const char *what)
 void rki_load_stores(rki_load *l)
 {
     rkp_node *map = rki_load_map(l, "secrets", "names to stores");
+    rki_names names;
     const rki_interp how = { 0 };
 
     if (!map)
         return;
     l->stores = rki_array(l->arena, map->n, sizeof *l->stores);
-    if (!l->stores || !rki_names_make(l->arena, map->n, &l->store_names))
+    if (!l->stores || !rki_names_make(l->arena, map->n, &names))
         return;
     for (rkp_node *n = map->child; n; n = n->next) {
         struct secret_conf conf = { 0 };
@@ -252,8 +253,7 @@ void rki_load_stores(rki_load *l)
         rki_interp_all(l, n, &how);
         s->name = n->key;
         s->type = -1;
-        rki_names_add(&l->store_names, rkp_word_str(n->key), (uint32_t)l->n_stores);
-        rki_names_sort(&l->store_names); // a path may name the stores above
+        rki_names_add(&names, rkp_word_str(n->key), (uint32_t)l->n_stores);
         l->n_stores++;
         if (rki_opts_apply(&c, rki_secret_rows, n, n->key_at, &conf) != RKP_OK)
             continue;
@@ -268,6 +268,8 @@ void rki_load_stores(rki_load *l)
         s->type = conf.type;
         s->path = conf.path;
     }
+    rki_names_sort(&names);
+    l->store_names = names; // only now: a store's path names no other store
 }
 
 // The mapping of a file store.  Findings never quote the file.

@@ -208,7 +208,9 @@ static rkp_status apply_default(rkp_opt_ctx *c, const rkp_opt *row, void *field)
 
     quiet.diags = NULL;
     scalar.text = rkp_str_of(row->def);
-    if (row->def[0] == '[' || row->def[0] == '{' || row->def[0] == '"' || row->def[0] == '\'') {
+    if (strcmp(row->def, "{}") == 0) {
+        scalar = (rkp_node){ .kind = RKI_MAP };
+    } else if (row->def[0] == '[' || row->def[0] == '{' || row->def[0] == '"' || row->def[0] == '\'') {
         rki_tree_budget budget = { 0 };
 
         n = rki_tree_load(c->arena, NULL, "default", scalar.text, &budget);
