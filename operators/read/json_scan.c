@@ -224,7 +224,8 @@ jscan *jscan_new(const jscan_path *paths, uint32_t n, bool validate, uint32_t *s
     for (uint32_t i = 0; i < n; i++)
         bytes += paths[i].text.n;
     s->names = malloc(bytes * 2);
-    if (!s->names)
+    s->marks = malloc(MARKS_ROOM * sizeof *s->marks);
+    if (!s->names || !s->marks)
         goto fail;
     s->root.slot = -1;
     s->validate = validate;
@@ -260,6 +261,7 @@ void jscan_free(jscan *s)
     if (!s)
         return;
     entry_free(&s->root);
+    free(s->marks);
     free(s->names);
     free(s);
 }
@@ -391,7 +393,8 @@ static bool items_grow(struct node *nd)
     return true;
 }
 
-struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, size_t n, const struct entry *e)
+struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, size_t n, uint32_t marks,
+                         const struct entry *e)
 {
     struct item *it;
     uint32_t i;
@@ -423,6 +426,7 @@ struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, s
     memset(it->lit, 0, sizeof it->lit);
     memcpy(it->lit, lit, n);
     it->len = (uint32_t)n;
+    it->marks = marks;
     it->mask = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
     it->e = e;
     it->next = *link;
@@ -507,7 +511,7 @@ const jscan_kernels *jscan_kernels_at(int i)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("pclmul")) {
         have[n++] = &jscan_avx2;
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512vl"))
+            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2"))
             have[n++] = &jscan_avx512;
     }
 #endif

@@ -20,6 +20,7 @@ struct item {
     _Alignas(64) char lit[64];
     uint64_t mask; // one bit a byte
     uint32_t len;
+    uint32_t marks;        // in lit: quotes, backslashes that escape, brackets outside of strings
     const struct entry *e; // NULL: nobody wants it
     struct item *next;
 };
@@ -38,12 +39,16 @@ struct node {
     uint32_t items_mask;
 };
 
+// Marks of a stretch of text, see json_walk.h.
+enum { MARKS = 4096, MARKS_ROOM = 3 * MARKS };
+
 struct jscan {
     struct entry root;
     uint32_t n_slots;
     bool validate, any_line;
     const jscan_kernels *k;
-    char *names; // unescaped names of members, as long as the paths
+    uint32_t *marks; // MARKS_ROOM
+    char *names;     // unescaped names of members, as long as the paths
 };
 
 static inline uint32_t jscan_hash(const char *p, size_t n)
@@ -63,7 +68,8 @@ static inline uint32_t jscan_hash(const char *p, size_t n)
 // The entry of a member, its name as it stands in the line; NULL: nobody wants it.
 const struct entry *jscan_member(const struct node *nd, const char *raw, size_t n, bool escaped);
 // Remembers what stood between two values and which item it came after (*link).  NULL when it cannot be kept.
-struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, size_t n, const struct entry *e);
+struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, size_t n, uint32_t marks,
+                         const struct entry *e);
 
 extern const jscan_kernels jscan_base;
 #if defined(__x86_64__)

@@ -389,7 +389,8 @@ static const char *object(struct walk *w, struct node *nd, const char *p)
             if (*q != ':')
                 return fail(w, JSCAN_COLON, q);
             q = blanks(q + 1);
-            it = jscan_learn(nd, link, p, (size_t)(q - p), e);
+            // Keys with escapes are not learned here: their marks were not counted.
+            it = flags & STRING_ESCAPED ? NULL : jscan_learn(nd, link, p, (size_t)(q - p), begun ? 2 : 3, e);
             if (it)
                 link = &it->next;
             p = q;
@@ -431,12 +432,15 @@ struct ahead {
     uint32_t ends[256];
 };
 
+enum { FETCH = 4096 }; // bytes fetched ahead of what is looked at
+
 static inline uint32_t next_end(struct ahead *a, const char *base, const char *end)
 {
     if (RKP_UNLIKELY(a->i == a->n)) {
         a->i = a->n = 0;
         for (; a->at < end && a->n <= 256 - 64; a->at += 64) {
             uint32_t from = (uint32_t)(a->at - base);
+            __builtin_prefetch(a->at + FETCH);
             for (uint64_t m = newlines(a->at); m; m &= m - 1)
                 a->ends[a->n++] = from + (uint32_t)__builtin_ctzll(m);
         }
@@ -444,56 +448,77 @@ static inline uint32_t next_end(struct ahead *a, const char *base, const char *e
     return a->ends[a->i++];
 }
 
-static bool lines(jscan *s, jscan_chunk *c)
+// The line base[at .. line_end) as row `row`.  Returns what is behind its value (the row is there when that is the end of
+// the line or `at` is a blank line), or NULL with w->error.
+enum line { LINE_ROW, LINE_BLANK, LINE_BAD };
+
+static inline enum line line(const jscan *s, struct walk *w, uint32_t at, uint32_t line_end, uint32_t row)
 {
-    struct walk w = { .base = c->base, .pos = c->pos };
-    struct ahead ahead;
-    const char *p, *end = c->base + c->end, *q;
-    uint32_t rows = c->rows, n_slots = s->n_slots, at = c->at, line_end;
-    ahead.at = c->base + at;
-    ahead.n = ahead.i = 0;
-    for (; at < c->end; at = line_end + 1) {
-        line_end = next_end(&ahead, c->base, end);
-        p = c->base + at;
-        if (RKP_UNLIKELY(*p != '{')) {
-            p = blanks(p);
-            if (*p == '\n')
-                continue;
-        }
-        w.at = (size_t)rows * 2;
-        for (uint32_t i = 0; i < n_slots; i++)
-            c->pos[i][w.at] = RKP_NO_TEXT;
-        if (s->validate && !check(&w, p))
-            goto bad;
-        if (RKP_UNLIKELY(*p != '{') && !s->any_line) {
-            fail(&w, JSCAN_OBJECT, p);
-            goto bad;
-        }
-        q = value(&w, &s->root, p);
-        if (!q)
-            goto bad;
-        if (RKP_UNLIKELY(q != c->base + line_end)) {
-            q = blanks(q);
-            if (*q != '\n') {
-                fail(&w, JSCAN_TAIL, q);
-                goto bad;
-            }
-        }
-        c->start[rows++] = at - 2;
+    const char *p = w->base + at, *q;
+    if (RKP_UNLIKELY(*p != '{')) {
+        p = blanks(p);
+        if (*p == '\n')
+            return LINE_BLANK;
     }
-    c->rows = rows;
-    c->at = c->end;
-    return true;
-bad:
-    c->rows = rows;
-    c->error = w.error;
-    c->error_at = (uint32_t)(w.error_at - c->base);
+    w->at = (size_t)row * 2;
+    for (uint32_t i = 0; i < s->n_slots; i++)
+        w->pos[i][w->at] = RKP_NO_TEXT;
+    if (s->validate && !check(w, p))
+        return LINE_BAD;
+    if (RKP_UNLIKELY(*p != '{') && !s->any_line) {
+        fail(w, JSCAN_OBJECT, p);
+        return LINE_BAD;
+    }
+    q = value(w, &s->root, p);
+    if (RKP_UNLIKELY(!q))
+        return LINE_BAD;
+    if (RKP_UNLIKELY(q != w->base + line_end)) {
+        q = blanks(q);
+        if (*q != '\n') {
+            fail(w, JSCAN_TAIL, q);
+            return LINE_BAD;
+        }
+    }
+    return LINE_ROW;
+}
+
+// What the caller is told about a bad line.
+static bool bad_line(jscan_chunk *c, const struct walk *w, uint32_t at, uint32_t line_end)
+{
+    c->error = w->error;
+    c->error_at = (uint32_t)(w->error_at - c->base);
     c->bad_at = at;
     c->bad_end = line_end;
     c->at = line_end + 1;
     if (c->bad_end > c->bad_at && c->base[c->bad_end - 1] == '\r')
         c->bad_end--;
     return false;
+}
+
+static bool lines(jscan *s, jscan_chunk *c)
+{
+    struct walk w = { .base = c->base, .pos = c->pos };
+    struct ahead ahead;
+    const char *end = c->base + c->end;
+    uint32_t rows = c->rows, at = c->at, line_end;
+    ahead.at = c->base + at;
+    ahead.n = ahead.i = 0;
+    for (; at < c->end; at = line_end + 1) {
+        line_end = next_end(&ahead, c->base, end);
+        switch (line(s, &w, at, line_end, rows)) {
+        case LINE_ROW:
+            c->start[rows++] = at - 2;
+            break;
+        case LINE_BLANK:
+            break;
+        case LINE_BAD:
+            c->rows = rows;
+            return bad_line(c, &w, at, line_end);
+        }
+    }
+    c->rows = rows;
+    c->at = c->end;
+    return true;
 }
 
 static unsigned validate(const char *p, const char **end, const char **bad)

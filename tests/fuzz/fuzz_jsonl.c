@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t lines, end, slots[N_PATHS];
     struct answer first[2] = { 0 };
     bool narrow = size && data[0] & 1;
-    if (size > 1 << 16)
+    if (size > 4096)
         return 0;
     text = malloc(1 + size + 1 + JSCAN_PAD);
     text[0] = '\n';
@@ -120,8 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             scan(s, text, end, lines, &again);
             require(same_values(&a, &again, jscan_slots(s)) && a.errors == again.errors);
             answer_free(&again);
-            check_values(k, text, end, &a, jscan_slots(s));
             if (j == 0) {
+                check_values(k, text, end, &a, jscan_slots(s));
                 first[strict] = a;
             } else {
                 require(same_values(&a, &first[strict], jscan_slots(s)) && a.errors == first[strict].errors);
