@@ -120,7 +120,8 @@ static const rkp_opt read_csv_opts[] = {
       .help = "the column that says when a row happened" },
     { "compression", &rkp_choice_type, AT(compression), .def = "auto", .choices = rkp_compression_names,
       .help = "how the files are compressed" },
-    { "follow", &rkp_bool, AT(follow), .def = "false", .help = "wait for more at the end of a file", .also = "tail" },
+    { "follow", &rkp_bool, AT(follow), .def = "false",
+      .help = "wait for more at the end of a file (true is not supported yet)", .also = "tail" },
     { "validate", &rkp_choice_type, AT(validate), .def = "used", .choices = validate_names,
       .help = "which columns must fit their type" },
     { "skip_rows", &rkp_uint, AT(skip_rows), .def = "0", .bounded = true, .min = 0, .max = 1e6, .unit = "lines",
@@ -128,7 +129,8 @@ static const rkp_opt read_csv_opts[] = {
     { "max_record", &rkp_size, AT(max_record), .def = "16MiB", .bounded = true, .min = 16, .max = 1u << 30,
       .unit = "bytes", .help = "a longer record is a bad row (reason size)", .also = "max_line_size" },
     { "chunk_bytes", &rkp_size, AT(chunk_bytes), .def = "510KiB", .bounded = true, .min = 16, .max = 1u << 30,
-      .unit = "bytes", .help = "text in one batch; the answer does not depend on it", .also = "block_size chunk_size" },
+      .unit = "bytes", .help = "text in one batch; which rows come out does not depend on it",
+      .also = "block_size chunk_size" },
     { "idle", &rkp_duration, AT(idle_ns), .def = "200ms", .bounded = true, .min = 0, .max = 3600e9,
       .help = "when a pipe gives nothing for so long, pass on the rows that have come; 0: wait for a full chunk" },
     { 0 },
@@ -1099,7 +1101,7 @@ static rkp_verdict repair(struct repair *r, rkp_batch *b, struct seps *x, uint32
             v = reject_record(r, RKP_ROW_SIZE, what, from, end);
         } else if (k - i > 1 || !(end == from || (end == from + 1 && base[from] == '\r'))) {
             bool quotes = r->c->exact && !quotes_ok(&r->s->dialect, base, p + i, k - i);
-            snprintf(what, sizeof what, "%u fields, the header has %u", k - i, n);
+            snprintf(what, sizeof what, "%u field%s where %u are expected", k - i, k - i == 1 ? "" : "s", n);
             v = reject_record(r, quotes ? RKP_ROW_QUOTES : RKP_ROW_FIELDS,
                               quotes ? "a quoted field does not end where its quotes do" : what, from, end);
         }

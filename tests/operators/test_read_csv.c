@@ -224,9 +224,9 @@ static void bad_rows_are_told_with_their_line(void **unused)
 {
     (void)unused;
     expect_text("a,b,c\n1,2,3\n1,2\n\n4,5,6,7\n\"x\ny\",8,9\nz\n7,8,9\n", "", NULL, "1|2|3\nx\ny|8|9\n7|8|9\n",
-                "fields||2 fields, the header has 3|t.csv:3\n"
-                "fields||4 fields, the header has 3|t.csv:5\n"
-                "fields||1 fields, the header has 3|t.csv:8\n");
+                "fields||2 fields where 3 are expected|t.csv:3\n"
+                "fields||4 fields where 3 are expected|t.csv:5\n"
+                "fields||1 field where 3 are expected|t.csv:8\n");
     expect_text("a,b\n1,2\nx,3\n4,y\n5,6\n", "schema: {a: i64, b: i64}\nvalidate: all", NULL, "1|2\n5|6\n",
                 "parse|0|x|t.csv:3\nparse|1|y|t.csv:4\n");
     expect_text("a,b\n1,2\nx,3\n", "schema: {a: i64, b: i64}\ncolumns: [b]\nvalidate: all", "b i64", "2\n3\n", "");
@@ -373,7 +373,8 @@ static void slow(const char *p, size_t n, uint64_t first_line, rki_buf *rows, rk
             rki_putf(rejects, "quotes||a quoted field does not end where its quotes do|t.csv:%llu\n",
                      (unsigned long long)start);
         else if (!(fields == 1 && (end == from || (end == from + 1 && p[from] == '\r'))))
-            rki_putf(rejects, "fields||%u fields, the header has 2|t.csv:%llu\n", fields, (unsigned long long)start);
+            rki_putf(rejects, "fields||%u field%s where 2 are expected|t.csv:%llu\n", fields, fields == 1 ? "" : "s",
+                     (unsigned long long)start);
         rki_buf_fini(&row);
     }
 }

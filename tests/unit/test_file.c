@@ -6,6 +6,7 @@
 
 #include <rkpipe/op.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -101,14 +102,16 @@ static bool there(const char *name)
     return lstat(name, &st) == 0;
 }
 
-// Names in the folder that begin with a dot, besides . and .. .
+// Temporary files that are left in the folder.
 static int hidden_files(void)
 {
-    FILE *f = popen("ls -A | grep -c '^\\.'", "r");
-    int n = -1;
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%d", &n), 1);
-    pclose(f);
+    DIR *d = opendir(".");
+    const struct dirent *e;
+    int n = 0;
+    assert_non_null(d);
+    while ((e = readdir(d)))
+        n += strstr(e->d_name, ".rkpipe-") != NULL;
+    closedir(d);
     return n;
 }
 
