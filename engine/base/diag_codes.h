@@ -103,10 +103,10 @@ typedef struct rki_diag_code {
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
     { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
     { "route-empty", "`ports` names no port." }, \
-    { "secret-path", "A store that reads the environment has been given a path." }, \
     { "schema-unknown", "No schema has this name." }, \
     { "secret-file", "The file of a secret store is not a mapping of keys to texts." }, \
     { "secret-missing", "The secret store has no such key." }, \
+    { "secret-path", "A store that reads the environment has been given a path." }, \
     { "secret-store", "There is no secret store of this name." }, \
     { "select-empty", "`select` names no column." }, \
     { "set-path", "The left side of `--set` is no path of keys." }, \

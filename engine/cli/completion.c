@@ -119,7 +119,7 @@ static void bash(const rki_cli *c, rki_buf *out)
                   "        extglob=$(shopt -p extglob)\n"
                   "        shopt -s extglob\n"
                   "        COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -f -X \"$files\" -- \"$cur\"))\n"
-                  "        $extglob\n"
+                  "        eval \"$extglob\"\n"
                   "    elif [ -n \"$folders\" ]; then\n"
                   "        COMPREPLY=($(compgen -d -- \"$cur\"))\n"
                   "    fi\n"

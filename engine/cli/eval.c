@@ -1,7 +1,7 @@
 // cli/eval.c - `rkpipe eval`: an expression, once, or for every row of a file.
 //
 // Alone it is compiled over no columns and evaluated for one row.  With --input it becomes the `derive` of a small
-// pipeline (read, map, write.stdout) that is written as YAML and goes the way of every pipeline; the expression and the
+// pipeline (read, map, write) that is written as YAML and goes the way of every pipeline; the expression and the
 // path are then put into the tree themselves, so that nothing in them has to be quoted, and a finding points into the
 // expression as it was typed.
 #include "cli/verbs.h"
@@ -189,7 +189,7 @@ static int write_pipeline(const struct eval_args *a, const char *reader)
              "kernels:\n"
              "  read: { op: %s }\n"
              "  value: { op: map, from: [read], with: { derive: { value: x }, select: [value] } }\n"
-             "  write: { op: write.stdout, from: [value], with: { format: csv, header: false } }\n",
+             "  write: { op: write.csv, from: [value], with: { path: \"-\", header: false } }\n",
              reader);
     ok = fd >= 0 && !b.failed && write(fd, b.p, b.n) == (ssize_t)b.n && lseek(fd, 0, SEEK_SET) == 0;
     rki_buf_fini(&b);

@@ -18,7 +18,7 @@ struct piece {
     char text[PIECE];
 };
 
-// 1234567 -> "1.23 M"
+// 1234567 -> "1.23 M rows"; bytes keep their prefix: "1.23 MB"
 static void scaled(char to[PIECE], double v, const char *unit)
 {
     static const char *const steps[] = { "", "k", "M", "G", "T", "P" };
@@ -27,7 +27,11 @@ static void scaled(char to[PIECE], double v, const char *unit)
         v /= 1000;
         s++;
     }
-    snprintf(to, PIECE, "%.*f %s%s", s == 0 || v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2, v, steps[s], unit);
+    snprintf(to, PIECE, "%.*f %s%s%s",
+             s == 0 || v >= 99.95 ? 0
+             : v >= 9.995         ? 1
+                                  : 2,
+             v, steps[s], s && *unit != 'B' ? " " : "", unit);
 }
 
 static void clock_text(char to[PIECE], double seconds, const char *after)

@@ -1,7 +1,9 @@
 // cli/run.c - `rkpipe run`: load, plan, run, report.
 //
 // Signals are the one thing that a process has once: the handler finds the run in a variable of this file, counts, and
-// remembers which signal it was for the exit code.
+// remembers which signal it was for the exit code.  Stopping is the run's business; but a thread that waits in the
+// kernel (a write to a pipe that nobody reads) cannot be told to stop, so an alarm ends the process when the time to
+// stop is long over.
 #include "cli/progress.h"
 #include "cli/verbs.h"
 
@@ -63,6 +65,20 @@ static const rki_arg run_rows[] = {
 static rki_run *current;    // atomic: the run that signals go to
 static int last_signal;     // atomic
 static int announce_signal; // atomic: say what the first signal does
+static unsigned n_signals;  // atomic
+static unsigned grace;      // seconds, set before the handlers
+
+enum { STOP_NOW = 2, STOP_LATE = 5 }; // seconds to stop after the second signal, and after the grace of the first
+
+static void on_alarm(int sig)
+{
+    static const char text[] = "rkpipe: error: something that it waits for does not let it stop\n";
+    ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)n;
+    (void)sig;
+    _exit(__atomic_load_n(&n_signals, __ATOMIC_SEQ_CST) > 1 ? 128 + __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST)
+                                                            : RKI_EXIT_INTERRUPTED);
+}
 
 static void on_signal(int sig)
 {
@@ -74,20 +90,26 @@ static void on_signal(int sig)
         ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
         (void)n;
     }
+    alarm(__atomic_fetch_add(&n_signals, 1, __ATOMIC_SEQ_CST) ? STOP_NOW : grace + STOP_LATE);
     if (r)
         rki_run_signal(r);
     errno = saved;
 }
 
-static void catch_signals(rki_run *r, bool quiet)
+static void catch_signals(rki_run *r, const rki_spec *s, bool quiet)
 {
-    struct sigaction on = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    struct sigaction on = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, late = { .sa_handler = on_alarm };
+    uint64_t seconds = s->engine.grace_ns / 1000000000u;
+    grace = seconds < 86400 ? (unsigned)seconds + 1 : 86400;
     sigemptyset(&on.sa_mask);
     sigaddset(&on.sa_mask, SIGINT);
     sigaddset(&on.sa_mask, SIGTERM);
+    sigemptyset(&late.sa_mask);
     __atomic_store_n(&last_signal, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&n_signals, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&announce_signal, !quiet, __ATOMIC_SEQ_CST);
     __atomic_store_n(&current, r, __ATOMIC_SEQ_CST);
+    sigaction(SIGALRM, &late, NULL);
     sigaction(SIGINT, &on, NULL);
     sigaction(SIGTERM, &on, NULL);
 }
@@ -98,6 +120,8 @@ static void release_signals(void)
     sigemptyset(&off.sa_mask);
     sigaction(SIGINT, &off, NULL);
     sigaction(SIGTERM, &off, NULL);
+    alarm(0);
+    sigaction(SIGALRM, &off, NULL);
     __atomic_store_n(&current, NULL, __ATOMIC_SEQ_CST);
 }
 
@@ -245,7 +269,7 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
         free(dir);
         return rki_status_exit(st);
     }
-    catch_signals(r, a->quiet);
+    catch_signals(r, l->spec, a->quiet);
     code = rki_run_execute(r);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);

@@ -5,7 +5,7 @@
 // done inline, everything else (quotes, escapes, nulls, long numbers, errors) goes out of line one value at a time.  So
 // no loop knows about selections, and no loop calls through a pointer.
 #include "data/column.h"
-#include "data/parse.h"
+#include "data/parse_sse.h"
 #include "data/text.h"
 #include "data/views.h"
 
@@ -293,6 +293,10 @@ OUT_OF_WAY void value_slow(struct reader *r, uint32_t i, uint32_t k, void *to)
     bool rewritten;
     rkp_str s;
 
+    // No null text is a value here, so what reads as a value is one.
+    if (!t.len && !r->tricky && r->size[k] - 1 < ABSENT - 1 && r->base[r->at[k]] != '"' &&
+        rki_value_parse(t.kind, r->base + r->at[k], r->size[k], to))
+        return;
     if (content(r, i, k, t.kind, &r->heap, &s, &rewritten)) {
         if (t.len ? rki_array_parse(t.kind, t.len, s.p, s.n, to) : rki_value_parse(t.kind, s.p, s.n, to))
             return;
@@ -307,33 +311,19 @@ ALWAYS bool short_enough(const struct reader *r, uint32_t k)
     return r->size[k] - 1 < RKI_PARSE_READS && r->at[k] <= r->reach;
 }
 
-ALWAYS void read_ints(struct reader *r, uint32_t from, uint32_t m, void *out, unsigned width, int64_t lo, int64_t hi)
-{
-    for (uint32_t k = 0; k < m; k++) {
-        char *to = (char *)out + (size_t)(from + k) * width;
-        int64_t v;
-
-        if (RKP_LIKELY(short_enough(r, k) && rki_short_i64(r->base + r->at[k], r->size[k], &v) && v >= lo && v <= hi))
-            memcpy(to, &v, width); // low bytes first: see the assertion below
-        else
-            value_slow(r, from + k, k, to);
-    }
-}
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed by taking their first bytes");
-
-static void read_f64(struct reader *r, uint32_t from, uint32_t m, double *out)
-{
-    for (uint32_t k = 0; k < m; k++)
-        if (RKP_UNLIKELY(!short_enough(r, k) || !rki_short_f64(r->base + r->at[k], r->size[k], &out[from + k])))
-            value_slow(r, from + k, k, &out[from + k]);
-}
-
-static void read_f32(struct reader *r, uint32_t from, uint32_t m, float *out)
-{
-    for (uint32_t k = 0; k < m; k++)
-        if (RKP_UNLIKELY(!short_enough(r, k) || !rki_short_f32(r->base + r->at[k], r->size[k], &out[from + k])))
-            value_slow(r, from + k, k, &out[from + k]);
-}
+#define TARGET
+#define K(name) rki_short_##name
+#include "data/numbers.inc"
+#undef TARGET
+#undef K
+#ifdef RKI_SSE
+#define TARGET  RKI_SSE
+#define K(name) rki_sse_##name
+#include "data/numbers.inc"
+#undef TARGET
+#undef K
+#endif
 
 static void read_timestamps(struct reader *r, uint32_t from, uint32_t m, int64_t *out)
 {
@@ -385,61 +375,36 @@ static void read_values(struct reader *r, uint32_t from, uint32_t m, void *out, 
         read_slowly(r, from, m, out, width);
         return;
     }
-    switch (r->c->type.kind) {
-    case RKP_BOOL:
+    if (r->c->type.kind == RKP_BOOL)
         read_bools(r, from, m, out);
-        break;
-    case RKP_I8:
-        read_ints(r, from, m, out, 1, INT8_MIN, INT8_MAX);
-        break;
-    case RKP_I16:
-        read_ints(r, from, m, out, 2, INT16_MIN, INT16_MAX);
-        break;
-    case RKP_I32:
-        read_ints(r, from, m, out, 4, INT32_MIN, INT32_MAX);
-        break;
-    case RKP_I64:
-        read_ints(r, from, m, out, 8, INT64_MIN, INT64_MAX);
-        break;
-    case RKP_U8:
-        read_ints(r, from, m, out, 1, 0, UINT8_MAX);
-        break;
-    case RKP_U16:
-        read_ints(r, from, m, out, 2, 0, UINT16_MAX);
-        break;
-    case RKP_U32:
-        read_ints(r, from, m, out, 4, 0, UINT32_MAX);
-        break;
-    case RKP_U64:
-        read_ints(r, from, m, out, 8, 0, INT64_MAX);
-        break;
-    case RKP_F32:
-        read_f32(r, from, m, out);
-        break;
-    case RKP_F64:
-        read_f64(r, from, m, out);
-        break;
-    default:
+    else if (r->c->type.kind == RKP_TIMESTAMP)
         read_timestamps(r, from, m, out);
-        break;
-    }
+#ifdef RKI_SSE
+    else if (rki_sse())
+        rki_sse_numbers(r, from, m, out);
+#endif
+    else
+        rki_short_numbers(r, from, m, out);
 }
 
 // ---- text to strings ------------------------------------------------------------------------------------------------
 
-// Is text k of the block its own content?  Then p and n are it.
+// Is the content of text k of the block there as it is, perhaps between quotes?  Then p and n are it.
 ALWAYS bool plain(const struct reader *r, uint32_t k, const char **p, uint32_t *n)
 {
+    int quote = r->d.json ? '"' : r->d.quote;
+
     *p = r->base + r->at[k];
     *n = r->size[k];
-    if (r->d.json) {
-        if (*n - 2 >= INT32_MAX || **p != '"' || (*p)[*n - 1] != '"')
-            return false;
-        *p += 1;
-        *n -= 2;
-        return !memchr(*p, '\\', *n);
-    }
-    return *n - r->d.plain < INT32_MAX && (unsigned char)**p != r->d.quote;
+    if (*n - 1 >= INT32_MAX)
+        return false;
+    if ((unsigned char)**p != quote)
+        return !r->d.json && *n >= r->d.plain;
+    if (*n < 2 || (unsigned char)(*p)[*n - 1] != quote || *n - 2 + r->d.json < r->d.plain)
+        return false;
+    *p += 1;
+    *n -= 2;
+    return !memchr(*p, r->d.json ? '\\' : quote, *n);
 }
 
 // A content that is not plain, checked.
@@ -455,7 +420,7 @@ OUT_OF_WAY bool string_slow(struct reader *r, uint32_t i, uint32_t k, rkp_str *o
         set_error(r, i, RKP_ROW_PARSE, *out);
         return false;
     }
-    if (!r->utf8 && !rkp_text_is_utf8(out->p, out->n)) {
+    if (!r->utf8 && !rki_ascii(out->p, out->n) && !rkp_text_is_utf8(out->p, out->n)) {
         set_error(r, i, RKP_ROW_UTF8, *out);
         return false;
     }
@@ -492,7 +457,7 @@ static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *ou
         const char *p;
         rkp_str s;
 
-        if (RKP_LIKELY(direct && plain(r, k, &p, &n) && (r->utf8 || rkp_text_is_utf8(p, n)))) {
+        if (RKP_LIKELY(direct && plain(r, k, &p, &n) && (r->utf8 || rki_ascii(p, n)))) {
             if (RKP_LIKELY(r->at[k] <= r->reach))
                 view_of(&out[i], r->base, p, n);
             else
@@ -516,7 +481,7 @@ static void read_strs(struct reader *r, uint32_t from, uint32_t m, rkp_str *out)
         bool rewritten;
         const char *p;
 
-        if (RKP_LIKELY(direct && plain(r, k, &p, &n) && (r->utf8 || rkp_text_is_utf8(p, n)))) {
+        if (RKP_LIKELY(direct && plain(r, k, &p, &n) && (r->utf8 || rki_ascii(p, n)))) {
             out[i] = (rkp_str){ p, n };
         } else if (!string_slow(r, i, k, &out[i], &rewritten)) {
             out[i] = (rkp_str){ NULL, 0 };

@@ -4,7 +4,8 @@
 // the copy looks for quotes and \r; only when it finds one the fields are looked at one by one.  Output memory is
 // reserved for what the fields have now; what quoting adds comes out of `extra`, and when that is used up the text moves
 // to a larger place.
-#include <rkpipe/csv.h>
+#include "data/csv_print.h"
+
 #include <rkpipe/num.h>
 
 #include <math.h>
@@ -351,10 +352,12 @@ TARGET static inline bool avx512_copy(char *to, const char *p, size_t n, const c
 #undef K
 #undef TARGET
 
-static bool print_rows(struct print *o, const struct seg *segs, uint32_t n, uint32_t rows, rkp_errs *errs)
+static bool print_rows(unsigned loop, struct print *o, const struct seg *segs, uint32_t n, uint32_t rows,
+                       rkp_errs *errs)
 {
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
+    if (loop == RKI_CSV_BEST && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("bmi2"))
         return avx512_rows(o, segs, n, rows, errs);
     return sse2_rows(o, segs, n, rows, errs);
 }
@@ -370,8 +373,10 @@ static inline bool plain_copy(char *to, const char *p, size_t n, const char *lim
 #undef K
 #undef TARGET
 
-static bool print_rows(struct print *o, const struct seg *segs, uint32_t n, uint32_t rows, rkp_errs *errs)
+static bool print_rows(unsigned loop, struct print *o, const struct seg *segs, uint32_t n, uint32_t rows,
+                       rkp_errs *errs)
 {
+    (void)loop;
     return plain_rows(o, segs, n, rows, errs);
 }
 #endif
@@ -434,7 +439,7 @@ static size_t bytes_of(const struct seg *g, uint32_t rows, const rkp_csv_style *
     return n;
 }
 
-rkp_status rkp_csv_rows(rkp_batch *mem, const rkp_batch *b, const uint32_t *cols, uint32_t n_cols,
+rkp_status rki_csv_rows(unsigned loop, rkp_batch *mem, const rkp_batch *b, const uint32_t *cols, uint32_t n_cols,
                         const rkp_csv_style *style, rkp_str *text, rkp_errs *errs)
 {
     struct print o = { .mem = mem, .style = *style };
@@ -461,10 +466,16 @@ rkp_status rkp_csv_rows(rkp_batch *mem, const rkp_batch *b, const uint32_t *cols
     if (!move(&o, bytes + bytes / 32 + 256))
         return RKP_NOMEM;
     o.extra = o.cap - bytes;
-    if (!print_rows(&o, segs, n, b->rows, errs))
+    if (!print_rows(loop, &o, segs, n, b->rows, errs))
         return RKP_NOMEM;
     *text = (rkp_str){ o.buf, (size_t)(o.at - o.buf) };
     return RKP_OK;
+}
+
+rkp_status rkp_csv_rows(rkp_batch *mem, const rkp_batch *b, const uint32_t *cols, uint32_t n_cols,
+                        const rkp_csv_style *style, rkp_str *text, rkp_errs *errs)
+{
+    return rki_csv_rows(RKI_CSV_BEST, mem, b, cols, n_cols, style, text, errs);
 }
 
 rkp_status rkp_csv_header(rkp_batch *mem, const rkp_schema *schema, const uint32_t *cols, uint32_t n_cols,

@@ -23,6 +23,13 @@ static inline bool rki_digits16(uint64_t a, uint64_t b)
     return ((a | (a + over) | b | (b + over)) & 0x8080808080808080ull) == 0;
 }
 
+// Is the first character a minus?  Without a comparison: compilers make one a byte register whose other bits are those
+// of the number before, and then no two numbers are worked on at the same time (17 ns instead of 4).
+static inline uint32_t rki_minus(const char *p)
+{
+    return (((unsigned char)*p ^ (uint32_t)'-') - 1) >> 31;
+}
+
 // 1 to 16 digits.
 static inline bool rki_short_digits(const char *p, uint32_t n, uint64_t *out)
 {
@@ -43,7 +50,7 @@ static inline bool rki_short_digits(const char *p, uint32_t n, uint64_t *out)
 
 static inline bool rki_short_i64(const char *p, uint32_t n, int64_t *out)
 {
-    uint32_t neg = *p == '-';
+    uint32_t neg = rki_minus(p);
     uint64_t v;
 
     if (!rki_short_digits(p + neg, n - neg, &v))
@@ -69,15 +76,16 @@ static inline uint64_t rki_close(uint64_t x, uint64_t point, uint64_t in)
     return ((x & ~below) ^ (point >> 7) * 0x1e) | (x & below) << 8 | in;
 }
 
-// Digits and at most one point, one to eight of them.  For `frac` see rki_short_tens: 7 is for no point at all, as
-// seven digits behind the point put it first, which is not for here.
+// Digits and at most one point, one to eight of them, as a number over ten to *frac.
 static inline bool rki_decimal8(const char *p, uint32_t n, uint32_t *v, uint32_t *frac)
 {
-    uint64_t x = (rki_load8(p) ^ RKI_ZEROS8) << (64 - 8 * n), t = rki_point(x) >> 7;
-    uint64_t below = t - 1; // all of it without a point, and then nothing moves
+    uint64_t x = (rki_load8(p) ^ RKI_ZEROS8) << (64 - 8 * n), t = rki_point(x);
 
-    x = ((x & ~below) ^ t * 0x1e) | (x & below) << (t ? 8 : 0);
-    *frac = (uint32_t)__builtin_clzll(t | 1) >> 3;
+    *frac = 0;
+    if (t) { // mostly all values of a column have one or none has
+        *frac = (uint32_t)__builtin_clzll(t) >> 3;
+        x = rki_close(x, t, 0);
+    }
     *v = rki_join8(x);
     return rki_digits8(x);
 }
@@ -103,11 +111,10 @@ static inline bool rki_decimal16(const char *p, uint32_t n, uint64_t *v, uint32_
 
 static inline bool rki_short_f64(const char *p, uint32_t n, double *out)
 {
-    static const double tens8[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1 };
     static const double tens[] = {
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15
     };
-    uint32_t neg = *p == '-', frac, w;
+    uint32_t neg = rki_minus(p), frac, w;
     uint64_t v, bits;
     double d; // of two exact numbers, so it is rounded once
 
@@ -118,7 +125,7 @@ static inline bool rki_short_f64(const char *p, uint32_t n, double *out)
     if (RKP_LIKELY(n - 1 < 8)) {
         if (!rki_decimal8(p, n, &w, &frac))
             return false;
-        d = (double)(int32_t)w / tens8[frac];
+        d = (double)(int32_t)w / tens[frac];
     } else {
         if (n - 9 >= 8 || !rki_decimal16(p, n, &v, &frac) || v > (uint64_t)1 << 53)
             return false;
@@ -132,15 +139,15 @@ static inline bool rki_short_f64(const char *p, uint32_t n, double *out)
 
 static inline bool rki_short_f32(const char *p, uint32_t n, float *out)
 {
-    static const float tens8[] = { 1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1 };
-    uint32_t neg = *p == '-', frac, w;
+    static const float tens[] = { 1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1e7f };
+    uint32_t neg = rki_minus(p), frac, w;
     float f;
 
     p += neg;
     n -= neg;
     if ((unsigned)(*p - '0') > 9 || n - 1 >= 8 || !rki_decimal8(p, n, &w, &frac) || w > 1u << 24)
         return false;
-    f = (float)(int32_t)w / tens8[frac];
+    f = (float)(int32_t)w / tens[frac];
     *out = neg ? -f : f;
     return true;
 }

@@ -12,6 +12,29 @@
 
 #define RKI_NO_TEXT_SIZE SIZE_MAX
 
+// Is it ASCII?  Short texts in a few instructions.
+static inline bool rki_ascii(const char *p, size_t n)
+{
+    const uint64_t high = 0x8080808080808080ull;
+    uint64_t v, last;
+    uint32_t a, b;
+
+    if (n >= 8) {
+        memcpy(&last, p + n - 8, 8);
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            memcpy(&v, p + i, 8);
+            last |= v;
+        }
+        return (last & high) == 0;
+    }
+    if (n >= 4) {
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+        return ((a | b) & (uint32_t)high) == 0;
+    }
+    return n == 0 || (((unsigned)(unsigned char)p[0] | (unsigned char)p[n / 2] | (unsigned char)p[n - 1]) & 0x80) == 0;
+}
+
 // The inside of a quoted CSV field; quotes in it are doubled.  `to` has room for n bytes.
 size_t rki_csv_unquote(char *to, const char *p, size_t n, char quote);
 // The inside of a JSON string.  `to` has room for n bytes.

@@ -10,6 +10,8 @@
 #include "data/parse.h"
 #include <rkpipe/num.h>
 
+enum { WHAT_MAX = 64 };
+
 // The rows of a load: physical indexes of the column.
 typedef struct where {
     const uint32_t *at; // NULL: base + i
@@ -154,10 +156,18 @@ static const rkp_err *err_of(const rkp_errs *e, uint32_t row, uint32_t *seen)
 
 static void settle(rki_eval *x, const rki_rows *r, uint32_t i, bool null, const rkp_err *e, int col, rkp_vec *out)
 {
-    if (e)
-        rki_row_bad(x, r, i, out, e->code, col, e->what);
-    else
+    rkp_str what;
+
+    if (!e) {
         out->st[i] = null;
+        return;
+    }
+    // What rkp_col_flat noted lies in scratch memory; a filter has no other, but the text itself stays.
+    what = x->mem ? e->what : rkp_col_raw(&x->b->cols[col], rki_row(r, i));
+    if (!x->mem && what.n > WHAT_MAX)
+        for (what.n = WHAT_MAX; what.n > WHAT_MAX - 4 && ((unsigned char)what.p[what.n] & 0xc0) == 0x80; what.n--)
+            ;
+    rki_row_bad(x, r, i, out, e->code, col, what);
 }
 
 static bool ask_values(rki_eval *x, uint32_t col, const rki_rows *r, const later *l, rkp_vec *out)

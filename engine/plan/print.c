@@ -136,6 +136,19 @@ static void columns_text(rki_buf *out, const char *name, const rkp_schema *s)
     rki_putc(out, '\n');
 }
 
+static void in_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
+{
+    const rki_kernel *k = b->k;
+    if (k->op->kind == RKP_SOURCE)
+        return;
+    if (k->n_from == 1 && !b->takes_dead && same_schema(&b->in, &p->kernels[k->from[0].kernel].out[k->from[0].port])) {
+        label(out, "in");
+        rki_putf(out, "what '%s' gives\n", k->from[0].text.p);
+        return;
+    }
+    columns_text(out, "in", &b->in);
+}
+
 static void outs_text(rki_buf *out, const rki_bound *b)
 {
     for (uint32_t i = 0; i < b->n_out; i++) {
@@ -207,8 +220,7 @@ static void kernel_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
         label(out, "types");
         rki_putz(out, "not known before its input is there\n");
     } else {
-        if (k->op->kind != RKP_SOURCE)
-            columns_text(out, "in", &b->in);
+        in_text(out, p, b);
         outs_text(out, b);
         pruned_text(out, b);
     }
@@ -231,24 +243,22 @@ static void edge_text(rki_buf *out, const rki_plan *p, const rki_edge *e)
 {
     const rki_pactor *from = &p->actors[e->from_actor], *to = &p->actors[e->to_actor];
     uint64_t rings = (uint64_t)from->replicas * to->replicas;
-    rki_putf(out, "  %s -> %s\n", from->name, to->name);
-    label(out, "kind");
+    rki_putf(out, "  %s -> %s\n      ", from->name, to->name);
     if (e->dead)
-        rki_putz(out, "dead letters\n");
-    else if (e->kind == RKI_EDGE_DIRECT)
-        rki_putz(out, from->replicas > 1 ? "direct; chunks of the replicas are put back in order\n" : "direct\n");
+        rki_putz(out, "dead letters; ");
     else if (e->kind == RKI_EDGE_SCATTER)
-        rki_putz(out, "scatter: chunks in turns over the replicas\n");
+        rki_putz(out, "scatter: chunks in turns over the replicas; ");
+    else if (e->kind == RKI_EDGE_PARTITION)
+        rki_putz(out, "partition: rows by the hash of partition_by; ");
     else
-        rki_putz(out, "partition: rows by the hash of partition_by\n");
-    label(out, "queue");
-    if (rings == 1)
-        rki_putz(out, "1 ring of ");
+        rki_putz(out, from->replicas > 1 ? "direct, chunks put back in order; " : "direct; ");
+    if (rings > 1)
+        rki_putf(out, "%llu rings, each up to ", (unsigned long long)rings);
     else
-        rki_putf(out, "%llu rings of ", (unsigned long long)rings);
-    rki_putf(out, "%llu messages, at most ", (unsigned long long)e->capacity);
+        rki_putz(out, "1 ring, up to ");
+    rki_putf(out, "%llu messages or ", (unsigned long long)e->capacity);
     size_text(out, e->bytes);
-    rki_putz(out, " each; a full one makes its producer wait\n");
+    rki_putc(out, '\n');
 }
 
 void rki_plan_text(const rki_plan *p, rki_buf *out)
@@ -266,7 +276,7 @@ void rki_plan_text(const rki_plan *p, rki_buf *out)
     for (uint32_t i = 0; i < p->n_actors; i++)
         actor_text(out, &p->actors[i]);
     if (p->n_edges)
-        rki_putz(out, "\nedges\n");
+        rki_putz(out, "\nedges (a full ring makes its producer wait)\n");
     for (uint32_t i = 0; i < p->n_edges; i++) {
         edge_text(out, p, &p->edges[i]);
         rings += ring_bytes(p, &p->edges[i]);

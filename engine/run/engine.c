@@ -81,6 +81,8 @@ static bool build_links(rki_run *r)
         const rki_bound *tb = &r->plan->kernels[r->plan->stages[e->to_stage].kernel];
         uint32_t nf = r->plan->actors[e->from_actor].replicas, nt = r->plan->actors[e->to_actor].replicas;
         uint64_t slots = pow2_at_least(e->capacity);
+        if (nf == 0 || nt == 0)
+            return false; // a plan has at least one replica of everything
         for (uint32_t f = 0; f < nf; f++) {
             for (uint32_t t = 0; t < nt; t++, at++) {
                 rki_link *k = &r->links[at];

@@ -419,7 +419,7 @@ rkp_node *rki_load_files(rki_load *l)
     if (pipe) { // it has no folder: relative names begin in the working folder
         if (!getcwd(real, sizeof real - 2))
             real[0] = 0;
-        strcat(real, "/");
+        memcpy(real + strlen(real), "/", 2);
     }
     f = file_add(l, name, real);
     if (!f)

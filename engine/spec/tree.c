@@ -55,8 +55,7 @@ struct tree {
     struct level stack[DEPTH];
     size_t depth;
     rkp_node *root;
-    struct anchor *anchors[ANCHOR_SLOTS];
-    size_t n_anchors; // of this text
+    struct anchor **anchors; // ANCHOR_SLOTS of them; NULL until the first
     bool stop;
 };
 
@@ -518,6 +517,7 @@ static uint64_t hash_of(rkp_str s)
     return h ^ (h >> 29);
 }
 
+// Where an anchor of that name is, or would be.  The table must be there.
 static struct anchor **anchor_slot(struct tree *t, rkp_str name)
 {
     uint64_t h = hash_of(name);
@@ -532,9 +532,14 @@ static struct anchor **anchor_slot(struct tree *t, rkp_str name)
 static struct anchor *anchor_add(struct tree *t, const yaml_char_t *z, rkp_node *node, bool open)
 {
     rkp_str name = rkp_str_of((const char *)z);
-    struct anchor **slot = anchor_slot(t, name), *a = *slot;
+    struct anchor **slot, *a;
 
-    if (!a) {
+    if (!t->anchors)
+        t->anchors = rki_array(t->a, ANCHOR_SLOTS, sizeof(struct anchor *));
+    if (!t->anchors)
+        return NULL;
+    slot = anchor_slot(t, name);
+    if (!*slot) {
         if (t->b->anchors >= RKI_TREE_ANCHORS) {
             rkp_diag(t->d, RKP_ERROR, node->at, "limit-anchors", "more than %d anchors", RKI_TREE_ANCHORS);
             t->stop = true;
@@ -925,7 +930,7 @@ static void hint_anchor(struct tree *t, rkp_str name)
     const char *names[64 + 1], *near;
     size_t n = 0;
 
-    for (size_t i = 0; i < ANCHOR_SLOTS && n < 64; i++)
+    for (size_t i = 0; t->anchors && i < ANCHOR_SLOTS && n < 64; i++)
         if (t->anchors[i])
             names[n++] = t->anchors[i]->name.p;
     names[n] = NULL;
@@ -940,7 +945,7 @@ static void on_alias(struct tree *t, const yaml_event_t *e)
 {
     rkp_str name = rkp_str_of((const char *)e->data.alias.anchor);
     rkp_loc at = loc_span(t, e->start_mark, e->end_mark);
-    const struct anchor *a = *anchor_slot(t, name);
+    const struct anchor *a = t->anchors ? *anchor_slot(t, name) : NULL;
     rkp_node *n;
 
     if (!a) {
@@ -1064,13 +1069,10 @@ static bool on_event(struct tree *t, const yaml_event_t *e)
 
 rkp_node *rki_tree_load(rki_arena *a, rkp_diags *d, const char *file, rkp_str text, rki_tree_budget *b)
 {
-    struct tree *t = rki_alloc(a, sizeof *t);
+    struct tree tree = { .a = a, .d = d, .file = file, .b = b, .text = text, .cur = start_of(text) }, *t = &tree;
     yaml_parser_t p;
     bool end = false;
 
-    if (!t)
-        return NULL;
-    *t = (struct tree){ .a = a, .d = d, .file = file, .b = b, .text = text, .cur = start_of(text) };
     if (!sizes_ok(t) || !encoding_ok(t))
         return NULL;
     if (!yaml_parser_initialize(&p)) {

@@ -251,7 +251,10 @@ static bool scaled(rkp_str t, uint64_t scale, uint64_t *out)
     }
     // scale <= 2^50: split so that the product stays in range
     part = part * (scale / of) + part * (scale % of) / of;
-    return !__builtin_add_overflow(v, part, out) && *out <= INT64_MAX;
+    if (__builtin_add_overflow(v, part, &v) || v > INT64_MAX)
+        return false;
+    *out = v;
+    return true;
 }
 
 // digits[.digits] at i: its length, 0 for none.

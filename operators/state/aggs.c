@@ -770,13 +770,14 @@ static rkp_status digest_merge(rks_fold *f, struct digest *d)
         to[n++] = c;
     }
     if (n > d->cap_c) {
-        struct centroid *v = rks_alloc(f->slab, n * sizeof *v);
+        uint32_t cap = (uint32_t)(rks_alloc_size((n + n / 2) * sizeof *d->c) / sizeof *d->c);
+        struct centroid *v = rks_alloc(f->slab, cap * sizeof *v);
 
         if (!v)
             return RKP_NOMEM;
         rks_free(f->slab, d->c, d->cap_c * sizeof *v);
         d->c = v;
-        d->cap_c = n;
+        d->cap_c = cap;
     }
     memcpy(d->c, to, n * sizeof *to);
     d->n_c = n;

@@ -261,7 +261,7 @@ void rks_table_init(rks_table *t, const rks_keys *k, rks_slab *slab, uint32_t us
     if (t->rec_size < 8)
         t->rec_size = 8;
     seg = rkp_state_limit(slab->actor) / 64; // small states begin small
-    seg = seg > RKS_SLAB_BIG ? RKS_SLAB_BIG : seg < 1024 ? 1024 : seg;
+    seg = k->n_words == 0 ? 1 : seg > RKS_SLAB_BIG ? RKS_SLAB_BIG : seg < 1024 ? 1024 : seg;
     while (t->shift < 12 && ((uint64_t)t->rec_size << (t->shift + 1)) <= seg)
         t->shift++;
 }

@@ -27,11 +27,11 @@ static const rkp_example sample_examples[] = {
     { .title = "Half of the rows",
       .with = "ratio: 50%",
       .input = "id\n0\n1\n2\n3\n4\n5\n6\n7\n",
-      .output = "id\n1\n2\n3\n5\n7\n" },
-    { .title = "A tenth of the rows, by another seed",
-      .with = "ratio: 0.1\nseed: 7",
+      .output = "id\n1\n4\n5\n7\n" },
+    { .title = "A quarter of the rows, by another seed",
+      .with = "ratio: 0.25\nseed: 7",
       .input = "id,name\n1,a\n2,b\n3,c\n4,d\n5,e\n6,f\n7,g\n8,h\n9,i\n10,j\n",
-      .output = "id,name\n7,g\n" },
+      .output = "id,name\n2,b\n5,e\n9,i\n" },
     { 0 },
 };
 

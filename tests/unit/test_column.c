@@ -1,5 +1,5 @@
 // Tests of rkpipe/batch.h: columns out of text, selections, building and casting.
-#include "data/parse.h"
+#include "data/parse_sse.h"
 #include "data/text.h"
 #include "nomem.h"
 #include <rkpipe/batch.h>
@@ -621,8 +621,22 @@ static void selections_of_random_text_agree_with_one_at_a_time(void **state)
             check_random(*state, kind, how & 1, how & 2);
 }
 
+#ifdef RKI_SSE
+RKI_SSE static bool wide_f64(const char *p, uint32_t n, double *out)
+{
+    return rki_sse_f64(p, n, out);
+}
+
+RKI_SSE static bool wide_i64(const char *p, uint32_t n, int64_t *out)
+{
+    return rki_sse_i64(p, n, out);
+}
+#endif
+
 static void short_numbers_agree_with_the_exact_parsers(void **state)
 {
+    size_t taken = 0;
+
     static const char letters[] = "01234567890123456789.-+e x";
 
     (void)state;
@@ -646,8 +660,24 @@ static void short_numbers_agree_with_the_exact_parsers(void **state)
         if (rki_short_i64(text, n, &i)) {
             assert_true(rkp_parse_i64(text, n, &exact_i));
             assert_true(i == exact_i);
+            taken++;
         }
+#ifdef RKI_SSE
+        if (!rki_sse())
+            continue;
+        if (wide_f64(text, n, &d)) {
+            assert_true(rkp_parse_f64(text, n, &exact_d));
+            assert_memory_equal(&d, &exact_d, sizeof d);
+            taken++;
+        }
+        if (wide_i64(text, n, &i)) {
+            assert_true(rkp_parse_i64(text, n, &exact_i));
+            assert_true(i == exact_i);
+            taken++;
+        }
+#endif
     }
+    assert_true(taken > 100000);
 }
 
 static void flat_columns_of_every_width_are_gathered(void **state)

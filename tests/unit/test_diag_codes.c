@@ -6,15 +6,16 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static const rki_diag_code codes[] = { RKI_DIAG_CODES };
 enum { N_CODES = sizeof codes / sizeof *codes, MAX_FILES = 1024, MAX_NAMES = 256 };

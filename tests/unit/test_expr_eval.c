@@ -1,15 +1,16 @@
 // Expressions over rows: every operator and function, nulls, errors, selections, both forms of columns.
-#include "expr_case.h"
-
 #include "expr/functions.h"
+#include "expr_case.h"
 #include "nomem.h"
-#include <math.h>
 #include <rkpipe/num.h>
-#include <stdio.h>
-#include <stdlib.h>
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 

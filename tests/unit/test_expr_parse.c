@@ -1,12 +1,13 @@
 // Expressions as text: what is accepted and as what type, and every finding with its exact place and hint.
-#include "expr_case.h"
-
 #include "expr/functions.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "expr_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 

@@ -1,0 +1,52 @@
+# Sourced by the tests of the command line: lib.sh RKPIPE SOURCE_DIR. Each test works in an empty folder of its own.
+set -u
+rkpipe=$(realpath "$1") source=$(realpath "$2") failed=0 checks=0
+export LC_ALL=C TERM=dumb NO_COLOR=1
+unset COLUMNS
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+bad() {
+    failed=$((failed + 1))
+    printf 'FAIL %s\n' "$*"
+    printf '  command: %s (exit %s)\n' "${last:-}" "${code:-}"
+    sed 's/^/  out | /' out 2>/dev/null | head -30
+    sed 's/^/  err | /' err 2>/dev/null | head -30
+}
+run() { # run EXIT ARG..: runs rkpipe; out and err hold what it said
+    local want=$1
+    shift
+    last="rkpipe $*"
+    code=0
+    "$rkpipe" "$@" >out 2>err </dev/null || code=$?
+    checks=$((checks + 1))
+    [ "$code" = "$want" ] || bad "exit $code, not $want"
+}
+has() { # has out|err TEXT..
+    local file=$1 text
+    shift
+    for text in "$@"; do
+        checks=$((checks + 1))
+        grep -qF -- "$text" "$file" || bad "$file has no '$text'"
+    done
+}
+hasnt() { # hasnt out|err TEXT
+    checks=$((checks + 1))
+    ! grep -qF -- "$2" "$1" || bad "$1 has '$2'"
+}
+is() { # is out|err|FILE TEXT: exactly this
+    checks=$((checks + 1))
+    printf '%s' "$2" | cmp -s - "$1" || bad "$1 is not '$2'"
+}
+true_that() { # true_that WHAT COMMAND..
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" >/dev/null 2>&1 || bad "$what"
+}
+finish() {
+    echo "$checks checks, $failed failed"
+    [ "$failed" = 0 ]
+    exit
+}
