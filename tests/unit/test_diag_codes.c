@@ -4,7 +4,6 @@
 // string literals among the arguments, those before the first that has not the form of a code are codes.
 #include "base/diag_codes.h"
 
-#include <cmocka.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <setjmp.h>
@@ -15,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static const rki_diag_code codes[] = { RKI_DIAG_CODES };
 enum { N_CODES = sizeof codes / sizeof *codes, MAX_FILES = 1024, MAX_NAMES = 256 };
