@@ -156,6 +156,8 @@ static size_t print_value(const rkp_col *c, uint32_t i, char *to, size_t size)
 
     if (rkp_col_is_null(c, i))
         return (size_t)snprintf(to, size, "null");
+    if (c->type.len)
+        return (size_t)snprintf(to, size, "array");
     switch (c->type.kind) {
     case RKP_BOOL:
         return (size_t)snprintf(to, size, "%s", rkp_bit(c->values, i) ? "true" : "false");
