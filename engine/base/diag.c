@@ -15,11 +15,12 @@
 #include <stdlib.h>
 
 enum {
-    KEEP = 1000,        // findings
-    TEXT_MAX = 4000,    // bytes of a message or hint
-    SHOWN_MAX = 160,    // code points of an excerpt
-    LINE_DIGITS = 5,    // width of the line number
-    NEAREST_BYTES = 64, // a longer word gets no suggestion
+    KEEP = 1000,               // findings
+    TEXT_MAX = 4000,           // bytes of a message or hint
+    SHOWN_MAX = 160,           // code points of an excerpt
+    LINE_DIGITS = 5,           // width of the line number
+    LINE_MAX_BYTES = 64 << 10, // a longer line is not quoted
+    NEAREST_BYTES = 64,        // a longer word gets no suggestion
 };
 
 struct source {
@@ -342,14 +343,30 @@ static size_t line_end(const char *p, const char *end)
     return 0;
 }
 
+// The line that was found last: findings are sorted, so the next one is mostly the same or further down.
+struct place {
+    const struct source *src;
+    uint32_t line;
+    rkp_str text;
+};
+
 // Line number `line`, from 1, without its end.  False when the text has no such line.
-static bool find_line(rkp_str text, uint32_t line, rkp_str *out)
+static bool find_line(struct place *last, const struct source *src, uint32_t line, rkp_str *out)
 {
+    rkp_str text = src->text;
     const char *p = text.p, *end = text.n ? text.p + text.n : text.p, *from = p;
     uint32_t at = 1;
 
     if (!text.p || line == 0)
         return false;
+    if (last->src == src && last->line == line) {
+        *out = last->text;
+        return true;
+    }
+    if (last->src == src && last->line < line) {
+        p = from = last->text.p;
+        at = last->line;
+    }
     while (p < end) {
         size_t n = line_end(p, end);
 
@@ -364,6 +381,8 @@ static bool find_line(rkp_str text, uint32_t line, rkp_str *out)
         at++;
     }
     *out = (rkp_str){ from, (size_t)(p - from) };
+    if (at == line)
+        *last = (struct place){ src, line, *out };
     return at == line;
 }
 
@@ -441,7 +460,8 @@ static void excerpt(rki_buf *out, rki_buf *under, rkp_str text, const rki_findin
     out->failed |= under->failed;
 }
 
-static void text_one(rki_buf *out, rki_buf *under, const struct source *src, const rki_finding *f, bool colour)
+static void text_one(rki_buf *out, rki_buf *under, struct place *last, const struct source *src, const rki_finding *f,
+                     bool colour)
 {
     rkp_str line;
 
@@ -462,7 +482,7 @@ static void text_one(rki_buf *out, rki_buf *under, const struct source *src, con
     if (f->code[0])
         rki_putf(out, " [%s]", f->code);
     rki_putc(out, '\n');
-    if (src && find_line(src->text, f->at.line, &line))
+    if (src && find_line(last, src, f->at.line, &line) && line.n <= LINE_MAX_BYTES)
         excerpt(out, under, line, f, colour);
     if (f->hint) {
         rki_putf(out, "%*s = hint: ", LINE_DIGITS, "");
@@ -491,6 +511,7 @@ static size_t own_findings(const rkp_diags *d, rki_finding f[2], char text[2][80
 
 void rki_diags_text(rkp_diags *d, rki_buf *out, bool colour)
 {
+    struct place last = { 0 };
     rki_buf under;
     rki_finding own[2];
     char text[2][80];
@@ -503,11 +524,11 @@ void rki_diags_text(rkp_diags *d, rki_buf *out, bool colour)
     for (size_t i = 0; i < d->n; i++) {
         const struct entry *e = &d->list[i];
 
-        text_one(out, &under, e->file ? &d->files[e->file - 1] : NULL, &e->f, colour);
+        text_one(out, &under, &last, e->file ? &d->files[e->file - 1] : NULL, &e->f, colour);
     }
     n = own_findings(d, own, text);
     for (size_t i = 0; i < n; i++)
-        text_one(out, &under, NULL, &own[i], colour);
+        text_one(out, &under, &last, NULL, &own[i], colour);
     rki_buf_fini(&under);
 }
 

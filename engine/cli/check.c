@@ -135,7 +135,8 @@ static int check_one(rki_cli *c, const struct check_args *a, const char *file, r
         rki_load_print(c, l.diags);
     } else if (!shared) {
         rki_diags_text(l.diags, out, rki_cli_colour(c, STDOUT_FILENO));
-        verdict(file, &l, code != 0, out);
+        if (code != RKI_EXIT_FAILED)
+            verdict(file, &l, code != 0, out);
     }
     if (shared)
         l.diags = NULL;

@@ -255,6 +255,8 @@ static int eval_file(rki_cli *c, const struct eval_args *a, const char *text)
             s, &(rki_plan_args){ .cores = m.cores, .memory = m.memory, .may_read_stdin = true, .probe = true }, d);
     }
     rki_load_print(c, d);
+    if (!p && !rki_diags_failed(d))
+        code = rki_cli_nomem();
     if (!p || rki_diags_failed(d))
         goto out;
     code = RKI_EXIT_UNAVAILABLE;

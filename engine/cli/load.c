@@ -49,14 +49,14 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
         return RKI_EXIT_UNAVAILABLE;
     l->spec = rki_spec_load(&sa, l->diags);
     if (!l->spec)
-        return RKI_EXIT_INVALID;
+        return rki_diags_failed(l->diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
     rki_machine_look(&m);
     pa.cores = m.cores;
     pa.memory = m.memory;
     l->plan = rki_plan_new(l->spec, &pa, l->diags);
-    if (!l->plan || rki_diags_failed(l->diags))
+    if (rki_diags_failed(l->diags))
         return RKI_EXIT_INVALID;
-    return 0;
+    return l->plan ? RKI_EXIT_OK : rki_cli_nomem();
 }
 
 void rki_loaded_free(rki_loaded *l)

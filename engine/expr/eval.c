@@ -1526,7 +1526,7 @@ rkp_status rkp_expr_eval(const rkp_expr *e, rkp_frame *f, rkp_batch *mem, const 
 
     if (e->column >= 0)
         return rkp_col_flat(mem, b, (uint32_t)e->column, rows, n, out, errs);
-    if (!start(&x))
+    if (!f || !start(&x))
         return RKP_NOMEM;
     st = eval(&x, &s, rows, n, errs);
     finish(&x);
@@ -1593,8 +1593,11 @@ rkp_status rkp_expr_filter(const rkp_expr *e, rkp_frame *f, const rkp_batch *b, 
                            const uint32_t *rows, uint32_t n, uint32_t *out, uint32_t *n_out, rkp_errs *errs)
 {
     rki_eval x = { .f = f, .e = e, .b = b, .meta = meta, .now_us = meta ? meta->now_us : 0 };
-    bool ok = start(&x) && filter(&x, rows, n, out, n_out, errs);
+    bool ok;
 
+    if (!f)
+        return RKP_NOMEM;
+    ok = start(&x) && filter(&x, rows, n, out, n_out, errs);
     finish(&x);
     return ok ? RKP_OK : RKP_NOMEM;
 }

@@ -128,53 +128,51 @@ static uint32_t upper_of(uint32_t cp)
     }
 }
 
-// Where the first letter is that changes, or n.
-static size_t first_change(rkp_str s, uint32_t (*map)(uint32_t))
+// Letters that are not ASCII, in to[0..n) itself.
+static void recase_others(char *to, size_t n, uint32_t (*map)(uint32_t))
 {
-    for (size_t i = 0; i < s.n;) {
-        uint32_t cp = (unsigned char)s.p[i];
+    for (size_t at = 0; at < n;) {
+        uint32_t cp = (unsigned char)to[at];
         size_t len = 1;
 
         if (cp >= 0x80)
-            len = rki_utf8_next(s.p + i, s.p + s.n, &cp);
-        if (cp != RKI_UTF8_BAD && map(cp) != cp)
-            return i;
-        i += len;
+            len = rki_utf8_next(to + at, to + n, &cp);
+        if (len == 2 && cp != RKI_UTF8_BAD) {
+            cp = map(cp);
+            to[at] = (char)(0xc0 | cp >> 6);
+            to[at + 1] = (char)(0x80 | (cp & 0x3f));
+        }
+        at += len;
     }
-    return s.n;
 }
 
-static bool recase(rki_eval *x, const rki_rows *r, const rkp_vec *a, rkp_vec *out, uint32_t (*map)(uint32_t))
+// from: 'A' or 'a', the first of the letters that change.
+static bool recase(rki_eval *x, const rki_rows *r, const rkp_vec *a, rkp_vec *out, unsigned char from,
+                   uint32_t (*map)(uint32_t))
 {
     ROWS(i)
     {
         rkp_str s = out->st[i] ? nothing : STR(0, i);
-        size_t at = first_change(s, map);
+        unsigned char high = 0, changed = 0;
         char *to;
 
         OUT(rkp_str, i) = s;
-        if (at == s.n)
+        if (s.n == 0)
             continue;
         to = rki_text(x, s.n);
         if (!to)
             return false;
-        memcpy(to, s.p, s.n);
-        while (at < s.n) {
-            uint32_t cp = (unsigned char)s.p[at];
-            size_t len = 1;
+        for (size_t k = 0; k < s.n; k++) {
+            unsigned char c = (unsigned char)s.p[k], flip = (unsigned char)(c - from) < 26 ? 0x20 : 0;
 
-            if (cp >= 0x80)
-                len = rki_utf8_next(s.p + at, s.p + s.n, &cp);
-            if (cp < 0x80) {
-                to[at] = (char)map(cp);
-            } else if (len == 2 && cp != RKI_UTF8_BAD) {
-                cp = map(cp);
-                to[at] = (char)(0xc0 | cp >> 6);
-                to[at + 1] = (char)(0x80 | (cp & 0x3f));
-            }
-            at += len;
+            high |= c;
+            changed |= flip;
+            to[k] = (char)(c ^ flip);
         }
-        OUT(rkp_str, i).p = to;
+        if (high & 0x80)
+            recase_others(to, s.n, map);
+        if (changed | (high & 0x80))
+            OUT(rkp_str, i).p = to;
     }
     return true;
 }
@@ -182,13 +180,13 @@ static bool recase(rki_eval *x, const rki_rows *r, const rkp_vec *a, rkp_vec *ou
 static bool f_lower(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out)
 {
     (void)n;
-    return recase(x, r, a, out, lower_of);
+    return recase(x, r, a, out, 'A', lower_of);
 }
 
 static bool f_upper(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out)
 {
     (void)n;
-    return recase(x, r, a, out, upper_of);
+    return recase(x, r, a, out, 'a', upper_of);
 }
 
 // ---- parts ----------------------------------------------------------------------------------------------------------
@@ -355,33 +353,31 @@ static bool bind_split(rki_check *c, rki_node *n)
 
 static bool f_concat(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out)
 {
-    char number[RKI_PRINTED];
-
     ROWS(i)
     {
         size_t len = 0;
-        char *to;
+        char *from, *to;
 
         OUT(rkp_str, i) = nothing;
         if (out->st[i])
             continue;
         for (uint32_t k = 0; k < n->n; k++)
-            len += rki_value_text(&a[k], i, number).n;
+            len += a[k].kind >= RKP_STRING ? STR(k, i).n : RKI_PRINTED;
         if (len > RKI_EXPR_VALUE) {
             bad(x, r, i, out, RKP_ROW_SIZE, nothing);
             continue;
         }
-        to = rki_text(x, len);
+        from = to = rki_text(x, len);
         if (!to)
             return false;
-        OUT(rkp_str, i) = (rkp_str){ to, len };
         for (uint32_t k = 0; k < n->n; k++) {
-            rkp_str t = rki_value_text(&a[k], i, number);
+            rkp_str t = rki_value_text(&a[k], i, to);
 
-            if (t.n)
+            if (t.p != to && t.n)
                 memcpy(to, t.p, t.n);
             to += t.n;
         }
+        OUT(rkp_str, i) = (rkp_str){ from, (size_t)(to - from) };
     }
     return true;
 }

@@ -239,11 +239,29 @@ uint32_t rki_k_true(const uint8_t *v, const uint8_t *st, uint32_t n, uint32_t *o
     return k;
 }
 
+#if defined(__SSE2__)
+// The first place of part among the sixteen from s on, or NULL.
+static inline const char *find16(const char *s, const char *part, size_t m, __m128i first, __m128i last)
+{
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)s);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(s + m - 1));
+    unsigned hits = (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last)));
+
+    for (; hits; hits &= hits - 1) {
+        const char *p = s + __builtin_ctz(hits);
+
+        if (m == 2 || memcmp(p + 1, part + 1, m - 2) == 0)
+            return p;
+    }
+    return NULL;
+}
+#endif
+
 // Sixteen places at a time: where the first and the last byte of part stand at their distance, the rest is compared.
 // Measured on log lines, this finds short texts in half to a third of the time that memmem needs.
 const char *rki_find(const char *s, size_t n, const char *part, size_t m)
 {
-    const char *end;
+    const char *end, *p;
 
     if (m == 0)
         return s;
@@ -251,28 +269,19 @@ const char *rki_find(const char *s, size_t n, const char *part, size_t m)
         return NULL;
     if (m == 1)
         return memchr(s, part[0], n);
-    end = s + (n - m); // the last place
+    end = s + (n - m) + 1; // behind the last place
 #if defined(__SSE2__)
-    {
+    if (end - s >= 16) {
         const __m128i first = _mm_set1_epi8(part[0]), last = _mm_set1_epi8(part[m - 1]);
 
-        for (; end - s >= 15; s += 16) {
-            __m128i a = _mm_loadu_si128((const __m128i *)(const void *)s);
-            __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(s + m - 1));
-            unsigned hits =
-                (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last)));
-
-            for (; hits; hits &= hits - 1) {
-                const char *p = s + __builtin_ctz(hits);
-
-                if (memcmp(p + 1, part + 1, m - 1) == 0)
-                    return p;
-            }
-        }
+        for (; end - s >= 16; s += 16)
+            if ((p = find16(s, part, m, first, last)))
+                return p;
+        return s < end ? find16(end - 16, part, m, first, last) : NULL;
     }
 #endif
-    for (; s <= end; s++)
-        if (*s == *part && memcmp(s, part, m) == 0)
-            return s;
+    for (; (p = memchr(s, part[0], (size_t)(end - s))); s = p + 1)
+        if (memcmp(p + 1, part + 1, m - 1) == 0)
+            return p;
     return NULL;
 }

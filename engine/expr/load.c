@@ -7,8 +7,12 @@
 #include "expr/functions.h"
 #include "expr/kernels.h"
 
+#include "data/floats.h"
 #include "data/parse.h"
 #include <rkpipe/num.h>
+
+#define OUT_OF_WAY static __attribute__((noinline))
+#define ALWAYS     static inline __attribute__((always_inline))
 
 enum { WHAT_MAX = 64 };
 
@@ -217,44 +221,57 @@ static bool ask_strs(rki_eval *x, uint32_t col, const rki_rows *r, const later *
 
 // What must be known of a chunk's text to read a field of it.
 typedef struct reader {
-    const char *base, *wide_end; // RKI_PARSE_READS bytes may be read from below wide_end
-    const uint32_t *pos;
-    uint32_t stride;
-    bool csv, json, cut_cr;
+    const char *base;
+    int64_t reach; // fields that begin here or before may be read RKI_PARSE_READS bytes far
+    bool csv, json;
     char quote;      // 0: none
     bool only_empty; // an empty field is null, and no other is
+    bool checks;     // a field that reads like a value may be null
     bool check_utf8; // texts that are not ASCII are asked for
     const rkp_text *text;
 } reader;
 
+#define ABSENT UINT32_MAX // the size of a field that is not there
+
 static reader reader_of(const rkp_col *c)
 {
     const rkp_text *t = c->text;
-    reader d = { .base = t->base, .pos = c->pos, .stride = c->stride, .text = t };
+    reader d = { .base = t->base, .reach = (int64_t)t->len - RKI_PARSE_READS, .text = t };
 
-    d.wide_end = t->len >= RKI_PARSE_READS ? t->base + t->len - RKI_PARSE_READS : t->base - 1;
     d.csv = t->kind == RKP_TEXT_CSV;
     d.json = t->kind == RKP_TEXT_JSON;
     d.quote = d.csv ? t->quote : 0;
-    d.cut_cr = d.csv && c->last && t->cr;
     d.only_empty = d.csv && t->n_nulls == 1 && t->nulls[0].n == 0;
+    d.checks = d.csv && t->n_nulls && !d.only_empty;
     d.check_utf8 = c->type.kind == RKP_STRING && !t->utf8;
     return d;
 }
 
-// false: the row is absent.
-static inline bool field(const reader *d, uint32_t row, const char **p, uint32_t *n)
+// Where the fields are and how long.
+static void locate(const rkp_col *c, const where *w, uint32_t *at, uint32_t *size)
 {
-    const uint32_t *pos = d->pos + (size_t)row * d->stride;
-    uint32_t from = pos[0] + 1;
+    const uint32_t *pos = c->pos;
+    size_t stride = c->stride;
 
-    if (pos[0] == RKP_NO_TEXT)
-        return false;
-    *p = d->base + from;
-    *n = pos[1] - from;
-    if (d->cut_cr && *n && (*p)[*n - 1] == '\r')
-        --*n;
-    return true;
+    if (w->at) {
+        for (uint32_t i = 0; i < w->n; i++) {
+            const uint32_t *q = pos + w->at[i] * stride;
+
+            at[i] = q[0] + 1;
+            size[i] = q[0] == RKP_NO_TEXT ? ABSENT : q[1] - q[0] - 1;
+        }
+    } else {
+        const uint32_t *q = pos + w->base * stride;
+
+        for (uint32_t i = 0; i < w->n; i++, q += stride) {
+            at[i] = q[0] + 1;
+            size[i] = q[0] == RKP_NO_TEXT ? ABSENT : q[1] - q[0] - 1;
+        }
+    }
+    if (c->last && c->text->cr && c->text->kind == RKP_TEXT_CSV)
+        for (uint32_t i = 0; i < w->n; i++)
+            if (size[i] - 1 < ABSENT - 1 && c->text->base[at[i] + size[i] - 1] == '\r')
+                size[i]--;
 }
 
 static bool means_null(const reader *d, const char *p, uint32_t n)
@@ -274,52 +291,61 @@ static inline bool number_starts(char ch)
     return (unsigned)(ch - '0') <= 9 || ch == '-';
 }
 
-// 2024-01-31T12:00:00Z, as programs write it; the day is looked up only when it changes.
+// 2024-01-31T12:00:00Z, as programs write it; the day is looked up only when it changes.  The text is three words:
+//
+//   2024-01-  31T12:00  :00Z
+//
+// A digit's byte is 0x30 to 0x39: its upper half is 3, and still is when 6 has been added.
 typedef struct days {
-    char text[10];
-    bool known;
+    uint64_t date, day; // the first word, and the part of the second that belongs to it
     int64_t us;
 } days;
 
-static inline bool two(const char *p, unsigned below, unsigned *v)
+ALWAYS bool short_time(const char *p, uint32_t n, days *d, int64_t *out)
 {
-    unsigned a = (unsigned)(p[0] - '0'), b = (unsigned)(p[1] - '0');
+    const uint64_t halves = 0xf0f000f0f0, digits = 0x3030003030;
+    uint64_t date, rest, hm;
+    uint32_t s;
 
-    *v = a * 10 + b;
-    return a <= 9 && b <= 9 && *v < below;
-}
-
-static inline bool short_time(const char *p, uint32_t n, days *d, int64_t *out)
-{
-    unsigned h, m, s;
-
-    if (n != 20 || p[10] != 'T' || p[13] != ':' || p[16] != ':' || p[19] != 'Z' || !two(p + 11, 24, &h) ||
-        !two(p + 14, 60, &m) || !two(p + 17, 60, &s))
+    if (n != 20)
         return false;
-    if (!d->known || memcmp(d->text, p, sizeof d->text) != 0) {
-        d->known = false;
-        if (!rkp_parse_timestamp(p, 16, &d->us))
+    date = rki_load8(p);
+    rest = rki_load8(p + 8);
+    s = rki_load4(p + 16);
+    hm = rest >> 24; // 12:00
+    if ((hm & halves) != digits || ((hm + 0x0606000606) & halves) != digits || (hm >> 16 & 0xff) != ':' ||
+        (s & 0xfff0f0ff) != 0x5a30303a || ((s + 0x060600) & 0xf0f000) != 0x303000)
+        return false;
+    hm = (hm & 15) * 600 + (hm >> 8 & 15) * 60 + (hm >> 24 & 15) * 10 + (hm >> 32 & 15);
+    s = (s >> 8 & 15) * 10 + (s >> 16 & 15);
+    if (RKP_UNLIKELY(date != d->date || (rest & 0xffffff) != d->day)) {
+        d->date = 0;
+        if (p[10] != 'T' || !rkp_parse_timestamp(p, 16, &d->us))
             return false;
-        d->us -= (int64_t)(h * 3600 + m * 60) * 1000000;
-        memcpy(d->text, p, sizeof d->text);
-        d->known = true;
+        d->us -= (int64_t)hm * 60000000;
+        d->date = date;
+        d->day = rest & 0xffffff;
     }
-    *out = d->us + (int64_t)(h * 3600 + m * 60 + s) * 1000000;
+    // 24:00 and the minute 60 are not for here, and a wrong day has no entry.
+    if (hm >= 1440 || (p[14] - '0') > 5 || s > 59)
+        return false;
+    *out = d->us + (int64_t)hm * 60000000 + (int64_t)s * 1000000;
     return true;
 }
 
-static inline bool short_int(const reader *d, const char *p, uint32_t n, int64_t lo, int64_t hi, int64_t *to)
+ALWAYS bool short_int(bool wide, const char *p, uint32_t n, int64_t lo, int64_t hi, int64_t *to)
 {
     int64_t v;
 
-    if (n == 0 || !number_starts(*p) || !((p <= d->wide_end && rki_short_i64(p, n, &v)) || rkp_parse_i64(p, n, &v)) ||
-        v < lo || v > hi)
+    if (n == 0 || !number_starts(*p) || !((wide && rki_short_i64(p, n, &v)) || rkp_parse_i64(p, n, &v)) || v < lo ||
+        v > hi)
         return false;
     *to = v;
     return true;
 }
 
-static inline bool plain_value(const reader *d, unsigned kind, const char *p, uint32_t n, void *to, days *day)
+// wide: RKI_PARSE_READS bytes may be read.
+ALWAYS bool plain_value(const reader *d, bool wide, unsigned kind, const char *p, uint32_t n, void *to, days *day)
 {
     const char *t = p;
     float f;
@@ -331,28 +357,28 @@ static inline bool plain_value(const reader *d, unsigned kind, const char *p, ui
     case RKP_F64:
         if (n == 0 || !number_starts(*p))
             return false;
-        return (p <= d->wide_end && rki_short_f64(p, n, to)) || rkp_parse_f64(p, n, to);
+        return (wide && rki_short_f64(p, n, to)) || rkp_parse_f64(p, n, to);
     case RKP_F32:
-        if (n == 0 || !number_starts(*p) || p > d->wide_end || !rki_short_f32(p, n, &f))
+        if (n == 0 || !number_starts(*p) || !wide || !rki_short_f32(p, n, &f))
             return false;
         *(double *)to = (double)f;
         return true;
     case RKP_I8:
-        return short_int(d, p, n, INT8_MIN, INT8_MAX, to);
+        return short_int(wide, p, n, INT8_MIN, INT8_MAX, to);
     case RKP_I16:
-        return short_int(d, p, n, INT16_MIN, INT16_MAX, to);
+        return short_int(wide, p, n, INT16_MIN, INT16_MAX, to);
     case RKP_I32:
-        return short_int(d, p, n, INT32_MIN, INT32_MAX, to);
+        return short_int(wide, p, n, INT32_MIN, INT32_MAX, to);
     case RKP_U8:
-        return short_int(d, p, n, 0, UINT8_MAX, to);
+        return short_int(wide, p, n, 0, UINT8_MAX, to);
     case RKP_U16:
-        return short_int(d, p, n, 0, UINT16_MAX, to);
+        return short_int(wide, p, n, 0, UINT16_MAX, to);
     case RKP_U32:
-        return short_int(d, p, n, 0, UINT32_MAX, to);
+        return short_int(wide, p, n, 0, UINT32_MAX, to);
     case RKP_U64:
-        return short_int(d, p, n, 0, INT64_MAX, to);
+        return short_int(wide, p, n, 0, INT64_MAX, to);
     case RKP_I64:
-        return short_int(d, p, n, INT64_MIN, INT64_MAX, to);
+        return short_int(wide, p, n, INT64_MIN, INT64_MAX, to);
     case RKP_TIMESTAMP:
         if (n >= 2 && d->json) {
             t = p + 1;
@@ -372,45 +398,130 @@ static bool later_new(rki_eval *x, uint32_t n, later *l)
     return l->row && l->at;
 }
 
-static bool load_values(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
+// What a loop over texts works on.
+typedef struct job {
+    reader d;
+    uint32_t *at, *size;
+    later later;
+    const rki_rows *r;
+    rkp_vec *out;
+    bool nulls; // was there any
+} job;
+
+static bool job_new(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out, job *j)
 {
     const rkp_col *c = &x->b->cols[col];
-    reader d = reader_of(c);
-    bool checks = d.csv && c->text->n_nulls && !d.only_empty;
-    unsigned kind = c->type.kind;
-    size_t width = rki_width(out->kind);
-    days day = { .known = false };
     where w;
-    later l;
-    bool any = false;
 
+    *j = (job){ .d = reader_of(c), .r = r, .out = out };
     out->step = 1;
     if (!out->v)
-        out->v = rki_take(x, r->n * width);
+        out->v = rki_take(x, r->n * rki_width(out->kind));
     out->st = rki_take(x, r->n);
-    if (!out->v || !out->st || !find(x, c, r, &w) || !later_new(x, r->n, &l))
+    j->at = rki_take(x, r->n * sizeof *j->at);
+    j->size = rki_take(x, r->n * sizeof *j->size);
+    if (!out->v || !out->st || !j->at || !j->size || !find(x, c, r, &w) || !later_new(x, r->n, &j->later))
         return false;
     memset(out->st, 0, r->n);
-    for (uint32_t i = 0; i < r->n; i++) {
-        char *to = (char *)out->v + i * width;
-        const char *p;
-        uint32_t n;
-        bool there = field(&d, phys(&w, i), &p, &n);
+    locate(c, &w, j->at, j->size);
+    return true;
+}
 
-        if (RKP_LIKELY(there && plain_value(&d, kind, p, n, to, &day)) && !(checks && means_null(&d, p, n)))
-            continue;
-        memset(to, 0, width);
-        if (there && !((d.only_empty || d.json) && means_null(&d, p, n))) {
-            put_off(&l, r, i);
-        } else {
-            out->st[i] = 1;
-            any = true;
-        }
+static void job_done(const job *j)
+{
+    if (!j->nulls && !(j->later.n && rki_k_any_u8(j->out->st, j->r->n)))
+        j->out->st = NULL;
+}
+
+// Field i has no plain value: it is null, or somebody else says what it is.
+OUT_OF_WAY void not_plain(job *j, uint32_t i, size_t width)
+{
+    uint32_t n = j->size[i];
+
+    memset((char *)j->out->v + i * width, 0, width);
+    if (n != ABSENT && !((j->d.only_empty || j->d.json) && means_null(&j->d, j->d.base + j->at[i], n))) {
+        put_off(&j->later, j->r, i);
+    } else {
+        j->out->st[i] = 1;
+        j->nulls = true;
     }
-    if (l.n && !ask_values(x, col, r, &l, out))
+}
+
+// One loop for every kind: `kind` is a constant where this is called.
+ALWAYS void read_values(job *j, unsigned kind, size_t width)
+{
+    const reader d = j->d;
+    const uint32_t *at = j->at, *size = j->size;
+    days day = { .date = 0 };
+    char *to = j->out->v;
+
+    for (uint32_t i = 0; i < j->r->n; i++, to += width) {
+        const char *p = d.base + at[i];
+        uint32_t n = size[i];
+
+        if (RKP_UNLIKELY(n == ABSENT || !plain_value(&d, at[i] <= d.reach, kind, p, n, to, &day) ||
+                         (d.checks && means_null(&d, p, n))))
+            not_plain(j, i, width);
+    }
+}
+
+// Floats go many at a time; the long ones and what is none are looked at again.
+static bool read_f64(rki_eval *x, job *j)
+{
+    uint32_t rows = j->r->n, n, *others = rki_take(x, (size_t)rows * sizeof *others);
+    double *to = j->out->v;
+    days none = { .date = 0 };
+
+    if (!others)
         return false;
-    if (!any && !(l.n && rki_k_any_u8(out->st, r->n)))
-        out->st = NULL;
+    n = rki_short_floats(j->d.base, j->d.reach, j->at, j->size, rows, to, others);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t i = others[k];
+
+        if (j->size[i] == ABSENT ||
+            !plain_value(&j->d, false, RKP_F64, j->d.base + j->at[i], j->size[i], &to[i], &none))
+            not_plain(j, i, sizeof *to);
+    }
+    for (uint32_t i = 0; j->d.checks && i < rows; i++)
+        if (j->size[i] != ABSENT && means_null(&j->d, j->d.base + j->at[i], j->size[i]))
+            j->out->st[i] = j->nulls = true;
+    return true;
+}
+
+static void read_any(job *j, unsigned kind)
+{
+    switch (kind) {
+    case RKP_BOOL:
+        read_values(j, RKP_BOOL, 1);
+        break;
+    case RKP_F32:
+        read_values(j, RKP_F32, 8);
+        break;
+    case RKP_I64:
+        read_values(j, RKP_I64, 8);
+        break;
+    case RKP_TIMESTAMP:
+        read_values(j, RKP_TIMESTAMP, 8);
+        break;
+    default:
+        read_values(j, kind, 8);
+        break;
+    }
+}
+
+static bool load_values(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
+{
+    job j;
+
+    if (!job_new(x, col, r, out, &j))
+        return false;
+    if (x->b->cols[col].type.kind != RKP_F64)
+        read_any(&j, x->b->cols[col].type.kind);
+    else if (!read_f64(x, &j))
+        return false;
+    if (j.later.n && !ask_values(x, col, r, &j.later, out))
+        return false;
+    job_done(&j);
     return true;
 }
 
@@ -450,40 +561,30 @@ static inline int plain_text(const reader *d, unsigned kind, const char *p, uint
 
 static bool load_strs(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
 {
-    const rkp_col *c = &x->b->cols[col];
-    reader d = reader_of(c);
+    unsigned kind = x->b->cols[col].type.kind;
     rkp_str *v;
-    where w;
-    later l;
-    bool any = false;
+    job j;
 
-    out->step = 1;
-    if (!out->v)
-        out->v = rki_take(x, r->n * sizeof *v);
-    out->st = rki_take(x, r->n);
-    v = out->v;
-    if (!v || !out->st || !find(x, c, r, &w) || !later_new(x, r->n, &l))
+    if (!job_new(x, col, r, out, &j))
         return false;
-    memset(out->st, 0, r->n);
+    v = out->v;
     for (uint32_t i = 0; i < r->n; i++) {
-        const char *p;
-        uint32_t n;
-        int is = field(&d, phys(&w, i), &p, &n) ? plain_text(&d, c->type.kind, p, n, &v[i]) : -1;
+        uint32_t n = j.size[i];
+        int is = n != ABSENT ? plain_text(&j.d, kind, j.d.base + j.at[i], n, &v[i]) : -1;
 
         if (RKP_LIKELY(is > 0))
             continue;
         v[i] = (rkp_str){ "", 0 };
         if (is < 0) {
             out->st[i] = 1;
-            any = true;
+            j.nulls = true;
         } else {
-            put_off(&l, r, i);
+            put_off(&j.later, r, i);
         }
     }
-    if (l.n && !ask_strs(x, col, r, &l, out))
+    if (j.later.n && !ask_strs(x, col, r, &j.later, out))
         return false;
-    if (!any && !(l.n && rki_k_any_u8(out->st, r->n)))
-        out->st = NULL;
+    job_done(&j);
     return true;
 }
 
@@ -503,15 +604,45 @@ bool rki_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
 
 // ---- column == 'text' -----------------------------------------------------------------------------------------------
 
-static inline bool same(const char *p, rkp_str lit)
+// A literal as words, so that a short one is compared without a call and without a branch on its length.
+typedef struct literal {
+    rkp_str s;
+    uint64_t word[2], mask[2];
+    bool is_short; // at most 16 bytes
+} literal;
+
+static literal literal_of(rkp_str s)
 {
-    return memcmp(p, lit.p, lit.n) == 0;
+    literal l = { .s = s, .is_short = s.n <= 16 };
+    char t[16] = { 0 }, m[16] = { 0 };
+
+    if (!l.is_short)
+        return l;
+    if (s.n)
+        memcpy(t, s.p, s.n);
+    memset(m, 0xff, s.n);
+    for (int i = 0; i < 2; i++) {
+        memcpy(&l.word[i], t + 8 * i, 8);
+        memcpy(&l.mask[i], m + 8 * i, 8);
+    }
+    return l;
+}
+
+ALWAYS bool same(bool wide, const char *p, uint32_t n, const literal *l)
+{
+    uint64_t a, b;
+
+    if (RKP_UNLIKELY(!l->is_short || !wide))
+        return n == l->s.n && memcmp(p, l->s.p, n) == 0;
+    memcpy(&a, p, 8);
+    memcpy(&b, p + 8, 8);
+    return (n == l->s.n) & ((((a ^ l->word[0]) & l->mask[0]) | ((b ^ l->word[1]) & l->mask[1])) == 0);
 }
 
 // One row: 1 or 0, -1 for null, -2 to be asked for.
-static inline int equals(const reader *d, const char *p, uint32_t n, rkp_str lit)
+ALWAYS int equals(const reader *d, bool wide, const char *p, uint32_t n, const literal *l)
 {
-    if (d->check_utf8 && !ascii(p, n))
+    if (RKP_UNLIKELY(d->check_utf8 && !ascii(p, n)))
         return -2;
     if (d->json) {
         if (means_null(d, p, n))
@@ -519,63 +650,92 @@ static inline int equals(const reader *d, const char *p, uint32_t n, rkp_str lit
         // Escapes only make a text longer, so a shorter one, or one that is the same, is known.
         if (n < 2 || *p != '"')
             return -2;
-        if (n - 2 == lit.n && same(p + 1, lit))
+        if (same(wide, p + 1, n - 2, l))
             return 1;
-        return n - 2 > lit.n && memchr(p + 1, '\\', n - 2) ? -2 : 0;
+        return n - 2 > l->s.n && memchr(p + 1, '\\', n - 2) ? -2 : 0;
     }
-    if (d->quote && n && *p == d->quote)
-        return -2;
-    if (d->csv && (d->only_empty ? n == 0 : means_null(d, p, n)))
+    if (RKP_UNLIKELY(n == 0 || (d->quote && *p == d->quote)))
+        return n ? -2 : d->csv && means_null(d, p, n) ? -1 : l->s.n == 0;
+    if (RKP_UNLIKELY(d->csv && !d->only_empty && means_null(d, p, n)))
         return -1;
-    return n == lit.n && same(p, lit);
+    return same(wide, p, n, l);
+}
+
+// Views of up to twelve bytes hold the text: length and text are two words.
+static bool flat_eq(rki_eval *x, const rkp_col *c, const rki_rows *r, rkp_str lit, rkp_vec *out)
+{
+    const rkp_view *views = c->values;
+    rkp_view want = { .len = (int32_t)lit.n }, mask = { .len = -1 };
+    uint64_t w[2], m[2], a[2];
+    uint8_t *v;
+    where at;
+
+    if (lit.n)
+        memcpy(want.u.inlined, lit.p, lit.n);
+    memset(mask.u.inlined, 0xff, lit.n);
+    memcpy(w, &want, sizeof w);
+    memcpy(m, &mask, sizeof m);
+    if (!find(x, c, r, &at) || !flat_states(x, c, &at, out))
+        return false;
+    out->step = 1;
+    v = out->v = out->v ? out->v : rki_take(x, r->n);
+    if (!v)
+        return false;
+    for (uint32_t i = 0; i < r->n; i++) {
+        memcpy(a, views + phys(&at, i), sizeof a);
+        v[i] = (((a[0] ^ w[0]) & m[0]) | ((a[1] ^ w[1]) & m[1])) == 0;
+    }
+    return true;
 }
 
 bool rki_load_eq(rki_eval *x, uint32_t col, const rki_rows *r, rkp_str lit, rkp_vec *out, bool *done)
 {
     const rkp_col *c = &x->b->cols[col];
-    reader d;
+    literal l = literal_of(lit);
+    const uint32_t *at, *size;
     uint8_t *v;
-    where w;
-    later l;
-    bool any = false;
+    reader d;
+    job j;
 
-    *done = c->rep == RKP_TEXT;
-    if (!*done)
-        return true;
+    out->kind = RKP_BOOL;
+    *done = c->rep == RKP_TEXT || lit.n <= 12;
+    if (c->rep == RKP_FLAT)
+        return !*done || flat_eq(x, c, r, lit, out);
     // A literal with a quote or backslash would not be itself in JSON.
     if (c->text->kind == RKP_TEXT_JSON && lit.n && (memchr(lit.p, '"', lit.n) || memchr(lit.p, '\\', lit.n))) {
         *done = false;
         return true;
     }
-    d = reader_of(c);
-    *out = (rkp_vec){ .kind = RKP_BOOL, .step = 1, .v = out->v ? out->v : rki_take(x, r->n), .st = rki_take(x, r->n) };
-    v = out->v;
-    if (!v || !out->st || !find(x, c, r, &w) || !later_new(x, r->n, &l))
+    if (!job_new(x, col, r, out, &j))
         return false;
-    memset(out->st, 0, r->n);
+    v = out->v;
+    d = j.d;
+    at = j.at;
+    size = j.size;
     for (uint32_t i = 0; i < r->n; i++) {
-        const char *p;
-        uint32_t n;
-        int is = field(&d, phys(&w, i), &p, &n) ? equals(&d, p, n, lit) : -1;
+        uint32_t n = size[i];
+        int is = n != ABSENT ? equals(&d, at[i] < d.reach, d.base + at[i], n, &l) : -1;
 
         v[i] = is == 1;
+        if (RKP_LIKELY(is >= 0))
+            continue;
         if (is == -1) {
             out->st[i] = 1;
-            any = true;
-        } else if (is == -2) {
-            put_off(&l, r, i);
+            j.nulls = true;
+        } else {
+            put_off(&j.later, r, i);
         }
     }
-    if (l.n) {
+    if (j.later.n) {
         rkp_vec s = { .kind = RKP_STRING, .step = 1, .v = rki_take(x, r->n * sizeof(rkp_str)), .st = out->st };
 
-        if (!s.v || !ask_strs(x, col, r, &l, &s))
+        if (!s.v || !ask_strs(x, col, r, &j.later, &s))
             return false;
-        for (uint32_t k = 0; k < l.n; k++)
-            v[l.at[k]] = rkp_str_eq(((const rkp_str *)s.v)[l.at[k]], lit);
-        any |= rki_k_any_u8(out->st, r->n);
+        for (uint32_t k = 0; k < j.later.n; k++)
+            v[j.later.at[k]] = rkp_str_eq(((const rkp_str *)s.v)[j.later.at[k]], lit);
+        j.nulls |= rki_k_any_u8(out->st, r->n);
     }
-    if (!any)
+    if (!j.nulls)
         out->st = NULL;
     return true;
 }

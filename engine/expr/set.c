@@ -105,7 +105,7 @@ static bool has_str(const rki_set *s, rkp_str v)
 {
     if (!s->mask) {
         for (uint32_t i = 0; i < s->n; i++)
-            if (rkp_str_eq(s->v.s[i], v))
+            if (s->v.s[i].n == v.n && (v.n == 0 || (s->v.s[i].p[0] == v.p[0] && memcmp(s->v.s[i].p, v.p, v.n) == 0)))
                 return true;
         return false;
     }

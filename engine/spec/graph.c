@@ -1,80 +1,47 @@
 // graph.c - edges: who reads whom, through which port; circles; kernels that nobody reads.
 #include "spec/load.h"
 
-#include <stdlib.h>
-
-enum { NONE = -1, PATH_NAMES = 12 };
+enum { NONE = -1, PATH_NAMES = 12, CYCLES = 20 };
 
 struct graph {
     rki_load *l;
     rki_spec *s;
     const rki_graph_in *in;
-    uint32_t *by_name; // kernels, sorted by id
-    bool *read;        // per kernel: somebody reads it
-    bool *after_dead;  // per kernel: rows of the dead-letter kernel come here
+    rki_names kernels, off, lost;
+    size_t *first_port; // per kernel: number of its first port among all
+    uint32_t *read_by;  // per port: 1 + the last kernel that reads it
+    unsigned n_cycles;
+    bool *read;       // per kernel: somebody reads it
+    bool *after_dead; // per kernel: rows of the dead-letter kernel come here
 };
 
 // ---- names
 
-static int compare(rkp_str a, rkp_str b)
-{
-    int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-
-    return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
-static int by_id(const void *pa, const void *pb, void *ctx)
-{
-    const rki_spec *s = ctx;
-
-    return compare(rkp_word_str(s->kernels[*(const uint32_t *)pa].id),
-                   rkp_word_str(s->kernels[*(const uint32_t *)pb].id));
-}
-
 static int kernel_named(const struct graph *g, rkp_str name)
 {
-    size_t lo = 0, hi = g->s->n_kernels;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int c = compare(name, rkp_word_str(g->s->kernels[g->by_name[mid]].id));
-
-        if (c == 0)
-            return (int)g->by_name[mid];
-        if (c < 0)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return NONE;
+    return rki_names_find(&g->kernels, name);
 }
 
 static bool is_off(const struct graph *g, rkp_str name)
 {
-    for (size_t i = 0; i < g->in->n_off; i++)
-        if (rkp_str_eq(rkp_word_str(g->in->off[i]), name))
-            return true;
-    return false;
+    return rki_names_find(&g->off, name) >= 0;
 }
 
 static bool is_lost(const struct graph *g, rkp_str name)
 {
-    for (size_t i = 0; i < g->in->n_lost; i++)
-        if (rkp_str_eq(rkp_word_str(g->in->lost[i].id), name))
-            return true;
-    return false;
+    return rki_names_find(&g->lost, name) >= 0;
 }
 
 // "did you mean", from ids that share the first letter or so: the list is bounded.
 static void hint_kernel(const struct graph *g, rkp_str name)
 {
-    const char *names[512 + 1], *near;
+    const char *names[200 + 1], *near;
     size_t n = 0;
 
-    for (size_t i = 0; i < g->s->n_kernels && n < 512; i++)
+    for (size_t i = 0; i < g->s->n_kernels && n < 200; i++)
         names[n++] = g->s->kernels[i].id.p;
     names[n] = NULL;
-    near = rki_nearest(name, names);
+    near = rki_opt_nearest(g->l->d, name, names);
     if (near)
         rkp_diag_hint(g->l->d, "did you mean '%s'?", near);
 }
@@ -155,14 +122,6 @@ static void lost_edge(const struct graph *g, rkp_word w)
         from_unknown(g, w, id);
 }
 
-static bool twice(const rki_kernel *k, uint32_t kernel, uint32_t port)
-{
-    for (size_t i = 0; i < k->n_from; i++)
-        if (k->from[i].kernel == kernel && k->from[i].port == port)
-            return true;
-    return false;
-}
-
 static void edge(struct graph *g, uint32_t at, rkp_word w, size_t *off)
 {
     rki_kernel *k = &g->s->kernels[at];
@@ -170,6 +129,7 @@ static void edge(struct graph *g, uint32_t at, rkp_word w, size_t *off)
     size_t n = dot ? (size_t)(dot - w.p) : w.n;
     rkp_str id = { w.p, n };
     int from = kernel_named(g, id), port;
+    uint32_t *reader;
 
     if (from == NONE && is_off(g, id)) {
         ++*off;
@@ -185,10 +145,12 @@ static void edge(struct graph *g, uint32_t at, rkp_word w, size_t *off)
     port = port_of(g, &g->s->kernels[from], g->in->ports_known[from], w, n);
     if (port == NONE)
         return;
-    if (twice(k, (uint32_t)from, (uint32_t)port)) {
+    reader = &g->read_by[g->first_port[from] + (size_t)port];
+    if (*reader == at + 1) {
         rkp_diag(g->l->d, RKP_ERROR, w.at, "from-twice", "kernel '%s' reads '%.*s' twice", k->id.p, (int)w.n, w.p);
         return;
     }
+    *reader = at + 1;
     k->from[k->n_from++] = (rki_input){ w, (uint32_t)from, (uint32_t)port };
 }
 
@@ -232,6 +194,8 @@ static void report_cycle(struct graph *g, const struct walk *w, size_t depth, ui
     size_t first = depth - 1, n;
     rki_buf b;
 
+    if (++g->n_cycles > CYCLES)
+        return;
     while (first > 0 && w[first].kernel != to)
         first--;
     n = depth - first;
@@ -368,23 +332,9 @@ static void check_errors(struct graph *g, uint32_t at)
 
 // ---- outputs
 
-static void unused(struct graph *g)
+static void unused(const struct graph *g)
 {
-    size_t n = g->s->n_kernels, all = 0;
-    size_t *first = rki_array(g->l->arena, n + 1, sizeof *first);
-    bool *port;
-
-    for (size_t i = 0; first && i < n; i++) {
-        first[i] = all;
-        all += g->s->kernels[i].n_ports;
-    }
-    port = rki_alloc(g->l->arena, all + 1);
-    if (!first || !port)
-        return;
-    for (size_t i = 0; i < n; i++)
-        for (size_t e = 0; e < g->s->kernels[i].n_from; e++)
-            port[first[g->s->kernels[i].from[e].kernel] + g->s->kernels[i].from[e].port] = true;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < g->s->n_kernels; i++) {
         const rki_kernel *k = &g->s->kernels[i];
 
         if (k->op->kind == RKP_SINK)
@@ -393,11 +343,38 @@ static void unused(struct graph *g)
             rkp_diag(g->l->d, RKP_WARNING, k->at, "unused-output", "nobody reads kernel '%s'", k->id.p);
             continue;
         }
-        for (size_t p = 0; g->in->ports_known[i] && p < k->n_ports; p++) // those that the file names
-            if (!port[first[i] + p] && k->ports[p].at.line)
+        for (size_t p = 0; p < k->n_ports; p++) // those that the file names
+            if (!g->read_by[g->first_port[i] + p] && k->ports[p].at.line)
                 rkp_diag(g->l->d, RKP_WARNING, k->ports[p].at, "unused-output", "nobody reads port '%s' of kernel '%s'",
                          k->ports[p].p, k->id.p);
     }
+}
+
+static bool prepare(struct graph *g)
+{
+    rki_arena *a = g->l->arena;
+    size_t n = g->s->n_kernels, ports = 0;
+
+    g->read = rki_alloc(a, n);
+    g->after_dead = rki_alloc(a, n);
+    g->first_port = rki_array(a, n, sizeof *g->first_port);
+    if (!g->first_port || !rki_names_make(a, n, &g->kernels) || !rki_names_make(a, g->in->n_off, &g->off) ||
+        !rki_names_make(a, g->in->n_lost, &g->lost))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        rki_names_add(&g->kernels, rkp_word_str(g->s->kernels[i].id), i);
+        g->first_port[i] = ports;
+        ports += g->s->kernels[i].n_ports;
+    }
+    for (uint32_t i = 0; i < g->in->n_off; i++)
+        rki_names_add(&g->off, rkp_word_str(g->in->off[i]), i);
+    for (uint32_t i = 0; i < g->in->n_lost; i++)
+        rki_names_add(&g->lost, rkp_word_str(g->in->lost[i].id), i);
+    rki_names_sort(&g->kernels);
+    rki_names_sort(&g->off);
+    rki_names_sort(&g->lost);
+    g->read_by = rki_array(a, ports, sizeof *g->read_by);
+    return !rki_arena_failed(a);
 }
 
 void rki_load_graph(rki_load *l, const rki_graph_in *in)
@@ -405,14 +382,8 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in)
     struct graph g = { .l = l, .s = l->s, .in = in };
     size_t n = l->s->n_kernels;
 
-    g.by_name = rki_array(l->arena, n, sizeof *g.by_name);
-    g.read = rki_alloc(l->arena, n);
-    g.after_dead = rki_alloc(l->arena, n);
-    if (rki_arena_failed(l->arena))
+    if (!prepare(&g))
         return;
-    for (uint32_t i = 0; i < n; i++)
-        g.by_name[i] = i;
-    qsort_r(g.by_name, n, sizeof *g.by_name, by_id, l->s);
     find_dead_letter(&g);
     for (uint32_t i = 0; i < n && !rki_arena_failed(l->arena); i++) {
         rki_kernel *k = &l->s->kernels[i];

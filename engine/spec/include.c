@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INCLUDE_DEPTH = 8, INCLUDE_FILES = 1000 };
+enum { INCLUDE_DEPTH = 8, INCLUDE_FILES = 1000, READ_BYTES = 32 << 20 };
 
 static const char *const united[] = { "vars", "secrets", "schemas", "topics", "templates", "kernels", NULL };
 static const char *const joined[] = { "alerts", "tests", NULL };
@@ -79,6 +79,10 @@ bool rki_load_read(rki_load *l, const char *path, rkp_loc at, const char *what, 
     bool ok = false;
     int fd, e = 0;
 
+    if (l->read > READ_BYTES) {
+        rkp_diag(l->d, RKP_ERROR, at, "limit-bytes", "more than %d MiB of files are read", READ_BYTES >> 20);
+        return false;
+    }
     if (l->args->text.p) {
         rkp_diag(l->d, RKP_ERROR, at, "file-open", "cannot open %s '%s': no file is read here", what, path);
         return false;
@@ -96,6 +100,7 @@ bool rki_load_read(rki_load *l, const char *path, rkp_loc at, const char *what, 
         ok = true;
     else
         e = errno;
+    l->read += ok ? out->n : 0;
     close(fd);
     if (!ok && !rki_arena_failed(l->arena))
         rkp_diag(l->d, RKP_ERROR, at, "file-open", "cannot read %s '%s': %s", what, path,
@@ -203,16 +208,18 @@ static bool is_x(rkp_word key)
     return key.n > 2 && memcmp(key.p, "x-", 2) == 0;
 }
 
-// Puts the keys of an included file into the main tree.
+// Puts the keys of an included file into the main tree.  Keys that stand twice are found at the end, by sorting.
 static void unite(rki_load *l, rkp_node *root, rkp_node *inc)
 {
+    rkp_node **tail = tail_of(root), *have;
+
     for (rkp_node *c = inc->child, *next; c; c = next) {
-        rkp_node *have = rki_node_get(root, c->key.p);
         uint64_t v = 0;
         const char *hint;
 
         next = c->next;
         c->next = NULL;
+        have = NULL;
         if (is_x(c->key) || rkp_str_is(rkp_word_str(c->key), "include"))
             continue;
         if (rkp_str_is(rkp_word_str(c->key), "version")) {
@@ -221,15 +228,15 @@ static void unite(rki_load *l, rkp_node *root, rkp_node *inc)
                          rki_node_shown(l->arena, c));
             continue;
         }
-        if (!have) {
-            rki_node_add(root, c);
-        } else if (among(united, c->key) && c->kind == RKI_MAP && have->kind == RKI_MAP) {
+        if ((c->kind == RKI_MAP && among(united, c->key)) || (c->kind == RKI_LIST && among(joined, c->key)))
+            have = rki_node_get(root, c->key.p);
+        if (have && have->kind == c->kind) {
             append_all(have, c);
-        } else if (among(joined, c->key) && c->kind == RKI_LIST && have->kind == RKI_LIST) {
-            append_all(have, c);
-        } else {
-            rki_key_twice(l->d, have, c);
+            continue;
         }
+        *tail = c;
+        tail = &c->next;
+        root->n++;
     }
 }
 
@@ -299,6 +306,11 @@ static void load_pattern(rki_load *l, rkp_node *root, const char *dir, const rkp
 {
     rkp_str path;
 
+    if (++l->patterns > INCLUDE_FILES) {
+        if (l->patterns == INCLUDE_FILES + 1)
+            rkp_diag(l->d, RKP_ERROR, asked->at, "limit-include", "more than %d files", INCLUDE_FILES);
+        return;
+    }
     if (asked->text.n == 0 || asked->text.n >= PATH_MAX) {
         rkp_diag(l->d, RKP_ERROR, asked->at, "opt-type", "'include' needs a path, not %s",
                  rki_node_shown(l->arena, asked));
@@ -436,6 +448,8 @@ rkp_node *rki_load_files(rki_load *l)
     else if (inc)
         load_includes(l, root, root, f->dir, 0);
     f->open = false;
+    if (l->budget.files > 1)
+        rki_map_settle(l->arena, l->d, root);
     for (size_t i = 0; l->budget.files > 1 && united[i]; i++) {
         rkp_node *m = rki_node_get(root, united[i]);
 

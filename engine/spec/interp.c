@@ -13,13 +13,15 @@
 #include "base/utf8.h"
 #include <stdio.h>
 
-enum { SHOWN = 60 };
+enum { SHOWN = 60, WRONG = 20 };
 
 struct rki_store {
     rkp_word name;
     int type;
     rkp_word path;
     rkp_node *tree; // of a file
+    const rkp_node **keys;
+    rki_names key_names;
     bool read;
 };
 
@@ -231,12 +233,13 @@ static bool from_file(struct piece *p, const char *path, const char *what)
 void rki_load_stores(rki_load *l)
 {
     rkp_node *map = rki_load_map(l, "secrets", "names to stores");
+    rki_names names;
     const rki_interp how = { 0 };
 
     if (!map)
         return;
     l->stores = rki_array(l->arena, map->n, sizeof *l->stores);
-    if (!l->stores)
+    if (!l->stores || !rki_names_make(l->arena, map->n, &names))
         return;
     for (rkp_node *n = map->child; n; n = n->next) {
         struct secret_conf conf = { 0 };
@@ -250,6 +253,7 @@ void rki_load_stores(rki_load *l)
         rki_interp_all(l, n, &how);
         s->name = n->key;
         s->type = -1;
+        rki_names_add(&names, rkp_word_str(n->key), (uint32_t)l->n_stores);
         l->n_stores++;
         if (rki_opts_apply(&c, rki_secret_rows, n, n->key_at, &conf) != RKP_OK)
             continue;
@@ -264,6 +268,8 @@ void rki_load_stores(rki_load *l)
         s->type = conf.type;
         s->path = conf.path;
     }
+    rki_names_sort(&names);
+    l->store_names = names; // only now: a store's path names no other store
 }
 
 // The mapping of a file store.  Findings never quote the file.
@@ -277,8 +283,19 @@ static void store_read(struct piece *p, rki_store *s)
     if (!path || !rki_load_read(p->l, path, s->path.at, "the secrets file", &text))
         return;
     s->tree = rki_tree_load(p->l->arena, NULL, path, text, &small);
-    if (s->tree && s->tree->kind == RKI_MAP)
+    if (s->tree && s->tree->kind == RKI_MAP) {
+        size_t n = 0;
+
+        s->keys = rki_array(p->l->arena, s->tree->n, sizeof(const rkp_node *));
+        if (!s->keys || !rki_names_make(p->l->arena, s->tree->n, &s->key_names))
+            return;
+        for (const rkp_node *c = s->tree->child; c; c = c->next) {
+            rki_names_add(&s->key_names, rkp_word_str(c->key), (uint32_t)n);
+            s->keys[n++] = c;
+        }
+        rki_names_sort(&s->key_names);
         return;
+    }
     s->tree = NULL;
     if (!rki_arena_failed(p->l->arena))
         rkp_diag(p->l->d, RKP_ERROR, s->path.at, "secret-file", "'%s' is not a YAML or JSON mapping of keys to texts",
@@ -295,6 +312,7 @@ static bool from_store(struct piece *p, rki_store *s, rkp_str key)
     const char *v;
     const rkp_node *n;
     rkp_str path;
+    int i;
 
     if (s->type == STORE_ENV) {
         v = rki_load_env(p->l, key);
@@ -307,8 +325,8 @@ static bool from_store(struct piece *p, rki_store *s, rkp_str key)
             store_read(p, s);
         if (!s->tree)
             return false;
-        path = rki_dup_str(p->l->arena, key);
-        n = path.p ? rki_node_get(s->tree, path.p) : NULL;
+        i = rki_names_find(&s->key_names, key);
+        n = i >= 0 ? s->keys[i] : NULL;
         if (n && n->kind == RKI_SCALAR && !rki_node_is_null(n)) {
             p->text = n->text;
             return true;
@@ -331,6 +349,7 @@ static bool from_secret(struct piece *p, rkp_str rest)
     rkp_str store = { rest.p, slash ? (size_t)(slash - rest.p) : rest.n };
     rkp_str key = slash ? after(rest, store.n + 1) : (rkp_str){ "", 0 };
     size_t n = 0;
+    int i;
 
     p->secret = true;
     if (!slash || key.n == 0 || store.n == 0) {
@@ -338,15 +357,14 @@ static bool from_secret(struct piece *p, rkp_str rest)
         rkp_diag_hint(p->l->d, "write ${secret:store/key}");
         return false;
     }
-    for (size_t i = 0; i < p->l->n_stores; i++) {
-        if (rkp_str_eq(rkp_word_str(p->l->stores[i].name), store))
-            return from_store(p, &p->l->stores[i], key);
-        if (n < 64)
-            names[n++] = p->l->stores[i].name.p;
-    }
+    i = rki_names_find(&p->l->store_names, store);
+    if (i >= 0)
+        return from_store(p, &p->l->stores[i], key);
+    for (size_t k = 0; k < p->l->n_stores && n < 64; k++)
+        names[n++] = p->l->stores[k].name.p;
     names[n] = NULL;
     rkp_diag(p->l->d, RKP_ERROR, p->at, "secret-store", "no secret store is named '%.*s'", cut(store), store.p);
-    near = rki_nearest(store, names);
+    near = rki_opt_nearest(p->l->d, store, names);
     if (near)
         rkp_diag_hint(p->l->d, "did you mean '%s'?", near);
     else
@@ -376,7 +394,7 @@ static bool per_message(struct piece *p)
         if (rkp_str_is(name, names[i]))
             return true;
     rkp_diag(p->l->d, RKP_ERROR, p->at, "interp-syntax", "'${%.*s}' names nothing", cut(p->body), p->body.p);
-    near = meta ? rki_nearest(name, names) : NULL;
+    near = meta ? rki_opt_nearest(p->l->d, name, names) : NULL;
     if (near)
         rkp_diag_hint(p->l->d, "did you mean '${meta.%s}'?", near);
     else
@@ -416,7 +434,7 @@ static bool value_of(struct piece *p)
         return from_secret(p, rest);
     if (rkp_str_is(ns, "file"))
         return from_file(p, path_from(p->l, p->n->at, rest), "the file");
-    near = rki_nearest(ns, spaces);
+    near = rki_opt_nearest(p->l->d, ns, spaces);
     if (!near)
         return fail_syntax(p);
     rkp_diag(p->l->d, RKP_ERROR, p->at, "interp-syntax", "'${%.*s}' names nothing", cut(p->body), p->body.p);
@@ -485,8 +503,10 @@ static bool one_piece(struct piece *p, rki_buf *b, bool whole)
 static void scalar(rki_load *l, rkp_node *n, const rki_interp *how)
 {
     struct piece p = { .l = l, .how = how, .n = n };
-    const char *end = n->text.p + n->text.n;
+    const char *end = n->text.p + n->text.n, *counted = n->text.p;
     rkp_str rest = n->text;
+    uint32_t col = n->at.col;
+    unsigned wrong = 0;
     bool ok = true, whole = false, had_value = false;
     rki_buf b;
 
@@ -510,7 +530,13 @@ static void scalar(rki_load *l, rkp_node *n, const rki_interp *how)
         rki_put(&b, rest.p, (size_t)(from - rest.p));
         to = memchr(from, '}', (size_t)(end - from));
         p.body = (rkp_str){ from + 2, to ? (size_t)(to - from) - 2 : (size_t)(end - from) - 2 };
-        p.at = rki_node_part(n, (size_t)(from - n->text.p), p.body.n + 2 + (to != NULL));
+        p.at = n->at;
+        if (n->exact) { // as rki_node_part, but one walk for all of them
+            col += (uint32_t)rki_code_points(counted, from);
+            counted = from;
+            p.at.col = col;
+            p.at.len = (uint32_t)rki_code_points(from, to ? to + 1 : end);
+        }
         if (!to || p.body.n == 0 || find(p.body, "${", 2)) {
             rkp_diag(l->d, RKP_ERROR, p.at, "interp-syntax",
                      !to             ? "'${' is not closed"
@@ -523,7 +549,11 @@ static void scalar(rki_load *l, rkp_node *n, const rki_interp *how)
         whole = from == n->text.p && to + 1 == end;
         p.list = NULL;
         p.keep = p.secret = false;
-        ok = one_piece(&p, &b, whole) && ok;
+        if (!one_piece(&p, &b, whole)) {
+            ok = false;
+            if (++wrong == WRONG)
+                break;
+        }
         had_value = had_value || !p.keep;
         rest = (rkp_str){ to + 1, (size_t)(end - to) - 1 };
     }

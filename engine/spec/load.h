@@ -42,6 +42,7 @@ typedef struct rki_setting {
 typedef struct rki_settings {
     rki_setting *v;
     size_t n;
+    rki_names names;
     const char *what; // "variable", "parameter"
     const char *ns;   // "var", "param"
 } rki_settings;
@@ -67,8 +68,11 @@ typedef struct rki_load {
     rki_settings vars;
     rki_store *stores;
     size_t n_stores;
-    rki_use *uses; // in the order of the kernels
-    size_t errors; // in the sink before this load
+    rki_names store_names;
+    size_t read;     // bytes of small files
+    size_t patterns; // of include
+    rki_use *uses;   // in the order of the kernels
+    size_t errors;   // in the sink before this load
 } rki_load;
 
 // ---- include.c

@@ -5,7 +5,7 @@
 #include <rkpipe/op.h>
 #include <stdio.h>
 
-enum { MAX_ROWS = RKI_MAX_ROWS, LIST_NAMES = 12, SHOWN = 60 };
+enum { MAX_ROWS = RKI_MAX_ROWS, LIST_NAMES = 12, SHOWN = 60, HINTS = 250 };
 
 void *rkp_opt_alloc(rkp_opt_ctx *c, size_t bytes)
 {
@@ -66,6 +66,11 @@ rkp_status rki_opt_refuse(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n,
     if (hint)
         rkp_diag_hint(c->diags, "%s", hint);
     return RKP_INVALID;
+}
+
+const char *rki_opt_nearest(const rkp_diags *d, rkp_str word, const char *const *names)
+{
+    return rki_diags_n(d) <= HINTS ? rki_nearest(word, names) : NULL;
 }
 
 static rkp_status empty(rkp_opt_ctx *c, const char *name, const rkp_node *n)
@@ -147,7 +152,7 @@ static const rkp_opt *hint_names(rkp_opt_ctx *c, const rkp_opt *rows, rkp_str wo
         if (r->not_yet)
             names[n++] = r->name;
     names[n] = NULL;
-    near = rki_nearest(word, names);
+    near = rki_opt_nearest(c->diags, word, names);
     if (near) {
         rkp_diag_hint(c->diags, "did you mean '%s'?", near);
         return rki_opts_find(rows, rkp_str_of(near));
@@ -172,6 +177,8 @@ static const rkp_opt *unknown(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_nod
         rkp_diag(c->diags, RKP_ERROR, n->key_at, "key-unknown", "%s has no key '%.*s'", c->owner, len, n->key.p);
     else
         rkp_diag(c->diags, RKP_ERROR, n->key_at, "opt-unknown", "%s has no option '%.*s'", c->owner, len, n->key.p);
+    if (rki_diags_n(c->diags) > HINTS)
+        return NULL;
     meant = hint_known(c, rows, word, &done);
     return done ? meant : hint_names(c, rows, word);
 }
@@ -201,7 +208,9 @@ static rkp_status apply_default(rkp_opt_ctx *c, const rkp_opt *row, void *field)
 
     quiet.diags = NULL;
     scalar.text = rkp_str_of(row->def);
-    if (row->def[0] == '[' || row->def[0] == '{' || row->def[0] == '"' || row->def[0] == '\'') {
+    if (strcmp(row->def, "{}") == 0) {
+        scalar = (rkp_node){ .kind = RKI_MAP };
+    } else if (row->def[0] == '[' || row->def[0] == '{' || row->def[0] == '"' || row->def[0] == '\'') {
         rki_tree_budget budget = { 0 };
 
         n = rki_tree_load(c->arena, NULL, "default", scalar.text, &budget);

@@ -21,6 +21,8 @@ bool rki_opt_is_expr(const rkp_opt *row);
 rkp_status rki_opt_refuse(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, const char *want, const char *hint);
 // A scalar with a value?  A finding when it is not.
 bool rki_opt_scalar(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, const char *want);
+// rki_nearest, or NULL when there are so many findings that nobody reads their hints.
+const char *rki_opt_nearest(const rkp_diags *d, rkp_str word, const char *const *names);
 // "'fast'", "a list", "nothing": what the user wrote, short, never a secret.
 const char *rki_node_shown(rki_arena *a, const rkp_node *n);
 rkp_word rki_node_word(const rkp_node *n);

@@ -216,7 +216,7 @@ static rkp_status parse_bool(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
         return RKP_INVALID;
     v = rki_value_bool(n->text, &b, &hint);
     if (v != RKI_VALUE_OK && !hint)
-        near = rki_nearest(n->text, names);
+        near = rki_opt_nearest(c->diags, n->text, names);
     if (near)
         snprintf(did, sizeof did, "did you mean '%s'?", near);
     if (v != RKI_VALUE_OK)
@@ -508,7 +508,7 @@ static rkp_status parse_choice(rkp_opt_ctx *c, const rkp_opt *row, const rkp_nod
     }
     rkp_diag(c->diags, RKP_ERROR, n->at, "opt-choice", "'%s' is %s, not %s", row->name, list,
              rki_node_shown(c->arena, n));
-    near = rki_nearest(n->text, names);
+    near = rki_opt_nearest(c->diags, n->text, names);
     if (near)
         rkp_diag_hint(c->diags, "did you mean '%s'?", near);
     return RKP_INVALID;
@@ -710,7 +710,7 @@ static rkp_status type_of(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n,
             rkp_diag_hint(c->diags, "%s", w->hint);
             return RKP_INVALID;
         }
-    near = rki_nearest(n->text, names);
+    near = rki_opt_nearest(c->diags, n->text, names);
     if (near)
         rkp_diag_hint(c->diags, "did you mean '%s'?", near);
     else
@@ -827,6 +827,7 @@ rkp_status rki_opt_columns(rkp_opt_ctx *c, const rkp_node *map, rkp_schema *out)
 static rkp_status parse_schema_use(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
 {
     const char *names[256 + 1], *near;
+    const rki_named_schema *found;
     rkp_schema_use *use = field;
     size_t count = 0;
     rkp_schema *own;
@@ -843,17 +844,16 @@ static rkp_status parse_schema_use(rkp_opt_ctx *c, const rkp_opt *row, const rkp
     }
     if (!rki_opt_scalar(c, row, n, "the name of a schema or a mapping of columns to types"))
         return RKP_INVALID;
-    for (size_t i = 0; c->spec && i < c->spec->n_schemas; i++) {
-        if (rkp_str_eq(rkp_word_str(c->spec->schemas[i].name), n->text)) {
-            *use = (rkp_schema_use){ &c->spec->schemas[i].schema, rki_node_word(n) };
-            return RKP_OK;
-        }
-        if (count < 256)
-            names[count++] = c->spec->schemas[i].name.p;
+    found = c->spec ? rki_schema_named(c->spec, n->text) : NULL;
+    if (found) {
+        *use = (rkp_schema_use){ &found->schema, rki_node_word(n) };
+        return RKP_OK;
     }
+    for (size_t i = 0; c->spec && i < c->spec->n_schemas && count < 256; i++)
+        names[count++] = c->spec->schemas[i].name.p;
     names[count] = NULL;
     rkp_diag(c->diags, RKP_ERROR, n->at, "schema-unknown", "no schema is named %s", rki_node_shown(c->arena, n));
-    near = rki_nearest(n->text, names);
+    near = rki_opt_nearest(c->diags, n->text, names);
     if (near)
         rkp_diag_hint(c->diags, "did you mean '%s'?", near);
     else

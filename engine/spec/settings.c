@@ -47,10 +47,9 @@ static const char *type_name(int type)
 
 rki_setting *rki_settings_find(const rki_settings *s, rkp_str name)
 {
-    for (size_t i = 0; s && i < s->n; i++)
-        if (rkp_str_eq(rkp_word_str(s->v[i].name), name))
-            return &s->v[i];
-    return NULL;
+    int i = s ? rki_names_find(&s->names, name) : -1;
+
+    return i < 0 ? NULL : &s->v[i];
 }
 
 // ---- declarations
@@ -97,12 +96,14 @@ static void declare(rki_load *l, const rkp_node *n, const char *what, rki_settin
 void rki_settings_declare(rki_load *l, const rkp_node *map, rki_settings *to)
 {
     to->v = rki_array(l->arena, map->n, sizeof *to->v);
-    if (!to->v)
+    if (!to->v || !rki_names_make(l->arena, map->n, &to->names))
         return;
     for (const rkp_node *n = map->child; n; n = n->next) {
+        rki_names_add(&to->names, rkp_word_str(n->key), (uint32_t)to->n);
         rki_load_id(l, n, to->what);
         declare(l, n, to->what, &to->v[to->n++]);
     }
+    rki_names_sort(&to->names);
 }
 
 // ---- types
@@ -217,7 +218,7 @@ static bool allowed(rki_load *l, const rki_settings *s, const rki_setting *v, co
                                names[i]);
     rkp_diag(l->d, RKP_ERROR, n->at, "var-enum", "%s '%s' is %s, not %s", s->what, v->name.p, list,
              rki_node_shown(l->arena, n));
-    near = n->secret ? NULL : rki_nearest(n->text, names);
+    near = n->secret ? NULL : rki_opt_nearest(l->d, n->text, names);
     if (near)
         rkp_diag_hint(l->d, "did you mean '%s'?", near);
     return false;
@@ -269,7 +270,7 @@ const rkp_node *rki_settings_value(rki_load *l, rki_settings *s, rkp_str name, r
     for (size_t i = 0; s && i < s->n && n < 128; i++)
         names[n++] = s->v[i].name.p;
     names[n] = NULL;
-    near = rki_nearest(name, names);
+    near = rki_opt_nearest(l->d, name, names);
     if (near)
         rkp_diag_hint(l->d, "did you mean '%s'?", near);
     else if (s == &l->vars)

@@ -74,7 +74,7 @@ static void read_schemas(rki_load *l)
         return;
     rki_interp_all(l, map, &how);
     l->s->schemas = rki_array(l->arena, map->n, sizeof *l->s->schemas);
-    if (!l->s->schemas)
+    if (!l->s->schemas || !rki_names_make(l->arena, map->n, &l->s->schema_names))
         return;
     for (rkp_node *n = map->child; n; n = n->next) {
         rki_named_schema *to = &l->s->schemas[l->s->n_schemas++];
@@ -82,6 +82,7 @@ static void read_schemas(rki_load *l)
         const rkp_node *cols;
 
         to->name = n->key;
+        rki_names_add(&l->s->schema_names, rkp_word_str(n->key), (uint32_t)l->s->n_schemas - 1);
         rki_load_id(l, n, "schema");
         if (n->kind != RKI_MAP) {
             rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "schema '%s' needs a mapping of columns to types, not %s",
@@ -92,6 +93,17 @@ static void read_schemas(rki_load *l)
         if (cols)
             rki_opt_columns(&c, cols, &to->schema);
     }
+    rki_names_sort(&l->s->schema_names);
+}
+
+const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name)
+{
+    int i = rki_names_find(&s->schema_names, name);
+
+    for (size_t k = 0; i < 0 && s->schema_names.n < s->n_schemas && k < s->n_schemas; k++) // made by hand
+        if (rkp_str_eq(rkp_word_str(s->schemas[k].name), name))
+            i = (int)k;
+    return i < 0 ? NULL : &s->schemas[i];
 }
 
 // ---- top level
@@ -148,7 +160,7 @@ static void take_fail_on(rki_load *l, const rkp_words *w)
             rkp_diag(l->d, RKP_ERROR, one.at, "not-supported", "'fail_on: %s' is not supported yet", one.p);
         } else {
             rkp_diag(l->d, RKP_ERROR, one.at, "opt-choice", "'fail_on' is dead_letter or drop, not '%s'", one.p);
-            near = rki_nearest(rkp_word_str(one), names);
+            near = rki_opt_nearest(l->d, rkp_word_str(one), names);
             if (near)
                 rkp_diag_hint(l->d, "did you mean '%s'?", near);
         }
@@ -236,7 +248,7 @@ static void op_unknown(rki_load *l, const rkp_node *n)
             names[count++] = (*o)->name;
     }
     names[count] = NULL;
-    near = rki_nearest(n->text, names);
+    near = rki_opt_nearest(l->d, n->text, names);
     if (foreign)
         rkp_diag_hint(l->d, "%s", foreign);
     else if (near)

@@ -8,6 +8,7 @@
 #ifndef RKI_SPEC_H
 #define RKI_SPEC_H
 
+#include "spec/names.h"
 #include "spec/opt.h"
 #include "spec/tree.h"
 #include <rkpipe/op.h>
@@ -117,6 +118,7 @@ typedef struct rki_spec {
     size_t n_vars;
     rki_named_schema *schemas;
     size_t n_schemas;
+    rki_names schema_names;
     rki_kernel *kernels; // in the order of the file; disabled ones are not in it
     size_t n_kernels;
     int dead_letter; // index of the kernel, -1: none
@@ -126,6 +128,7 @@ typedef struct rki_spec {
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);
 void rki_spec_free(rki_spec *s);
 
+const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name); // NULL when there is none
 // The JSON Schema of a pipeline file, with the operators' options (conditional on `op`).
 void rki_spec_schema(const rkp_op *const *ops, rki_buf *out);
 // `check --print`: the resolved pipeline as YAML, secrets as ***.

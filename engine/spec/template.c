@@ -18,6 +18,7 @@ struct template
 struct templates {
     struct template *v;
     size_t n;
+    rki_names names;
 };
 
 static void read_templates(rki_load *l, struct templates *to)
@@ -27,16 +28,17 @@ static void read_templates(rki_load *l, struct templates *to)
     if (!map)
         return;
     to->v = rki_array(l->arena, map->n, sizeof *to->v);
-    if (!to->v)
+    if (!to->v || !rki_names_make(l->arena, map->n, &to->names))
         return;
     for (rkp_node *n = map->child; n; n = n->next) {
-        struct template *t = &to->v[to->n++];
+        struct template *t = &to->v[to->n];
         rkp_str owner = rki_printf(l->arena, "template '%s'", n->key.p);
         rkp_opt_ctx c = rki_load_ctx(l, owner.p);
         const rkp_node *use;
 
         if (!owner.p)
             return;
+        rki_names_add(&to->names, rkp_word_str(n->key), (uint32_t)to->n++);
         t->name = n->key;
         t->ok = rki_load_id(l, n, "template");
         c.other = rki_kernel_rows;
@@ -62,27 +64,28 @@ static void read_templates(rki_load *l, struct templates *to)
             t->ok = false;
         }
     }
+    rki_names_sort(&to->names);
 }
 
 static struct template *find(rki_load *l, struct templates *in, const rkp_node *use)
 {
     const char *names[128 + 1], *near;
     size_t n = 0;
+    int i;
 
     if (use->kind != RKI_SCALAR || rki_node_is_null(use)) {
         rkp_diag(l->d, RKP_ERROR, use->at, "opt-type", "'use' needs the name of a template, not %s",
                  rki_node_shown(l->arena, use));
         return NULL;
     }
-    for (size_t i = 0; i < in->n; i++) {
-        if (rkp_str_eq(rkp_word_str(in->v[i].name), use->text))
-            return &in->v[i];
-        if (n < 128)
-            names[n++] = in->v[i].name.p;
-    }
+    i = rki_names_find(&in->names, use->text);
+    if (i >= 0)
+        return &in->v[i];
+    for (size_t k = 0; k < in->n && n < 128; k++)
+        names[n++] = in->v[k].name.p;
     names[n] = NULL;
     rkp_diag(l->d, RKP_ERROR, use->at, "template-unknown", "no template is named %s", rki_node_shown(l->arena, use));
-    near = rki_nearest(use->text, names);
+    near = rki_opt_nearest(l->d, use->text, names);
     if (near)
         rkp_diag_hint(l->d, "did you mean '%s'?", near);
     else if (rki_op_promised(use->text))
@@ -97,6 +100,8 @@ static bool bind_args(rki_load *l, const struct template *t, const rkp_node *arg
     bool ok = true;
 
     *to = (rki_settings){ .what = "parameter", .ns = "param" };
+    if (t->is.params && !rki_tree_charge(l->d, at, &l->budget, t->is.params->n))
+        return false;
     if (t->is.params)
         rki_settings_declare(l, t->is.params, to);
     if (args && args->kind != RKI_MAP) {
@@ -120,7 +125,7 @@ static bool bind_args(rki_load *l, const struct template *t, const rkp_node *arg
         names[n] = NULL;
         rkp_diag(l->d, RKP_ERROR, a->key_at, "param-unknown", "template '%s' has no parameter '%s'", t->name.p,
                  a->key.p);
-        near = rki_nearest(rkp_word_str(a->key), names);
+        near = rki_opt_nearest(l->d, rkp_word_str(a->key), names);
         if (near) {
             rkp_diag_hint(l->d, "did you mean '%s'?", near);
             meant = rki_settings_find(to, rkp_str_of(near));
@@ -144,6 +149,7 @@ static void expand(rki_load *l, struct templates *all, rkp_node *k, rki_use ***t
     rkp_node *use = rki_node_get(k, "use"), *args = rki_node_get(k, "args"), *copy;
     static const char *const never[] = { "op", "with", NULL };
     struct template *t;
+    rkp_node **tail_of;
     rki_use *u;
 
     k->bad = true; // until it is made
@@ -170,16 +176,11 @@ static void expand(rki_load *l, struct templates *all, rkp_node *k, rki_use ***t
     rki_node_remove(k, use);
     if (args)
         rki_node_remove(k, args);
-    for (rkp_node *own = k->child, *next; own; own = next) {
-        rkp_node *have = rki_node_get(copy, own->key.p);
-
-        next = own->next;
-        if (have)
-            rki_node_remove(copy, have);
-        rki_node_add(copy, own);
-    }
-    k->child = copy->child;
-    k->n = copy->n;
+    for (tail_of = &k->child; *tail_of; tail_of = &(*tail_of)->next)
+        ;
+    *tail_of = copy->child;
+    k->n += copy->n;
+    rki_map_settle(l->arena, NULL, k); // its own fields stand first, and win
     k->bad = false;
     u->kernel = k;
     **tail = u;

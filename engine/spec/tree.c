@@ -81,7 +81,7 @@ bool rki_node_is_null(const rkp_node *n)
            rkp_str_is(n->text, "NULL");
 }
 
-static size_t code_points(const char *p, const char *end)
+size_t rki_code_points(const char *p, const char *end)
 {
     size_t n = 0;
     uint32_t cp;
@@ -97,8 +97,8 @@ rkp_loc rki_node_part(const rkp_node *n, size_t at, size_t len)
 
     if (n->kind != RKI_SCALAR || !n->exact || at > n->text.n || len > n->text.n - at)
         return loc;
-    loc.col += (uint32_t)code_points(n->text.p, n->text.p + at);
-    loc.len = (uint32_t)code_points(n->text.p + at, n->text.p + at + len);
+    loc.col += (uint32_t)rki_code_points(n->text.p, n->text.p + at);
+    loc.len = (uint32_t)rki_code_points(n->text.p + at, n->text.p + at + len);
     return loc;
 }
 
@@ -138,14 +138,14 @@ void rki_node_remove(rkp_node *parent, rkp_node *child)
     parent->n--;
 }
 
-static bool charge(rkp_diags *d, rkp_loc at, rki_tree_budget *b)
+bool rki_tree_charge(rkp_diags *d, rkp_loc at, rki_tree_budget *b, size_t n)
 {
-    if (b->nodes >= RKI_TREE_NODES) {
+    if (n > RKI_TREE_NODES - b->nodes) {
         rkp_diag(d, RKP_ERROR, at, "limit-nodes", "more than %d values after expansion of aliases and templates",
                  RKI_TREE_NODES);
         return false;
     }
-    b->nodes++;
+    b->nodes += n;
     return true;
 }
 
@@ -157,7 +157,7 @@ static rkp_node *copy_node(rki_arena *a, rkp_diags *d, const rkp_node *n, rkp_lo
         rkp_diag(d, RKP_ERROR, at, "limit-depth", "nested deeper than %d levels", DEPTH);
         return NULL;
     }
-    if (!charge(d, at, b))
+    if (!rki_tree_charge(d, at, b, 1))
         return NULL;
     to = rki_alloc(a, sizeof *to);
     if (!to)
@@ -809,7 +809,7 @@ static void block_place(struct tree *t, rkp_node *n, yaml_mark_t header)
         own++;
     n->at.line = (uint32_t)c.line + 1;
     n->at.col = (uint32_t)(blanks >= own ? blanks - own : blanks) + 1;
-    n->at.len = (uint32_t)code_points(n->text.p, nl ? nl : n->text.p + n->text.n);
+    n->at.len = (uint32_t)rki_code_points(n->text.p, nl ? nl : n->text.p + n->text.n);
     n->exact = !nl;
 }
 
@@ -831,7 +831,7 @@ static void scalar_place(struct tree *t, rkp_node *n, const yaml_event_t *e)
     bool one_line = e->start_mark.line == e->end_mark.line;
     bool marked = e->data.scalar.anchor || e->data.scalar.tag; // the start mark is that of the anchor or tag
     size_t len = one_line ? e->end_mark.column - e->start_mark.column : 0;
-    size_t cps = code_points(n->text.p, n->text.p + n->text.n);
+    size_t cps = rki_code_points(n->text.p, n->text.p + n->text.n);
 
     n->at = loc_at(t, e->start_mark);
     switch (e->data.scalar.style) {
@@ -918,7 +918,7 @@ static void on_scalar(struct tree *t, const yaml_event_t *e)
         take_key(t, n->text, n->plain, n->at, e->end_mark);
         return;
     }
-    if (!charge(t->d, n->at, t->b)) {
+    if (!rki_tree_charge(t->d, n->at, t->b, 1)) {
         t->stop = true;
         return;
     }
@@ -1006,7 +1006,7 @@ static void on_open(struct tree *t, const yaml_event_t *e, rki_node_kind kind)
     }
     core_tag(t, tag, at, kind == RKI_MAP ? map_tags : list_tags);
     n = rki_node_new(t->a, kind, at);
-    if (!n || !charge(t->d, at, t->b))
+    if (!n || !rki_tree_charge(t->d, at, t->b, 1))
         return;
     if (anchor) {
         a = anchor_add(t, anchor, n, true);

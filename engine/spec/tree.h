@@ -60,8 +60,12 @@ rkp_node *rki_node_get(const rkp_node *map, const char *key);
 bool rki_node_is_null(const rkp_node *n);                        // plain, and empty or ~ or null
 rkp_loc rki_node_part(const rkp_node *n, size_t at, size_t len); // the place of bytes of a scalar's text
 
+size_t rki_code_points(const char *p, const char *end);
+
 // Making and changing trees (includes, templates, --set).  NULL when memory is out.
 rkp_node *rki_node_new(rki_arena *a, rki_node_kind kind, rkp_loc at);
+// Counts n more values; a finding and false when there are too many.
+bool rki_tree_charge(rkp_diags *d, rkp_loc at, rki_tree_budget *b, size_t n);
 // A deep copy, without key and sibling, charged to the budget: a finding at `used_at` and NULL when it is used up.
 rkp_node *rki_node_copy(rki_arena *a, rkp_diags *d, const rkp_node *n, rkp_loc used_at, rki_tree_budget *b);
 void rki_node_add(rkp_node *parent, rkp_node *child);                            // at the end

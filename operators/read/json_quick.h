@@ -97,6 +97,8 @@ static struct cursor quick_other(const struct quick *w, const struct entry *e, s
         return c;
     }
     c.p = scalar_end(p);
+    if (w->base + *c.m < c.p) // a quote, backslash or bracket in it: the marks would not be those of the values
+        return not_quick();
     if (!e)
         return *p == '-' || digit(*p) || *p == 't' || *p == 'f' || *p == 'n' ? c : not_quick();
     if (scalar_check(p, c.p))
@@ -126,9 +128,10 @@ static inline struct cursor quick_value(const struct quick *w, const struct entr
 
 // A key that was not guessed; c is behind the value before it, or at the bracket.  *link gets its item.  The answer is
 // where the value begins, or the closing bracket.
-static struct cursor quick_key(const struct quick *w, struct node *nd, struct cursor c, bool begun, struct item ***link,
-                               const struct entry **e)
+static struct cursor quick_key(const struct quick *w, struct node *nd, struct cursor c, struct item ***link,
+                               struct item **none, const struct entry **e)
 {
+    bool begun = *link != NULL;
     const char *q = blanks(begun ? c.p : c.p + 1), *key;
     struct item *it;
     if (*q == '}')
@@ -153,23 +156,18 @@ static struct cursor quick_key(const struct quick *w, struct node *nd, struct cu
     if (*q == '}')
         return not_quick();
     it = jscan_learn(nd, *link, c.p, (size_t)(q - c.p), begun ? 2 : 3, *e);
-    if (it)
-        *link = &it->next;
+    *link = it ? &it->next : begun ? *link : none;
     return (struct cursor){ q, c.m + 1 };
 }
 
 static struct cursor quick_object(const struct quick *w, struct node *nd, struct cursor c)
 {
-    struct item **link = &nd->first;
-    bool begun = false;
-    for (;; begun = true) {
+    struct item *none = NULL, **link = NULL; // as in object
+    for (;;) {
         const struct entry *e = NULL;
-        struct item *it = *link;
-        int hops = 0;
-        if (*c.p == '}')
+        struct item *it = expected(nd, link, c.p);
+        if (link && *c.p == '}')
             break;
-        while (RKP_LIKELY(it != NULL) && RKP_UNLIKELY(!same(c.p, it)))
-            it = ++hops < 4 ? it->next : NULL;
         if (RKP_LIKELY(it != NULL)) {
             e = it->e;
             c.p += it->len;
@@ -178,7 +176,7 @@ static struct cursor quick_object(const struct quick *w, struct node *nd, struct
                 c.p = blanks(c.p);
             link = &it->next;
         } else {
-            c = quick_key(w, nd, c, begun, &link, &e);
+            c = quick_key(w, nd, c, &link, &none, &e);
             if (!c.p)
                 return c;
             if (*c.p == '}')
@@ -297,7 +295,7 @@ static uint32_t quick_lines(jscan *s, jscan_chunk *c, const uint32_t *m, uint32_
             if (RKP_LIKELY(cur.p != NULL)) {
                 if (RKP_UNLIKELY(*cur.p != '\n'))
                     cur.p = blanks(cur.p);
-                if (*cur.p == '\n') {
+                if (*cur.p == '\n' && cur.p == c->base + *cur.m) {
                     c->start[rows++] = at - 2;
                     at_mark = cur.m + 1;
                     at = *cur.m + 1;

@@ -403,10 +403,10 @@ struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, s
     if (!nd->items && !items_grow(nd))
         return NULL;
     for (i = jscan_hash(lit, n); (it = nd->items[i & nd->items_mask]); i++)
-        if (it->len == n && !memcmp(it->lit, lit, n)) {
-            *link = it;
-            return it;
-        }
+        if (it->len == n && !memcmp(it->lit, lit, n))
+            break;
+    if (it)
+        goto known;
     if (nd->n_items == MAX_ITEMS)
         return NULL;
     if (nd->n_items >= nd->items_mask / 2) {
@@ -429,9 +429,17 @@ struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, s
     it->marks = marks;
     it->mask = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
     it->e = e;
-    it->next = *link;
-    *link = it;
+    it->next = link ? *link : NULL;
+    it->other = NULL;
     nd->items[i & nd->items_mask] = it;
+known:
+    // Lists may close to rings here: whoever follows one makes a few steps only.
+    if (link) {
+        *link = it;
+    } else if (nd->first != it) {
+        it->other = nd->first;
+        nd->first = it;
+    }
     return it;
 }
 

@@ -22,7 +22,8 @@ struct item {
     uint32_t len;
     uint32_t marks;        // in lit: quotes, backslashes that escape, brackets outside of strings
     const struct entry *e; // NULL: nobody wants it
-    struct item *next;
+    struct item *next;     // what came after it last time
+    struct item *other;    // of items that begin an object: another one
 };
 
 enum { ITEM_BLOCK = 8, MAX_ITEMS = 512 };
@@ -67,7 +68,8 @@ static inline uint32_t jscan_hash(const char *p, size_t n)
 
 // The entry of a member, its name as it stands in the line; NULL: nobody wants it.
 const struct entry *jscan_member(const struct node *nd, const char *raw, size_t n, bool escaped);
-// Remembers what stood between two values and which item it came after (*link).  NULL when it cannot be kept.
+// Remembers what stood between two values and which item it came after (*link; NULL: it begins the object).  NULL when it
+// cannot be kept.
 struct item *jscan_learn(struct node *nd, struct item **link, const char *lit, size_t n, uint32_t marks,
                          const struct entry *e);
 

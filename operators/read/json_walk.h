@@ -344,20 +344,29 @@ static inline const char *value(struct walk *w, const struct entry *e, const cha
     return end;
 }
 
+// The item that stands at p, when it is one of those that are expected there: a few that came after the item before
+// (*link), or at the beginning.
+static inline struct item *expected(const struct node *nd, struct item *const *link, const char *p)
+{
+    struct item *it = link ? *link : nd->first;
+    for (int hops = 0; it && hops < 4; hops++) {
+        if (RKP_LIKELY(same(p, it)))
+            return it;
+        it = link ? it->next : it->other;
+    }
+    return NULL;
+}
+
 static const char *object(struct walk *w, struct node *nd, const char *p)
 {
-    struct item **link = &nd->first;
-    bool begun = false;
+    struct item *none = NULL;  // what comes after a first key that was not learned
+    struct item **link = NULL; // where the next item is expected; NULL: at the bracket
     for (;;) {
         const struct entry *e;
-        struct item *it;
-        int hops = 0;
-        if (begun && *p == '}')
+        struct item *it = expected(nd, link, p);
+        if (link && *p == '}')
             return p + 1;
-        for (it = *link; it && hops < 4; it = it->next, hops++)
-            if (same(p, it))
-                break;
-        if (RKP_LIKELY(it && hops < 4)) {
+        if (RKP_LIKELY(it != NULL)) {
             e = it->e;
             p += it->len;
             if (RKP_UNLIKELY((unsigned char)*p <= ' ')) // more blanks than last time
@@ -367,7 +376,7 @@ static const char *object(struct walk *w, struct node *nd, const char *p)
             const char *q, *key;
             unsigned flags = 0;
             q = blanks(p);
-            if (!begun) {
+            if (!link) {
                 q = blanks(q + 1); // behind '{'
                 if (*q == '}')
                     return q + 1;
@@ -390,12 +399,10 @@ static const char *object(struct walk *w, struct node *nd, const char *p)
                 return fail(w, JSCAN_COLON, q);
             q = blanks(q + 1);
             // Keys with escapes are not learned here: their marks were not counted.
-            it = flags & STRING_ESCAPED ? NULL : jscan_learn(nd, link, p, (size_t)(q - p), begun ? 2 : 3, e);
-            if (it)
-                link = &it->next;
+            it = flags & STRING_ESCAPED ? NULL : jscan_learn(nd, link, p, (size_t)(q - p), link ? 2 : 3, e);
+            link = it ? &it->next : link ? link : &none;
             p = q;
         }
-        begun = true;
         p = value(w, e, p);
         if (!p)
             return NULL;
