@@ -1256,6 +1256,12 @@ static const rkp_example read_csv_examples[] = {
       .with = "path: cities.tsv\ndelimiter: tab\nnulls: [\"\", NA]\n",
       .input = "city\tpeople\nOslo\t709037\nAtlantis\tNA\n",
       .output = "city,people\nOslo,709037\nAtlantis,\n" },
+    { .title = "Compressed files without a header: names and types by hand, three of four columns, every value checked",
+      .with = "path: [trades-*.csv.gz, trades.csv]\nheader: false\n"
+              "schema: { at: timestamp, symbol: string, price: f64, size: i64? }\n"
+              "columns: [symbol, price, size]\nvalidate: all\n",
+      .input = "2024-05-01T09:30:00Z,ABC,12.50,100\n2024-05-01T09:30:01Z,\"X, Y\",7.25,\n",
+      .output = "symbol,price,size\nABC,12.50,100\n\"X, Y\",7.25,\n" },
     { 0 },
 };
 

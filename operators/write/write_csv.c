@@ -285,6 +285,10 @@ static const rkp_example write_csv_examples[] = {
       .with = "path: out.tsv\ncolumns: [city, people]\ndelimiter: tab\n",
       .input = "city,country,people\nOslo,NO,709037\n\"Washington, D.C.\",US,\n",
       .output = "city\tpeople\nOslo\t709037\nWashington, D.C.\t\n" },
+    { .title = "Add to a file that a spreadsheet opens: every field quoted, lines end as on Windows",
+      .with = "path: report.csv\ncommit: append\nquote: all\nline_end: crlf\n",
+      .input = "city,people\nOslo,709037\n\"say \"\"hi\"\"\",\n",
+      .output = "\"city\",\"people\"\r\n\"Oslo\",\"709037\"\r\n\"say \"\"hi\"\"\",\r\n" },
     { 0 },
 };
 

@@ -14,10 +14,11 @@
 
 enum { CHUNK = 510 << 10, COLUMNS = 10, NUMBER = 6 };
 
+// CPU time of this thread: others on the machine count less.
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
