@@ -290,14 +290,15 @@ static rkp_verdict generate_decode(void *self, rkp_actor *a, rkp_batch *raw)
     const struct range *r = (const struct range *)(const void *)raw->blob.p;
     rkp_errs *errs = rkp_actor_errs(a);
     rkp_meta meta = *rkp_actor_meta(a);
+    rkp_frame *frame = rkp_actor_frame(a);
     uint32_t *zeros;
     rkp_batch *b = rkp_batch_new(rkp_actor_pool(a), &g->schema, g->schema.n, (size_t)r->n * 16 * (g->schema.n + 1));
     if (!g->planned)
         plan(g, a);
     meta.first_row = r->first;
-    rkp_frame_seed(rkp_actor_frame(a), g->seed);
-    if (!b)
+    if (!b || !frame)
         goto nomem;
+    rkp_frame_seed(frame, g->seed);
     b->rows = r->n;
     zeros = rkp_batch_alloc(b, (size_t)r->n * sizeof *zeros);
     if (!zeros)
@@ -311,8 +312,7 @@ static rkp_verdict generate_decode(void *self, rkp_actor *a, rkp_batch *raw)
         rkp_col c;
         if (!g->cols[i].needed)
             continue;
-        if (rkp_expr_eval(g->cols[i].expr, rkp_actor_frame(a), b, b, &meta, NULL, r->n, &c, errs) != RKP_OK ||
-            errs->failed)
+        if (rkp_expr_eval(g->cols[i].expr, frame, b, b, &meta, NULL, r->n, &c, errs) != RKP_OK || errs->failed)
             goto nomem;
         c.type = g->schema.f[i].type;
         b->cols[i] = c;

@@ -251,6 +251,11 @@ static void mark(struct marker *k, const char *base, uint32_t end)
         string = prefix_xor(b.quote) ^ k->inside;
         all = b.quote | b.back | ((b.open | b.close) & ~string) | b.newline;
         wrong = b.ctrl & string;
+        if (RKP_UNLIKELY(end - k->at < 64)) {
+            uint64_t mine = (UINT64_C(1) << (end - k->at)) - 1;
+            all &= mine;
+            wrong &= mine;
+        }
         k->high |= b.high != 0;
         if (RKP_UNLIKELY(wrong)) {
             k->n += put_bits(k->m + k->n, all & ((wrong & (0 - wrong)) - 1), k->at);

@@ -422,24 +422,22 @@ static rkp_status build(struct extract *x, rkp_actor *a, rkp_batch *w, const rkp
     return RKP_OK;
 }
 
-// Errors of the types, errs[from..], name rows of w: makes them rows of b, one entry a row, and takes them out of w.
-static rkp_batch *settle(struct extract *x, rkp_batch *w, rkp_errs *errs, uint32_t from, uint32_t n)
+// Errors of the types name rows of w: adds them as rows of b, one entry a row, and takes them out of w.
+static rkp_batch *settle(struct extract *x, rkp_batch *w, rkp_errs *mine, rkp_errs *errs, uint32_t n)
 {
     uint32_t *stay = (uint32_t *)(void *)x->texts; // its texts are not needed any more, and it is large enough
-    uint32_t k = from, keep = 0;
-    qsort(errs->v + from, errs->n - from, sizeof *errs->v, by_row);
-    for (uint32_t i = from; i < errs->n; i++)
-        if (k == from || errs->v[i].row != errs->v[k - 1].row)
-            errs->v[k++] = errs->v[i];
-    errs->n = k;
-    k = from;
+    uint32_t e = 0, keep = 0;
+    qsort(mine->v, mine->n, sizeof *mine->v, by_row);
     for (uint32_t i = 0; i < n; i++) {
-        if (k < errs->n && errs->v[k].row == i)
-            errs->v[k++].row = x->rows[i];
-        else
+        if (e == mine->n || mine->v[e].row != i) {
             stay[keep++] = i;
+            continue;
+        }
+        rkp_errs_add(errs, x->rows[i], mine->v[e].code, mine->v[e].col, mine->v[e].what);
+        while (e < mine->n && mine->v[e].row == i)
+            e++;
     }
-    return rkp_batch_pick(w, stay, keep);
+    return errs->failed ? NULL : rkp_batch_pick(w, stay, keep);
 }
 
 static rkp_verdict extract_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
@@ -448,7 +446,8 @@ static rkp_verdict extract_on_batch(void *self, rkp_actor *a, unsigned port, rkp
     rkp_errs *errs = rkp_actor_errs(a);
     rkp_batch *mem = NULL, *w = NULL, *good;
     rkp_col from;
-    uint32_t n, missed, n_errs;
+    rkp_errs mine = { 0 };
+    uint32_t n, missed;
     rkp_verdict v = RKP_DONE;
     (void)port;
     if (!room(x, b->rows))
@@ -464,11 +463,10 @@ static rkp_verdict extract_on_batch(void *self, rkp_actor *a, unsigned port, rkp
         size_t bytes = (size_t)n * 16 * x->n_groups;
         w = n == b->rows ? rkp_batch_derive(b, bytes) : rkp_batch_pick(b, x->rows, n);
         from = b->cols[x->col];
-        n_errs = errs->n;
-        if (!w || build(x, a, w, &from, n, errs) != RKP_OK)
+        if (!w || build(x, a, w, &from, n, &mine) != RKP_OK)
             goto nomem;
-        if (errs->n > n_errs) {
-            good = settle(x, w, errs, n_errs, n);
+        if (mine.n) {
+            good = settle(x, w, &mine, errs, n);
             if (!good)
                 goto nomem;
             rkp_batch_put(w);
@@ -479,6 +477,7 @@ static rkp_verdict extract_on_batch(void *self, rkp_actor *a, unsigned port, rkp
         qsort(errs->v, errs->n, sizeof *errs->v, by_row);
         v = rkp_reject(a, b, errs);
     }
+    rkp_errs_fini(&mine);
     rkp_batch_put(mem);
     if (v == RKP_FAIL) {
         rkp_batch_put(w);
@@ -492,6 +491,7 @@ static rkp_verdict extract_on_batch(void *self, rkp_actor *a, unsigned port, rkp
         rkp_batch_put(w);
     return v;
 nomem:
+    rkp_errs_fini(&mine);
     rkp_batch_put(mem);
     rkp_batch_put(w);
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)b->rows);

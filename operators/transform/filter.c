@@ -50,6 +50,7 @@ static rkp_verdict filter_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
 {
     struct filter *f = self;
     rkp_errs *errs = rkp_actor_errs(a);
+    rkp_frame *frame = rkp_actor_frame(a);
     uint32_t n = 0, bad;
     rkp_batch *out;
     (void)port;
@@ -60,8 +61,7 @@ static rkp_verdict filter_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
         f->rows = rows;
         f->n_rows = b->rows;
     }
-    if (rkp_expr_filter(f->cond, rkp_actor_frame(a), b, rkp_actor_meta(a), NULL, b->rows, f->rows, &n, errs) !=
-            RKP_OK ||
+    if (!frame || rkp_expr_filter(f->cond, frame, b, rkp_actor_meta(a), NULL, b->rows, f->rows, &n, errs) != RKP_OK ||
         errs->failed)
         return rkp_fail(a, RKP_NOMEM, "out of memory for a condition over %u rows", (unsigned)b->rows);
     if (n == b->rows)

@@ -405,6 +405,9 @@ static void col_unread(rkp_col *c, rkp_type t, const uint32_t *zeros)
 static rkp_status fill(struct map *m, rkp_actor *a, rkp_batch *w, rkp_errs *errs)
 {
     uint32_t *zeros = NULL;
+    rkp_frame *frame = rkp_actor_frame(a);
+    if (!frame)
+        return RKP_NOMEM;
     for (uint32_t i = m->n_in; i < m->n_slots; i++) {
         struct slot *s = &m->slots[i];
         rkp_col *out = &w->cols[i];
@@ -425,7 +428,7 @@ static rkp_status fill(struct map *m, rkp_actor *a, rkp_batch *w, rkp_errs *errs
             continue;
         }
         if (s->kind == SLOT_EXPR) {
-            st = rkp_expr_eval(s->expr, rkp_actor_frame(a), w, w, rkp_actor_meta(a), NULL, w->rows, out, errs);
+            st = rkp_expr_eval(s->expr, frame, w, w, rkp_actor_meta(a), NULL, w->rows, out, errs);
         } else {
             rkp_col flat;
             st = rkp_col_flat(w, w, s->from, NULL, w->rows, &flat, errs);

@@ -206,16 +206,16 @@ static rkp_verdict route_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
 {
     struct route *r = self;
     rkp_errs *errs = rkp_actor_errs(a);
+    rkp_frame *frame = rkp_actor_frame(a);
     uint32_t n = b->rows;
     (void)port;
-    if (!room(r, b->rows))
+    if (!frame || !room(r, b->rows))
         return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)b->rows);
     for (uint32_t i = 0; i < n; i++)
         r->rest[i] = i;
     for (size_t i = 0; i < r->ports.n && n; i++) {
         uint32_t n_hit = 0, e0 = errs->n;
-        if (rkp_expr_filter(r->ways[i].cond, rkp_actor_frame(a), b, rkp_actor_meta(a), r->rest, n, r->hit, &n_hit,
-                            errs) != RKP_OK ||
+        if (rkp_expr_filter(r->ways[i].cond, frame, b, rkp_actor_meta(a), r->rest, n, r->hit, &n_hit, errs) != RKP_OK ||
             errs->failed)
             return rkp_fail(a, RKP_NOMEM, "out of memory for a condition over %u rows", (unsigned)n);
         if (send(a, b, &r->ways[i], r->hit, n_hit) == RKP_FAIL)
