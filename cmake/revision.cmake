@@ -1,4 +1,4 @@
-# cmake -DROOT=<source tree> -DTO=<header> -P revision.cmake
+# cmake -DROOT=<source tree> -DTO=<C file> -P revision.cmake
 set(rev "")
 find_program(git git)
 if(git AND EXISTS "${ROOT}/.git")
@@ -8,4 +8,4 @@ if(git AND EXISTS "${ROOT}/.git")
     set(rev "")
   endif()
 endif()
-file(CONFIGURE OUTPUT "${TO}" CONTENT "#define RKI_REVISION \"${rev}\"\n" @ONLY)
+file(CONFIGURE OUTPUT "${TO}" CONTENT "extern const char rki_revision[];\nconst char rki_revision[] = \"${rev}\";\n" @ONLY)

@@ -58,30 +58,6 @@ static void indented(rki_buf *out, const char *text, int by)
     }
 }
 
-// A bound in the unit of its type: sizes in bytes, durations in nanoseconds.
-static void bound(rki_buf *out, const rkp_opt *r, double v)
-{
-    static const char *const sizes[] = { "", "KiB", "MiB", "GiB", "TiB" };
-    static const struct {
-        double ns;
-        const char *name;
-    } times[] = { { 86400e9, "d" }, { 3600e9, "h" }, { 60e9, "m" }, { 1e9, "s" }, { 1e6, "ms" }, { 1e3, "us" } };
-    int s = 0;
-    if (r->type == &rkp_size) {
-        for (; v >= 1024 && s < 4; s++)
-            v /= 1024;
-        rki_putf(out, "%g%s", v, sizes[s]);
-        return;
-    }
-    for (size_t i = 0; r->type == &rkp_duration && i < sizeof times / sizeof *times; i++) {
-        if (v >= times[i].ns) {
-            rki_putf(out, "%g%s", v / times[i].ns, times[i].name);
-            return;
-        }
-    }
-    rki_putf(out, v < 1e15 && v > -1e15 ? "%.10g" : "%g", v);
-}
-
 static void option_rows(rki_buf *out, const rkp_opt *rows, const char *prefix)
 {
     for (const rkp_opt *r = rows; r && r->name; r++) {
@@ -97,10 +73,10 @@ static void option_rows(rki_buf *out, const rkp_opt *rows, const char *prefix)
         rki_putz(out, " | ");
         cell(out, r->help ? r->help : "");
         if (r->bounded) {
-            rki_putz(out, "; ");
-            bound(out, r, r->min);
-            rki_putz(out, " to ");
-            bound(out, r, r->max);
+            char low[40], high[40];
+            rki_opt_bound(r, r->min, low);
+            rki_opt_bound(r, r->max, high);
+            rki_putf(out, "; %s to %s", low, high);
         }
         if (r->unit)
             rki_putf(out, " (%s)", r->unit);

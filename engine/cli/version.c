@@ -1,7 +1,8 @@
 // cli/version.c - `rkpipe version`: what this binary is made of.
 #include "base/json.h"
 #include "cli/verbs.h"
-#include "revision.h" // written by the build: RKI_REVISION, "" without git
+
+extern const char rki_revision[]; // written by the build; "" without git
 
 static const rki_arg version_rows[] = {
     { .kind = RKI_ARG_FLAG, .name = "json", .at = 0, .help = "as JSON" },
@@ -17,8 +18,8 @@ static const char compiler[] = "gcc " __VERSION__;
 static void text(const rki_cli *c, size_t ops, rki_buf *out)
 {
     rki_putz(out, "rkpipe " RKI_VERSION);
-    if (RKI_REVISION[0])
-        rki_putz(out, " (" RKI_REVISION ")");
+    if (rki_revision[0])
+        rki_putf(out, " (%s)", rki_revision);
     rki_putf(out, "\ncompiler   %s\nbackends   ", compiler);
     for (size_t i = 0; c->backends[i]; i++)
         rki_putf(out, "%s%s", i ? ", " : "", c->backends[i]->name);
@@ -33,8 +34,8 @@ static void json(const rki_cli *c, size_t ops, rki_buf *out)
     rki_json_key(&j, "version");
     rki_json_z(&j, RKI_VERSION);
     rki_json_key(&j, "revision");
-    if (RKI_REVISION[0])
-        rki_json_z(&j, RKI_REVISION);
+    if (rki_revision[0])
+        rki_json_z(&j, rki_revision);
     else
         rki_json_null(&j);
     rki_json_key(&j, "compiler");

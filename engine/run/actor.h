@@ -124,6 +124,7 @@ struct rki_run {
     rki_run_args args;
     const rkp_backend *backend;
     rkp_backend_run *b;
+    rkp_backend_run *poked; // b as a signal handler sees it: NULL before b is closed
     rki_arena arena;
     rkp_pool *pool, *state_pool;
     rki_runner **runners; // cache-line aligned, one allocation each

@@ -213,6 +213,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
     if (st != RKP_OK)
         goto fail;
+    __atomic_store_n(&r->poked, r->b, __ATOMIC_SEQ_CST);
     *out = r;
     return RKP_OK;
 fail:
@@ -222,9 +223,10 @@ fail:
 
 void rki_run_signal(rki_run *r)
 {
+    rkp_backend_run *b = __atomic_load_n(&r->poked, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&r->signals, 1, __ATOMIC_SEQ_CST);
-    if (r->b)
-        r->backend->poke(r->b);
+    if (b)
+        r->backend->poke(b);
 }
 
 // ---- progress -------------------------------------------------------------------------------------------------------
@@ -457,6 +459,7 @@ int rki_run_execute(rki_run *r)
         r->backend->wake(r->b, r->tasks[i]);
     if (st == RKP_OK)
         control_loop(r);
+    __atomic_store_n(&r->poked, NULL, __ATOMIC_SEQ_CST); // the handler runs on this thread or not at all
     r->backend->close(r->b);
     r->b = NULL;
     left = drain(r);

@@ -1252,6 +1252,10 @@ static void read_csv_fini(void *self)
 }
 
 static const rkp_example read_csv_examples[] = {
+    { .title = "A file with a header; the types are found",
+      .with = "path: cities.csv\n",
+      .input = "city,country,people\nOslo,NO,709037\n\"Washington, D.C.\",US,\n",
+      .output = "city,country,people\nOslo,NO,709037\n\"Washington, D.C.\",US,\n" },
     { .title = "A file of tab-separated values in which NA is null",
       .with = "path: cities.tsv\ndelimiter: tab\nnulls: [\"\", NA]\n",
       .input = "city\tpeople\nOslo\t709037\nAtlantis\tNA\n",

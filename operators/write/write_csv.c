@@ -281,6 +281,10 @@ static void write_csv_fini(void *self)
 }
 
 static const rkp_example write_csv_examples[] = {
+    { .title = "All columns",
+      .with = "path: out.csv\n",
+      .input = "city,people\nOslo,709037\n\"Washington, D.C.\",\n",
+      .output = "city,people\nOslo,709037\n\"Washington, D.C.\",\n" },
     { .title = "Two of three columns, separated by tabs",
       .with = "path: out.tsv\ncolumns: [city, people]\ndelimiter: tab\n",
       .input = "city,country,people\nOslo,NO,709037\n\"Washington, D.C.\",US,\n",

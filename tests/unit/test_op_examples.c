@@ -4,7 +4,7 @@
 //   sink:      input as CSV -> the operator, what it wrote
 //
 // A file that `with` names is made for it: a star of a pattern becomes a 1, of several paths the first gets the input
-// and the others are empty.  A table that `with` names is taken from tests/support/tables/.
+// and the others are empty.  A table that `with` names is taken from examples/enrich/.
 // labels: threads
 #include "base/arena.h"
 #include "plan/plan.h"
@@ -71,7 +71,7 @@ static void copy_table(const char *name)
     char from[600], text[65536];
     size_t n;
     FILE *f;
-    snprintf(from, sizeof from, "%s/tests/support/tables/%s", RKP_SOURCE_DIR, name);
+    snprintf(from, sizeof from, "%s/examples/enrich/%s", RKP_SOURCE_DIR, name);
     f = fopen(from, "rb");
     if (!f) {
         print_error("an example needs the table %s\n", from);
