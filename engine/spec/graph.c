@@ -318,11 +318,11 @@ static void check_errors(struct graph *g, uint32_t at)
     bool dead = k->on_error.action == RKI_ERR_DEAD_LETTER;
 
     if (dead && !g->in->dead_letter.p) {
-        rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter", "kernel '%s' has no dead-letter kernel to send to",
-                 k->id.p);
+        rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter-none",
+                 "kernel '%s' has no dead-letter kernel to send to", k->id.p);
         rkp_diag_hint(g->l->d, "name one at the top of the file: dead_letter: {kernel: ID}");
     } else if (dead && g->after_dead[at]) {
-        rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter",
+        rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter-loop",
                  "rows of the dead-letter kernel come here, so '%s' cannot send to it", k->id.p);
         rkp_diag_hint(g->l->d, "write on_error: drop or on_error: fail");
     }

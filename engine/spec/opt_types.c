@@ -634,6 +634,7 @@ static void schema_expr_map(const rkp_opt *row, struct rki_json *out)
 {
     (void)row;
     members(out, "type", "\"object\"");
+    members(out, "propertyNames", "{\"not\":{\"pattern\":\"\\\\$\\\\{\"}}");
     members(out, "additionalProperties", EXPR);
 }
 
@@ -654,6 +655,7 @@ static void schema_word_map(const rkp_opt *row, struct rki_json *out)
 {
     (void)row;
     members(out, "type", "\"object\"");
+    members(out, "propertyNames", "{\"not\":{\"pattern\":\"\\\\$\\\\{\"}}");
     members(out, "additionalProperties", SCALARS);
 }
 
@@ -736,6 +738,7 @@ static void schema_type_map(const rkp_opt *row, struct rki_json *out)
 {
     (void)row;
     members(out, "type", "\"object\"");
+    members(out, "propertyNames", "{\"not\":{\"pattern\":\"\\\\$\\\\{\"}}");
     members(out, "additionalProperties", "{\"type\":\"string\",\"pattern\":\"^" TYPE_NAME "$|\\\\$\\\\{\"}");
 }
 

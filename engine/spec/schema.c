@@ -29,6 +29,7 @@ static void open_ids(rki_json *j, const rkp_opt *row)
     z(j, "description", row->help);
     z(j, "type", "object");
     raw(j, "propertyNames", "{\"pattern\":\"" ID "\"}");
+    raw(j, "minProperties", strcmp(row->name, "kernels") == 0 ? "1" : "0");
     rki_json_key(j, "additionalProperties");
 }
 
@@ -107,7 +108,19 @@ static void top_row(const rkp_opt *row, rki_json *j)
 
     while (special[i].key && strcmp(special[i].key, row->name) != 0)
         i++;
-    if (strcmp(row->name, "defaults") == 0) {
+    if (strcmp(row->name, "dead_letter") == 0) {
+        open(j, row->name);
+        z(j, "description", row->help);
+        raw(j, "minProperties", "1");
+        row->type->schema(row, j);
+        rki_json_end_object(j);
+    } else if (strcmp(row->name, "name") == 0) {
+        open(j, row->name);
+        z(j, "description", row->help);
+        raw(j, "type", "[\"string\",\"number\",\"boolean\"]");
+        z(j, "pattern", "^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,62})?$|\\$\\{");
+        rki_json_end_object(j);
+    } else if (strcmp(row->name, "defaults") == 0) {
         rki_json_key(j, row->name);
         rki_opts_schema(rki_defaults_rows, j);
     } else if (!special[i].key) {

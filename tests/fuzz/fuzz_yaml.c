@@ -42,6 +42,8 @@ static void prints_and_loads_again(const rki_spec *s)
     rki_buf_fini(&two);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     rkp_diags *d = rki_diags_new();
