@@ -197,6 +197,20 @@ rkp_status rki_batch_defer(rkp_batch *b, void (*fn)(void *arg), void *arg)
     return RKP_OK;
 }
 
+static void put_held(void *other)
+{
+    rkp_batch_put(other);
+}
+
+rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other)
+{
+    rkp_status st = rki_batch_defer(b, put_held, other);
+
+    if (st == RKP_OK)
+        rkp_batch_get(other);
+    return st;
+}
+
 void rki_batch_reset(rkp_batch *b)
 {
     rkp_block *first = first_block(b), *rest = NULL, *k = b->blocks;

@@ -484,6 +484,7 @@ static rkp_status parse_choice(rkp_opt_ctx *c, const rkp_opt *row, const rkp_nod
     const char *names[64 + 1], *near;
     char list[400];
     size_t count = 0, at = 0;
+    bool is_null = false;
 
     for (const rkp_choice *o = row->choices; o->name && count < 64; o++)
         names[count++] = o->name;
@@ -494,7 +495,9 @@ static rkp_status parse_choice(rkp_opt_ctx *c, const rkp_opt *row, const rkp_nod
                                : i + 1 == count ? " or "
                                                 : ", ",
                                names[i]);
-    if (!rki_opt_scalar(c, row, n, list))
+    for (const rkp_choice *o = row->choices; o->name; o++) // `on_missing: null` is the choice of that name
+        is_null |= strcmp(o->name, "null") == 0 && n->kind == RKI_SCALAR && !n->bad && rkp_str_is(n->text, "null");
+    if (!is_null && !rki_opt_scalar(c, row, n, list))
         return RKP_INVALID;
     for (const rkp_choice *o = row->choices; o->name; o++) {
         if (!rkp_str_is(n->text, o->name))
@@ -534,6 +537,9 @@ static void schema_choice(const rkp_opt *row, struct rki_json *out)
     for (const rkp_choice *o = row->choices; o->name; o++)
         if (o->value != RKI_NOT_YET)
             rki_json_z(out, o->name);
+    for (const rkp_choice *o = row->choices; o->name; o++)
+        if (strcmp(o->name, "null") == 0)
+            rki_json_null(out);
     rki_json_end_array(out);
     rki_json_end_object(out);
     rki_json_raw(out, RKP_STR("{\"type\":\"string\",\"pattern\":\"\\\\$\\\\{\"}"));
@@ -799,6 +805,37 @@ static void schema_word_list(const rkp_opt *row, struct rki_json *out)
 }
 
 const rkp_opt_type rkp_word_list = { "list", sizeof(rkp_words), parse_word_list, print_word_list, schema_word_list };
+
+static rkp_status parse_name_pairs(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    rkp_words names = { 0 };
+    rkp_pair *v;
+    rkp_status st;
+
+    if (n->kind == RKI_MAP)
+        return parse_pairs(c, row, n, field, "a name, a list of names, or a mapping of names to names", string_word);
+    st = parse_word_list(c, row, n, &names);
+    if (st != RKP_OK)
+        return st;
+    v = rki_array(c->arena, names.n ? names.n : 1, sizeof *v);
+    if (!v)
+        return RKP_NOMEM;
+    for (size_t i = 0; i < names.n; i++)
+        v[i] = (rkp_pair){ names.v[i], names.v[i] };
+    *(rkp_pairs *)field = (rkp_pairs){ v, names.n, names.at };
+    return RKP_OK;
+}
+
+static void schema_name_pairs(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    members(out, "anyOf",
+            "[" SCALARS ",{\"type\":\"array\",\"items\":" SCALARS
+            "},{\"type\":\"object\",\"additionalProperties\":" SCALARS "}]");
+}
+
+const rkp_opt_type rkp_name_pairs = { "names or pairs of names", sizeof(rkp_pairs), parse_name_pairs, print_pairs,
+                                      schema_name_pairs };
 
 // ---- schemas of columns
 

@@ -610,6 +610,8 @@ void rks_unite_errs(rkp_errs *errs)
 {
     uint32_t n = 0;
 
+    if (errs->n < 2)
+        return;
     qsort(errs->v, errs->n, sizeof *errs->v, compare_errs);
     for (uint32_t i = 0; i < errs->n; i++)
         if (n == 0 || errs->v[i].row != errs->v[n - 1].row)

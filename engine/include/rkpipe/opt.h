@@ -98,6 +98,7 @@ extern const rkp_opt_type rkp_expr_text;   // rkp_word: an expression (compiled 
 extern const rkp_opt_type rkp_expr_map;    // rkp_pairs: name -> expression, in order
 extern const rkp_opt_type rkp_word_list;   // rkp_words: a list of strings; a scalar is a list of one
 extern const rkp_opt_type rkp_word_map;    // rkp_pairs: string -> string, in order
+extern const rkp_opt_type rkp_name_pairs;  // rkp_pairs: {a: b}, or names alone: [a, b] is {a: a, b: b}, a is {a: a}
 extern const rkp_opt_type rkp_type_map;    // rkp_pairs: column -> type name (checked)
 extern const rkp_opt_type rkp_schema_name; // rkp_schema_use: a name of `schemas:` or an inline mapping
 extern const rkp_opt_type rkp_object;      // a nested struct, sub rows
