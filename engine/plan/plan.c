@@ -559,12 +559,9 @@ static void size_memory(struct planner *w)
     uint64_t machine = w->args->memory / 2, def = 1ull << 30;
     rki_plan *p = w->p;
     p->memory_limit = w->s->engine.memory_limit ? w->s->engine.memory_limit : machine && machine < def ? machine : def;
-    bool state = false;
-    for (uint32_t i = 0; i < p->n_kernels; i++)
-        state |= p->kernels[i].k->op->kind == RKP_TRANSFORM && !(p->kernels[i].k->op->traits & RKP_STATELESS);
     // Batches in flight need little once they are warm; state is what grows.
-    p->pool_bytes = state ? p->memory_limit / 4 : p->memory_limit - p->memory_limit / 8;
-    p->state_bytes = state ? p->memory_limit / 2 : 0;
+    p->pool_bytes = p->memory_limit / 4;
+    p->state_bytes = p->memory_limit / 2;
     reason(w, NULL, "memory_limit %llu MiB%s: %llu MiB for batches in flight, %llu MiB for state",
            (unsigned long long)(p->memory_limit >> 20), w->s->engine.memory_limit ? "" : " (the default)",
            (unsigned long long)(p->pool_bytes >> 20), (unsigned long long)(p->state_bytes >> 20));

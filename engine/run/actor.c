@@ -59,8 +59,10 @@ void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
 
 rkp_pool *rkp_actor_pool(rkp_actor *a)
 {
-    // State has a pool of its own, so that what an operator keeps never makes the sources wait for ever.
-    return a->op->kind == RKP_TRANSFORM && !(a->op->traits & RKP_STATELESS) ? a->run->state_pool : a->run->pool;
+    // State has a pool of its own, so that what an operator keeps never makes the sources wait for ever: what a kernel that
+    // keeps state makes, and what any kernel makes when it starts (a lookup's table).
+    return !a->inited ? a->run->state_pool
+           : a->op->kind == RKP_TRANSFORM && !(a->op->traits & RKP_STATELESS) ? a->run->state_pool : a->run->pool;
 }
 
 rkp_frame *rkp_actor_frame(rkp_actor *a)
