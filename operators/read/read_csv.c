@@ -584,7 +584,7 @@ static rkp_status read_csv_bind(void *self, rkp_bind *b)
     }
     if (s->follow) {
         if (d)
-            rkp_diag(d, RKP_ERROR, rkp_bind_at(b), "not-yet", "'follow: true' is not supported yet");
+            rkp_diag(d, RKP_ERROR, rkp_bind_at(b), "not-supported", "'follow: true' is not supported yet");
         st = RKP_INVALID;
     }
     for (uint32_t i = 0; s->schema.schema && i < s->schema.schema->n; i++) {
