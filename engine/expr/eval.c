@@ -178,7 +178,8 @@ void rkp_frame_free(rkp_frame *f)
 
 void rkp_frame_seed(rkp_frame *f, uint64_t seed)
 {
-    f->seed = seed;
+    if (f)
+        f->seed = seed;
 }
 
 rkp_regex_run *rki_frame_regex(rkp_frame *f, const rkp_regex *r)
@@ -1317,6 +1318,8 @@ static bool start(rki_eval *x)
 {
     rkp_frame *f = x->f;
 
+    if (!f)
+        return false;
     if (x->e->n_slots > f->cap_cache) {
         cached *v = reallocarray(f->cache, x->e->n_slots, sizeof *v);
 
@@ -1593,8 +1596,11 @@ rkp_status rkp_expr_filter(const rkp_expr *e, rkp_frame *f, const rkp_batch *b, 
                            const uint32_t *rows, uint32_t n, uint32_t *out, uint32_t *n_out, rkp_errs *errs)
 {
     rki_eval x = { .f = f, .e = e, .b = b, .meta = meta, .now_us = meta ? meta->now_us : 0 };
-    bool ok = start(&x) && filter(&x, rows, n, out, n_out, errs);
+    bool ok;
 
+    if (!start(&x))
+        return RKP_NOMEM;
+    ok = filter(&x, rows, n, out, n_out, errs);
     finish(&x);
     return ok ? RKP_OK : RKP_NOMEM;
 }

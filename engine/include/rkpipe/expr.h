@@ -45,7 +45,8 @@ bool rkp_expr_reads(const rkp_expr *e, uint32_t column);
 bool rkp_expr_is_const(const rkp_expr *e); // the same value for every row
 int rkp_expr_is_column(const rkp_expr *e); // the column it is when it is just that, else -1
 
-rkp_frame *rkp_frame_new(rkp_pool *pool); // NULL when memory is out
+// NULL when memory is out; whoever is given that NULL below says RKP_NOMEM.
+rkp_frame *rkp_frame_new(rkp_pool *pool);
 void rkp_frame_free(rkp_frame *f);
 void rkp_frame_seed(rkp_frame *f, uint64_t seed); // of the random functions; 0 when it was never called
 
