@@ -959,10 +959,6 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
         if (open_file(s, a) == RKP_FAIL)
             return RKP_FAIL;
     }
-    if (!rkp_pool_room(rkp_actor_pool(a), cap) && rkp_pool_used(rkp_actor_pool(a))) {
-        rkp_wake_at(a, rkp_now_ns(a) + 1000000);
-        return RKP_RETRY;
-    }
     if (!new_chunk(a, cap, &f))
         return out_of_memory(a);
     if (s->carry_n)
