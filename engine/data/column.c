@@ -5,6 +5,7 @@
 // done inline, everything else (quotes, escapes, nulls, long numbers, errors) goes out of line one value at a time.  So
 // no loop knows about selections, and no loop calls through a pointer.
 #include "data/column.h"
+#include "data/floats.h"
 #include "data/parse_sse.h"
 #include "data/text.h"
 #include "data/views.h"
@@ -354,6 +355,14 @@ static void read_bools(struct reader *r, uint32_t from, uint32_t m, uint8_t *out
     }
 }
 
+static void read_floats(struct reader *r, uint32_t from, uint32_t m, double *out)
+{
+    uint32_t others[BLOCK], n = rki_short_floats(r->base, r->reach, r->at, r->size, m, out + from, others);
+
+    for (uint32_t k = 0; k < n; k++)
+        value_slow(r, from + others[k], others[k], &out[from + others[k]]);
+}
+
 static void read_slowly(struct reader *r, uint32_t from, uint32_t m, void *out, size_t width)
 {
     for (uint32_t k = 0; k < m; k++) {
@@ -377,6 +386,8 @@ static void read_values(struct reader *r, uint32_t from, uint32_t m, void *out, 
     }
     if (r->c->type.kind == RKP_BOOL)
         read_bools(r, from, m, out);
+    else if (r->c->type.kind == RKP_F64)
+        read_floats(r, from, m, out);
     else if (r->c->type.kind == RKP_TIMESTAMP)
         read_timestamps(r, from, m, out);
 #ifdef RKI_SSE

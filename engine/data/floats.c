@@ -6,34 +6,47 @@
 // are divided once, so the result is rounded as IEEE wants it.  What does not fit is read alone.
 #include "data/floats.h"
 
-#include "data/parse.h"
-
-static uint32_t alone(const char *base, int64_t reach, const uint32_t *at, const uint32_t *size, uint32_t i, double *to,
-                      uint32_t *others, uint32_t n)
-{
-    if (size[i] - 1 >= RKI_PARSE_READS || at[i] > reach || !rki_short_f64(base + at[i], size[i], &to[i]))
-        others[n++] = i;
-    return n;
-}
+#include "data/parse_sse.h"
 
 static uint32_t one_by_one(const char *base, int64_t reach, const uint32_t *at, const uint32_t *size, uint32_t from,
                            uint32_t to_row, double *to, uint32_t *others, uint32_t n)
 {
     for (uint32_t i = from; i < to_row; i++)
-        n = alone(base, reach, at, size, i, to, others, n);
+        if (size[i] - 1 >= RKI_PARSE_READS || at[i] > reach || !rki_short_f64(base + at[i], size[i], &to[i]))
+            others[n++] = i;
     return n;
 }
 
-#if defined(__x86_64__)
-#include <immintrin.h>
+#ifdef RKI_SSE
+#define RKI_AVX2 __attribute__((target("avx2")))
+
+// The same with the shuffles of parse_sse.h.
+RKI_AVX2 static uint32_t one_by_one_sse(const char *base, int64_t reach, const uint32_t *at, const uint32_t *size,
+                                        uint32_t from, uint32_t to_row, double *to, uint32_t *others, uint32_t n)
+{
+    for (uint32_t i = from; i < to_row; i++)
+        if (size[i] - 1 >= RKI_PARSE_READS || at[i] > reach || !rki_sse_f64(base + at[i], size[i], &to[i]))
+            others[n++] = i;
+    return n;
+}
 
 // By the bytes that are a point, one bit each: the power of ten.  Zero is for no point.
 static const double tens_of[256] = { [0x00] = 1e0, [0x80] = 1e0, [0x40] = 1e1, [0x20] = 1e2, [0x10] = 1e3,
                                      [0x08] = 1e4, [0x04] = 1e5, [0x02] = 1e6, [0x01] = 1e7 };
 
-__attribute__((target("avx2"))) static uint32_t by_fours(const char *base, int64_t reach, const uint32_t *at,
-                                                         const uint32_t *size, uint32_t rows, double *to,
-                                                         uint32_t *others)
+// Texts of 9 to 16 characters among n: when there are more than a few, reading them alone would cost more than the
+// fours save.
+RKI_AVX2 static bool mostly_short(const uint32_t *size, uint32_t n)
+{
+    uint32_t long_ = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        long_ += size[i] - 9 < 9;
+    return long_ * 16 <= n;
+}
+
+RKI_AVX2 static uint32_t by_fours(const char *base, int64_t reach, const uint32_t *at, const uint32_t *size,
+                                  uint32_t rows, double *to, uint32_t *others)
 {
     const __m256i zeros = _mm256_set1_epi8('0'), nine = _mm256_set1_epi8(9), point = _mm256_set1_epi8('.' ^ '0');
     const __m256i first = _mm256_set1_epi64x(0xff), eight = _mm256_set1_epi64x(8), sixty_four = _mm256_set1_epi64x(64);
@@ -50,7 +63,7 @@ __attribute__((target("avx2"))) static uint32_t by_fours(const char *base, int64
         __m256d value, by;
 
         if (at[i] > reach || at[i + 1] > reach || at[i + 2] > reach || at[i + 3] > reach) {
-            n = one_by_one(base, reach, at, size, i, i + 4, to, others, n);
+            n = one_by_one_sse(base, reach, at, size, i, i + 4, to, others, n);
             continue;
         }
         x = _mm256_setr_epi64x((int64_t)rki_load8(base + at[i]), (int64_t)rki_load8(base + at[i + 1]),
@@ -91,7 +104,7 @@ __attribute__((target("avx2"))) static uint32_t by_fours(const char *base, int64
 
             for (uint32_t k = 0; k < 4; k++)
                 if (!(is >> k & 1))
-                    n = alone(base, reach, at, size, i + k, to, others, n);
+                    n = one_by_one_sse(base, reach, at, size, i + k, i + k + 1, to, others, n);
         }
     }
     return one_by_one(base, reach, at, size, i, rows, to, others, n);
@@ -101,9 +114,10 @@ __attribute__((target("avx2"))) static uint32_t by_fours(const char *base, int64
 uint32_t rki_short_floats(const char *base, int64_t reach, const uint32_t *at, const uint32_t *size, uint32_t n,
                           double *to, uint32_t *others)
 {
-#if defined(__x86_64__)
+#ifdef RKI_SSE
     if (__builtin_cpu_supports("avx2"))
-        return by_fours(base, reach, at, size, n, to, others);
+        return mostly_short(size, n) ? by_fours(base, reach, at, size, n, to, others)
+                                     : one_by_one_sse(base, reach, at, size, 0, n, to, others, 0);
 #endif
     return one_by_one(base, reach, at, size, 0, n, to, others, 0);
 }

@@ -8,7 +8,7 @@
 #include "expr/kernels.h"
 
 #include "data/floats.h"
-#include "data/parse.h"
+#include "data/parse_sse.h"
 #include <rkpipe/num.h>
 
 #define OUT_OF_WAY static __attribute__((noinline))
@@ -488,8 +488,35 @@ static bool read_f64(rki_eval *x, job *j)
     return true;
 }
 
+#ifdef RKI_SSE
+RKI_SSE static void read_i64(job *j)
+{
+    const uint32_t *at = j->at, *size = j->size;
+    const reader d = j->d;
+    int64_t *to = j->out->v;
+    days none = { .date = 0 };
+
+    for (uint32_t i = 0; i < j->r->n; i++) {
+        const char *p = d.base + at[i];
+
+        if (RKP_LIKELY(size[i] - 1 < RKI_PARSE_READS && at[i] <= d.reach && rki_sse_i64(p, size[i], &to[i]) &&
+                       !d.checks))
+            continue;
+        if (size[i] == ABSENT || !plain_value(&d, false, RKP_I64, p, size[i], &to[i], &none) ||
+            (d.checks && means_null(&d, p, size[i])))
+            not_plain(j, i, sizeof *to);
+    }
+}
+#endif
+
 static void read_any(job *j, unsigned kind)
 {
+#ifdef RKI_SSE
+    if (kind == RKP_I64 && rki_sse()) {
+        read_i64(j);
+        return;
+    }
+#endif
     switch (kind) {
     case RKP_BOOL:
         read_values(j, RKP_BOOL, 1);

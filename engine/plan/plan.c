@@ -559,23 +559,26 @@ static void size_memory(struct planner *w)
     uint64_t machine = w->args->memory / 2, def = 1ull << 30;
     rki_plan *p = w->p;
     p->memory_limit = w->s->engine.memory_limit ? w->s->engine.memory_limit : machine && machine < def ? machine : def;
-    bool state = false;
-    for (uint32_t i = 0; i < p->n_kernels; i++)
-        state |= p->kernels[i].k->op->kind == RKP_TRANSFORM && !(p->kernels[i].k->op->traits & RKP_STATELESS);
+    for (uint32_t i = 0; i < p->n_stages; i++)
+        if (p->kernels[p->stages[i].kernel].k->op->traits & RKP_HOLDS)
+            p->n_holders += p->actors[p->stages[i].actor].replicas;
     // Batches in flight need little once they are warm; state is what grows.
-    p->pool_bytes = state ? p->memory_limit / 4 : p->memory_limit - p->memory_limit / 8;
-    p->state_bytes = state ? p->memory_limit / 2 : 0;
-    reason(w, NULL, "memory_limit %llu MiB%s: %llu MiB for batches in flight, %llu MiB for state",
+    p->pool_bytes = p->n_holders ? p->memory_limit / 4 : p->memory_limit - p->memory_limit / 8;
+    p->state_bytes = p->n_holders ? p->memory_limit / 2 : 0;
+    reason(w, NULL, "memory_limit %llu MiB%s: %llu MiB for batches in flight, %llu MiB for state%s",
            (unsigned long long)(p->memory_limit >> 20), w->s->engine.memory_limit ? "" : " (the default)",
-           (unsigned long long)(p->pool_bytes >> 20), (unsigned long long)(p->state_bytes >> 20));
+           (unsigned long long)(p->pool_bytes >> 20), (unsigned long long)(p->state_bytes >> 20),
+           p->n_holders > 1 ? ", in equal parts" : "");
 }
 
 rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
 {
     rki_plan *p = calloc(1, sizeof *p);
     struct planner w = { .p = p, .s = s, .args = args, .d = d };
-    if (!p)
-        return NULL;
+    if (!p) {
+        w.nomem = true;
+        goto fail;
+    }
     rki_arena_init(&p->arena);
     p->spec = s;
     p->n_kernels = (uint32_t)s->n_kernels;
@@ -603,12 +606,13 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
     mark_needed(&w);
     reason(&w, NULL, "%u worker%s: %s", p->workers, p->workers == 1 ? "" : "s",
            s->engine.threads ? "engine.threads" : "one per core");
-    size_memory(&w);
     make_stages(&w);
     if (!w.nomem)
         make_actors(&w);
     if (!w.nomem)
         choose_replicas(&w);
+    if (!w.nomem)
+        size_memory(&w);
     if (!w.nomem)
         make_edges(&w);
     if (!w.nomem)

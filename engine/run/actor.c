@@ -60,7 +60,7 @@ void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
 rkp_pool *rkp_actor_pool(rkp_actor *a)
 {
     // State has a pool of its own, so that what an operator keeps never makes the sources wait for ever.
-    return a->op->kind == RKP_TRANSFORM && !(a->op->traits & RKP_STATELESS) ? a->run->state_pool : a->run->pool;
+    return a->op->traits & RKP_HOLDS ? a->run->state_pool : a->run->pool;
 }
 
 rkp_frame *rkp_actor_frame(rkp_actor *a)
@@ -260,23 +260,21 @@ rkp_str rkp_actor_kept(const rkp_actor *a)
 
 bool rkp_state_take(rkp_actor *a, uint64_t bytes)
 {
-    rki_run *r = a->run;
-    // Relaxed: a sum against a limit; it orders nothing.
-    uint64_t used = __atomic_add_fetch(&r->state_used, bytes, __ATOMIC_RELAXED);
-    if (used <= r->plan->state_bytes)
-        return true;
-    __atomic_sub_fetch(&r->state_used, bytes, __ATOMIC_RELAXED);
-    return false;
+    if (bytes > rkp_state_limit(a) || a->state_used > rkp_state_limit(a) - bytes)
+        return false;
+    a->state_used += bytes;
+    return true;
 }
 
 void rkp_state_give(rkp_actor *a, uint64_t bytes)
 {
-    __atomic_sub_fetch(&a->run->state_used, bytes, __ATOMIC_RELAXED);
+    a->state_used -= bytes;
 }
 
 uint64_t rkp_state_limit(const rkp_actor *a)
 {
-    return a->run->plan->state_bytes;
+    const rki_plan *p = a->run->plan;
+    return p->n_holders ? p->state_bytes / p->n_holders : 0;
 }
 
 // mkdir -p

@@ -90,6 +90,7 @@ struct rkp_actor {
     bool self_made;                         // options were set: fini must run
     uint64_t progress_done, progress_total; // read by others
     uint64_t bad;                           // rejected rows
+    uint64_t state_used;
 };
 
 struct rki_runner {
@@ -138,7 +139,6 @@ struct rki_run {
     uint32_t stopping;    // atomic: sources end early
     uint32_t signals;     // atomic
     uint32_t any_stop;    // atomic: somebody returned RKP_STOP
-    uint64_t state_used;  // atomic
     pthread_mutex_t lock; // guards the failure
     bool lock_made;
     rkp_status fail_status;

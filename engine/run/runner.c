@@ -450,6 +450,16 @@ static rkp_step finish(rki_runner *r)
     return RKP_STEP_DONE;
 }
 
+// Has everything that this runner sent been taken?
+static bool all_taken(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        for (uint32_t l = 0; l < r->outs[i].n; l++)
+            if (rki_ring_fill(r->outs[i].links[l]->ring) > 0)
+                return false;
+    return true;
+}
+
 // A source polls until it ends; RKP_STEP_DONE here means "go on to the end phase".
 static rkp_step poll_source(rki_runner *r)
 {
@@ -461,8 +471,10 @@ static rkp_step poll_source(rki_runner *r)
         check_wanted(r);
         if (rkp_stopping(a) || r->polled_out)
             return RKP_STEP_DONE;
-        if (!rkp_pool_room(r->run->pool, 1 << 20)) {
-            // Batches in flight use the budget: look again when one of ours is taken, or in a millisecond.
+        if (!rkp_pool_room(r->run->pool, 1 << 20) && !all_taken(r)) {
+            // Batches in flight use the budget: look again when one of ours is taken, or in a millisecond.  A source of
+            // which nothing waits may always send one more, or a budget smaller than what the others hold would stop it
+            // for ever.
             __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
             r->wake_ns = rki_mono_ns() + 1000000u;
             return RKP_STEP_IDLE;

@@ -130,10 +130,6 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     want = s->chunk_bytes;
     while (want < s->carry_n * 2)
         want *= 2;
-    if (!rkp_pool_room(pool, want) && rkp_pool_used(pool) > 0) {
-        rkp_wake_at(a, rkp_now_ns(a) + 1000000); // when batches have gone, or soon
-        return RKP_RETRY;
-    }
     b = rkp_batch_new(pool, NULL, 0, want + 1 + LINE_PAD + 512);
     text = b ? rkp_batch_alloc(b, sizeof *text) : NULL;
     buf = text ? rkp_batch_alloc(b, 2 + want + LINE_PAD) : NULL;

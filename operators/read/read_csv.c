@@ -584,7 +584,7 @@ static rkp_status read_csv_bind(void *self, rkp_bind *b)
     }
     if (s->follow) {
         if (d)
-            rkp_diag(d, RKP_ERROR, rkp_bind_at(b), "not-yet", "'follow: true' is not supported yet");
+            rkp_diag(d, RKP_ERROR, rkp_bind_at(b), "not-supported", "'follow: true' is not supported yet");
         st = RKP_INVALID;
     }
     for (uint32_t i = 0; s->schema.schema && i < s->schema.schema->n; i++) {
@@ -958,10 +958,6 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
             set_total(s);
         if (open_file(s, a) == RKP_FAIL)
             return RKP_FAIL;
-    }
-    if (!rkp_pool_room(rkp_actor_pool(a), cap) && rkp_pool_used(rkp_actor_pool(a))) {
-        rkp_wake_at(a, rkp_now_ns(a) + 1000000);
-        return RKP_RETRY;
     }
     if (!new_chunk(a, cap, &f))
         return out_of_memory(a);

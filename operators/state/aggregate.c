@@ -1025,7 +1025,7 @@ const rkp_op rkp_op_aggregate = {
         "in error is rejected as a whole. Results depend on the order of rows only: not on batches, threads or the "
         "memory at hand. When the kernel's share of `memory_limit` is used up, groups move to temporary files in "
         "`data_dir` and are finished one part after the other.",
-    .traits = RKP_KEYED | RKP_DETERMINISTIC,
+    .traits = RKP_KEYED | RKP_DETERMINISTIC | RKP_HOLDS,
     .self_size = sizeof(struct aggregate),
     .opts = aggregate_opts,
     .metrics = aggregate_metrics,

@@ -251,7 +251,7 @@ const rkp_op rkp_op_dedupe = {
         "ends. When the kernel's share of `memory_limit` is used up, or `max_keys` is passed, the job fails and says "
         "how "
         "many keys there were; it never forgets a key in silence.",
-    .traits = RKP_KEYED | RKP_DETERMINISTIC | RKP_ROWWISE,
+    .traits = RKP_KEYED | RKP_DETERMINISTIC | RKP_ROWWISE | RKP_HOLDS,
     .self_size = sizeof(struct dedupe),
     .opts = dedupe_opts,
     .metrics = dedupe_metrics,

@@ -935,7 +935,7 @@ const rkp_op rkp_op_lookup = {
         "timestamp, string); they are nullable. Rows keep their order, and each gives at most one row: use `join` for "
         "more. Rows that are dropped are counted with the reason `missing`; bad rows have the reason `missing` too.\n\n"
         "The table must fit into the kernel's share of `memory_limit`.",
-    .traits = RKP_STATELESS | RKP_DETERMINISTIC | RKP_ROWWISE,
+    .traits = RKP_STATELESS | RKP_DETERMINISTIC | RKP_ROWWISE | RKP_HOLDS,
     .self_size = sizeof(struct lookup),
     .opts = lookup_opts,
     .metrics = lookup_metrics,

@@ -416,7 +416,7 @@ const rkp_op rkp_op_sort = {
         "file in `data_dir` and are merged at the end; the result is the same to the byte. With `limit` only that many "
         "rows (and some more) are held. A row whose key does not fit the column's type is rejected; the other columns "
         "are carried along as they came.",
-    .traits = RKP_DETERMINISTIC | RKP_ROWWISE,
+    .traits = RKP_DETERMINISTIC | RKP_ROWWISE | RKP_HOLDS,
     .self_size = sizeof(struct sort),
     .opts = sort_opts,
     .metrics = sort_metrics,

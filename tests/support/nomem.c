@@ -3,7 +3,9 @@
 // __libc_malloc, or the sanitizer's interceptor.
 #include "nomem.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,13 +44,14 @@ static atomic_long fail_at; // 0: not armed
 static atomic_long count;
 static atomic_bool and_later;
 static atomic_bool paused;
+static _Thread_local bool exempt; // what the sanitizer asks for, it must get
 
 // Relaxed throughout: the counter orders nothing.
 BARE static bool refuse(void)
 {
     long at = atomic_load_explicit(&fail_at, memory_order_relaxed), n;
 
-    if (at == 0 || atomic_load_explicit(&paused, memory_order_relaxed))
+    if (at == 0 || exempt || atomic_load_explicit(&paused, memory_order_relaxed))
         return false;
     n = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) + 1;
     if (n != at && !(n > at && atomic_load_explicit(&and_later, memory_order_relaxed)))
@@ -98,11 +101,41 @@ EXPORT int posix_memalign(void **out, size_t align, size_t n)
     return 0;
 }
 
+#ifdef NOMEM_SAN
+// A sanitizer asks where the stack of a new thread is, and takes no for an answer by ending the process.
+typedef int getattr_fn(pthread_t t, pthread_attr_t *a);
+static getattr_fn *real_getattr;
+
+BARE static getattr_fn *find_getattr(void)
+{
+    void *p = dlsym(RTLD_NEXT, "pthread_getattr_np");
+    getattr_fn *f;
+
+    __builtin_memcpy(&f, &p, sizeof f);
+    return f;
+}
+
+EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
+{
+    getattr_fn *f = real_getattr ? real_getattr : find_getattr();
+    int rc;
+
+    exempt = true;
+    rc = f(t, a);
+    exempt = false;
+    return rc;
+}
+#endif
+
 static void arm(long n, bool later)
 {
     atomic_store_explicit(&fail_at, 0, memory_order_relaxed);
     atomic_store_explicit(&count, 0, memory_order_relaxed);
     atomic_store_explicit(&and_later, later, memory_order_relaxed);
+#ifdef NOMEM_SAN
+    if (!real_getattr)
+        real_getattr = find_getattr();
+#endif
     atomic_store_explicit(&fail_at, n, memory_order_relaxed);
 }
 

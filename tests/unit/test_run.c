@@ -445,6 +445,20 @@ static void two_consumers_each_get_everything(void **state)
     assert_int_equal(results[2].n, 4000);
 }
 
+static void a_budget_smaller_than_a_batch_stops_nobody(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        expect_ok("engine: { memory_limit: 1MiB }\n"
+                  "kernels:\n"
+                  "  src: { op: t.count, with: { rows: 100000, batch: 1000 } }\n"
+                  "  a: { op: t.work, from: [src] }\n"
+                  "  out: { op: t.sink, from: [a] }\n",
+                  threads);
+        assert_int_equal(results[0].n, 100000);
+    }
+}
+
 static void a_full_queue_of_two_messages_stalls_and_never_deadlocks(void **state)
 {
     (void)state;
@@ -572,6 +586,7 @@ int main(void)
         cmocka_unit_test(order_is_kept_through_actors_with_different_numbers_of_replicas),
         cmocka_unit_test(a_partitioned_kernel_gets_each_key_on_one_replica_and_gives_the_same_bytes_always),
         cmocka_unit_test(two_consumers_each_get_everything),
+        cmocka_unit_test(a_budget_smaller_than_a_batch_stops_nobody),
         cmocka_unit_test(a_full_queue_of_two_messages_stalls_and_never_deadlocks),
         cmocka_unit_test(a_failing_kernel_stops_the_run_and_publishes_nothing),
         cmocka_unit_test(a_bad_row_fails_the_job_drops_or_goes_to_dead_letters_as_on_error_says),

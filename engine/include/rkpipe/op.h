@@ -39,6 +39,7 @@ typedef enum rkp_trait {
     RKP_ROWWISE = 1 << 5,       // every row in is emitted, dropped, absorbed or rejected: checked at the end
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
     RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
+    RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -181,7 +182,8 @@ bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobo
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n);
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column); // does anybody read it
 rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_keep's bytes
-// State memory: false when the kernel's share of memory_limit is used up: spill, or fail with the figure.
+// State memory: false when the instance's share of memory_limit is used up: spill, or fail with the figure.  All shares
+// are equal and known before the start, so what fits does not depend on what other kernels hold at the time.
 bool rkp_state_take(rkp_actor *a, uint64_t bytes);
 void rkp_state_give(rkp_actor *a, uint64_t bytes);
 uint64_t rkp_state_limit(const rkp_actor *a);
