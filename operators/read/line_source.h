@@ -58,7 +58,7 @@ typedef struct line_source {
       .bounded = true, .min = 4096, .max = 64 << 20, .unit = "bytes", .help = "input that makes one batch", \
       .also = "buffer_size block_size batch_bytes buffer_chunk_size" }, \
     { .name = "max_record", .type = &rkp_size, .at = offsetof(T, src.max_record), .def = "16MiB", \
-      .bounded = true, .min = 1, .max = 1 << 30, .unit = "bytes", \
+      .bounded = true, .min = 1, .max = 256 << 20, .unit = "bytes", \
       .help = "longest line; a longer one is a bad row, reason `size`", \
       .also = "max_line_bytes max_length max_record_size buffer_max_size max_buffer" }, \
     { .name = "idle", .type = &rkp_duration, .at = offsetof(T, src.idle_ns), .def = "200ms", \

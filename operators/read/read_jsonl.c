@@ -212,14 +212,26 @@ static const char *blanks(const char *p)
     return p;
 }
 
+// p is behind the opening quote of a string that was checked before; returns the closing one.
+static const char *string_end(const char *p)
+{
+    for (;; p++) {
+        const char *q;
+        p = rawmemchr(p, '"');
+        for (q = p; q[-1] == '\\'; q--) // a text of backslashes alone begins behind the quote
+            ;
+        if ((p - q) % 2 == 0)
+            return p;
+    }
+}
+
 // The end of a value in a line that was checked before.
 static const char *value_end(const char *p)
 {
     unsigned depth = 0;
     for (;; p++) {
         if (*p == '"') {
-            for (p++; *p != '"'; p++)
-                p += *p == '\\';
+            p = string_end(p + 1);
         } else if (*p == '{' || *p == '[') {
             depth++;
         } else if (*p == '}' || *p == ']') {
