@@ -11,7 +11,7 @@ typedef struct rki_diag_code {
 #define RKI_DIAG_CODES \
     { "aggregate-arguments", "An aggregate function gets the wrong number or kind of arguments." }, \
     { "aggregate-call", "A value of `compute` is not one call of an aggregate function." }, \
-    { "aggregate-many", "The groups have more columns than a batch can hold (4,096)." }, \
+    { "aggregate-many", "A kernel has more than 256 aggregates." }, \
     { "aggregate-repeated", "A column stands twice in `by`." }, \
     { "aggregate-type", "A column of this type cannot be grouped by or aggregated." }, \
     { "aggregate-unknown", "There is no aggregate function of this name." }, \
@@ -82,6 +82,10 @@ typedef struct rki_diag_code {
     { "limit-nodes", "The pipeline has too many values after aliases and templates are expanded." }, \
     { "limit-ports", "A kernel has more ports than it can have." }, \
     { "limit-scalar", "A value is longer than a value can be." }, \
+    { "lookup-column", "A column of a lookup's table is not there, is there twice, or has the name of an input column." }, \
+    { "lookup-key", "The key of a lookup is empty, or is not of one type in the input and in the table." }, \
+    { "lookup-repeated", "Rows of a lookup's table have a key that an earlier row has." }, \
+    { "lookup-table", "The table of a lookup cannot be read." }, \
     { "memory", "Memory ran out." }, \
     { "no-memory", "Memory ran out." }, \
     { "not-supported", "This is known, and not supported yet." }, \

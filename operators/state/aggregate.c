@@ -51,7 +51,8 @@ struct aggregate {
     uint64_t seq; // number of the next row
     uint64_t over_seen;
     uint32_t step;
-    uint64_t *words, *hash;
+    uint64_t *words, *hash; // of the rows at hand
+    bool longs;             // a text of theirs is not in the words
     char **recs;
     uint32_t *made, *ids;
     rks_pick *picks;
@@ -206,7 +207,7 @@ static rkp_status aggregate_bind(void *self, rkp_bind *b)
     if (!out || !types || !g->by_cols)
         return RKP_NOMEM;
     if (g->by.n + g->compute.n > 4096) {
-        rkp_diag(rkp_bind_diags(b), RKP_ERROR, g->by.at, "aggregate-many", "more than 4,096 output columns");
+        rkp_diag(rkp_bind_diags(b), RKP_ERROR, g->by.at, "limit-columns", "more than 4,096 output columns");
         rkp_bind_out(b, 0, (rkp_schema){ 0 });
         return RKP_INVALID;
     }
@@ -506,7 +507,8 @@ static rkp_status fold_step(struct aggregate *g, const rkp_col *cols, uint32_t f
             g->recs[i] = rec;
         if (made)
             g->made[n_made++] = 0;
-    } else if (rks_table_map(&g->table, cols, from, n, g->words, g->hash, g->recs, g->made, &n_made) != RKP_OK) {
+    } else if (rks_table_map(&g->table, g->longs ? cols : NULL, from, n, g->words, g->hash, g->recs, g->made,
+                             &n_made) != RKP_OK) {
         return RKP_NOMEM;
     }
     for (uint32_t k = 0; k < n_made; k++) {
@@ -577,7 +579,7 @@ static rkp_status fold_rows(struct aggregate *g, const rkp_col *cols, uint32_t n
     for (uint32_t from = 0; st == RKP_OK && from < n; from += g->step) {
         uint32_t part = n - from < g->step ? n - from : g->step;
 
-        rks_keys_words(&g->keys, cols, from, part, g->words);
+        g->longs = rks_keys_words(&g->keys, cols, from, part, g->words);
         rks_keys_hash(&g->keys, g->words, part, g->hash);
         if (!g->spilled) {
             st = fold_step(g, cols, from, part, raw ? raw->cols[g->n_raw].values : NULL, g->seq);

@@ -36,10 +36,8 @@ struct rks_state_kind {
 
 #define AT(T, i) ((T *)(void *)(recs[i] + s->at))
 
-enum {
-    LIST_MAX = 64 << 10, // values that quantile looks at in one piece
-    SCRATCH_WORDS = 4 * RKS_FOLD_ROWS,
-};
+enum { SCRATCH_WORDS = 4 * RKS_FOLD_ROWS };
+_Static_assert((int)SCRATCH_WORDS >= (int)RKS_SCRATCH, "quantiles use it too");
 
 // Scratch of a fold; which part is used depends on the state at hand.
 struct scratch {
@@ -60,7 +58,9 @@ static rkp_status count_fold(rks_fold *f, const rks_state *s, const struct input
             ++*AT(uint64_t, i);
     else
         EACH(i)
-    ++*AT(uint64_t, i);
+        {
+            ++*AT(uint64_t, i);
+        }
     return RKP_OK;
 }
 
@@ -88,7 +88,9 @@ static rkp_status sum_f64_fold(rks_fold *f, const rks_state *s, const struct inp
             sum_f64_add(AT(struct sum_f64, i), v[i]);
     else
         EACH(i)
-    sum_f64_add(AT(struct sum_f64, i), v[i]);
+        {
+            sum_f64_add(AT(struct sum_f64, i), v[i]);
+        }
     return RKP_OK;
 }
 
@@ -298,527 +300,46 @@ static rkp_status text_free(rks_fold *f, const rks_state *s, char *st)
     return RKP_OK;
 }
 
-// ---- all values, for exact quantiles --------------------------------------------------------------------------------
-//
-// A group's values stand in small chunks.  Numbers as people write them, such as 12.34, are an i32 over a power of ten
-// and are kept so, in half of the memory: v is kept as k when k / 10^d is v to the bit.  d belongs to the state, not to
-// the group: it grows when a value does not fit, and when none fits, values are kept as they are from there on.  Chunks
-// that are made already stay as they are.
-
-struct chunk {
-    struct chunk *prev;
-    uint16_t nth;   // how many came before, at most NTH_MAX
-    uint8_t format; // 0: f64, else i32 over 10^(format - 1)
-    uint8_t pad;
-    uint32_t n; // values, when it is not the last
-};
-
-struct values {
-    char *at; // free places of the last chunk
-    struct chunk *last;
-    uint32_t left;
-    uint32_t format; // of the last chunk
-};
-
-enum { FORMATS = 7, CHUNK_MAX = 1024, NTH_MAX = 10 };
-
-static const double scales[FORMATS] = { 1, 1, 10, 100, 1000, 10000, 100000 }; // by format
-
-// 64 bytes four times, then each size twice: at most a third of a group's memory is not in use.
-static size_t chunk_bytes(unsigned nth)
-{
-    return nth < 4 ? 64 : nth < NTH_MAX ? (size_t)64 << (nth / 2 - 1) : CHUNK_MAX;
-}
-
-static size_t format_size(unsigned format)
-{
-    return format ? sizeof(int32_t) : sizeof(double);
-}
-
-static char *chunk_data(struct chunk *k)
-{
-    return (char *)(k + 1);
-}
-
-static uint32_t chunk_room(const struct chunk *k)
-{
-    return (uint32_t)((chunk_bytes(k->nth) - sizeof *k) / format_size(k->format));
-}
-
-static bool values_grow(rks_fold *f, struct values *t, unsigned format)
-{
-    unsigned nth = !t->last ? 0 : t->last->nth < NTH_MAX ? t->last->nth + 1u : NTH_MAX;
-    struct chunk *k = rks_alloc(f->slab, chunk_bytes(nth));
-
-    if (!k)
-        return false;
-    if (t->last)
-        t->last->n = chunk_room(t->last) - t->left;
-    *k = (struct chunk){ .prev = t->last, .nth = (uint16_t)nth, .format = (uint8_t)format };
-    t->last = k;
-    t->at = chunk_data(k);
-    t->left = chunk_room(k);
-    t->format = format;
-    return true;
-}
-
-// Values as i32 over a power of ten; false when one of them is not.
-static bool to_format(const struct input *in, uint32_t n, unsigned format, int32_t *to)
-{
-    const double *v = in->v, scale = scales[format], limit = INT32_MAX;
-
-    for (uint32_t from = 0; from < n; from += 64) {
-        uint32_t end = n - from < 64 ? n : from + 64;
-        bool ok = true;
-
-        for (uint32_t i = from; i < end; i++) {
-            double x = in->valid && !rkp_bit(in->valid, i) ? 0 : v[i];
-            double scaled = x * scale + 0x1.8p52 - 0x1.8p52; // the nearest integer
-            int32_t k = (int32_t)(scaled < limit && scaled > -limit ? scaled : 0);
-
-            to[i] = k;
-            ok &= (double)k / scale == x;
-        }
-        if (!ok)
-            return false;
-    }
-    return true;
-}
+// ---- all values, and digests ----------------------------------------------------------------------------------------
 
 static rkp_status values_fold(rks_fold *f, const rks_state *s, const struct input *in, uint32_t n, char *const *recs)
 {
     uint8_t *format = &f->formats[s - f->aggs->states];
-    int32_t *k = ((struct scratch *)f->scratch)->ints;
+    int32_t *ints = ((struct scratch *)f->scratch)->ints;
     const double *v = in->v;
 
-    while (*format && !to_format(in, n, *format, k))
-        *format = *format + 1 < FORMATS ? (uint8_t)(*format + 1) : 0;
+    *format = rks_values_format(*format, v, in->valid, n, ints);
     if (*format) {
         EACH(i)
         {
-            struct values *t = AT(struct values, i);
-
-            if (RKP_UNLIKELY(t->left == 0 || t->format != *format) && !values_grow(f, t, *format))
+            if (!rks_values_put(&f->quantiles, AT(rks_values, i), *format, &ints[i], sizeof ints[i]))
                 return RKP_NOMEM;
-            memcpy(t->at, &k[i], sizeof k[i]);
-            t->at += sizeof k[i];
-            t->left--;
         }
     } else {
         EACH(i)
         {
-            struct values *t = AT(struct values, i);
-
-            if (RKP_UNLIKELY(t->left == 0 || t->format) && !values_grow(f, t, 0))
+            if (!rks_values_put(&f->quantiles, AT(rks_values, i), 0, &v[i], sizeof v[i]))
                 return RKP_NOMEM;
-            memcpy(t->at, &v[i], sizeof v[i]);
-            t->at += sizeof v[i];
-            t->left--;
         }
     }
     return RKP_OK;
 }
 
-// The values in a chunk of t.
-static uint32_t chunk_used(const struct values *t, const struct chunk *k)
-{
-    return k == t->last ? chunk_room(k) - t->left : k->n;
-}
-
-static uint64_t values_count(const struct values *t)
-{
-    uint64_t n = 0;
-
-    for (struct chunk *k = t->last; k; k = k->prev)
-        n += chunk_used(t, k);
-    return n;
-}
-
-// Chunks {format, values, bytes}; one without values ends them.
 static void values_save(rks_fold *f, const rks_state *s, const char *st, rks_spill *to)
 {
-    const struct values *t = (const void *)st;
-    uint32_t head[2] = { 0, 0 };
-
     (void)f, (void)s;
-    for (struct chunk *k = t->last; k; k = k->prev) {
-        head[0] = k->format;
-        head[1] = chunk_used(t, k);
-        if (!head[1])
-            continue;
-        rks_spill_put(to, head, sizeof head);
-        rks_spill_put(to, chunk_data(k), head[1] * format_size(k->format));
-    }
-    head[1] = 0;
-    rks_spill_put(to, head, sizeof head);
+    rks_values_save((const void *)st, to);
 }
 
 static rkp_status values_load(rks_fold *f, const rks_state *s, char *rec, rks_spill *from)
 {
-    struct values *t = (void *)(rec + s->at);
-    uint32_t head[2];
-
-    *t = (struct values){ 0 };
-    for (;;) {
-        if (!rks_spill_get(from, head, sizeof head))
-            return from->st;
-        if (!head[1])
-            return RKP_OK;
-        while (head[1]) {
-            uint32_t part;
-            size_t bytes;
-
-            if ((t->left == 0 || t->format != head[0]) && !values_grow(f, t, head[0]))
-                return RKP_NOMEM;
-            part = t->left < head[1] ? t->left : head[1];
-            bytes = part * format_size(head[0]);
-            if (!rks_spill_get(from, t->at, bytes))
-                return from->st;
-            t->at += bytes;
-            t->left -= part;
-            head[1] -= part;
-        }
-    }
+    return rks_values_load(&f->quantiles, (void *)(rec + s->at), from);
 }
 
 static rkp_status values_free(rks_fold *f, const rks_state *s, char *st)
 {
-    struct values *t = (void *)st;
-    struct chunk *prev;
-
     (void)s;
-    for (struct chunk *k = t->last; k; k = prev) {
-        prev = k->prev;
-        rks_free(f->slab, k, chunk_bytes(k->nth));
-    }
-    return RKP_OK;
-}
-
-// Values as numbers that order as they do; NaN last.
-static inline uint64_t ordered(double v)
-{
-    uint64_t w;
-
-    if (v != v)
-        return UINT64_MAX;
-    v += 0.0;
-    memcpy(&w, &v, sizeof w);
-    return w >> 63 ? ~w : w | 1ull << 63;
-}
-
-static double unordered(uint64_t w)
-{
-    double v;
-
-    if (w == UINT64_MAX)
-        return NAN;
-    w = w >> 63 ? w & ~(1ull << 63) : ~w;
-    memcpy(&v, &w, sizeof v);
-    return v;
-}
-
-// select_T(v, n, k): the k-th smallest; v is left in another order.  Partitions without branches around a pivot guessed
-// from a sample at the same place, so that the first pass leaves a few per cent; sorts when that goes wrong.
-#define SELECT(T)                                                                                                      \
-    static int compare_##T(const void *x, const void *y)                                                               \
-    {                                                                                                                  \
-        T a = *(const T *)x, b = *(const T *)y;                                                                        \
-                                                                                                                       \
-        return a < b ? -1 : a > b;                                                                                     \
-    }                                                                                                                  \
-    static size_t below_##T(T *v, size_t n, T pivot) /* moves what is < pivot to the front */                          \
-    {                                                                                                                  \
-        size_t j = 0;                                                                                                  \
-                                                                                                                       \
-        for (size_t i = 0; i < n; i++) {                                                                               \
-            T x = v[i];                                                                                                \
-                                                                                                                       \
-            v[i] = v[j];                                                                                               \
-            v[j] = x;                                                                                                  \
-            j += x < pivot;                                                                                            \
-        }                                                                                                              \
-        return j;                                                                                                      \
-    }                                                                                                                  \
-    static void insertion_##T(T *v, size_t n)                                                                          \
-    {                                                                                                                  \
-        for (size_t i = 1; i < n; i++) {                                                                               \
-            T x = v[i];                                                                                                \
-            size_t j = i;                                                                                              \
-                                                                                                                       \
-            for (; j && v[j - 1] > x; j--)                                                                             \
-                v[j] = v[j - 1];                                                                                       \
-            v[j] = x;                                                                                                  \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static T select_##T(T *v, size_t n, size_t k)                                                                      \
-    {                                                                                                                  \
-        for (int rounds = 0; n > 32; rounds++) {                                                                       \
-            T sample[32], pivot;                                                                                       \
-            size_t less, equal;                                                                                        \
-                                                                                                                       \
-            if (rounds == 50) {                                                                                        \
-                qsort(v, n, sizeof *v, compare_##T);                                                                   \
-                return v[k];                                                                                           \
-            }                                                                                                          \
-            for (size_t i = 0; i < 32; i++)                                                                            \
-                sample[i] = v[i * (n - 1) / 31];                                                                       \
-            insertion_##T(sample, 32);                                                                                 \
-            pivot = sample[k * 32 / n];                                                                                \
-            less = below_##T(v, n, pivot);                                                                             \
-            if (k < less) {                                                                                            \
-                n = less;                                                                                              \
-                continue;                                                                                              \
-            }                                                                                                          \
-            equal = pivot == (T)-1 ? n - less : below_##T(v + less, n - less, (T)(pivot + 1));                         \
-            if (k < less + equal)                                                                                      \
-                return pivot;                                                                                          \
-            v += less + equal;                                                                                         \
-            n -= less + equal;                                                                                         \
-            k -= less + equal;                                                                                         \
-        }                                                                                                              \
-        insertion_##T(v, n);                                                                                           \
-        return v[k];                                                                                                   \
-    }                                                                                                                  \
-    /* The value of rank k + 1, when a is that of rank k. */                                                           \
-    static T next_##T(const T *v, size_t n, size_t k, T a)                                                             \
-    {                                                                                                                  \
-        size_t not_above = 0;                                                                                          \
-        T above = (T)-1;                                                                                               \
-                                                                                                                       \
-        for (size_t i = 0; i < n; i++) {                                                                               \
-            not_above += v[i] <= a;                                                                                    \
-            above = v[i] > a && v[i] < above ? v[i] : above;                                                           \
-        }                                                                                                              \
-        return not_above > k + 1 || not_above == n ? a : above;                                                        \
-    }
-
-SELECT(uint32_t)
-SELECT(uint64_t)
-
-// Value i of a chunk.
-static inline double chunk_value(struct chunk *k, uint32_t i)
-{
-    const char *p = chunk_data(k) + i * format_size(k->format);
-    double v;
-    int32_t n;
-
-    if (!k->format) {
-        memcpy(&v, p, sizeof v);
-        return v;
-    }
-    memcpy(&n, p, sizeof n);
-    return (double)n / scales[k->format];
-}
-
-// The values whose bits under `mask` are `prefix`, into the list when `list` is set.  Returns how many; hist counts
-// them by 12 bits.
-static uint64_t scan(const struct values *t, uint64_t mask, uint64_t prefix, int shift, uint64_t *hist, uint64_t *list)
-{
-    uint64_t m = 0;
-
-    for (struct chunk *c = t->last; c; c = c->prev)
-        for (uint32_t i = 0, used = chunk_used(t, c); i < used; i++) {
-            uint64_t w = ordered(chunk_value(c, i));
-
-            if ((w & mask) != prefix)
-                continue;
-            if (list)
-                list[m] = w;
-            else
-                hist[(w >> shift) & 4095]++;
-            m++;
-        }
-    return m;
-}
-
-// The k-th smallest of more values than fit into the list: narrows the bits 12 at a time until what is left fits.
-static uint64_t select_far(rks_fold *f, const struct values *t, uint64_t k)
-{
-    uint64_t *hist = ((struct scratch *)f->scratch)->words;
-    uint64_t prefix = 0, mask = 0;
-
-    _Static_assert(SCRATCH_WORDS >= 4096, "the histogram fits");
-    for (int shift = 52;; shift = shift > 12 ? shift - 12 : 0) {
-        uint64_t bits = 0;
-
-        memset(hist, 0, 4096 * sizeof *hist);
-        scan(t, mask, prefix, shift, hist, NULL);
-        while (k >= hist[bits])
-            k -= hist[bits++];
-        prefix |= bits << shift;
-        mask |= 4095ull << shift;
-        if (shift == 0)
-            return prefix;
-        if (hist[bits] <= LIST_MAX)
-            return select_uint64_t(f->list, (size_t)scan(t, mask, prefix, 0, NULL, f->list), (size_t)k);
-    }
-}
-
-// Between two neighbours of a sorted list.
-static double between(double lo, double hi, double part)
-{
-    return part == 0 || lo == hi ? lo : lo + (hi - lo) * part;
-}
-
-// The values of ranks k and k + 1 when all are i32 over one power of ten.
-static bool select_ints(rks_fold *f, const struct values *t, uint64_t n, uint64_t k, double *lo, double *hi)
-{
-    uint32_t *list = (uint32_t *)(void *)f->list, a;
-    unsigned format = t->last->format;
-    size_t m = 0;
-
-    if (!format || n > 2 * LIST_MAX)
-        return false;
-    for (struct chunk *c = t->last; c; c = c->prev) {
-        uint32_t used = chunk_used(t, c);
-
-        if (c->format != format)
-            return false;
-        memcpy(list + m, chunk_data(c), used * sizeof *list);
-        m += used;
-    }
-    for (size_t i = 0; i < m; i++)
-        list[i] ^= 1u << 31;
-    a = select_uint32_t(list, m, (size_t)k);
-    *lo = (double)(int32_t)(a ^ 1u << 31) / scales[format];
-    *hi = (double)(int32_t)(next_uint32_t(list, m, (size_t)k, a) ^ 1u << 31) / scales[format];
-    return true;
-}
-
-static bool values_quantile(rks_fold *f, const struct values *t, double q, double *out)
-{
-    uint64_t n = values_count(t), k, a, b;
-    double h = (double)(n - 1) * q, lo, hi;
-
-    if (!n)
-        return false;
-    k = (uint64_t)h;
-    if (k > n - 1)
-        k = n - 1;
-    if (!select_ints(f, t, n, k, &lo, &hi)) {
-        if (n <= LIST_MAX) {
-            scan(t, 0, 0, 0, NULL, f->list);
-            a = select_uint64_t(f->list, (size_t)n, (size_t)k);
-            b = next_uint64_t(f->list, (size_t)n, (size_t)k, a);
-        } else {
-            a = b = select_far(f, t, k);
-            if (k + 1 < n && h > (double)k)
-                b = select_far(f, t, k + 1);
-        }
-        lo = unordered(a);
-        hi = unordered(b);
-    }
-    *out = between(lo, hi, h - (double)k);
-    return true;
-}
-
-// ---- a digest, for approximate quantiles ----------------------------------------------------------------------------
-//
-// A merging t-digest: values wait in a buffer; when it is full, they and the centroids are sorted together and merged
-// again.  A centroid at rank q of n stands for at most max(1, 4 n q (1 - q) / SIZE) values, so the tails are fine and
-// the number of centroids grows with log n only.  Values that are not finite are counted beside it.
-
-struct centroid {
-    double mean, weight;
-};
-
-struct digest {
-    uint64_t n, below, above, nans; // finite values; -inf, inf, NaN
-    double min, max;
-    struct centroid *c;
-    double *buf;
-    uint32_t n_c, cap_c, n_buf, cap_buf;
-};
-
-enum { DIGEST_SIZE = 100, DIGEST_BUF = 512, DIGEST_MOST = 3584 }; // the last: centroids; n = 2^64 makes about 2,100
-
-static int compare_f64(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-
-    return a < b ? -1 : a > b;
-}
-
-static rkp_status digest_merge(rks_fold *f, struct digest *d)
-{
-    struct scratch *x = f->scratch;
-    struct centroid *to = (void *)x->words;
-    uint32_t n = 0, i = 0, j = 0;
-    double done = 0, total = (double)d->n;
-
-    _Static_assert(sizeof x->words >= DIGEST_MOST * sizeof *to, "the centroids fit");
-    qsort(d->buf, d->n_buf, sizeof *d->buf, compare_f64);
-    while (i < d->n_c || j < d->n_buf) {
-        struct centroid c;
-
-        if (j == d->n_buf || (i < d->n_c && d->c[i].mean <= d->buf[j]))
-            c = d->c[i++];
-        else
-            c = (struct centroid){ d->buf[j++], 1 };
-        if (n) {
-            struct centroid *last = &to[n - 1];
-            double w = last->weight + c.weight;
-            double q = (done + w / 2) / total;
-
-            if (w <= 4 * total * q * (1 - q) / DIGEST_SIZE || n == DIGEST_MOST) {
-                last->mean += (c.mean - last->mean) * c.weight / w;
-                last->weight = w;
-                continue;
-            }
-            done += last->weight;
-        }
-        to[n++] = c;
-    }
-    if (n > d->cap_c) {
-        uint32_t cap = (uint32_t)(rks_alloc_size((n + n / 2) * sizeof *d->c) / sizeof *d->c);
-        struct centroid *v = rks_alloc(f->slab, cap * sizeof *v);
-
-        if (!v)
-            return RKP_NOMEM;
-        rks_free(f->slab, d->c, d->cap_c * sizeof *v);
-        d->c = v;
-        d->cap_c = cap;
-    }
-    memcpy(d->c, to, n * sizeof *to);
-    d->n_c = n;
-    d->n_buf = 0;
-    return RKP_OK;
-}
-
-static rkp_status digest_add(rks_fold *f, struct digest *d, double v)
-{
-    if (!isfinite(v)) {
-        if (v != v)
-            d->nans++;
-        else if (v < 0)
-            d->below++;
-        else
-            d->above++;
-        return RKP_OK;
-    }
-    if (d->n_buf == d->cap_buf) {
-        if (d->cap_buf == DIGEST_BUF) {
-            if (digest_merge(f, d) != RKP_OK)
-                return RKP_NOMEM;
-        } else {
-            uint32_t cap = d->cap_buf ? d->cap_buf * 2 : 8;
-            double *buf = rks_alloc(f->slab, cap * sizeof *buf);
-
-            if (!buf)
-                return RKP_NOMEM;
-            if (d->n_buf)
-                memcpy(buf, d->buf, d->n_buf * sizeof *buf);
-            rks_free(f->slab, d->buf, d->cap_buf * sizeof *buf);
-            d->buf = buf;
-            d->cap_buf = cap;
-        }
-    }
-    if (d->n == 0 || v < d->min)
-        d->min = v;
-    if (d->n == 0 || v > d->max)
-        d->max = v;
-    d->n++;
-    d->buf[d->n_buf++] = v;
+    rks_values_free(&f->quantiles, (void *)st);
     return RKP_OK;
 }
 
@@ -828,111 +349,27 @@ static rkp_status digest_fold(rks_fold *f, const rks_state *s, const struct inpu
 
     EACH(i)
     {
-        struct digest **t = AT(struct digest *, i);
-
-        if (!*t) {
-            *t = rks_alloc(f->slab, sizeof **t);
-            if (!*t)
-                return RKP_NOMEM;
-            **t = (struct digest){ 0 };
-        }
-        if (digest_add(f, *t, v[i]) != RKP_OK)
+        if (rks_digest_add(&f->quantiles, AT(rks_digest *, i), v[i]) != RKP_OK)
             return RKP_NOMEM;
     }
     return RKP_OK;
 }
 
-// The value at rank h (from 0) of the finite ones.
-static double digest_at(const struct digest *d, double h)
-{
-    double at = 0, mean = d->min, done = 0; // rank and mean of the last centroid's middle
-
-    if (!d->n_c)
-        return between(d->buf[(uint32_t)h], d->buf[(uint32_t)h + ((uint32_t)h + 1 < d->n_buf)], h - floor(h));
-    for (uint32_t i = 0; i < d->n_c; i++) {
-        double mid = done + (d->c[i].weight - 1) / 2;
-
-        if (h <= mid)
-            return mid > at ? between(mean, d->c[i].mean, (h - at) / (mid - at)) : d->c[i].mean;
-        at = mid;
-        mean = d->c[i].mean;
-        done += d->c[i].weight;
-    }
-    return done - 1 > at ? between(mean, d->max, (h - at) / (done - 1 - at)) : d->max;
-}
-
-static rkp_status digest_quantile(rks_fold *f, struct digest *d, double q, double *out, bool *has)
-{
-    double all, h;
-
-    *has = false;
-    if (!d)
-        return RKP_OK;
-    all = (double)(d->n + d->below + d->above + d->nans);
-    h = (all - 1) * q;
-    *has = true;
-    if (d->n_c && d->n_buf && digest_merge(f, d) != RKP_OK)
-        return RKP_NOMEM;
-    if (!d->n_c)
-        qsort(d->buf, d->n_buf, sizeof *d->buf, compare_f64);
-    if (h < (double)d->below)
-        *out = -INFINITY;
-    else if ((h -= (double)d->below) <= (double)d->n - 1)
-        *out = digest_at(d, h);
-    else
-        *out = h - (double)d->n < (double)d->above ? INFINITY : NAN;
-    return RKP_OK;
-}
-
 static void digest_save(rks_fold *f, const rks_state *s, const char *st, rks_spill *to)
 {
-    const struct digest *d = *(struct digest *const *)(const void *)st;
-    char has = d != NULL;
-
     (void)f, (void)s;
-    rks_spill_put(to, &has, 1);
-    if (!d)
-        return;
-    rks_spill_put(to, d, sizeof *d);
-    rks_spill_put(to, d->c, d->n_c * sizeof *d->c);
-    rks_spill_put(to, d->buf, d->n_buf * sizeof *d->buf);
+    rks_digest_save(*(rks_digest *const *)(const void *)st, to);
 }
 
 static rkp_status digest_load(rks_fold *f, const rks_state *s, char *rec, rks_spill *from)
 {
-    struct digest **t = (void *)(rec + s->at), *d;
-    char has;
-
-    *t = NULL;
-    if (!rks_spill_get(from, &has, 1))
-        return from->st;
-    if (!has)
-        return RKP_OK;
-    d = rks_alloc(f->slab, sizeof *d);
-    if (!d)
-        return RKP_NOMEM;
-    if (!rks_spill_get(from, d, sizeof *d))
-        return from->st;
-    d->c = d->cap_c ? rks_alloc(f->slab, d->cap_c * sizeof *d->c) : NULL;
-    d->buf = d->cap_buf ? rks_alloc(f->slab, d->cap_buf * sizeof *d->buf) : NULL;
-    if ((d->cap_c && !d->c) || (d->cap_buf && !d->buf))
-        return RKP_NOMEM;
-    *t = d;
-    if (!rks_spill_get(from, d->c, d->n_c * sizeof *d->c) || !rks_spill_get(from, d->buf, d->n_buf * sizeof *d->buf))
-        return from->st;
-    return RKP_OK;
+    return rks_digest_load(&f->quantiles, (void *)(rec + s->at), from);
 }
 
 static rkp_status digest_free(rks_fold *f, const rks_state *s, char *st)
 {
-    struct digest *d = *(struct digest **)(void *)st;
-
     (void)s;
-    if (d) {
-        rks_free(f->slab, d->c, d->cap_c * sizeof *d->c);
-        rks_free(f->slab, d->buf, d->cap_buf * sizeof *d->buf);
-        rks_free(f->slab, d, sizeof *d);
-    }
+    rks_digest_free(&f->quantiles, *(rks_digest **)(void *)st);
     return RKP_OK;
 }
 
@@ -970,12 +407,13 @@ static rkp_status set_fold(rks_fold *f, const rks_state *s, const struct input *
     rks_table *tab = &f->tables[s->table];
     const rks_keys *k = tab->keys;
     uint32_t made;
+    bool longs;
 
-    rks_keys_words(k, in->col, in->from, n, x->words);
+    longs = rks_keys_words(k, in->col, in->from, n, x->words);
     for (uint32_t i = 0; i < n; i++)
         x->words[(size_t)i * k->n_words] = (uint64_t)(uintptr_t)recs[i];
     rks_keys_hash(k, x->words, n, x->hash);
-    if (rks_table_map(tab, in->col, in->from, n, x->words, x->hash, x->recs, x->made, &made) != RKP_OK)
+    if (rks_table_map(tab, longs ? in->col : NULL, in->from, n, x->words, x->hash, x->recs, x->made, &made) != RKP_OK)
         return RKP_NOMEM;
     for (uint32_t j = 0; j < made; j++) {
         uint32_t i = x->made[j];
@@ -1083,13 +521,13 @@ static const struct rks_state_kind sum_f64_kind = PLAIN(struct sum_f64, WANT_F64
 static const struct rks_state_kind sum_i64_kind = PLAIN(struct sum_int, WANT_I64, sum_i64_fold);
 static const struct rks_state_kind sum_u64_kind = PLAIN(struct sum_int, WANT_U64, sum_u64_fold);
 static const struct rks_state_kind spread_kind = PLAIN(struct spread, WANT_F64, spread_fold);
-static const struct rks_state_kind values_kind = { .size = sizeof(struct values),
+static const struct rks_state_kind values_kind = { .size = sizeof(rks_values),
                                                    .want = WANT_F64,
                                                    .fold = values_fold,
                                                    .save = values_save,
                                                    .load = values_load,
                                                    .free = values_free };
-static const struct rks_state_kind digest_kind = { .size = sizeof(struct digest *),
+static const struct rks_state_kind digest_kind = { .size = sizeof(rks_digest *),
                                                    .want = WANT_F64,
                                                    .fold = digest_fold,
                                                    .save = digest_save,
@@ -1304,7 +742,7 @@ static bool finish_one(rks_fold *f, const rks_agg *a, const char *st, struct one
 static bool finish_quantile(rks_fold *f, const rks_agg *a, const char *st, struct one *out, bool *over)
 {
     (void)over;
-    return values_quantile(f, (const void *)st, a->q, &out->v.f);
+    return rks_values_quantile(&f->quantiles, (const void *)st, a->q, &out->v.f);
 }
 
 static bool finish_approx(rks_fold *f, const rks_agg *a, const char *st, struct one *out, bool *over)
@@ -1312,7 +750,7 @@ static bool finish_approx(rks_fold *f, const rks_agg *a, const char *st, struct 
     bool has;
 
     (void)over;
-    if (digest_quantile(f, *(struct digest *const *)(const void *)st, a->q, &out->v.f, &has) != RKP_OK) {
+    if (rks_digest_quantile(&f->quantiles, *(rks_digest *const *)(const void *)st, a->q, &out->v.f, &has) != RKP_OK) {
         out->n = UINT64_MAX; // memory
         return false;
     }
@@ -1643,9 +1081,11 @@ rkp_status rks_fold_init(rks_fold *f, const rks_aggs *g, rks_slab *slab)
     f->keys = calloc(n, sizeof *f->keys);
     f->scratch = malloc(sizeof(struct scratch));
     f->formats = malloc(g->n_states + 1);
-    f->list = values ? malloc(LIST_MAX * sizeof *f->list) : NULL;
-    if (!f->tables || !f->keys || !f->scratch || !f->formats || (values && !f->list))
+    f->quantiles.list = values ? malloc(RKS_LIST * sizeof *f->quantiles.list) : NULL;
+    if (!f->tables || !f->keys || !f->scratch || !f->formats || (values && !f->quantiles.list))
         return RKP_NOMEM;
+    f->quantiles.slab = slab;
+    f->quantiles.scratch = ((struct scratch *)f->scratch)->words;
     memset(f->formats, 1, g->n_states + 1);
     for (uint32_t i = 0; i < g->n_tables; i++) {
         f->keys[i] = g->tables[i];
@@ -1665,7 +1105,7 @@ void rks_fold_fini(rks_fold *f)
     free(f->tables);
     free(f->keys);
     free(f->scratch);
-    free(f->list);
+    free(f->quantiles.list);
     free(f->formats);
     *f = (rks_fold){ 0 };
 }

@@ -15,6 +15,7 @@
 #define RKS_AGGS_H
 
 #include "keys.h"
+#include "quantile.h"
 #include "spill.h"
 
 struct rks_state_kind;
@@ -61,7 +62,7 @@ typedef struct rks_fold {
     rks_table *tables; // of distinct
     rks_keys *keys;    // with the seed of this actor
     void *scratch;
-    uint64_t *list;   // values of one group, for quantile
+    rks_quantiles quantiles;
     uint8_t *formats; // how quantile's states keep values, by state
 } rks_fold;
 

@@ -120,9 +120,11 @@ static rkp_status find_new(struct dedupe *g, const rkp_col *cols, uint32_t n, ui
     for (uint32_t from = 0; from < n; from += g->step) {
         uint32_t part = n - from < g->step ? n - from : g->step, made;
 
-        rks_keys_words(&g->keys, cols, from, part, g->words);
+        bool longs = rks_keys_words(&g->keys, cols, from, part, g->words);
+
         rks_keys_hash(&g->keys, g->words, part, g->hash);
-        if (rks_table_map(&g->table, cols, from, part, g->words, g->hash, g->recs, g->made, &made) != RKP_OK)
+        if (rks_table_map(&g->table, longs ? cols : NULL, from, part, g->words, g->hash, g->recs, g->made, &made) !=
+            RKP_OK)
             return RKP_NOMEM;
         for (uint32_t k = 0; k < made; k++)
             g->rows[m++] = from + g->made[k];

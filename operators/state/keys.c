@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { STEP_BYTES = 64 << 10, STEP_MAX = 2048, STEP_MIN = 64, AHEAD = 16, NEAR_SLOTS = 8192 };
+enum { STEP_BYTES = 64 << 10, STEP_MAX = 2048, STEP_MIN = 64, PIECE = 512, AHEAD = 12, NEAR_SLOTS = 1 << 16 };
 
 typedef unsigned __int128 u128;
 
@@ -98,7 +98,7 @@ static const uint64_t view_mask[RKS_INLINE + 1][2] = {
     { LO(10), HI(10) }, { LO(11), HI(11) }, { LO(12), HI(12) },
 };
 
-static inline void text_words(const rks_keys *k, const rkp_col *col, uint32_t row, uint64_t *to)
+static inline bool text_words(const rks_keys *k, const rkp_col *col, uint32_t row, uint64_t *to)
 {
     const rkp_view *v = (const rkp_view *)col->values + row;
     int32_t len = v->len;
@@ -106,31 +106,37 @@ static inline void text_words(const rks_keys *k, const rkp_col *col, uint32_t ro
     if (RKP_LIKELY(len <= RKS_INLINE)) {
         to[0] = load64(v) & view_mask[len][0];
         to[1] = load64((const char *)v + 8) & view_mask[len][1];
-    } else {
+        return false;
+    }
+    {
         rkp_str s = rkp_view_str(col, row);
 
         to[0] = load64(v);
         to[1] = text_hash(k, s.p, s.n);
+        return true;
     }
 }
 
-static void text_column(const rks_keys *k, const rkp_col *col, uint32_t from, uint32_t n, uint64_t *to)
+// Returns whether one of the texts is longer than a view holds.
+static bool text_column(const rks_keys *k, const rkp_col *col, uint32_t from, uint32_t n, uint64_t *to)
 {
     const size_t w = k->n_words;
+    bool longs = false;
 
     if (!col->valid) {
         for (uint32_t i = 0; i < n; i++)
-            text_words(k, col, from + i, to + i * w);
-        return;
+            longs |= text_words(k, col, from + i, to + i * w);
+        return longs;
     }
     for (uint32_t i = 0; i < n; i++) {
         if (rkp_bit(col->valid, from + i)) {
-            text_words(k, col, from + i, to + i * w);
+            longs |= text_words(k, col, from + i, to + i * w);
         } else {
             to[i * w] = UINT32_MAX; // length -1
             to[i * w + 1] = 0;
         }
     }
+    return longs;
 }
 
 static uint64_t f64_word(double v)
@@ -197,17 +203,20 @@ static void fixed_column(const rks_keys *k, const rks_key_col *c, const rkp_col 
             }
 }
 
-void rks_keys_words(const rks_keys *k, const rkp_col *cols, uint32_t from, uint32_t n, uint64_t *words)
+bool rks_keys_words(const rks_keys *k, const rkp_col *cols, uint32_t from, uint32_t n, uint64_t *words)
 {
+    bool longs = false;
+
     for (uint32_t j = k->null_word; j < k->n_words; j++)
         for (uint32_t i = 0; i < n; i++)
             words[(size_t)i * k->n_words + j] = 0;
     for (uint32_t j = 0; j < k->n; j++) {
         if (rkp_kind_is_view(k->cols[j].kind))
-            text_column(k, &cols[j], from, n, words + k->cols[j].word);
+            longs |= text_column(k, &cols[j], from, n, words + k->cols[j].word);
         else
             fixed_column(k, &k->cols[j], &cols[j], from, n, words + k->cols[j].word);
     }
+    return longs;
 }
 
 INLINE uint64_t words_hash(const rks_keys *k, const uint64_t *w, uint32_t n_words)
@@ -389,7 +398,7 @@ static char *record_make(rks_table *t, const uint64_t *words, const rkp_col *col
     return rec;
 }
 
-// Same words, and the same bytes where a text is long.
+// Same words, and the same bytes where a text is long.  Without cols and texts no text is long.
 INLINE bool same_key(const rks_table *t, const char *rec, const uint64_t *words, const rkp_col *cols, uint32_t row,
                      const rkp_str *texts, uint32_t n_words)
 {
@@ -398,7 +407,7 @@ INLINE bool same_key(const rks_table *t, const char *rec, const uint64_t *words,
     for (uint32_t j = 0; j < n_words; j++)
         if (load64(rec + (size_t)j * 8) != words[j])
             return false;
-    if (!k->n_texts)
+    if (!cols && !texts)
         return true;
     for (uint32_t j = 0; j < k->n; j++) {
         const rks_key_col *c = &k->cols[j];
@@ -436,34 +445,56 @@ INLINE char *lookup(const rks_table *t, const uint64_t *words, const rkp_col *co
     }
 }
 
-// Asks for the slot, and then the record, of rows that come soon.
-static inline void fetch_ahead(const rks_table *t, const uint64_t *hash, uint32_t i, uint32_t n)
+// The records of existing keys among n rows, n <= PIECE; NULL for the others.  First the slots of all rows, then their
+// records: the two loops have no branch that is hard to guess, so the misses of many rows are under way at once.
+INLINE void find_piece(const rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
+                       const uint64_t *hash, char **recs, uint32_t n_words)
 {
-    uint64_t mask = t->n_slots - 1;
+    const uint64_t mask = t->n_slots - 1, *slots = t->slots;
+    const bool far = t->n_slots > NEAR_SLOTS;
+    uint32_t ids[PIECE];
 
-    if (i + AHEAD < n)
-        __builtin_prefetch(&t->slots[hash[i + AHEAD] & mask]);
-    if (i + AHEAD / 2 < n) {
-        uint64_t s = t->slots[hash[i + AHEAD / 2] & mask];
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t at = hash[i] & mask, s = slots[at];
 
-        if (s)
-            __builtin_prefetch(rks_table_rec(t, (uint32_t)s - 1), 1);
+        if (far && i + AHEAD < n)
+            __builtin_prefetch(&slots[hash[i + AHEAD] & mask]);
+        while (RKP_UNLIKELY(s >> 32 != hash[i] >> 32 && s))
+            s = slots[at = (at + 1) & mask];
+        ids[i] = (uint32_t)s;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (far && i + AHEAD < n && ids[i + AHEAD])
+            __builtin_prefetch(rks_table_rec(t, ids[i + AHEAD] - 1), 1);
+        recs[i] = NULL;
+        if (ids[i]) {
+            char *rec = rks_table_rec(t, ids[i] - 1);
+
+            if (RKP_LIKELY(same_key(t, rec, words + (size_t)i * n_words, cols, from + i, NULL, n_words)))
+                recs[i] = rec;
+            else // half a hash in common: look on
+                recs[i] = lookup(t, words + (size_t)i * n_words, cols, from + i, NULL, hash[i], n_words);
+        }
     }
 }
 
 INLINE rkp_status map_rows(rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
                            const uint64_t *hash, char **recs, uint32_t *made, uint32_t *n_made, uint32_t n_words)
 {
-    bool far = t->n_slots > NEAR_SLOTS;
     uint32_t m = 0;
 
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t *w = words + (size_t)i * n_words;
+    for (uint32_t at = 0; at < n; at += PIECE) {
+        uint32_t end = n - at < PIECE ? n : at + PIECE;
 
-        if (far)
-            fetch_ahead(t, hash, i, n);
-        recs[i] = lookup(t, w, cols, from + i, NULL, hash[i], n_words);
-        if (RKP_UNLIKELY(!recs[i])) {
+        find_piece(t, cols, from + at, end - at, words + (size_t)at * n_words, hash + at, recs + at, n_words);
+        for (uint32_t i = at; i < end; i++) {
+            const uint64_t *w = words + (size_t)i * n_words;
+
+            if (RKP_LIKELY(recs[i] != NULL))
+                continue;
+            recs[i] = lookup(t, w, cols, from + i, NULL, hash[i], n_words); // an earlier row has made it
+            if (recs[i])
+                continue;
             recs[i] = record_make(t, w, cols, from + i, NULL, hash[i]);
             if (!recs[i])
                 return RKP_NOMEM;
@@ -498,13 +529,14 @@ void rks_table_find(const rks_table *t, const rkp_col *cols, uint32_t from, uint
                     const uint64_t *hash, char **recs)
 {
     const uint32_t n_words = t->keys->n_words;
-    bool far = t->n_slots > NEAR_SLOTS;
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (far)
-            fetch_ahead(t, hash, i, n);
-        recs[i] = t->n_slots ? lookup(t, words + (size_t)i * n_words, cols, from + i, NULL, hash[i], n_words) : NULL;
+    if (!t->n_slots) {
+        memset(recs, 0, n * sizeof *recs);
+        return;
     }
+    for (uint32_t at = 0; at < n; at += PIECE)
+        find_piece(t, cols, from + at, n - at < PIECE ? n - at : PIECE, words + (size_t)at * n_words, hash + at,
+                   recs + at, n_words);
 }
 
 char *rks_table_put(rks_table *t, const uint64_t *words, const rkp_str *texts, bool *made)

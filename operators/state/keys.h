@@ -42,8 +42,9 @@ void rks_keys_seed(rks_keys *k);
 
 // Rows to work on at a time, so that their words stay in the cache.
 uint32_t rks_keys_step(const rks_keys *k);
-// Words of rows [from, from + n) of dense FLAT columns.  The lead words are left alone.
-void rks_keys_words(const rks_keys *k, const rkp_col *cols, uint32_t from, uint32_t n, uint64_t *words);
+// Words of rows [from, from + n) of dense FLAT columns.  The lead words are left alone.  Returns whether a text is too
+// long to be in its words: then, and only then, the table must be given the columns.
+bool rks_keys_words(const rks_keys *k, const rkp_col *cols, uint32_t from, uint32_t n, uint64_t *words);
 void rks_keys_hash(const rks_keys *k, const uint64_t *words, uint32_t n, uint64_t *hash);
 
 // A record: the words, `user` bytes, then a pointer for each text column (NULL when the text is in the words).
@@ -67,7 +68,8 @@ typedef struct rks_table {
 
 void rks_table_init(rks_table *t, const rks_keys *k, rks_slab *slab, uint32_t user, const void *fresh);
 void rks_table_drop(rks_table *t); // forgets everything, before rks_slab_reset
-// The record of each of n rows, made when there is none.  cols and from: where the words came from (for long texts).
+// The record of each of n rows, made when there is none.  cols and from: where the words came from, for long texts;
+// NULL when there are none.
 // rows[i] that made a record are listed in `made` (room for n), in order.
 rkp_status rks_table_map(rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
                          const uint64_t *hash, char **recs, uint32_t *made, uint32_t *n_made);

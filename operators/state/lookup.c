@@ -483,7 +483,7 @@ static rkp_status lookup_bind(void *self, rkp_bind *b)
     l->keys_then_values = (rkp_schema){ l->n_keys + l->n_values, table };
     l->schema = (rkp_schema){ in->n + l->n_values, out };
     if (l->schema.n > 4096) {
-        rkp_diag(rkp_bind_diags(b), RKP_ERROR, l->table.at, "lookup-column", "more than 4,096 output columns");
+        rkp_diag(rkp_bind_diags(b), RKP_ERROR, l->table.at, "limit-columns", "more than 4,096 output columns");
         return RKP_INVALID;
     }
     rkp_bind_out(b, 0, l->schema);
@@ -565,10 +565,12 @@ static rkp_status index_chunk(struct loading *g, const rkp_batch *b)
     for (uint32_t from = 0; from < b->rows; from += l->step) {
         uint32_t n = b->rows - from < l->step ? b->rows - from : l->step, n_made, first = 0, all = 0;
         uint32_t made[CHUNK];
+        bool longs;
 
-        rks_keys_words(&l->keys, b->cols, from, n, l->words);
+        longs = rks_keys_words(&l->keys, b->cols, from, n, l->words);
         rks_keys_hash(&l->keys, l->words, n, l->hash);
-        if (rks_table_map(&l->index, b->cols, from, n, l->words, l->hash, l->recs, made, &n_made) != RKP_OK)
+        if (rks_table_map(&l->index, longs ? b->cols : NULL, from, n, l->words, l->hash, l->recs, made, &n_made) !=
+            RKP_OK)
             return RKP_NOMEM;
         for (uint32_t k = 0; k < n_made; k++) {
             uint32_t row = l->n_rows + from + made[k];
@@ -792,9 +794,10 @@ static rkp_status find_rows(struct lookup *l, rkp_batch *mem, const rkp_batch *b
     for (uint32_t from = 0; st == RKP_OK && from < b->rows; from += l->step) {
         uint32_t n = b->rows - from < l->step ? b->rows - from : l->step;
 
-        rks_keys_words(&l->keys, cols, from, n, l->words);
+        bool longs = rks_keys_words(&l->keys, cols, from, n, l->words);
+
         rks_keys_hash(&l->keys, l->words, n, l->hash);
-        rks_table_find(&l->index, cols, from, n, l->words, l->hash, l->recs);
+        rks_table_find(&l->index, longs ? cols : NULL, from, n, l->words, l->hash, l->recs);
         for (uint32_t i = 0; i < n; i++) {
             l->sel[from + i] = l->n_rows;
             if (l->recs[i])

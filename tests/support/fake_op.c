@@ -158,7 +158,7 @@ void op_expect(const rkp_op *op, const char *with, const char *schema, const cha
 
     for (int form = 0; form < OP_FORMS; form++)
         for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-            char *got = op_rows(op, with, schema, lines, cuts[i], form);
+            char *got = op_rows(op, with, schema, lines, cuts[i], (enum op_form)form);
 
             if (strcmp(got, want) != 0)
                 fail_msg("form %d, %u rows a batch:\n%sand not\n%s", form, cuts[i], got, want);
