@@ -147,11 +147,12 @@ void rki_progress_bar(void *arg, const rki_progress *p)
 
 void rki_progress_json(const rki_progress *p, rki_buf *out)
 {
+    const uint64_t ms = p->elapsed_ns / 1000000u;
     rki_json j;
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
     rki_json_key(&j, "elapsed_seconds");
-    rki_json_f64(&j, (double)(p->elapsed_ns / 1000000u) / 1e3);
+    rki_json_f64(&j, (double)ms / 1e3);
     rki_json_key(&j, "rows_in");
     rki_json_u64(&j, p->rows_in);
     rki_json_key(&j, "rows_out");

@@ -3,10 +3,10 @@
 # RKP_UPDATE_GOLDEN=1 writes the expected files again.
 set -u
 export LC_ALL=C NO_COLOR=1
-rkpipe=$1 failed=0 passed=0
+rkpipe=$(realpath "$1") failed=0 passed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for dir in "$2"/tests/golden/plan/*/; do
+for dir in "$(realpath "$2")"/tests/golden/plan/*/; do
     cd "$dir" || exit 1
     for file in plan.txt plan.json graph.dot graph.mermaid graph.svg graph.json; do
         case $file in
