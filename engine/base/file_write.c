@@ -33,6 +33,7 @@ struct rkp_writer {
     uint8_t *out;
     size_t out_n;
     char *name;  // as the user wrote it, for messages
+    char *folder; // of `final`, made at the start: a commit needs no memory
     char *final; // RENAME: where it goes, links followed; NULL: written directly
     char *temp;
 };
@@ -206,7 +207,10 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *f
     if (commit == RKP_COMMIT_RENAME && regular) {
         rkp_status rc;
         w->final = follow(path, &e);
-        if (!w->final)
+        w->folder = w->final ? folder_of(w->final) : NULL;
+        if (w->final && !w->folder)
+            e = ENOMEM;
+        if (!w->folder)
             return e == ENOMEM ? no_memory(err) : unavailable(w, e, err);
         rc = open_temp(w, err);
         if (rc == RKP_OK && there && fchmod(w->fd, st.st_mode & 0777) < 0)
@@ -320,25 +324,17 @@ rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR])
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR])
 {
     rkp_status st = rkp_writer_prepare(w, err);
-    char *folder;
     int fd, e;
     if (st != RKP_OK || w->committed)
         return st;
     w->committed = true;
     if (!w->final)
         return RKP_OK;
-    folder = folder_of(w->final);
-    if (!folder) {
-        w->committed = false;
-        return no_memory(err);
-    }
     if (rename(w->temp, w->final) < 0) {
         w->committed = false;
-        free(folder);
         return failed(w, errno, "give its final name to", err);
     }
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(folder);
+    fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? RKP_OK
                                : failed(w, errno, "flush the folder of", err); // a folder we may write, not read
@@ -368,6 +364,7 @@ void rkp_writer_close(rkp_writer *w)
         unlink(w->temp);
     free(w->out);
     free(w->temp);
+    free(w->folder);
     free(w->final);
     free(w->name);
     free(w);
