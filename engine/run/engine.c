@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+enum { STUCK_NS = 500000000 }; // a thread that has not stopped so long after a signal told it to hangs
+
 static uint64_t cpu_ns(void)
 {
     struct rusage u;
@@ -221,8 +223,9 @@ fail:
 void rki_run_signal(rki_run *r)
 {
     __atomic_fetch_add(&r->signals, 1, __ATOMIC_SEQ_CST);
-    if (r->b)
-        r->backend->poke(r->b);
+    rkp_backend_run *b = __atomic_load_n(&r->poke, __ATOMIC_SEQ_CST);
+    if (b)
+        r->backend->poke(b);
 }
 
 // ---- progress -------------------------------------------------------------------------------------------------------
@@ -271,11 +274,13 @@ static void cancel(rki_run *r)
         r->backend->wake(r->b, r->tasks[i]);
 }
 
-static void control_loop(rki_run *r)
+// True when every task has ended; false when one did not react to being stopped by a signal.
+static bool control_loop(rki_run *r)
 {
     const rki_spec *s = r->plan->spec;
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
+    uint64_t give_up = 0;
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -290,10 +295,13 @@ static void control_loop(rki_run *r)
             grace_end = now + s->engine.grace_ns;
             stop_sources(r);
         }
-        if (!cancelled && (signals > 1 || (grace_end && now >= grace_end))) {
+        if (!give_up && (signals > 1 || (grace_end && now >= grace_end))) {
             cancelled = true;
             cancel(r);
+            give_up = now + STUCK_NS;
         }
+        if (give_up && now >= give_up)
+            return false;
         if (stop_at && now >= stop_at && !asked) {
             asked = true;
             stop_sources(r);
@@ -313,12 +321,14 @@ static void control_loop(rki_run *r)
         }
         if (tick && (!until || next < until))
             until = next;
-        if (grace_end && !cancelled && (!until || grace_end < until))
+        if (grace_end && !give_up && (!until || grace_end < until))
             until = grace_end;
         if (stop_at && !asked && (!until || stop_at < until))
             until = stop_at;
+        if (give_up && (!until || give_up < until))
+            until = give_up;
         if (r->backend->wait(r->b, until))
-            return;
+            return true;
     }
 }
 
@@ -328,6 +338,9 @@ static void each_sink(rki_run *r, bool commit, rkp_status *st)
         rki_runner *run = r->runners[i];
         for (uint32_t j = 0; j < run->n_stages; j++) {
             rkp_actor *a = &run->stages[j];
+            // Acquire, from the release of whoever retires it: what the task did.
+            if (r->stuck && __atomic_load_n(&run->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_RETIRED)
+                continue;
             if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited)
                 continue;
             if (!commit) {
@@ -367,6 +380,17 @@ static uint64_t drain(rki_run *r)
             rkp_batch_put(run->pending);
             run->pending = NULL;
         }
+    }
+    return rows;
+}
+
+// The same rows where nothing may be touched: counters only.
+static uint64_t on_the_way(const rki_run *r)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < r->n_links; i++) {
+        uint64_t got = RKI_LOOK(r->links[i].got_rows), sent = RKI_LOOK(r->links[i].sent_rows);
+        rows += sent > got ? sent - got : 0;
     }
     return rows;
 }
@@ -445,6 +469,7 @@ int rki_run_execute(rki_run *r)
     uint64_t left;
     r->start_ns = rki_mono_ns();
     r->cpu_start_ns = cpu_ns();
+    __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);
     st = r->backend->start(r->b);
     if (st != RKP_OK) {
         snprintf(r->failure, sizeof r->failure, "cannot start the worker threads");
@@ -453,11 +478,15 @@ int rki_run_execute(rki_run *r)
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->backend->wake(r->b, r->tasks[i]);
-    if (st == RKP_OK)
-        control_loop(r);
-    r->backend->close(r->b);
-    r->b = NULL;
-    left = drain(r);
+    r->stuck = st == RKP_OK && !control_loop(r);
+    __atomic_store_n(&r->poke, NULL, __ATOMIC_SEQ_CST); // a signal finds nobody from here on
+    if (r->stuck) {
+        left = on_the_way(r);
+    } else {
+        r->backend->close(r->b);
+        r->b = NULL;
+        left = drain(r);
+    }
     if (r->fail_status != RKP_OK) {
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
                : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
@@ -488,7 +517,7 @@ int rki_run_execute(rki_run *r)
     } else {
         each_sink(r, false, &st);
     }
-    for (uint32_t i = 0; i < r->n_runners; i++) {
+    for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = &r->runners[i]->stages[j];
             if (a->self_made && a->op->fini)
@@ -521,9 +550,14 @@ const char *rki_run_failure(const rki_run *r)
     return r->failure;
 }
 
+bool rki_run_stuck(const rki_run *r)
+{
+    return r->stuck;
+}
+
 void rki_run_free(rki_run *r)
 {
-    if (!r)
+    if (!r || r->stuck)
         return;
     if (r->b)
         r->backend->close(r->b);
