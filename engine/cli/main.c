@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/verbs.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 // Known, and not there yet: SPEC.md 10 has them all.
@@ -55,7 +56,17 @@ const rki_verb *const rki_verbs[] = {
     NULL,
 };
 
+// A standard stream that is closed would be given to the next file that is opened, and messages would go into it.  What
+// stands in its place refuses what the stream is for, so reading or writing it still fails.
+static void hold_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+            return;
+}
+
 int main(int argc, char **argv)
 {
+    hold_streams();
     return rki_cli_main(rki_verbs, argc, (const char *const *)argv, (const char *const *)environ);
 }

@@ -276,6 +276,8 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
     if (code == RKI_EXIT_SIGNAL && sig)
         code = 128 + sig;
     code = report(a, l->spec, r, code);
+    if (rki_run_stuck(r))
+        _exit(code); // a thread hangs in the system and may still use what would be freed
     rki_run_free(r);
     free(dir);
     return code;

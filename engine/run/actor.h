@@ -124,8 +124,7 @@ struct rki_run {
     const rki_plan *plan;
     rki_run_args args;
     const rkp_backend *backend;
-    rkp_backend_run *b;
-    rkp_backend_run *poked; // b as a signal handler sees it: NULL before b is closed
+    rkp_backend_run *b, *poke; // poke: atomic, b while it runs, for the signal handler
     rki_arena arena;
     rkp_pool *pool, *state_pool;
     rki_runner **runners; // cache-line aligned, one allocation each
@@ -145,6 +144,7 @@ struct rki_run {
     char failure[1024];
     uint64_t start_ns, end_ns, cpu_start_ns, cpu_end_ns;
     bool interrupted;
+    bool stuck; // threads are left behind: nothing they may touch is freed
 };
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);

@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+enum { STUCK_NS = 500000000 }; // a thread that has not stopped so long after a signal told it to hangs
+
 static uint64_t cpu_ns(void)
 {
     struct rusage u;
@@ -81,8 +83,6 @@ static bool build_links(rki_run *r)
         const rki_bound *tb = &r->plan->kernels[r->plan->stages[e->to_stage].kernel];
         uint32_t nf = r->plan->actors[e->from_actor].replicas, nt = r->plan->actors[e->to_actor].replicas;
         uint64_t slots = pow2_at_least(e->capacity);
-        if (nf == 0 || nt == 0)
-            return false; // a plan has at least one replica of everything
         for (uint32_t f = 0; f < nf; f++) {
             for (uint32_t t = 0; t < nt; t++, at++) {
                 rki_link *k = &r->links[at];
@@ -213,7 +213,6 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
     if (st != RKP_OK)
         goto fail;
-    __atomic_store_n(&r->poked, r->b, __ATOMIC_SEQ_CST);
     *out = r;
     return RKP_OK;
 fail:
@@ -223,8 +222,8 @@ fail:
 
 void rki_run_signal(rki_run *r)
 {
-    rkp_backend_run *b = __atomic_load_n(&r->poked, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&r->signals, 1, __ATOMIC_SEQ_CST);
+    rkp_backend_run *b = __atomic_load_n(&r->poke, __ATOMIC_SEQ_CST);
     if (b)
         r->backend->poke(b);
 }
@@ -275,11 +274,13 @@ static void cancel(rki_run *r)
         r->backend->wake(r->b, r->tasks[i]);
 }
 
-static void control_loop(rki_run *r)
+// True when every task has ended; false when one did not react to being stopped by a signal.
+static bool control_loop(rki_run *r)
 {
     const rki_spec *s = r->plan->spec;
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
+    uint64_t give_up = 0;
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -294,10 +295,13 @@ static void control_loop(rki_run *r)
             grace_end = now + s->engine.grace_ns;
             stop_sources(r);
         }
-        if (!cancelled && (signals > 1 || (grace_end && now >= grace_end))) {
+        if (!give_up && (signals > 1 || (grace_end && now >= grace_end))) {
             cancelled = true;
             cancel(r);
+            give_up = now + STUCK_NS;
         }
+        if (give_up && now >= give_up)
+            return false;
         if (stop_at && now >= stop_at && !asked) {
             asked = true;
             stop_sources(r);
@@ -317,12 +321,14 @@ static void control_loop(rki_run *r)
         }
         if (tick && (!until || next < until))
             until = next;
-        if (grace_end && !cancelled && (!until || grace_end < until))
+        if (grace_end && !give_up && (!until || grace_end < until))
             until = grace_end;
         if (stop_at && !asked && (!until || stop_at < until))
             until = stop_at;
+        if (give_up && (!until || give_up < until))
+            until = give_up;
         if (r->backend->wait(r->b, until))
-            return;
+            return true;
     }
 }
 
@@ -332,6 +338,9 @@ static void each_sink(rki_run *r, bool commit, rkp_status *st)
         rki_runner *run = r->runners[i];
         for (uint32_t j = 0; j < run->n_stages; j++) {
             rkp_actor *a = &run->stages[j];
+            // Acquire, from the release of whoever retires it: what the task did.
+            if (r->stuck && __atomic_load_n(&run->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_RETIRED)
+                continue;
             if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited)
                 continue;
             if (!commit) {
@@ -371,6 +380,17 @@ static uint64_t drain(rki_run *r)
             rkp_batch_put(run->pending);
             run->pending = NULL;
         }
+    }
+    return rows;
+}
+
+// The same rows where nothing may be touched: counters only.
+static uint64_t on_the_way(const rki_run *r)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < r->n_links; i++) {
+        uint64_t got = RKI_LOOK(r->links[i].got_rows), sent = RKI_LOOK(r->links[i].sent_rows);
+        rows += sent > got ? sent - got : 0;
     }
     return rows;
 }
@@ -449,6 +469,7 @@ int rki_run_execute(rki_run *r)
     uint64_t left;
     r->start_ns = rki_mono_ns();
     r->cpu_start_ns = cpu_ns();
+    __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);
     st = r->backend->start(r->b);
     if (st != RKP_OK) {
         snprintf(r->failure, sizeof r->failure, "cannot start the worker threads");
@@ -457,12 +478,15 @@ int rki_run_execute(rki_run *r)
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->backend->wake(r->b, r->tasks[i]);
-    if (st == RKP_OK)
-        control_loop(r);
-    __atomic_store_n(&r->poked, NULL, __ATOMIC_SEQ_CST); // the handler runs on this thread or not at all
-    r->backend->close(r->b);
-    r->b = NULL;
-    left = drain(r);
+    r->stuck = st == RKP_OK && !control_loop(r);
+    __atomic_store_n(&r->poke, NULL, __ATOMIC_SEQ_CST); // a signal finds nobody from here on
+    if (r->stuck) {
+        left = on_the_way(r);
+    } else {
+        r->backend->close(r->b);
+        r->b = NULL;
+        left = drain(r);
+    }
     if (r->fail_status != RKP_OK) {
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
                : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
@@ -493,7 +517,7 @@ int rki_run_execute(rki_run *r)
     } else {
         each_sink(r, false, &st);
     }
-    for (uint32_t i = 0; i < r->n_runners; i++) {
+    for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = &r->runners[i]->stages[j];
             if (a->self_made && a->op->fini)
@@ -526,9 +550,14 @@ const char *rki_run_failure(const rki_run *r)
     return r->failure;
 }
 
+bool rki_run_stuck(const rki_run *r)
+{
+    return r->stuck;
+}
+
 void rki_run_free(rki_run *r)
 {
-    if (!r)
+    if (!r || r->stuck)
         return;
     if (r->b)
         r->backend->close(r->b);

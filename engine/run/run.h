@@ -47,6 +47,9 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
 int rki_run_execute(rki_run *r); // exit code
 // Counts a signal: the first drains, the second stops at once.
 void rki_run_signal(rki_run *r);
+// After execute: a thread hangs in the system (a write to a pipe that nobody reads) and did not stop when it was told
+// to.  It may still use the run and the plan, so free leaves them; all that is left is to end the process.
+bool rki_run_stuck(const rki_run *r);
 void rki_run_free(rki_run *r);
 
 const char *rki_run_failure(const rki_run *r); // text for standard error; "" when none

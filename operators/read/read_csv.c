@@ -397,6 +397,23 @@ static rkp_status check_head(struct probing *g, const char *path, const struct c
     return RKP_OK;
 }
 
+// The input is not there, or may not be read: what depends on it is seen when the run starts.
+static rkp_status missing(struct probing *g, rkp_loc at, const char *err)
+{
+    rkp_diags *d = rkp_probe_diags(g->probe);
+    size_t n = strlen(err) + 1;
+    char *why = rkp_opt_alloc(rkp_probe_mem(g->probe), n);
+    if (!why)
+        return RKP_NOMEM;
+    memcpy(why, err, n);
+    g->answer->status = RKP_UNAVAILABLE;
+    g->answer->why = why;
+    rkp_diag(d, RKP_NOTE, at, "input-missing", "%s", err);
+    rkp_diag_hint(d, "what depends on its columns is checked when the pipeline starts");
+    rkp_probe_set(g->probe, g->answer);
+    return RKP_OK;
+}
+
 static rkp_status probe_file(struct probing *g, rkp_word file, rkp_str kept, uint64_t rows)
 {
     struct read_csv *s = g->s;
@@ -406,7 +423,9 @@ static rkp_status probe_file(struct probing *g, rkp_word file, rkp_str kept, uin
     char err[RKP_FILE_ERR];
     rkp_status st = read_sample(s, file.p, kept, rows, &m, err);
     if (st != RKP_OK) {
-        if (st != RKP_NOMEM)
+        if (st == RKP_UNAVAILABLE)
+            st = missing(g, file.at, err);
+        else if (st != RKP_NOMEM)
             rkp_diag(rkp_probe_diags(g->probe), RKP_ERROR, file.at, "input-unreadable", "%s", err);
         goto out;
     }
@@ -474,19 +493,8 @@ static rkp_status read_csv_probe(void *self, rkp_probe *p)
     st = rkp_files_expand(mem, &s->path, &g.answer->files, err);
     if (st != RKP_OK && st != RKP_UNAVAILABLE)
         return st;
-    if (st == RKP_UNAVAILABLE) {
-        size_t n = strlen(err) + 1;
-        char *why = rkp_opt_alloc(mem, n);
-        if (!why)
-            return RKP_NOMEM;
-        memcpy(why, err, n);
-        g.answer->status = st;
-        g.answer->why = why;
-        rkp_diag(d, RKP_NOTE, s->path.at, "input-missing", "%s", err);
-        rkp_diag_hint(d, "what depends on its columns is checked when the pipeline starts");
-        rkp_probe_set(p, g.answer);
-        return RKP_OK;
-    }
+    if (st == RKP_UNAVAILABLE)
+        return missing(&g, s->path.at, err);
     for (size_t i = 0; i < g.answer->files.n; i++) {
         rkp_word file = g.answer->files.v[i];
         uint64_t rows = i == 0 ? SAMPLE_ROWS : 100000 / g.answer->files.n;
@@ -514,7 +522,7 @@ static rkp_status read_csv_probe(void *self, rkp_probe *p)
         if (rows < 100 && !s->schema.schema)
             rows = 100;
         st = probe_file(&g, file, from_stdin ? kept : (rkp_str){ 0 }, rows);
-        if (st != RKP_OK)
+        if (st != RKP_OK || g.answer->status != RKP_OK)
             return st;
     }
     for (uint32_t i = 0; i < g.n; i++)

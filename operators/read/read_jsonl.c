@@ -389,10 +389,11 @@ static bool is_pipe(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
-// Samples the files in turn.  *unread: one of them cannot be looked at now.
-static rkp_status sample_files(const struct read_jsonl *r, rkp_probe *p, struct sample *s, const rkp_words *files,
-                               bool *unread)
+// Samples the files in turn.  *unread: one of them cannot be looked at now.  One that may not be read is put down in
+// in->status.
+static rkp_status sample_files(const struct read_jsonl *r, rkp_probe *p, struct sample *s, line_input *in, bool *unread)
 {
+    const rkp_words *files = &in->files;
     rkp_diags *d = rkp_probe_diags(p);
     rkp_status st = RKP_OK;
     for (size_t i = 0; st == RKP_OK && i < files->n && s->rows < SAMPLE_ROWS; i++) {
@@ -412,6 +413,18 @@ static rkp_status sample_files(const struct read_jsonl *r, rkp_probe *p, struct 
             st = take_stdin(p, &kept, err);
         if (st == RKP_OK)
             st = sample_bytes(r, s, from_stdin ? NULL : file.p, kept, err);
+        if (st == RKP_UNAVAILABLE) { // not there, or may not be read
+            size_t n = strlen(err) + 1;
+            char *why = rkp_opt_alloc(rkp_probe_mem(p), n);
+            if (!why)
+                return RKP_NOMEM;
+            memcpy(why, err, n);
+            in->status = st;
+            in->why = why;
+            rkp_diag(d, RKP_NOTE, file.at, "input-missing", "%s", err);
+            rkp_diag_hint(d, "what depends on its columns is checked when the pipeline starts");
+            return RKP_OK;
+        }
         if (st != RKP_OK && st != RKP_NOMEM)
             rkp_diag(d, RKP_ERROR, file.at, "input-unreadable", "%s", err);
     }
@@ -468,8 +481,8 @@ static rkp_status infer(const struct read_jsonl *r, rkp_probe *p, struct sample 
     rkp_diags *d = rkp_probe_diags(p);
     bool unread = false;
     rkp_field *f;
-    rkp_status st = sample_files(r, p, s, &answer->in.files, &unread);
-    if (st != RKP_OK)
+    rkp_status st = sample_files(r, p, s, &answer->in, &unread);
+    if (st != RKP_OK || answer->in.status != RKP_OK)
         return st;
     if (unread) {
         rkp_diag(d, RKP_NOTE, r->src.path.at, "input-missing", "the columns of a pipe are known when it is read");
