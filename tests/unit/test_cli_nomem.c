@@ -3,10 +3,8 @@
 #include "cli/verbs.h"
 #include "nomem.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,19 +15,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-// The sanitizer calls this in a new thread, and ends the process when the allocation in it fails.
-__attribute__((visibility("default"))) int pthread_getattr_np(pthread_t t, pthread_attr_t *to)
-{
-    static int (*real)(pthread_t, pthread_attr_t *);
-    int rc;
-    nomem_pause(true);
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "pthread_getattr_np");
-    rc = real(t, to);
-    nomem_pause(false);
-    return rc;
-}
 
 static const rki_verb *const verbs[] = {
     &rki_verb_check, &rki_verb_run, &rki_verb_plan, &rki_verb_graph, &rki_verb_eval, &rki_verb_list, NULL
