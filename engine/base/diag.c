@@ -20,6 +20,7 @@ enum {
     SHOWN_MAX = 160,           // code points of an excerpt
     LINE_DIGITS = 5,           // width of the line number
     LINE_MAX_BYTES = 64 << 10, // a longer line is not quoted
+    HIDDEN_MAX = 1000,         // texts that are shown as ***
     NEAREST_BYTES = 64,        // a longer word gets no suggestion
 };
 
@@ -44,7 +45,9 @@ struct rkp_diags {
     size_t count[3]; // by severity, also those that are not kept
     size_t cut;      // not kept because there were too many
     size_t lost;     // not kept for want of memory
-    size_t newest;   // index + 1 of the finding a hint goes to
+    rkp_str *hidden; // shown as ***
+    size_t n_hidden, cap_hidden;
+    size_t newest; // index + 1 of the finding a hint goes to
 };
 
 rkp_diags *rki_diags_new(void)
@@ -63,6 +66,7 @@ void rki_diags_free(rkp_diags *d)
     rki_arena_fini(&d->mem);
     free(d->files);
     free(d->list);
+    free(d->hidden);
     free(d);
 }
 
@@ -111,6 +115,42 @@ void rki_diags_source(rkp_diags *d, const char *file, rkp_str text)
         d->files[i - 1].text = rki_dup_str(&d->mem, text); // without memory there is no excerpt, nothing worse
 }
 
+void rki_diags_hide(rkp_diags *d, rkp_str secret)
+{
+    rkp_str copy;
+
+    if (!d || secret.n < 4)
+        return;
+    for (size_t i = 0; i < d->n_hidden; i++)
+        if (rkp_str_eq(d->hidden[i], secret))
+            return;
+    if (d->n_hidden == HIDDEN_MAX || !grow((void **)&d->hidden, &d->cap_hidden, d->n_hidden, sizeof *d->hidden)) {
+        d->lost += d->n_hidden != HIDDEN_MAX;
+        return;
+    }
+    copy = rki_dup_str(&d->mem, secret);
+    if (copy.p)
+        d->hidden[d->n_hidden++] = copy;
+    else
+        d->lost++;
+}
+
+// Puts *** over every hidden text.
+static void hide(const rkp_diags *d, char *t, size_t *len)
+{
+    for (size_t i = 0; i < d->n_hidden; i++) {
+        rkp_str h = d->hidden[i];
+        char *p = t;
+
+        while ((p = memmem(p, (size_t)(t + *len - p), h.p, h.n))) {
+            memcpy(p, "***", 3);
+            memmove(p + 3, p + h.n, (size_t)(t + *len - p) - h.n);
+            *len -= h.n - 3;
+            p += 3;
+        }
+    }
+}
+
 // Formats into the arena, cut at TEXT_MAX on a code point's border.
 static char *say(rkp_diags *d, const char *fmt, va_list ap)
 {
@@ -120,7 +160,8 @@ static char *say(rkp_diags *d, const char *fmt, va_list ap)
 
     if (n < 0)
         return NULL;
-    len = (size_t)n;
+    len = (size_t)n < sizeof t ? (size_t)n : sizeof t - 1;
+    hide(d, t, &len);
     if (len > TEXT_MAX) {
         len = TEXT_MAX;
         while (len > TEXT_MAX - 4 && ((unsigned char)t[len] & 0xc0) == 0x80)

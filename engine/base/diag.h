@@ -20,6 +20,10 @@ void rki_diags_source(rkp_diags *d, const char *file, rkp_str text);
 size_t rki_diags_count(const rkp_diags *d, rkp_severity sev);
 bool rki_diags_failed(const rkp_diags *d); // any error, or findings lost for want of memory
 
+// From here on this text is shown as *** in findings, whoever writes them (a path that holds a secret cannot be opened).
+// Copies it; a text of less than 4 bytes is left alone, it would hide half of every finding.
+void rki_diags_hide(rkp_diags *d, rkp_str secret);
+
 typedef struct rki_finding {
     rkp_severity sev;
     rkp_loc at;

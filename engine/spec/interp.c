@@ -478,8 +478,10 @@ static bool one_piece(struct piece *p, rki_buf *b, bool whole)
 {
     if (!value_of(p))
         return false;
-    if (p->secret)
+    if (p->secret) {
         p->n->secret = true;
+        rki_diags_hide(p->l->d, p->text);
+    }
     if (p->keep) {
         rki_putz(b, "${");
         rki_put(b, p->body.p, p->body.n);

@@ -417,6 +417,25 @@ static void nearest_suggests_only_what_is_near(void **state)
     }
 }
 
+static void a_hidden_text_is_never_shown(void **state)
+{
+    rkp_diags *d = rki_diags_new();
+    rki_buf out;
+
+    (void)state;
+    rki_diags_hide(d, RKP_STR("hunter2"));
+    rki_diags_hide(d, RKP_STR("hunter2"));
+    rki_diags_hide(d, RKP_STR("abc")); // too short to hide
+    rkp_diag(d, RKP_ERROR, (rkp_loc){ 0 }, "x", "cannot open '/run/hunter2/hunter2hunter2': abc");
+    rkp_diag_hint(d, "is hunter2 right?");
+    rki_buf_init(&out);
+    rki_diags_text(d, &out, false);
+    rki_putc(&out, 0);
+    assert_string_equal(out.p, "error: cannot open '/run/***/******': abc [x]\n      = hint: is *** right?\n");
+    rki_buf_fini(&out);
+    rki_diags_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +451,7 @@ int main(void)
         cmocka_unit_test(sarif_is_complete),
         cmocka_unit_test(no_sink_is_a_failed_one),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_hidden_text_is_never_shown),
         cmocka_unit_test(nearest_suggests_only_what_is_near),
     };
 

@@ -3,6 +3,7 @@
 #include "spec/spec.h"
 #include "table_ops.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -476,13 +477,18 @@ static int files_setup(void **state)
     return mkdtemp(folder) ? 0 : -1;
 }
 
+static int gone(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
 static int files_teardown(void **state)
 {
-    char cmd[100];
-
     (void)state;
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", folder);
-    return system(cmd);
+    return nftw(folder, gone, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static rki_spec *load_file(const char *name, rki_buf *out)
