@@ -745,7 +745,7 @@ static int compare_numbered(const void *x, const void *y)
 static rkp_status run_of_groups(struct aggregate *g, rkp_verdict *v)
 {
     struct numbered *v_ids = malloc((g->table.n_live + 1) * sizeof *v_ids);
-    rks_run run = { 0 };
+    rks_run run = { .long_rows = true };
     rkp_status st = v_ids ? RKP_OK : RKP_NOMEM;
     uint32_t n = 0;
 

@@ -4,26 +4,21 @@
 
 #include <stdlib.h>
 
-enum { PIECE = 16 };
+enum { PIECE = 16, TEXT_BYTES = 11 }; // TEXT_BYTES: of a text in a prefix when more keys follow
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
 
-typedef unsigned __int128 u128;
-
 struct prefix {
-    u128 v;     // first byte highest
-    uint32_t n; // bytes in it, at most 16
+    uint8_t v[RKS_PREFIX + 8]; // first byte first; what lies behind RKS_PREFIX does not count
+    uint32_t n;                // bytes in it, at most RKS_PREFIX
 };
 
 // The low `bytes` bytes of v, highest first; what does not fit is cut.
 static inline void push(struct prefix *p, uint64_t v, uint32_t bytes)
 {
-    uint32_t room = 16 - p->n;
-
-    if (bytes < 8)
-        v &= (1ull << (8 * bytes)) - 1;
-    p->v |= bytes <= room ? (u128)v << (8 * (room - bytes)) : (u128)v >> (8 * (bytes - room));
-    p->n = bytes <= room ? p->n + bytes : 16;
+    v = __builtin_bswap64(v << (64 - 8 * bytes));
+    memcpy(p->v + p->n, &v, sizeof v);
+    p->n = p->n + bytes < RKS_PREFIX ? p->n + bytes : RKS_PREFIX;
 }
 
 static uint64_t f64_order(double v)
@@ -76,21 +71,28 @@ static inline uint64_t fixed_order(const rkp_col *c, uint32_t row, uint32_t *byt
     }
 }
 
-// Appends a text and fills the prefix; false when the prefix does not tell it from every other.
-static inline bool push_text(struct prefix *p, rkp_str s, bool desc)
+// Appends a text: its first bytes, with zeros up to their number, and then their number, or one more when the text is
+// longer.  So texts of which one is the beginning of the other are told apart, and what is pushed next decides only
+// between equal texts.  false when it may not tell the text from every other: then nothing may be pushed any more.
+static inline bool push_text(struct prefix *p, rkp_str s, bool desc, bool last)
 {
-    uint32_t room = 16 - p->n;
-    uint32_t n = s.n < room ? (uint32_t)s.n : room;
-    uint64_t w[2] = { 0, 0 };
-    u128 v;
+    uint32_t room = RKS_PREFIX - p->n, width, n;
+    bool whole;
 
-    memcpy(w, s.p, n);
-    v = (u128)__builtin_bswap64(w[0]) << 64 | __builtin_bswap64(w[1]);
-    if (desc)
-        v = ~v;
-    p->v |= v >> (8 * p->n);
-    p->n = 16;
-    return s.n <= room && (n == 0 || !memchr(s.p, 0, n));
+    if (room < 2) {
+        p->n = RKS_PREFIX;
+        return false;
+    }
+    width = last || room - 1 < TEXT_BYTES ? room - 1 : TEXT_BYTES;
+    whole = s.n <= width;
+    n = whole ? (uint32_t)s.n : width;
+    memset(p->v + p->n, 0, width);
+    memcpy(p->v + p->n, s.p, n);
+    p->v[p->n + width] = (uint8_t)(n + !whole);
+    for (uint32_t i = 0; desc && i <= width; i++)
+        p->v[p->n + i] ^= 0xff;
+    p->n = whole ? p->n + width + 1 : RKS_PREFIX;
+    return whole;
 }
 
 rkp_batch *rks_key_columns(const rks_order *o, rkp_batch *b)
@@ -112,10 +114,10 @@ bool rks_prefixes(const rks_order *o, const rkp_batch *keys, rks_entry *e, uint3
     bool inexact = false;
 
     for (uint32_t i = 0; i < n; i++) {
-        struct prefix p = { 0 };
+        struct prefix p = { .n = 0 };
         uint32_t k;
 
-        for (k = 0; k < o->n && p.n < 16; k++) {
+        for (k = 0; k < o->n && p.n < RKS_PREFIX; k++) {
             const rks_order_key *key = &o->keys[k];
             const rkp_col *c = &keys->cols[k];
             uint32_t row = e[i].row, bytes;
@@ -124,24 +126,23 @@ bool rks_prefixes(const rks_order *o, const rkp_batch *keys, rks_entry *e, uint3
 
             if (key->nullable)
                 push(&p, !null ? 1 : key->nulls_first ? 0 : 2, 1);
+            if (null) // two nulls are equal, and the next key decides
+                continue;
             if (rkp_kind_is_view(c->type.kind)) {
-                if (!null)
-                    inexact |= !push_text(&p, rkp_view_str(c, row), key->desc);
-                else
-                    p.n = 16; // as a text: what follows is compared column by column
+                inexact |= !push_text(&p, rkp_view_str(c, row), key->desc, k + 1 == o->n);
                 continue;
             }
             v = fixed_order(c, row, &bytes);
-            if (key->desc)
-                v = ~v;
-            if (null)
-                v = 0;
-            inexact |= p.n + bytes > 16;
-            push(&p, v, bytes);
+            inexact |= p.n + bytes > RKS_PREFIX;
+            push(&p, key->desc ? ~v : v, bytes);
         }
         inexact |= k < o->n;
-        e[i].a = (uint64_t)(p.v >> 64);
-        e[i].b = (uint64_t)p.v;
+        for (uint32_t w = 0; w < RKS_PREFIX / 8; w++) {
+            uint64_t v;
+
+            memcpy(&v, p.v + 8 * w, sizeof v);
+            e[i].w[w] = __builtin_bswap64(v);
+        }
     }
     return inexact;
 }
@@ -189,14 +190,25 @@ struct sorter {
     bool inexact;
 };
 
+static inline int compare_prefixes(const rks_entry *x, const rks_entry *y)
+{
+    for (uint32_t w = 0; w < RKS_PREFIX / 8; w++)
+        if (x->w[w] != y->w[w])
+            return x->w[w] < y->w[w] ? -1 : 1;
+    return 0;
+}
+
 // x must stand behind y (y came later).
 static inline bool behind(const struct sorter *s, const rks_entry *x, const rks_entry *y)
 {
-    if (x->a != y->a)
-        return x->a > y->a;
-    if (x->b != y->b)
-        return x->b > y->b;
-    return s->inexact && rks_compare(s->o, s->keys, x->row, s->keys, y->row) > 0;
+    int c;
+
+    if (RKP_LIKELY(x->w[0] != y->w[0]))
+        return x->w[0] > y->w[0];
+    c = compare_prefixes(x, y);
+    if (c == 0 && s->inexact)
+        c = rks_compare(s->o, s->keys, x->row, s->keys, y->row);
+    return c > 0;
 }
 
 void rks_sort(const rks_order *o, const rkp_batch *keys, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact)
@@ -322,6 +334,7 @@ rkp_status rks_run_spill(rks_spill *s, const rks_order *o, rks_run *run, uint64_
     rks_merge m = { 0 };
     rks_blocks blocks = { 0 };
     rkp_status st;
+    bool long_rows;
 
     if (!run->b)
         return RKP_OK;
@@ -333,8 +346,10 @@ rkp_status rks_run_spill(rks_spill *s, const rks_order *o, rks_run *run, uint64_
         rks_blocks_fini(&blocks);
         return st;
     }
+    long_rows = run->long_rows;
     run_fini(run);
     run->blocks = blocks;
+    run->long_rows = long_rows;
     return RKP_OK;
 }
 
@@ -370,8 +385,10 @@ rkp_status rks_runs_reduce(rks_runs *l, const rks_order *o, rks_spill *s, uint32
                 run_fini(&run);
                 return st;
             }
-            for (uint32_t i = 0; i < n; i++)
+            for (uint32_t i = 0; i < n; i++) {
+                run.long_rows |= l->v[at + i].long_rows;
                 run_fini(&l->v[at + i]);
+            }
             l->v[to++] = run;
         }
         l->n = to;
@@ -430,18 +447,11 @@ static bool before(const rks_merge *m, uint32_t x, uint32_t y)
 {
     const rks_cursor *cx = &m->cur[x], *cy = &m->cur[y];
     const rks_entry *ex = &cx->e[cx->i], *ey = &cy->e[cy->i];
+    int c = compare_prefixes(ex, ey);
 
-    if (ex->a != ey->a)
-        return ex->a < ey->a;
-    if (ex->b != ey->b)
-        return ex->b < ey->b;
-    if (cx->inexact || cy->inexact) {
-        int c = rks_compare(m->order, cx->keys, ex->row, cy->keys, ey->row);
-
-        if (c)
-            return c < 0;
-    }
-    return x < y;
+    if (c == 0 && (cx->inexact || cy->inexact))
+        c = rks_compare(m->order, cx->keys, ex->row, cy->keys, ey->row);
+    return c ? c < 0 : x < y;
 }
 
 static void sift_down(rks_merge *m, uint32_t at)
@@ -535,19 +545,16 @@ rkp_status rks_merge_next(rks_merge *m, const rkp_schema *schema, uint32_t max_r
 {
     uint32_t n = 0;
     uint64_t bytes = 0;
-    bool texts = false;
     rkp_status st = RKP_OK;
 
     *out = NULL;
-    for (uint32_t j = 0; j < schema->n && m->n_heap; j++)
-        texts |= rkp_kind_is_view(schema->f[j].type.kind) || m->cur[m->heap[0]].b->cols[j].rep == RKP_TEXT;
     if (max_rows > RKS_MERGE_ROWS)
         max_rows = RKS_MERGE_ROWS;
     while (m->n_heap && n < max_rows && bytes < max_bytes) {
         rks_cursor *c = &m->cur[m->heap[0]];
 
         m->picks[n++] = (rks_pick){ c->b, c->e[c->i].row };
-        if (texts)
+        if (c->run->long_rows)
             bytes += rks_row_bytes(c->b, schema->n, c->e[c->i].row);
         if (++c->i == c->n) {
             st = retire(m, c);

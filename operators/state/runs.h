@@ -6,7 +6,7 @@
 //   Limits   2^31 - 1 rows a run
 //   Cost     sorting: about n log2 n compares of two words; merging: log2(runs) compares a row
 //
-// Every row has a prefix: 16 bytes made of its first keys so that comparing them as numbers orders the rows, but for
+// Every row has a prefix: 24 bytes made of its first keys so that comparing them as numbers orders the rows, but for
 // rows whose prefixes are equal; those are compared column by column when the prefix does not hold the whole key.  Rows
 // that are equal keep the order of the runs, and of the rows in a run: the sort is stable.
 #ifndef RKS_RUNS_H
@@ -25,8 +25,10 @@ typedef struct rks_order {
     uint32_t n;
 } rks_order;
 
+enum { RKS_PREFIX = 24, RKS_LONG_ROW = 2048 };
+
 typedef struct rks_entry {
-    uint64_t a, b; // the prefix
+    uint64_t w[RKS_PREFIX / 8]; // the prefix
     uint32_t row;
     uint32_t pad;
 } rks_entry;
@@ -45,6 +47,7 @@ typedef struct rks_run {
     rks_entry *order;    // in memory: sorted, malloc
     uint32_t n;          // in memory
     bool inexact;
+    bool long_rows;    // a row may have more than RKS_LONG_ROW bytes of text
     rks_blocks blocks; // in the file
 } rks_run;
 

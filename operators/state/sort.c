@@ -186,6 +186,8 @@ static rkp_status finish_run(struct sort *s, uint64_t keep, rks_run *out)
     out->inexact = rks_prefixes(&s->order, out->keys, out->order, n);
     rks_sort(&s->order, out->keys, out->order, tmp, n, out->inexact);
     free(tmp);
+    for (uint32_t i = 0; i < n && !out->long_rows; i++)
+        out->long_rows = rks_row_bytes(b, s->schema.n, i + 1) > RKS_LONG_ROW;
     out->n = n;
     if (keep && n > keep) {
         rkp_drop(s->actor, n - keep, "limit");
