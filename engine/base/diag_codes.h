@@ -142,7 +142,7 @@ typedef struct rki_diag_code {
     { "yaml-key", "A key that cannot be one: empty, or not a plain text." }, \
     { "yaml-merge", "`<<` takes a mapping, or a list of mappings." }, \
     { "yaml-syntax", "The text is not YAML." }, \
-    { "yaml-tag", "A YAML tag that is not allowed here." }, \
+    { "yaml-tag", "A YAML tag that is not allowed here." },
 
 // clang-format on
 

@@ -32,9 +32,9 @@ struct rkp_writer {
     rki_encoder *enc;
     uint8_t *out;
     size_t out_n;
-    char *name;  // as the user wrote it, for messages
+    char *name;   // as the user wrote it, for messages
     char *folder; // of `final`, made at the start: a commit needs no memory
-    char *final; // RENAME: where it goes, links followed; NULL: written directly
+    char *final;  // RENAME: where it goes, links followed; NULL: written directly
     char *temp;
 };
 

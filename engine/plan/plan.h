@@ -113,7 +113,7 @@ typedef struct rki_plan {
     uint32_t n_edges;
     uint32_t workers;
     uint64_t memory_limit, pool_bytes, state_bytes;
-    uint32_t n_holders; // instances that share state_bytes in equal parts
+    uint32_t n_holders;   // instances that share state_bytes in equal parts
     bool known;           // every type is known: it can run
     const char **reasons; // of the whole: threads, memory, delivery
     uint32_t n_reasons;

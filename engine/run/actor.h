@@ -63,7 +63,8 @@ typedef struct rki_outset {
     uint64_t next_chunk;
     uint32_t *open; // per link: index + 1 in box of the last message of the chunk at hand, 0 none
     const rkp_expr *partition;
-    const uint8_t *flatten; // per column: the consumer keeps state and reads it: parsed here, where replicas share the work
+    const uint8_t
+        *flatten; // per column: the consumer keeps state and reads it: parsed here, where replicas share the work
     uint32_t n_flatten;
 } rki_outset;
 

@@ -115,7 +115,8 @@ static rkp_status write_csv_bind(void *self, rkp_bind *b)
     }
     if (memmem(s->path.p, s->path.n, "${", 2)) {
         if (d)
-            rkp_diag(d, RKP_ERROR, s->path.at, "not-supported", "a path that is filled in per row is not supported yet");
+            rkp_diag(d, RKP_ERROR, s->path.at, "not-supported",
+                     "a path that is filled in per row is not supported yet");
         st = RKP_INVALID;
     }
     return st;

@@ -91,7 +91,7 @@ static void chunks_join_to_the_same_lines(void **state)
     (void)state;
     for (int i = 0; n < 150000; i++)
         n += (size_t)sprintf(text + n, "%d:%.*s%s\n", i, i * 37 % 900,
-                             "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz" + i % 20, i % 97 == 0 ? "\r" : "");
+                             &"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"[i % 20], i % 97 == 0 ? "\r" : "");
     write_file("many.txt", text, n);
     for (unsigned chunk = 4096; chunk < 200000; chunk += 17777) {
         fake *f;

@@ -19,10 +19,10 @@
 
 #include <stdbool.h>
 
-void nomem_at(long n);   // the n-th allocation from now fails, once; 0 switches off.  Starts counting at 0
-void nomem_from(long n); // the n-th and all later ones fail
+void nomem_at(long n);     // the n-th allocation from now fails, once; 0 switches off.  Starts counting at 0
+void nomem_from(long n);   // the n-th and all later ones fail
 void nomem_pause(bool on); // allocations of the test's own are neither counted nor refused
-long nomem_count(void);  // allocations asked for since then
+long nomem_count(void);    // allocations asked for since then
 bool nomem_works(void);
 
 #endif

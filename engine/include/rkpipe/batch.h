@@ -117,8 +117,8 @@ bool rkp_pool_room(const rkp_pool *p, uint64_t bytes);
 rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols, size_t bytes);
 // A batch whose columns start as the parent's (same schema and rows unless changed); holds the parent.
 rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes);
-rkp_batch *rkp_batch_get(rkp_batch *b);            // one more reference
-void rkp_batch_put(rkp_batch *b);                  // one less; NULL is fine
+rkp_batch *rkp_batch_get(rkp_batch *b); // one more reference
+void rkp_batch_put(rkp_batch *b);       // one less; NULL is fine
 // b keeps a reference to `other` until it dies, besides its parent: for columns of b that point into it.
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other);
 void *rkp_batch_alloc(rkp_batch *b, size_t bytes); // aligned to 64, not zeroed, dies with the batch
