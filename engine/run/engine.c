@@ -67,6 +67,19 @@ static rki_runner *runner_of(const rki_run *r, uint32_t actor, uint32_t replica)
     return r->runners[r->first_runner[actor] + replica];
 }
 
+// Columns that a kernel reads and does not pass on.  What it passes on keeps its field's text, so that the output does
+// not depend on whether the kernel got the column over a ring.
+static uint8_t *only_read(rki_run *r, const rki_bound *b)
+{
+    uint8_t *v = rki_array(&r->arena, b->in.n ? b->in.n : 1, 1);
+    for (uint32_t c = 0; v && c < b->in.n; c++)
+        v[c] = b->reads[c];
+    for (uint32_t q = 0; v && b->pass && q < b->out[0].n; q++)
+        if (b->pass[q] >= 0)
+            v[b->pass[q]] = 0;
+    return v;
+}
+
 // One ring per pair of replicas of every edge.
 static bool build_links(rki_run *r)
 {
@@ -110,8 +123,10 @@ static bool build_links(rki_run *r)
             const rki_stage *ts = &r->plan->stages[e->to_stage];
             if (ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM && !(tb->k->op->traits & RKP_STATELESS) &&
                 !e->dead && tb->unite[e->to_input].same) {
-                o->flatten = tb->reads;
+                o->flatten = only_read(r, tb);
                 o->n_flatten = tb->in.n;
+                if (!o->flatten)
+                    return false;
             }
             if (e->dead)
                 run->dead = o;
