@@ -4,6 +4,7 @@
 #include "spec/value.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SCALARS   "{\"type\":[\"string\",\"number\",\"boolean\"]}"
 #define EXPR      "{\"type\":[\"string\",\"number\",\"boolean\"],\"not\":{\"type\":\"string\",\"pattern\":\"\\\\$\\\\{\"}}"
@@ -251,34 +252,43 @@ static void print_bool(const rkp_opt *row, const void *field, struct rki_json *o
     rki_json_bool(out, *(const bool *)field);
 }
 
-// {"type":"integer","minimum":..,"maximum":..}
-static void numeric(const rkp_opt *row, struct rki_json *out, const char *type, bool from_zero)
+// A bound as a number that reads back the same.
+static void bound_text(char to[40], double v)
 {
-    char text[160], min[40] = "", max[40] = "";
+    snprintf(to, 40, "%.15g", v);
+    if (strtod(to, NULL) != v)
+        snprintf(to, 40, "%.17g", v);
+}
+
+// {"type":"integer","minimum":..,"maximum":..}; without bounds of the row those of the type, which may be NULL
+static void numeric(const rkp_opt *row, struct rki_json *out, const char *type, const char *least, const char *most)
+{
+    char text[160], min[40], max[40];
 
     if (row->bounded) {
-        snprintf(min, sizeof min, ",\"minimum\":%.15g", row->min);
-        snprintf(max, sizeof max, ",\"maximum\":%.15g", row->max);
-    } else if (from_zero) {
-        snprintf(min, sizeof min, ",\"minimum\":0");
+        bound_text(min, row->min);
+        bound_text(max, row->max);
+        least = min;
+        most = max;
     }
-    snprintf(text, sizeof text, "{\"type\":\"%s\"%s%s}", type, min, max);
+    snprintf(text, sizeof text, "{\"type\":\"%s\"%s%s%s%s}", type, least ? ",\"minimum\":" : "", least ? least : "",
+             most ? ",\"maximum\":" : "", most ? most : "");
     rki_schema_or_var(out, text);
 }
 
 static void schema_uint(const rkp_opt *row, struct rki_json *out)
 {
-    numeric(row, out, "integer", true);
+    numeric(row, out, "integer", "0", "18446744073709551615");
 }
 
 static void schema_int(const rkp_opt *row, struct rki_json *out)
 {
-    numeric(row, out, "integer", false);
+    numeric(row, out, "integer", "-9223372036854775808", "9223372036854775807");
 }
 
 static void schema_float(const rkp_opt *row, struct rki_json *out)
 {
-    numeric(row, out, "number", false);
+    numeric(row, out, "number", NULL, NULL);
 }
 
 static void schema_bool(const rkp_opt *row, struct rki_json *out)
@@ -439,37 +449,60 @@ static void print_size(const rkp_opt *row, const void *field, struct rki_json *o
         rki_json_u64(out, v);
 }
 
+// What follows, as patterns of texts: JSON, so each backslash is written four times.
+#define SIGN    "(\\\\+|-(?![0-9.]*[1-9]))?" // '-' before a zero only
+#define DECIMAL "([0-9]+\\\\.?[0-9]*|\\\\.[0-9]+)"
+#define POWER   "[eE][-+]?[0-9]+"
+
+// anyOf: a number of that type within the bounds, a text of that pattern, or one that holds ${..}.  No number when it
+// has no type; a text without a digit but 0 is none when the least is above 0.
+static void or_text(const rkp_opt *row, struct rki_json *out, const char *type, double max, const char *pattern)
+{
+    double least = row->bounded && row->min > 0 ? row->min : 0, most = row->bounded ? row->max : max;
+    char text[512], lo[40], hi[40], cap[60] = "";
+
+    bound_text(lo, least);
+    bound_text(hi, most);
+    if (most > 0)
+        snprintf(cap, sizeof cap, ",\"maximum\":%s", hi);
+    rki_json_key(out, "anyOf");
+    rki_json_array(out);
+    if (type) {
+        snprintf(text, sizeof text, "{\"type\":\"%s\",\"minimum\":%s%s}", type, lo, cap);
+        rki_json_raw(out, rkp_str_of(text));
+    } else if (least == 0) {
+        rki_json_raw(out, RKP_STR("{\"const\":0}"));
+    }
+    snprintf(text, sizeof text, "{\"type\":\"string\",\"pattern\":\"%s^%s$|\\\\$\\\\{\"}",
+             least > 0 ? "^(?=[^1-9]*[1-9])" : "", pattern);
+    rki_json_raw(out, rkp_str_of(text));
+    rki_json_end_array(out);
+}
+
 static void schema_ratio(const rkp_opt *row, struct rki_json *out)
 {
-    (void)row;
-    members(out, "anyOf",
-            "[{\"type\":\"number\",\"minimum\":0,\"maximum\":1},{\"type\":\"string\",\"pattern\":\"^[0-9.]+ ?%$|\\\\$"
-            "\\\\{\"}]");
+    or_text(
+        row, out, "number", 1,
+        SIGN
+        "(0*(100(\\\\.0*)?|[0-9]{1,2}(\\\\.[0-9]*)?|\\\\.[0-9]+) *%|0*1(\\\\.0*)?|0+(\\\\.[0-9]*)?|\\\\.[0-9]+|" DECIMAL
+            POWER "( *%)?)");
 }
 
 static void schema_rate(const rkp_opt *row, struct rki_json *out)
 {
-    (void)row;
-    members(out, "anyOf",
-            "[{\"type\":\"number\",\"minimum\":0},{\"type\":\"string\",\"pattern\":\"^[0-9.]+([eE][-+]?[0-9]+)?[kMG]?(/"
-            "[smhd])?$|\\\\$\\\\{\"}]");
+    or_text(row, out, "number", 0, SIGN DECIMAL "(" POWER ")?[kMG]?(/[smhd])?");
 }
 
+// Units from the largest to the smallest, or one with a fraction.
 static void schema_duration(const rkp_opt *row, struct rki_json *out)
 {
-    (void)row;
-    members(
-        out, "anyOf",
-        "[{\"const\":0},{\"type\":\"string\",\"pattern\":\"^(0|([0-9]+(\\\\.[0-9]+)?(us|ms|s|m|h|d))+)$|\\\\$\\\\{\""
-        "}]");
+    or_text(row, out, NULL, 0,
+            "(0|[0-9]+\\\\.[0-9]+(us|ms|s|m|h|d)|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?([0-9]+us)?)");
 }
 
 static void schema_size(const rkp_opt *row, struct rki_json *out)
 {
-    (void)row;
-    members(out, "anyOf",
-            "[{\"type\":\"integer\",\"minimum\":0},{\"type\":\"string\",\"pattern\":\"^[0-9]+(\\\\.[0-9]+)?(B|kB|[KMGT]"
-            "i?B)?$|\\\\$\\\\{\"}]");
+    or_text(row, out, "integer", 9223372036854775807.0, "([0-9]+B?|[0-9]+(\\\\.[0-9]+)?(kB|[KMGT]i?B))");
 }
 
 const rkp_opt_type rkp_ratio = { "share", sizeof(double), parse_ratio, print_float, schema_ratio };

@@ -39,14 +39,29 @@ static void settings(rki_json *j)
     rki_json_key(j, "anyOf");
     rki_json_array(j);
     rki_json_raw(j, RKP_STR("{\"type\":[\"string\",\"number\",\"boolean\",\"array\"]}"));
+    rki_json_object(j);
+    rki_json_key(j, "allOf");
+    rki_json_array(j);
     rki_opts_schema(rki_setting_rows, j);
+    rki_json_raw(j, RKP_STR("{\"properties\":{\"enum\":{\"type\":\"array\"}}}"));
+    rki_json_end_array(j);
+    rki_json_end_object(j);
     rki_json_end_array(j);
     rki_json_end_object(j);
 }
 
 static void secrets(rki_json *j)
 {
+    rki_json_object(j);
+    rki_json_key(j, "allOf");
+    rki_json_array(j);
     rki_opts_schema(rki_secret_rows, j);
+    rki_json_raw(j, RKP_STR("{\"if\":{\"properties\":{\"type\":{\"enum\":[\"file\",\"dir\"]}},\"required\":[\"type\"]},"
+                            "\"then\":{\"required\":[\"path\"]}}"));
+    rki_json_raw(j, RKP_STR("{\"if\":{\"properties\":{\"type\":{\"const\":\"env\"}},\"required\":[\"type\"]},"
+                            "\"then\":{\"properties\":{\"path\":false}}}"));
+    rki_json_end_array(j);
+    rki_json_end_object(j);
 }
 
 static void schemas(rki_json *j)
@@ -102,6 +117,16 @@ static const struct {
     { 0 },
 };
 
+// A mapping with at least one key.
+static void not_empty(const rkp_opt *row, rki_json *j)
+{
+    open(j, row->name);
+    z(j, "description", row->help);
+    raw(j, "minProperties", "1");
+    row->type->schema(row, j);
+    rki_json_end_object(j);
+}
+
 static void top_row(const rkp_opt *row, rki_json *j)
 {
     size_t i = 0;
@@ -109,11 +134,7 @@ static void top_row(const rkp_opt *row, rki_json *j)
     while (special[i].key && strcmp(special[i].key, row->name) != 0)
         i++;
     if (strcmp(row->name, "dead_letter") == 0) {
-        open(j, row->name);
-        z(j, "description", row->help);
-        raw(j, "minProperties", "1");
-        row->type->schema(row, j);
-        rki_json_end_object(j);
+        not_empty(row, j);
     } else if (strcmp(row->name, "name") == 0) {
         open(j, row->name);
         z(j, "description", row->help);
@@ -143,6 +164,22 @@ static bool needs_options(const rkp_op *op)
     return false;
 }
 
+// The options.  The keys of an option `ports` name outputs.
+static void with(const rkp_op *op, rki_json *j)
+{
+    if (!op->ports || !rki_opts_find(op->opts, RKP_STR("ports"))) {
+        rki_opts_schema(op->opts, j);
+        return;
+    }
+    rki_json_object(j);
+    rki_json_key(j, "allOf");
+    rki_json_array(j);
+    rki_opts_schema(op->opts, j);
+    rki_json_raw(j, RKP_STR("{\"properties\":{\"ports\":{\"propertyNames\":{\"pattern\":\"" ID "\"}}}}"));
+    rki_json_end_array(j);
+    rki_json_end_object(j);
+}
+
 static void one_op(const rkp_op *op, rki_json *j)
 {
     rki_json_object(j);
@@ -159,7 +196,7 @@ static void one_op(const rkp_op *op, rki_json *j)
         raw(j, "required", "[\"with\"]");
     open(j, "properties");
     rki_json_key(j, "with");
-    rki_opts_schema(op->opts, j);
+    with(op, j);
     if (op->kind == RKP_SOURCE) {
         raw(j, "from", "false");
         raw(j, "queue", "false");
@@ -205,6 +242,10 @@ static void kernel(const rkp_op *const *ops, rki_json *j)
     for (const rkp_opt *r = rki_kernel_rows; r->name; r++) {
         if (strcmp(r->name, "op") == 0 || strcmp(r->name, "with") == 0)
             continue;
+        if (strcmp(r->name, "batch") == 0) {
+            not_empty(r, j);
+            continue;
+        }
         rki_json_key(j, r->name);
         rki_opt_schema(r, j);
     }

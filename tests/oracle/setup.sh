@@ -1,5 +1,7 @@
 #!/bin/sh
-# Installs what the tests of this folder compare with, at the versions of package-lock.json.
+# Installs what the tests of this folder compare with, at the versions of each package-lock.json.
 set -eu
 cd "$(dirname "$0")"
-npm ci --ignore-scripts --no-audit --no-fund
+for dir in . yaml_language_server; do
+    (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund)
+done
