@@ -165,9 +165,9 @@ def shown(row):
     return str([v if not isinstance(v, str) or len(v) < 60 else v[:60] + "..." for v in row])
 
 
-def close(a, b):
+def close(a, b):  # within 1e-9, or some steps of the smallest numbers
     if isinstance(a, float) and isinstance(b, float):
-        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=0.0)
+        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-321)
     return a == b
 
 
