@@ -319,7 +319,12 @@ static uint64_t select_far(rks_quantiles *q, const rks_values *t, uint64_t k)
 // Between two neighbours of a sorted list.
 static double between(double lo, double hi, double part)
 {
-    return part == 0 || lo == hi ? lo : lo + (hi - lo) * part;
+    double apart = hi - lo;
+
+    if (part == 0 || lo == hi)
+        return lo;
+    // An end is infinite, or they are further apart than a double is large.
+    return isfinite(apart) ? lo + apart * part : lo * (1 - part) + hi * part;
 }
 
 // The values of ranks k and k + 1 when all are i32 over one power of ten.

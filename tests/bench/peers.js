@@ -7,13 +7,14 @@ const csvColumns = `{tx_id: 'VARCHAR', ts: 'VARCHAR', account: 'VARCHAR', mercha
 const eventColumns = "{ts_ms: 'BIGINT', key: 'VARCHAR', value: 'DOUBLE', kind: 'VARCHAR'}";
 const pattern = String.raw`status=(\d+) dur=([0-9.]+)ms user=(\w+)`;
 
-async function duckdb(job, threads, input, output) {
+// `more`: further options of DuckDB's reader, for inputs that are meant to be hard.
+async function duckdb(job, threads, input, output, more = '') {
   const { DuckDBInstance } = require('@duckdb/node-api');
   const db = await DuckDBInstance.create(':memory:', { threads });
   const connection = await db.connect();
   const text = (path) => `'${path.replaceAll("'", "''")}'`;
   const csv = (columns) =>
-    `read_csv(${text(input)}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', columns = ${columns})`;
+    `read_csv(${text(input)}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', columns = ${columns}${more})`;
   const [select, format] = {
     j1: [`SELECT tx_id, ts, account, country, amount, currency, round(amount * 0.029 + 0.30, 2) AS fee, note
           FROM ${csv(csvColumns)} WHERE amount > 500 AND status = 'ok'`, 'csv, HEADER'],
@@ -23,13 +24,15 @@ async function duckdb(job, threads, input, output) {
            FROM ${csv(csvColumns)} GROUP BY account ORDER BY account`, 'csv, HEADER'],
     j3: [`SELECT ts, level, service, CAST(x.status AS INTEGER) AS status, CAST(x.dur AS DOUBLE) AS dur_ms, x.user AS "user"
           FROM (SELECT ts, level, service, regexp_extract(msg, '${pattern}', ['status', 'dur', 'user']) AS x
-                FROM read_ndjson(${text(input)}, columns = {ts: 'VARCHAR', level: 'VARCHAR', service: 'VARCHAR', msg: 'VARCHAR'})
+                FROM read_ndjson(${text(input)}, columns = {ts: 'VARCHAR', level: 'VARCHAR', service: 'VARCHAR', msg: 'VARCHAR'}${more})
                 WHERE level IN ('WARN', 'ERROR'))`, 'json'],
     j4: [`SELECT ts_ms // 60000 * 60000 AS w, key, count(*) AS n, avg(value) AS m, max(value) AS mx
           FROM ${csv(eventColumns)} GROUP BY w, key ORDER BY w, key`, 'csv, HEADER'],
   }[job];
   await connection.run('SET preserve_insertion_order = true');
   await connection.run(`COPY (${select}) TO ${text(output)} (FORMAT ${format})`);
+  connection.closeSync();
+  db.closeSync();
 }
 
 async function polars(job, threads, input, output) {
@@ -67,8 +70,11 @@ async function polars(job, threads, input, output) {
   }
 }
 
-const [peer, job, threads, input, output] = process.argv.slice(2);
-({ duckdb, polars })[peer](job, threads, input, output).catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+if (require.main === module) {
+  const [peer, job, threads, input, output] = process.argv.slice(2);
+  ({ duckdb, polars })[peer](job, threads, input, output).catch((error) => {
+    console.error(error);
+    process.exit(1);
+  });
+}
+module.exports = { duckdb, polars };
