@@ -410,7 +410,7 @@ static void make_actors(struct planner *w)
         a = new_actor(w, i);
         if (!a)
             return;
-        if (k->n_from > 1)
+        if (k->n_from > 1 && from == UINT32_MAX)
             why = "it has several inputs";
         if (why)
             reason(w, a, "'%s%s' starts an actor of its own: %s", k->id.p, rki_role_name(s->role), why);
