@@ -293,7 +293,44 @@ YAML
 bad_rows 1000
 [ "$all" != all ] || bad_rows 10000000
 
+{ echo a,b && yes x | head -200000; } >bad.csv
+cat >bad.yaml <<'YAML'
+version: 1
+dead_letter: { kernel: dead }
+kernels:
+  read: { op: read.csv, with: { path: bad.csv, schema: two } }
+  write: { op: write.csv, from: [read], with: { path: o.csv } }
+  dead: { op: write.csv, with: { path: dead.csv } }
+schemas: { two: { a: i64, b: i64 } }
+YAML
+for threads in 1 2; do
+    run 0 'every row is bad' bad.yaml --set engine.memory_limit=16MiB --set engine.threads=$threads
+    if [ "$(wc -l <dead.csv)" = 200001 ] && [ "$(wc -l <o.csv)" = 1 ]; then ok; else bad 'every row is bad'; fi
+done
+
+# ---- partitions -----------------------------------------------------------------------------------------------------
+
+awk 'BEGIN { print "k,v"; for (i = 0; i < 100000; i++) print i * 7919 % 1000 "," i * 0.1 }' >parts.csv
+cat >parts.yaml <<'YAML'
+version: 1
+kernels:
+  read: { op: read.csv, with: { path: parts.csv, chunk_bytes: 16KiB } }
+  sums: { op: aggregate, from: [read], replicas: auto, partition_by: k, with: { by: [k], compute: { n: count(), s: sum(v) } } }
+  write: { op: write.csv, from: [sums], with: { path: o.csv } }
+YAML
+for threads in 1 2 3 5; do
+    run 0 "rows divided by key, $threads threads" parts.yaml --set engine.threads=$threads
+    [ $threads != 1 ] || mv o.csv parts.want
+    [ $threads = 1 ] || same "rows divided by key, $threads threads" parts.want o.csv
+done
+
 # ---- signals --------------------------------------------------------------------------------------------------------
+
+# The thread sanitizer keeps a signal until the next call that it knows; a futex wait is none.
+if grep -q __tsan_init "$rkpipe"; then
+    say 'skipped: signals, in a build with the thread sanitizer'
+    no_signals=1
+fi
 
 # hold NAME: a run that has written something and waits for more on its input; $pid
 hold() {
@@ -313,7 +350,7 @@ ended() {
     exec 7>&-
     if [ "$rc" = "$2" ]; then ok; else bad "$1: exit $rc, not $2"; fi
 }
-for sig in INT TERM; do
+[ -n "${no_signals:-}" ] || for sig in INT TERM; do
     hold "SIG$sig"
     kill -$sig "$pid"
     ended "SIG$sig" 75
@@ -334,7 +371,7 @@ stall() {
     until_true has_bytes begun || bad "$name: does not begin"
     sleep 0.2 # the pipe is full in no time
 }
-for two in 'INT 130' 'TERM 143'; do
+[ -n "${no_signals:-}" ] || for two in 'INT 130' 'TERM 143'; do
     set -- $two
     stall "two SIG$1"
     kill -"$1" "$pid"
@@ -343,13 +380,18 @@ for two in 'INT 130' 'TERM 143'; do
     ended "the second SIG$1 ends a run that cannot write" "$2"
     kill "$sleeper"
 done
-stall 'grace' --set engine.shutdown.grace=300ms
-kill "$pid"
-ended 'the grace of a run that cannot write ends' 75
-kill "$sleeper"
-stall 'a reader that goes'
-kill "$pid" "$sleeper"
-ended 'a reader that goes after the first signal' 75
+if [ -z "${no_signals:-}" ]; then
+    stall 'grace' --set engine.shutdown.grace=300ms
+    kill "$pid"
+    ended 'the grace of a run that cannot write ends' 75
+    kill "$sleeper"
+    stall 'a reader that goes'
+    kill "$pid"
+    until_true grep -q 'once more to stop at once' err || bad 'a reader that goes: the signal is not noticed'
+    sleep 0.2
+    kill "$sleeper"
+    ended 'a reader that goes after the first signal' 75
+fi
 hold 'SIGKILL'
 kill -KILL "$pid"
 ended 'SIGKILL' 137

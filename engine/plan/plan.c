@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_REPLICAS = 64, MAX_REASONS = 24 };
+enum { PARTS = 8, MAX_REPLICAS = 64, MAX_REASONS = 24 };
 
 static const rkp_field dead_fields[] = {
     { { "kernel", 6 }, { .kind = RKP_STRING } },
@@ -434,7 +434,9 @@ static void choose_replicas(struct planner *w)
             }
         }
         if (k->partition_by.p && head->role == RKI_WHOLE && k->op->kind == RKP_TRANSFORM) {
-            uint64_t n = k->replicas_given ? (k->replicas ? k->replicas : w->p->workers) : 1;
+            // Rows come out replica by replica in turns, so their order depends on how many there are: auto is the same
+            // number on every machine.
+            uint64_t n = k->replicas_given ? (k->replicas ? k->replicas : PARTS) : 1;
             a->replicas = (uint32_t)(n > MAX_REPLICAS ? MAX_REPLICAS : n);
             reason(w, a, "%u replicas, rows divided by the hash of partition_by", a->replicas);
             continue;

@@ -94,6 +94,21 @@ struct rkp_actor {
     uint64_t state_used;
 };
 
+// One dead letter; texts live as long as the batch it is written into needs them.
+typedef struct rki_letter {
+    rkp_str kernel, reason, error, source, row;
+    int64_t line; // 0: none
+} rki_letter;
+
+// Raw rows that went wrong and are not sent yet: a batch for each would cost pages a row.
+typedef struct rki_letters {
+    rkp_batch *mem; // of the texts and of v; NULL: none wait
+    rki_letter *v;
+    uint32_t n;
+    size_t bytes;
+    struct rkp_actor *actor; // of the last one
+} rki_letters;
+
 struct rki_runner {
     rkp_task task;
     rki_run *run;
@@ -107,6 +122,7 @@ struct rki_runner {
     rki_outset *outs; // planned out edges, the dead-letter edge among them
     uint32_t n_outs;
     rki_outset *dead;
+    rki_letters letters;
     rkp_hlc clock;
     uint16_t id;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
@@ -155,9 +171,11 @@ bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
 uint64_t rki_batch_rows(const rkp_batch *b);
 rkp_batch *rki_unite_batch(struct rkp_actor *a, const rki_unite *u, rkp_batch *b); // takes b; NULL: failed
-// Dead letters of rows of a batch, or of one raw row; pushes to the runner's dead-letter edge.
+// Dead letters of rows of a batch, or of one raw row; to the runner's dead-letter edge.  Raw rows are gathered:
+// rki_dead_flush sends them, and must be called before what the runner made is given away.
 void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
 void rki_dead_raw(struct rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
+void rki_dead_flush(rki_runner *r);
 // "cannot read 'abc' as f64 in column 'amount'"
 void rki_row_error_text(const struct rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out);
 uint64_t rki_mono_ns(void);

@@ -7,7 +7,11 @@
 #include "run/actor.h"
 #include <rkpipe/num.h>
 
-enum { MAX_TEXT = 64 * 1024 }; // of one row in a dead letter
+enum {
+    MAX_TEXT = 64 * 1024,       // of one row in a dead letter
+    LETTERS = 512,              // raw rows in a batch
+    LETTERS_BYTES = 256 * 1024, // of their texts
+};
 
 static const char *const sentences[RKP_N_ROW_ERRORS] = {
     [RKP_ROW_PARSE] = "cannot read the value", [RKP_ROW_FIELDS] = "too few or too many fields",
@@ -140,13 +144,8 @@ static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *
     rkp_errs_fini(&errs);
 }
 
-struct dead {
-    rkp_str kernel, reason, error, source, row;
-    int64_t line; // 0: none
-};
-
 // One batch of n dead letters, sent.
-static void send(rkp_actor *a, rkp_batch *mem, const struct dead *v, uint32_t n)
+static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
 {
     rkp_batch *b = rkp_batch_new(a->run->pool, rki_dead_schema(), rki_dead_schema()->n, 4096);
     rkp_str *col = rkp_batch_alloc(mem, n * sizeof *col);
@@ -185,7 +184,8 @@ static rkp_str keep(rkp_batch *mem, const char *p, size_t n)
     char *to = rkp_batch_alloc(mem, n + 1);
     if (!to)
         return (rkp_str){ 0 };
-    memcpy(to, p, n);
+    if (n)
+        memcpy(to, p, n);
     to[n] = 0;
     return (rkp_str){ to, n };
 }
@@ -193,8 +193,9 @@ static rkp_str keep(rkp_batch *mem, const char *p, size_t n)
 void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
 {
     rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
-    struct dead *v = mem ? rkp_batch_alloc(mem, errs->n * sizeof *v) : NULL;
+    rki_letter *v = mem ? rkp_batch_alloc(mem, errs->n * sizeof *v) : NULL;
     rki_buf text;
+    rki_dead_flush(a->r); // in the order in which they went wrong
     rki_buf_init(&text);
     for (uint32_t i = 0; v && i < errs->n; i++) {
         const rkp_err *e = &errs->v[i];
@@ -204,11 +205,11 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
         uint64_t line = rkp_batch_line(b, e->row, &file);
         rki_buf_clear(&text);
         rki_row_error_text(a, b, e, &text);
-        v[i] = (struct dead){ .kernel = rkp_str_of(a->bound->k->id.p),
-                              .reason = rkp_str_of(reason),
-                              .error = keep(mem, text.p ? text.p : "", text.n),
-                              .source = line ? file : (rkp_str){ 0 },
-                              .line = (int64_t)line };
+        v[i] = (rki_letter){ .kernel = rkp_str_of(a->bound->k->id.p),
+                             .reason = rkp_str_of(reason),
+                             .error = keep(mem, text.p ? text.p : "", text.n),
+                             .source = line ? file : (rkp_str){ 0 },
+                             .line = (int64_t)line };
         v[i].row = source_text(b, e->row);
         if (!v[i].row.p) {
             rki_buf_clear(&text);
@@ -228,23 +229,45 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
     rkp_batch_put(mem);
 }
 
+void rki_dead_flush(rki_runner *r)
+{
+    rki_letters l = r->letters;
+    if (!l.mem)
+        return;
+    r->letters = (rki_letters){ 0 };
+    if (l.n && !rki_failed(r->run))
+        send(l.actor, l.mem, l.v, l.n);
+    rkp_batch_put(l.mem);
+}
+
 void rki_dead_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line)
 {
-    rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
+    rki_letters *l = &a->r->letters;
     const char *reason = a->bound->k->on_error.reason.p ? a->bound->k->on_error.reason.p : rkp_row_error_name(code);
-    struct dead d = { .kernel = rkp_str_of(a->bound->k->id.p),
-                      .reason = rkp_str_of(reason),
-                      .error = what,
-                      .source = file,
-                      .row = raw,
-                      .line = (int64_t)line };
-    if (d.row.n > MAX_TEXT)
-        d.row.n = MAX_TEXT;
-    if (mem)
-        send(a, mem, &d, 1);
-    else
+    rki_letter *d;
+    if (!l->mem) {
+        l->mem = rkp_batch_new(a->run->pool, NULL, 0, LETTERS * sizeof *l->v);
+        l->v = l->mem ? rkp_batch_alloc(l->mem, LETTERS * sizeof *l->v) : NULL;
+    }
+    if (!l->v) {
         rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
-    rkp_batch_put(mem);
+        return;
+    }
+    if (raw.n > MAX_TEXT)
+        raw.n = MAX_TEXT;
+    d = &l->v[l->n];
+    *d = (rki_letter){ .kernel = rkp_str_of(a->bound->k->id.p), .reason = rkp_str_of(reason), .line = (int64_t)line };
+    d->error = keep(l->mem, what.p, what.n);
+    d->source = l->n && rkp_str_eq(d[-1].source, file) ? d[-1].source : keep(l->mem, file.p, file.n);
+    d->row = keep(l->mem, raw.p, raw.n);
+    if (!d->error.p || !d->source.p || !d->row.p) {
+        rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
+        return;
+    }
+    l->actor = a;
+    l->bytes += what.n + raw.n;
+    if (++l->n == LETTERS || l->bytes >= LETTERS_BYTES)
+        rki_dead_flush(a->r);
 }
 
 // ---- union of inputs ------------------------------------------------------------------------------------------------

@@ -390,6 +390,9 @@ static uint64_t drain(rki_run *r)
             }
             run->outs[o].n_box = 0;
         }
+        rows += run->letters.n;
+        rkp_batch_put(run->letters.mem);
+        run->letters = (rki_letters){ 0 };
         if (run->pending) {
             rows += rki_batch_rows(run->pending);
             rkp_batch_put(run->pending);

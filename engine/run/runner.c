@@ -158,6 +158,7 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
 // The input chunk at hand is complete: marks the last message of it on every chunked edge, or sends an empty one.
 static void close_chunk(rki_runner *r)
 {
+    rki_dead_flush(r);
     if (r->plan->replicas == 1)
         return;
     for (uint32_t i = 0; i < r->n_outs; i++) {
@@ -183,6 +184,7 @@ static void forget_open(rki_outset *o)
 static bool flush(rki_runner *r)
 {
     bool empty = true;
+    rki_dead_flush(r);
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
         uint32_t kept = 0;
@@ -533,6 +535,7 @@ static rkp_step end_phase(rki_runner *r)
                 return RKP_STEP_AGAIN;
             }
         }
+        rki_dead_flush(r); // before the end
         for (uint32_t i = 0; i < r->n_outs; i++)
             for (uint32_t l = 0; l < r->outs[i].n; l++)
                 box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
