@@ -1,0 +1,69 @@
+// run/control.h - what others may ask of a run at work: states, commands, counts, taps, drain.
+//
+//   Owns     answers live in the caller's buffers; a tap belongs to who opened it
+//   Threads  any, several at a time; never a thread that runs kernels
+//   Fails    a refused command changes nothing and says why
+//   Limits   64 taps
+//   Cost     commands wait for a batch boundary of the kernel; looking costs the data path nothing
+#ifndef RKI_CONTROL_H
+#define RKI_CONTROL_H
+
+#include "run/run.h"
+
+typedef enum rki_state {
+    RKI_CREATED,
+    RKI_LAUNCHED,
+    RKI_ACTIVE,
+    RKI_SUSPENDED,
+    RKI_FAILED,
+    RKI_TERMINATING,
+    RKI_TERMINATED,
+    RKI_N_STATES
+} rki_state;
+
+typedef enum rki_command { RKI_ACTIVATE, RKI_SUSPEND, RKI_RESTART, RKI_TERMINATE, RKI_N_COMMANDS } rki_command;
+
+const char *rki_state_name(int s);   // "active"
+const char *rki_command_name(int c); // "activate"
+// "activate" and "resume", "suspend" and "deactivate", "restart", "terminate"; -1: no such command.
+int rki_command_named(rkp_str s);
+
+typedef enum rki_outcome {
+    RKI_DONE,      // the kernel is in the state that was asked for
+    RKI_REFUSED,   // its state does not allow it
+    RKI_NO_KERNEL, // no kernel has that name
+    RKI_TOO_LATE,  // the run is ending
+    RKI_TIMED_OUT, // the kernel came to no batch boundary in time; the command is taken back
+    RKI_NO_MEMORY,
+} rki_outcome;
+
+// Waits until the command has taken effect, at most until `deadline_ns` (monotonic).  `text` gets one sentence without a
+// full stop ("kernel 'score' is active; activate needs launched or suspended").
+rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t deadline_ns, char *text, size_t n);
+
+// Drain: sources end, everything on its way is delivered, the run ends.  As the first signal in stream mode.
+void rki_run_drain(rki_run *r);
+
+// {"name":..,"state":"running","uptime_seconds":..,"mode":..,"kernels":[..],"edges":[..],"topics":[..],"memory":{..}}
+void rki_run_status_json(rki_run *r, rki_buf *out);
+// One kernel of it; false when there is none of that name.
+bool rki_run_kernel_json(rki_run *r, rkp_str kernel, rki_buf *out);
+void rki_run_topics_json(rki_run *r, rki_buf *out);
+void rki_run_graph_json(rki_run *r, rki_buf *out);
+
+// ---- taps -----------------------------------------------------------------------------------------------------------
+
+typedef struct rki_tap rki_tap;
+
+typedef enum rki_tap_format { RKI_TAP_JSON, RKI_TAP_CSV } rki_tap_format;
+
+// Messages whose topic matches the pattern, or (pattern "kernel:ID" or "kernel:ID.port") what a kernel emits.  NULL and a sentence in
+// `text` when the pattern is wrong, nothing can ever match, or there are too many taps.
+rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text, size_t n);
+// Appends the rows that came since the last call, as lines.  1: something was appended; 0: nothing until `deadline_ns`; -1: the run has
+// ended and everything was given.
+int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);
+uint64_t rki_tap_missed(const rki_tap *t); // rows that did not fit
+void rki_tap_close(rki_tap *t);            // any time, also before the run is freed
+
+#endif
