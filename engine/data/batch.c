@@ -103,6 +103,9 @@ rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes)
     b->text_pos = parent->text_pos;
     b->text_sel = parent->text_sel;
     b->text_stride = parent->text_stride;
+    b->topics = parent->topics;
+    b->topic_of = parent->topic_of;
+    b->corr = parent->corr;
     b->parent = rkp_batch_get(parent);
     return b;
 }
@@ -200,6 +203,15 @@ rkp_status rki_batch_defer(rkp_batch *b, void (*fn)(void *arg), void *arg)
 static void put_held(void *other)
 {
     rkp_batch_put(other);
+}
+
+uint64_t rkp_batch_own_bytes(const rkp_batch *b)
+{
+    uint64_t n = 0;
+
+    for (const rkp_block *k = b->blocks; k; k = k->next)
+        n += rki_block_size(k);
+    return n;
 }
 
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other)
@@ -331,6 +343,15 @@ rkp_batch *rkp_batch_pick(rkp_batch *b, const uint32_t *rows, uint32_t n)
         if (!c.b->text_sel)
             goto nomem;
     }
+    if (b->topic_of) {
+        uint32_t *to = rkp_batch_alloc(c.b, (size_t)n * sizeof *to);
+
+        if (!to)
+            goto nomem;
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = b->topic_of[rows[i]];
+        c.b->topic_of = to;
+    }
     return c.b;
 nomem:
     rkp_batch_put(c.b);
@@ -372,6 +393,8 @@ rkp_batch *rkp_batch_slice(rkp_batch *b, uint32_t from, uint32_t n)
                                  (unsigned __int128)b->in_bytes * from / b->rows);
     if (from == 0)
         return s;
+    if (s->topic_of)
+        s->topic_of += from;
     for (uint32_t i = 0; i < s->n_cols; i++) {
         rkp_col *c = &s->cols[i];
 
@@ -398,6 +421,13 @@ rkp_batch *rkp_batch_slice(rkp_batch *b, uint32_t from, uint32_t n)
 }
 
 // ---- places and errors ----------------------------------------------------------------------------------------------
+
+rkp_str rkp_batch_topic(const rkp_batch *b, uint32_t row)
+{
+    if (!b->topics || !b->topics->n)
+        return (rkp_str){ 0 };
+    return b->topics->names[b->topic_of ? b->topic_of[row] : 0];
+}
 
 uint64_t rkp_batch_line(const rkp_batch *b, uint32_t i, rkp_str *name)
 {

@@ -373,6 +373,8 @@ static bool meta(rki_check *c, rki_node *n)
     for (size_t i = 0; i < c->scope->n_meta; i++) {
         if (rkp_str_eq(c->scope->meta[i], n->v.s)) {
             n->op = RKI_X_META;
+            if (c->scope->meta_used)
+                *c->scope->meta_used |= 1u << i;
             n->v.index = (uint32_t)i;
             n->kind = RKP_STRING;
             n->nullable = true;

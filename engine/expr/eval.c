@@ -490,13 +490,42 @@ static bool run_column(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_ve
     return true;
 }
 
-static bool run_meta(rki_eval *x, const rki_node *n, rkp_vec *out)
-{
-    rkp_str *s = rki_take(x, sizeof *s);
+const rkp_str rkp_meta_names[RKP_N_META] = { { "kernel", 6 }, { "topic", 5 }, { "hlc", 3 } };
 
+// The topic of every row; one value when they came over one.
+static bool run_topic(rki_eval *x, const rki_rows *r, rkp_vec *out)
+{
+    bool many = x->b && x->b->topic_of;
+    rkp_str *v = rki_take(x, (many ? r->n + 1u : 1u) * sizeof *v);
+
+    if (!v)
+        return false;
+    *v = x->b && x->b->topics ? x->b->topics->names[0] : (rkp_str){ NULL, 0 };
+    for (uint32_t i = 0; many && i < r->n; i++)
+        v[i] = rkp_batch_topic(x->b, rki_row(r, i));
+    *out = (rkp_vec){ .kind = RKP_STRING, .step = many ? 1 : 0, .v = v, .st = v->p ? NULL : is_null };
+    if (!v->p)
+        *v = (rkp_str){ "", 0 };
+    return true;
+}
+
+static bool run_meta(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
+{
+    rkp_str *s;
+
+    if (n->v.index == RKP_META_TOPIC)
+        return run_topic(x, r, out);
+    s = rki_take(x, sizeof *s + 24);
     if (!s)
         return false;
-    *s = x->meta && n->v.index < x->meta->n ? x->meta->v[n->v.index] : (rkp_str){ NULL, 0 };
+    *s = (rkp_str){ NULL, 0 };
+    if (n->v.index == RKP_META_KERNEL && x->meta)
+        *s = x->meta->kernel;
+    if (n->v.index == RKP_META_HLC && x->meta && x->meta->stamp) {
+        char *text = (char *)(s + 1);
+
+        *s = (rkp_str){ text, (size_t)rkp_print_u64(text, x->meta->stamp) };
+    }
     *out = (rkp_vec){ .kind = RKP_STRING, .v = s, .st = s->p ? NULL : is_null };
     if (!s->p)
         *s = (rkp_str){ "", 0 };
@@ -1220,7 +1249,7 @@ bool rki_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out)
     case RKI_X_COL:
         return run_column(x, n, r, out);
     case RKI_X_META:
-        return run_meta(x, n, out);
+        return run_meta(x, n, r, out);
     case RKI_X_ROW:
         return run_row(x, r, out);
     case RKI_X_ARITH:

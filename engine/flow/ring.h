@@ -125,6 +125,79 @@ static inline bool rki_ring_pop(rki_ring *r, rkp_envelope *out)
     return true;
 }
 
+// ---- the second kind: the producer may take the oldest message back (`overflow: drop_oldest`) -----------------------
+//
+// Both sides take from the front, so `head` is moved by compare-and-swap, and a slot may be read by the consumer while the producer,
+// which has taken it back, writes it again: slots are read and written word by word (relaxed), and what was read counts only
+// when the compare-and-swap that claims it succeeds.  An index never comes back (64 bits), so success means that nobody took the
+// slot in between.
+//
+//   S1 acq_rel compare-and-swap of head   keeps the words read above it; orders them before the producer's reuse (P2, S2)
+//   S2 acquire load of head               from S1: the slot is free
+//
+// Only a ring that is used with these functions alone on both sides may mix them.
+
+#ifndef RKI_RING_S1
+#define RKI_RING_S1 __ATOMIC_ACQ_REL
+#endif
+
+static inline void rki_slot_copy_out(const rkp_envelope *slot, rkp_envelope *to)
+{
+    const uint64_t *from = (const uint64_t *)(const void *)slot;
+    uint64_t *v = (uint64_t *)(void *)to;
+    for (unsigned i = 0; i < sizeof *slot / 8; i++)
+        v[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED); // relaxed: counts only after S1
+}
+
+// Either side: the message at the front and its index; it may be gone when it is claimed.
+static inline bool rki_ring_look(rki_ring *r, uint64_t *at, rkp_envelope *out)
+{
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+    // C1, from P1: what the producer wrote into the slots below tail.
+    if (__atomic_load_n(&r->tail, RKI_RING_C1) == head)
+        return false;
+    rki_slot_copy_out(rki_ring_slot(r, head), out);
+    *at = head;
+    return true;
+}
+
+// Either side: takes the message that rki_ring_look gave.  False: somebody else has taken it.
+static inline bool rki_ring_claim(rki_ring *r, uint64_t at)
+{
+    return __atomic_compare_exchange_n(&r->head, &at, at + 1, false, RKI_RING_S1, __ATOMIC_RELAXED);
+}
+
+// Producer: false when it is full.
+static inline bool rki_ring_put(rki_ring *r, const rkp_envelope *e)
+{
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), *to;
+    const uint64_t *from = (const uint64_t *)(const void *)e;
+    // S2, from S1: the consumer's reads of the slot are over, or will not count.
+    if (tail - __atomic_load_n(&r->head, RKI_RING_P2) > r->mask)
+        return false;
+    to = (uint64_t *)(void *)rki_ring_slot(r, tail);
+    for (unsigned i = 0; i < sizeof *e / 8; i++)
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED); // relaxed: published by P1
+    // P1, to C1.
+    __atomic_store_n(&r->tail, tail + 1, RKI_RING_P1);
+    return true;
+}
+
+// ---- clock floor ----------------------------------------------------------------------------------------------------
+
+// Producer, or who pushes its clock: every later message has a stamp above `floor`.
+static inline void rki_ring_floor_set(rki_ring *r, uint64_t floor)
+{
+    // F1, to F2; sequentially consistent with the `held` words (hold.c).
+    __atomic_store_n(&r->floor, floor, __ATOMIC_SEQ_CST);
+}
+
+// Consumer; must be read before rki_ring_ready says that the ring is empty.
+static inline uint64_t rki_ring_floor(const rki_ring *r)
+{
+    return __atomic_load_n(&r->floor, __ATOMIC_SEQ_CST); // F2, from F1
+}
+
 // Any thread: messages in it, approximately.
 static inline uint64_t rki_ring_fill(const rki_ring *r)
 {

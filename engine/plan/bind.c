@@ -55,7 +55,7 @@ struct rkp_bind {
     rkp_expr_var *vars;
     rkp_scope scope;
     bool failed; // memory was out
-    uint64_t set;
+    uint32_t meta;
 };
 
 rkp_opt_ctx *rkp_bind_mem(rkp_bind *b)
@@ -238,7 +238,9 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
     for (size_t i = 0; i < s->n_vars; i++)
         b.vars[i] =
             (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
-    b.scope = (rkp_scope){ .schema = &to->in, .vars = b.vars, .n_vars = s->n_vars };
+    b.scope = (rkp_scope){
+        .schema = &to->in, .vars = b.vars, .n_vars = s->n_vars, .meta = rkp_meta_names, .n_meta = RKP_N_META, .meta_used = &b.meta
+    };
     st = to->k->op->bind ? to->k->op->bind(self, &b) : RKP_OK;
     if (b.failed)
         return RKP_NOMEM;
@@ -247,6 +249,20 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
         if (!to->partition)
             st = RKP_INVALID;
     }
+    if (checking && st == RKP_OK && to->k->n_subs) {
+        to->where = rki_array(ctx->arena, to->k->n_subs, sizeof *to->where);
+        for (size_t i = 0; to->where && i < to->k->n_subs; i++) {
+            if (!to->k->subs[i].where.p)
+                continue;
+            to->where[i] = rkp_bind_expr(&b, to->k->subs[i].where, RKP_WANT_BOOL);
+            if (!to->where[i])
+                st = RKP_INVALID;
+        }
+        if (!to->where)
+            return RKP_NOMEM;
+    }
+    if (checking)
+        to->meta = b.meta;
     if (checking && b.n_set < to->n_out)
         to->known = false;
     return st;

@@ -28,7 +28,7 @@ static bool collect(struct graph *g, const rki_plan *p)
 {
     size_t cap = p->n_kernels + 1u;
     for (uint32_t i = 0; i < p->n_kernels; i++)
-        cap += p->kernels[i].k->n_from;
+        cap += p->kernels[i].k->n_from + (p->kernels[i].takes_dead ? p->n_kernels : 0);
     *g = (struct graph){ .p = p, .v = calloc(cap, sizeof *g->v) };
     if (!g->v)
         return false;
@@ -38,13 +38,15 @@ static bool collect(struct graph *g, const rki_plan *p)
         for (size_t f = 0; f < k->n_from; f++) {
             const rki_kernel *from = p->kernels[k->from[f].kernel].k;
             const char *port = from->n_ports > 1 ? from->ports[k->from[f].port].p : NULL;
+            if (k->from[f].topic)
+                port = from->pubs[k->from[f].pub].topic.p;
             g->v[g->n++] = (struct edge){ k->from[f].kernel, i, port, false };
         }
     }
-    if (p->spec->dead_letter >= 0)
-        for (uint32_t o = 0; o < p->n_kernels; o++)
+    for (uint32_t t = 0; t < p->n_kernels; t++)
+        for (uint32_t o = 0; p->kernels[t].takes_dead && o < p->n_kernels; o++)
             if (p->kernels[p->order[o]].on_error == RKI_ERR_DEAD_LETTER)
-                g->v[g->n++] = (struct edge){ p->order[o], (uint32_t)p->spec->dead_letter, NULL, true };
+                g->v[g->n++] = (struct edge){ p->order[o], t, NULL, true };
     return true;
 }
 

@@ -25,6 +25,13 @@ const rkp_schema *rki_dead_schema(void)
     return &dead_schema;
 }
 
+const char *rki_overflow_name(int overflow)
+{
+    static const char *const names[RKI_N_OVERFLOWS] = { "default",     "block", "drop_oldest", "drop_newest",
+                                                        "dead_letter", "fail",  "spill" };
+    return names[overflow];
+}
+
 const char *rki_role_name(int role)
 {
     static const char *const names[] = { "", "/poll", "/decode", "/encode", "/write" };
@@ -68,7 +75,14 @@ static void RKP_PRINTF(3, 4) reason(struct planner *w, rki_pactor *a, const char
 
 // ---- binding --------------------------------------------------------------------------------------------------------
 
-// Kernels in topological order; the spec has refused cycles.  Dead letters make no edge here: their schema is fixed.
+// Must `k` be bound after what feeds this input?  Not when the topic says its columns.
+static bool waits_for(const rki_input *in)
+{
+    return !(in->conf && in->conf->schema.schema);
+}
+
+// Kernels in topological order.  Circles are cut where a topic has a schema.  Dead letters make no edge here: their
+// schema is fixed.
 static void order_kernels(struct planner *w)
 {
     uint32_t n = w->p->n_kernels, done = 0;
@@ -76,21 +90,32 @@ static void order_kernels(struct planner *w)
     w->p->order = take(w, n, sizeof *w->p->order);
     if (w->nomem)
         return;
-    while (done < n) {
+    for (int cut = 0; cut < 2 && done < n;) {
         uint32_t before = done;
         for (uint32_t i = 0; i < n; i++) {
             const rki_kernel *k = &w->s->kernels[i];
             bool ready = !placed[i];
             for (size_t j = 0; ready && j < k->n_from; j++)
-                ready = placed[k->from[j].kernel];
+                ready = placed[k->from[j].kernel] || (cut && !waits_for(&k->from[j]));
             if (ready) {
                 placed[i] = 1;
                 w->p->order[done++] = i;
+                cut = 0;
             }
         }
         if (done == before)
-            break;
+            cut++;
     }
+    for (uint32_t i = 0; i < n && done < n; i++) {
+        const rki_kernel *k = &w->s->kernels[i];
+        if (placed[i])
+            continue;
+        rkp_diag(w->d, RKP_ERROR, k->at, "cycle-schema", "kernel '%s' is on a circle, and no topic of it says its columns", k->id.p);
+        rkp_diag_hint(w->d, "give one of its topics a schema: topics: { TOPIC: { schema: .. } }");
+        w->invalid = true;
+        break;
+    }
+    w->p->n_order = done;
 }
 
 static rkp_status opts_and_self(struct planner *w, rki_bound *b, rkp_opt_ctx *ctx)
@@ -117,12 +142,16 @@ static void bind_kernel(struct planner *w, uint32_t i)
     b->n_out = (uint32_t)k->n_ports;
     for (uint32_t j = 0; j < k->n_from; j++) {
         rki_bound *from = &w->p->kernels[k->from[j].kernel];
+        names[j] = from->k->id.p;
+        if (!waits_for(&k->from[j])) {
+            ins[j] = k->from[j].conf->schema.schema;
+            continue;
+        }
         if (!from->known) {
             b->known = false;
             return;
         }
         ins[j] = &from->out[k->from[j].port];
-        names[j] = from->k->id.p;
     }
     if (b->takes_dead) {
         ins[k->n_from] = &dead_schema;
@@ -161,28 +190,142 @@ rkp_status rki_plan_instance(rki_plan *p, uint32_t kernel, rki_arena *arena, voi
     return st == RKP_OK ? rki_bind_run(b, self, &ctx, false) : st;
 }
 
-// ---- what is read ---------------------------------------------------------------------------------------------------
+// ---- topics ---------------------------------------------------------------------------------------------------------
 
-static void mark_needed(struct planner *w)
+// Columns that templates name, in what their ports give.
+static void bind_templates(struct planner *w, rki_bound *b)
 {
-    // Sinks first: what a kernel reads, and what passes through it to a column that is needed, its producers must give.
-    for (uint32_t o = w->p->n_kernels; o-- > 0;) {
-        rki_bound *b = &w->p->kernels[w->p->order[o]];
-        if (!b->known)
+    const rki_kernel *k = b->k;
+    if (!k->n_pubs || !b->known)
+        return;
+    b->tpl_cols = take(w, k->n_pubs, sizeof *b->tpl_cols);
+    for (uint32_t p = 0; !w->nomem && p < k->n_pubs; p++) {
+        const rki_publication *pub = &k->pubs[p];
+        const rkp_schema *s = &b->out[pub->port];
+        if (!pub->tpl)
             continue;
-        for (uint32_t j = 0; j < b->k->n_from; j++) {
-            const rki_input *in = &b->k->from[j];
-            rki_bound *from = &w->p->kernels[in->kernel];
-            for (uint32_t c = 0; c < b->in.n; c++) {
-                int32_t at = b->unite[j].col[c];
-                bool wanted = b->reads[c];
-                for (uint32_t q = 0; !wanted && b->pass && q < b->out[0].n; q++)
-                    wanted = b->needed[q] && b->pass[q] == (int32_t)c;
-                // `needed` is sized by port 0; ports of one kernel share its columns.
-                if (wanted && at >= 0 && from->needed && (uint32_t)at < from->out[0].n)
-                    from->needed[at] = 1;
+        b->tpl_cols[p] = take(w, pub->tpl->n_parts, sizeof **b->tpl_cols);
+        for (uint32_t i = 0; !w->nomem && i < pub->tpl->n_parts; i++) {
+            const rki_topic_part *part = &pub->tpl->parts[i];
+            int at;
+            if (part->kind != RKI_TOPIC_COLUMN)
+                continue;
+            at = rkp_schema_find(s, part->text);
+            if (at < 0) {
+                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-unknown", "topic '%s': kernel '%s' has no output column '%.*s'", pub->topic.p,
+                         k->id.p, RKP_STR_ARG(part->text));
+                w->invalid = true;
+            } else if (s->f[at].type.len) {
+                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-type", "topic '%s': column '%.*s' is an array", pub->topic.p,
+                         RKP_STR_ARG(part->text));
+                w->invalid = true;
+            } else {
+                b->tpl_cols[p][i] = (uint32_t)at;
+                if (b->needed && (uint32_t)at < b->out[0].n)
+                    b->needed[at] = 1;
             }
         }
+    }
+}
+
+static bool type_fits(rkp_type have, rkp_type want)
+{
+    if (have.len != want.len)
+        return false;
+    if (have.kind == want.kind)
+        return true;
+    if (have.len || !rkp_kind_is_num(have.kind) || !rkp_kind_is_num(want.kind))
+        return false;
+    return rkp_kind_is_float(want.kind) ? want.kind == RKP_F64 : want.kind == RKP_I64 && !rkp_kind_is_float(have.kind);
+}
+
+// The topic has a schema: what the publisher gives must fit it.  Makes the map from the publisher's columns.
+static void fit_schema(struct planner *w, rki_bound *b, uint32_t input)
+{
+    const rki_input *in = &b->k->from[input];
+    const rkp_schema *want = in->conf->schema.schema;
+    rki_bound *from = &w->p->kernels[in->kernel];
+    const rki_publication *pub = &from->k->pubs[in->pub];
+    rki_unite *u = &b->unite[input];
+    if (!from->known || !b->known)
+        return;
+    const rkp_schema *have = &from->out[in->port];
+    for (uint32_t c = 0; c < want->n; c++) {
+        int at = rkp_schema_find(have, want->f[c].name);
+        char th[RKP_TYPE_TEXT], tw[RKP_TYPE_TEXT];
+        if (at >= 0 && type_fits(have->f[at].type, want->f[c].type))
+            continue;
+        if (at < 0 && want->f[c].type.nullable)
+            continue;
+        rkp_type_print(tw, want->f[c].type);
+        if (at < 0) {
+            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema", "topic '%s' has a column '%.*s' (%s), and kernel '%s' has none to give",
+                     pub->topic.p, RKP_STR_ARG(want->f[c].name), tw, from->k->id.p);
+        } else {
+            rkp_type_print(th, have->f[at].type);
+            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema", "topic '%s' has '%.*s' as %s, and kernel '%s' gives %s", pub->topic.p,
+                     RKP_STR_ARG(want->f[c].name), tw, from->k->id.p, th);
+            rkp_diag_hint(w->d, "cast it with a map");
+        }
+        w->invalid = true;
+    }
+    u->same = b->in.n == have->n;
+    for (uint32_t c = 0; c < b->in.n; c++) {
+        int at = rkp_schema_find(want, b->in.f[c].name) < 0 ? -1 : rkp_schema_find(have, b->in.f[c].name);
+        u->col[c] = at;
+        if (at != (int)c || have->f[at].type.kind != b->in.f[c].type.kind)
+            u->same = false;
+    }
+}
+
+static void bind_topics(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels && !w->nomem; i++) {
+        rki_bound *b = &w->p->kernels[i];
+        w->p->reads_topics |= (b->meta & 1u << RKP_META_TOPIC) != 0;
+        for (uint32_t p = 0; p < b->k->n_pubs; p++)
+            for (uint32_t q = 0; b->k->pubs[p].tpl && q < b->k->pubs[p].tpl->n_parts; q++)
+                w->p->reads_topics |= b->k->pubs[p].tpl->parts[q].kind == RKI_TOPIC_META &&
+                                      b->k->pubs[p].tpl->parts[q].meta == RKI_META_TOPIC;
+        bind_templates(w, b);
+        for (uint32_t j = 0; b->known && j < b->k->n_from; j++)
+            if (!waits_for(&b->k->from[j]))
+                fit_schema(w, b, j);
+    }
+}
+
+// ---- what is read ---------------------------------------------------------------------------------------------------
+
+static bool mark_inputs(struct planner *w, rki_bound *b)
+{
+    bool changed = false;
+    for (uint32_t j = 0; j < b->k->n_from; j++) {
+        const rki_input *in = &b->k->from[j];
+        rki_bound *from = &w->p->kernels[in->kernel];
+        for (uint32_t c = 0; c < b->in.n; c++) {
+            int32_t at = b->unite[j].col[c];
+            bool wanted = b->reads[c];
+            for (uint32_t q = 0; !wanted && b->pass && q < b->out[0].n; q++)
+                wanted = b->needed[q] && b->pass[q] == (int32_t)c;
+            // `needed` is sized by port 0; ports of one kernel share its columns.
+            if (!wanted || at < 0 || !from->needed || (uint32_t)at >= from->out[0].n || from->needed[at])
+                continue;
+            from->needed[at] = 1;
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+// Sinks first: what a kernel reads, and what passes through it to a column that is needed, its producers must give.
+// Once round is enough without circles.
+static void mark_needed(struct planner *w)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t o = w->p->n_order; o-- > 0;)
+            if (w->p->kernels[w->p->order[o]].known)
+                changed |= mark_inputs(w, &w->p->kernels[w->p->order[o]]);
     }
 }
 
@@ -194,19 +337,23 @@ static void resolve_errors(struct planner *w)
     uint8_t *below = take(w, n, 1); // the dead-letter kernel and everything it feeds
     if (w->nomem)
         return;
-    if (w->s->dead_letter >= 0)
-        below[w->s->dead_letter] = 1;
-    for (uint32_t o = 0; o < n; o++) {
-        const rki_kernel *k = &w->s->kernels[w->p->order[o]];
-        for (size_t j = 0; j < k->n_from; j++)
-            below[w->p->order[o]] |= below[k->from[j].kernel];
+    for (uint32_t i = 0; i < n; i++)
+        below[i] = w->s->takes_dead[i];
+    for (bool changed = w->s->dead_letters; changed;) {
+        changed = false;
+        for (uint32_t o = 0; o < n; o++) {
+            const rki_kernel *k = &w->s->kernels[w->p->order[o]];
+            for (size_t j = 0; j < k->n_from && !below[w->p->order[o]]; j++)
+                if (below[k->from[j].kernel])
+                    changed = below[w->p->order[o]] = 1;
+        }
     }
     for (uint32_t i = 0; i < n; i++) {
         rki_bound *b = &w->p->kernels[i];
         int act = b->k->on_error.action;
         if (act == RKI_ERR_DEFAULT)
-            act = w->s->dead_letter >= 0 && !below[i] ? RKI_ERR_DEAD_LETTER : RKI_ERR_FAIL;
-        else if (act == RKI_ERR_DEAD_LETTER && w->s->dead_letter < 0) {
+            act = w->s->dead_letters && !below[i] ? RKI_ERR_DEAD_LETTER : RKI_ERR_FAIL;
+        else if (act == RKI_ERR_DEAD_LETTER && !w->s->dead_letters) {
             rkp_diag(w->d, RKP_ERROR, b->k->on_error.at, "dead-letter-none",
                      "kernel '%s' sends failed rows to dead letters, and the pipeline has no dead_letter target",
                      b->k->id.p);
@@ -227,6 +374,9 @@ static void resolve_errors(struct planner *w)
 static void check_endless(struct planner *w)
 {
     const rki_run_conf *run = &w->s->run;
+    w->p->stream = run->mode == RKI_MODE_STREAM;
+    for (uint32_t i = 0; i < w->p->n_kernels; i++)
+        w->p->stream |= run->mode == RKI_MODE_AUTO && !run->stop_rows && !run->stop_ns && w->p->kernels[i].endless;
     if (run->mode != RKI_MODE_BATCH || run->stop_rows || run->stop_ns)
         return;
     for (uint32_t i = 0; i < w->p->n_kernels; i++) {
@@ -316,6 +466,14 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
     bool halves = s->kernel == f->kernel; // two halves of one kernel
     if (w->p->kernels[s->kernel].takes_dead)
         return "it also takes dead letters";
+    if (!halves && k->n_from == 1 && k->from[0].topic)
+        return "its input is a topic";
+    if (!halves && k->n_from == 1 && k->from[0].overflow != RKI_OVERFLOW_BLOCK)
+        return "its queue does not block";
+    if (!halves && (k->supervised || k->start_suspended || k->timeout_ns))
+        return "it is supervised";
+    if (!halves && fk->supervised)
+        return "its producer is supervised";
     if (a->own_thread)
         return "its producer has a thread of its own";
     if (stage_own_thread(w, s))
@@ -417,6 +575,65 @@ static void make_actors(struct planner *w)
     }
 }
 
+static bool edge_drops(const rki_input *in)
+{
+    return in->overflow != RKI_OVERFLOW_BLOCK;
+}
+
+// Why an actor that could be replicated must not be: its edges.  NULL: nothing.
+static const char *single_why(const struct planner *w, uint32_t actor)
+{
+    const rki_pactor *a = &w->p->actors[actor];
+    const rki_kernel *head = w->p->kernels[w->p->stages[a->stages[0]].kernel].k;
+    if (head->order == RKI_ORDER_HLC)
+        return "order: hlc";
+    if (head->supervised || head->start_suspended)
+        return "it is supervised";
+    for (size_t j = 0; j < head->n_from; j++) {
+        if (w->p->stages[a->stages[0]].role != RKI_WHOLE && w->p->stages[a->stages[0]].role != RKI_ENCODE)
+            break;
+        if (edge_drops(&head->from[j]))
+            return "its queue does not block";
+        if (head->n_subs && head->subs[head->from[j].topic ? head->from[j].sub : 0].group.p)
+            return "it is a member of a group";
+    }
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        const rki_kernel *to = &w->s->kernels[i];
+        for (size_t j = 0; j < to->n_from; j++) {
+            uint32_t from = out_stage_of(w, to->from[j].kernel);
+            if (w->p->stages[from].actor != actor)
+                continue;
+            if (to->order == RKI_ORDER_HLC)
+                return "a reader has order: hlc";
+            if (edge_drops(&to->from[j]))
+                return "a reader's queue does not block";
+            if (to->from[j].topic && to->subs[to->from[j].sub].group.p)
+                return "a group reads it";
+        }
+    }
+    return NULL;
+}
+
+// What a full edge does where the file does not say (SPEC.md 4).
+static void resolve_overflows(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        rki_kernel *k = &w->s->kernels[i];
+        for (size_t j = 0; j < k->n_from; j++) {
+            bool lossy = w->s->engine.delivery == RKI_DELIVERY_AT_MOST_ONCE ||
+                         (k->from[j].conf && k->from[j].conf->delivery == RKI_DELIVERY_AT_MOST_ONCE);
+            if (k->from[j].overflow == RKI_OVERFLOW_DEFAULT)
+                k->from[j].overflow = !w->p->stream ? RKI_OVERFLOW_BLOCK : lossy ? RKI_OVERFLOW_DROP_OLDEST : RKI_OVERFLOW_SPILL;
+            if (k->from[j].overflow == RKI_OVERFLOW_DEAD_LETTER && !w->s->dead_letters) {
+                rkp_diag(w->d, RKP_ERROR, k->at, "dead-letter-none",
+                         "the queue of kernel '%s' sends what does not fit to dead letters, and the pipeline has no dead_letter target", k->id.p);
+                rkp_diag_hint(w->d, "add 'dead_letter: { kernel: NAME }' at the top level");
+                w->invalid = true;
+            }
+        }
+    }
+}
+
 static void choose_replicas(struct planner *w)
 {
     for (uint32_t i = 0; i < w->p->n_actors; i++) {
@@ -459,6 +676,9 @@ static void choose_replicas(struct planner *w)
         } else if (k->n_from > 1 || hb->takes_dead) {
             a->replicas = 1;
             reason(w, a, "one replica: several inputs");
+        } else if (single_why(w, i)) {
+            a->replicas = 1;
+            reason(w, a, "one replica: %s", single_why(w, i));
         } else {
             uint64_t n = given ? want : w->p->workers;
             a->replicas = (uint32_t)(n > MAX_REPLICAS ? MAX_REPLICAS : n < 1 ? 1 : n);
@@ -476,6 +696,24 @@ static void choose_replicas(struct planner *w)
 }
 
 // ---- edges ----------------------------------------------------------------------------------------------------------
+
+// Edges of one publication to members of one group share its messages: their number, from 1; 0: no group.
+static uint32_t group_of(const struct planner *w, const rki_kernel *k, const rki_input *in)
+{
+    rkp_word name = in->topic ? k->subs[in->sub].group : (rkp_word){ 0 };
+    uint32_t n = 0;
+    if (!name.p)
+        return 0;
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        for (size_t s = 0; s < w->s->kernels[i].n_subs; s++) {
+            rkp_word g = w->s->kernels[i].subs[s].group;
+            n++;
+            if (g.p && rkp_str_eq(rkp_word_str(g), rkp_word_str(name)))
+                return n;
+        }
+    }
+    return 0;
+}
 
 static void add_edge(struct planner *w, uint32_t from, uint32_t port, uint32_t to, uint32_t input, bool dead)
 {
@@ -495,6 +733,18 @@ static void add_edge(struct planner *w, uint32_t from, uint32_t port, uint32_t t
     e->chunked = fa->replicas > 1 || ta->replicas > 1;
     e->capacity = tb->k->queue_capacity;
     e->bytes = tb->k->queue_bytes;
+    e->overflow = RKI_OVERFLOW_BLOCK;
+    if (!dead && (w->p->stages[to].role == RKI_WHOLE || w->p->stages[to].role == RKI_ENCODE)) {
+        e->in = &tb->k->from[input];
+        e->capacity = e->in->capacity;
+        e->bytes = e->in->bytes;
+        e->overflow = (uint8_t)e->in->overflow;
+        e->hlc = tb->k->order == RKI_ORDER_HLC;
+        e->group = group_of(w, tb->k, e->in);
+    }
+    if (dead && tb->k->order == RKI_ORDER_HLC)
+        e->hlc = true;
+    ta->hlc |= e->hlc;
     if (fa->n_out >= 4096 || ta->n_in >= 4096) {
         w->nomem = true;
         return;
@@ -506,9 +756,23 @@ static void add_edge(struct planner *w, uint32_t from, uint32_t port, uint32_t t
     w->p->n_edges++;
 }
 
+// Does what this stage sends become dead letters where it does not fit?
+static bool overflow_dead(const struct planner *w, uint32_t stage)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels; i++)
+        for (size_t j = 0; j < w->s->kernels[i].n_from; j++)
+            if (w->s->kernels[i].from[j].overflow == RKI_OVERFLOW_DEAD_LETTER &&
+                out_stage_of(w, w->s->kernels[i].from[j].kernel) == stage)
+                return true;
+    return false;
+}
+
 static void make_edges(struct planner *w)
 {
-    uint32_t cap = w->p->n_stages + w->p->n_actors;
+    uint32_t cap = w->p->n_stages, takers = 0;
+    for (uint32_t i = 0; i < w->p->n_kernels; i++)
+        takers += w->s->takes_dead[i];
+    cap += takers * w->p->n_actors;
     for (uint32_t i = 0; i < w->p->n_kernels; i++)
         cap += (uint32_t)w->s->kernels[i].n_from;
     w->p->edges = take(w, cap, sizeof *w->p->edges);
@@ -522,19 +786,21 @@ static void make_edges(struct planner *w)
         }
         for (uint32_t j = 0; j < k->n_from; j++) {
             uint32_t from = out_stage_of(w, k->from[j].kernel);
-            if (w->p->stages[from].actor != s->actor)
+            if (w->p->stages[from].actor != s->actor || k->from[j].topic)
                 add_edge(w, from, k->from[j].port, i, j, false);
         }
     }
-    if (w->s->dead_letter < 0 || w->nomem)
-        return;
-    uint32_t to = in_stage_of(w, (uint32_t)w->s->dead_letter);
-    for (uint32_t i = 0; i < w->p->n_actors && !w->nomem; i++) {
-        for (uint32_t j = 0; j < w->p->actors[i].n_stages; j++) {
-            uint32_t st = w->p->actors[i].stages[j];
-            if (w->p->kernels[w->p->stages[st].kernel].on_error == RKI_ERR_DEAD_LETTER) {
-                add_edge(w, st, UINT32_MAX, to, UINT32_MAX, true);
-                break;
+    for (uint32_t t = 0; w->s->dead_letters && t < w->p->n_kernels; t++) {
+        if (!w->s->takes_dead[t])
+            continue;
+        uint32_t to = in_stage_of(w, t);
+        for (uint32_t i = 0; i < w->p->n_actors && !w->nomem; i++) {
+            for (uint32_t j = 0; j < w->p->actors[i].n_stages; j++) {
+                uint32_t st = w->p->actors[i].stages[j];
+                if (w->p->kernels[w->p->stages[st].kernel].on_error == RKI_ERR_DEAD_LETTER || overflow_dead(w, st)) {
+                    add_edge(w, st, UINT32_MAX, to, UINT32_MAX, true);
+                    break;
+                }
             }
         }
     }
@@ -591,15 +857,19 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         p->kernels[i].k = &s->kernels[i];
         p->kernels[i].index = i;
-        p->kernels[i].takes_dead = s->dead_letter == (int)i;
+        p->kernels[i].takes_dead = s->takes_dead[i];
     }
     order_kernels(&w);
-    for (uint32_t o = 0; o < p->n_kernels && !w.nomem; o++)
+    for (uint32_t o = 0; o < p->n_order && !w.nomem; o++)
         bind_kernel(&w, p->order[o]);
-    if (!w.nomem)
+    if (!w.nomem && p->n_order == p->n_kernels)
+        bind_topics(&w);
+    if (!w.nomem && p->n_order == p->n_kernels)
         resolve_errors(&w);
     if (!w.nomem)
         check_endless(&w);
+    if (!w.nomem)
+        resolve_overflows(&w);
     p->known = true;
     for (uint32_t i = 0; i < p->n_kernels; i++)
         p->known &= p->kernels[i].known;

@@ -52,6 +52,9 @@ typedef struct rki_bound {
     const void *probed;
     rkp_str kept;
     const rkp_expr *partition; // partition_by
+    uint32_t meta;             // bits 1 << rkp_meta_name: what its expressions ask for
+    const rkp_expr **where;    // per subscription; NULL: all rows
+    uint32_t **tpl_cols;       // per publication, per column placeholder of its template: output column of its port
     void *self;                // the instance that was bound for checking
 } rki_bound;
 
@@ -82,6 +85,11 @@ typedef struct rki_edge {
     uint32_t to_input; // index in the kernel's `from`; UINT32_MAX: dead letters
     uint8_t kind;      // rki_edge_kind
     bool dead;
+    const rki_input *in;      // NULL: between two halves of a kernel, or dead letters
+    uint8_t overflow;         // rki_overflow, never DEFAULT
+    bool hlc;                 // the consumer takes messages in the order of their stamps
+    uint32_t group;           // 0: none; else edges of one publisher port with this number share its messages
+    bool circle;              // lies on a circle
     bool chunked;             // messages carry chunk marks: producer or consumer is replicated
     uint64_t capacity, bytes; // per ring
 } rki_edge;
@@ -94,6 +102,7 @@ typedef struct rki_pactor {
     bool own_thread, poll;
     int priority;
     bool stateless;
+    bool hlc; // takes messages in the order of their stamps
     uint32_t *in_edges, n_in, *out_edges, n_out;
     const char **reasons;
     uint32_t n_reasons;
@@ -104,7 +113,7 @@ typedef struct rki_plan {
     rki_spec *spec; // borrowed
     rki_bound *kernels;
     uint32_t n_kernels;
-    uint32_t *order; // kernels, sources first
+    uint32_t *order, n_order; // kernels, sources first
     rki_stage *stages;
     uint32_t n_stages;
     rki_pactor *actors;
@@ -115,6 +124,8 @@ typedef struct rki_plan {
     uint64_t memory_limit, pool_bytes, state_bytes;
     uint32_t n_holders;   // instances that share state_bytes in equal parts
     bool known;           // every type is known: it can run
+    bool stream;          // it runs until it is stopped
+    bool reads_topics;    // some expression or template asks for meta.topic
     const char **reasons; // of the whole: threads, memory, delivery
     uint32_t n_reasons;
 } rki_plan;
@@ -135,6 +146,7 @@ void rki_plan_free(rki_plan *p);
 rkp_status rki_plan_instance(rki_plan *p, uint32_t kernel, rki_arena *arena, void *self);
 
 const rkp_schema *rki_dead_schema(void);
+const char *rki_overflow_name(int overflow); // "drop_oldest"
 const char *rki_role_name(int role); // "", "/poll", "/decode", "/encode", "/write"
 
 // `rkpipe plan`: text for people; with `json`, the same as JSON.

@@ -143,7 +143,7 @@ static void in_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
         return;
     if (k->n_from == 1 && !b->takes_dead && same_schema(&b->in, &p->kernels[k->from[0].kernel].out[k->from[0].port])) {
         label(out, "in");
-        rki_putf(out, "what '%s' gives\n", k->from[0].text.p);
+        rki_putf(out, "what '%s' gives\n", k->from[0].topic ? p->kernels[k->from[0].kernel].k->id.p : k->from[0].text.p);
         return;
     }
     columns_text(out, "in", &b->in);
@@ -191,13 +191,24 @@ static void pruned_text(rki_buf *out, const rki_bound *b)
     rki_putz(out, " (nobody reads them)\n");
 }
 
+// The kernel or topic that dead letters go to; NULL: none.
+static const char *dead_target(const rki_plan *p)
+{
+    if (p->spec->dead_topic.p)
+        return p->spec->dead_topic.p;
+    for (uint32_t i = 0; i < p->n_kernels; i++)
+        if (p->kernels[i].takes_dead)
+            return p->kernels[i].k->id.p;
+    return NULL;
+}
+
 static void errors_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
 {
     const rki_error_conf *e = &b->k->on_error;
     label(out, "errors");
     rki_putz(out, error_names[b->on_error]);
-    if (b->on_error == RKI_ERR_DEAD_LETTER && p->spec->dead_letter >= 0)
-        rki_putf(out, " to %s", p->spec->kernels[p->spec->dead_letter].id.p);
+    if (b->on_error == RKI_ERR_DEAD_LETTER && dead_target(p))
+        rki_putf(out, " to %s", dead_target(p));
     if (e->max_ratio < 1)
         rki_putf(out, ", at most %g %% of its rows", e->max_ratio * 100);
     if (e->reason.p) {
@@ -211,11 +222,23 @@ static void kernel_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
 {
     const rki_kernel *k = b->k;
     rki_putf(out, "  %s: %s", k->id.p, k->op->name);
-    for (size_t i = 0; i < k->n_from; i++)
+    bool some = false;
+    for (size_t i = 0; i < k->n_from && !k->from[i].topic; i++, some = true)
         rki_putf(out, "%s%s", i ? ", " : " from ", k->from[i].text.p);
-    if (b->takes_dead)
-        rki_putz(out, k->n_from ? ", and dead letters" : " of dead letters");
+    for (size_t i = 0; i < k->n_subs; i++, some = true)
+        rki_putf(out, "%stopic %s", some ? ", " : " from ", k->subs[i].topic.p);
+    if (b->takes_dead && !p->spec->dead_topic.p)
+        rki_putz(out, some ? ", and dead letters" : " of dead letters");
     rki_putc(out, '\n');
+    for (size_t i = 0; i < k->n_pubs; i++) {
+        label(out, i ? "" : "publishes");
+        rki_putf(out, "%s%s%s\n", k->n_ports > 1 ? k->ports[k->pubs[i].port].p : "", k->n_ports > 1 ? ": " : "", k->pubs[i].topic.p);
+    }
+    if (k->order != RKI_ORDER_FIFO || k->n_subs) {
+        static const char *const orders[] = { "", "fifo", "none", "key", "hlc" };
+        label(out, "order");
+        rki_putf(out, "%s\n", orders[k->order]);
+    }
     if (!b->known) {
         label(out, "types");
         rki_putz(out, "not known before its input is there\n");
@@ -258,6 +281,12 @@ static void edge_text(rki_buf *out, const rki_plan *p, const rki_edge *e)
         rki_putz(out, "1 ring, up to ");
     rki_putf(out, "%llu messages or ", (unsigned long long)e->capacity);
     size_text(out, e->bytes);
+    if (e->overflow != RKI_OVERFLOW_BLOCK)
+        rki_putf(out, "; full: %s", rki_overflow_name(e->overflow));
+    if (e->in && e->in->topic)
+        rki_putf(out, "; topic %s", p->spec->kernels[e->in->kernel].pubs[e->in->pub].topic.p);
+    if (e->group)
+        rki_putf(out, ", shared by group %s", p->kernels[p->stages[e->to_stage].kernel].k->subs[e->in->sub].group.p);
     rki_putc(out, '\n');
 }
 
@@ -276,7 +305,7 @@ void rki_plan_text(const rki_plan *p, rki_buf *out)
     for (uint32_t i = 0; i < p->n_actors; i++)
         actor_text(out, &p->actors[i]);
     if (p->n_edges)
-        rki_putz(out, "\nedges (a full ring makes its producer wait)\n");
+        rki_putz(out, "\nedges (a full ring makes its producer wait, where nothing else is said)\n");
     for (uint32_t i = 0; i < p->n_edges; i++) {
         edge_text(out, p, &p->edges[i]);
         rings += ring_bytes(p, &p->edges[i]);
@@ -355,8 +384,8 @@ static void kernel_json(rki_json *j, const rki_plan *p, const rki_bound *b)
     flag(j, "inferred", inferred(b));
     text(j, "on_error", error_names[b->on_error]);
     rki_json_key(j, "dead_letters_to");
-    if (b->on_error == RKI_ERR_DEAD_LETTER && p->spec->dead_letter >= 0)
-        rki_json_z(j, p->spec->kernels[p->spec->dead_letter].id.p);
+    if (b->on_error == RKI_ERR_DEAD_LETTER && dead_target(p))
+        rki_json_z(j, dead_target(p));
     else
         rki_json_null(j);
     rki_json_end_object(j);
@@ -404,7 +433,19 @@ static void edge_json(rki_json *j, const rki_plan *p, const rki_edge *e)
     u64(j, "rings", (uint64_t)p->actors[e->from_actor].replicas * p->actors[e->to_actor].replicas);
     u64(j, "capacity", e->capacity);
     u64(j, "bytes", e->bytes);
-    text(j, "overflow", "block");
+    text(j, "overflow", rki_overflow_name(e->overflow));
+    rki_json_key(j, "topic");
+    if (e->in && e->in->topic)
+        rki_json_z(j, p->spec->kernels[e->in->kernel].pubs[e->in->pub].topic.p);
+    else
+        rki_json_null(j);
+    rki_json_key(j, "order");
+    rki_json_z(j, e->hlc ? "hlc" : "fifo");
+    rki_json_key(j, "group");
+    if (e->group)
+        rki_json_z(j, p->kernels[p->stages[e->to_stage].kernel].k->subs[e->in->sub].group.p);
+    else
+        rki_json_null(j);
     rki_json_end_object(j);
 }
 

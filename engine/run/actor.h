@@ -13,7 +13,7 @@
 #define RKI_ACTOR_H
 
 #include "flow/ring.h"
-#include "run/run.h"
+#include "run/control.h"
 #include <pthread.h>
 #include <rkpipe/hlc.h>
 
@@ -37,14 +37,23 @@ typedef struct rki_link {
     rki_runner *from, *to;
     uint32_t closed; // atomic: the consumer wants no more
     uint64_t byte_limit;
-    bool ended;                   // consumer: END has been taken
-    uint64_t sent_rows, got_rows; // producer's and consumer's count, compared at the end
-    uint64_t next_seq;            // producer
+    uint64_t *weights; // per slot: bytes of the message in it; belongs to whoever the slot belongs to
+    bool ended;        // consumer: END has been taken
+    bool hlc;          // the consumer merges by stamp
+    // Counts, compared at the end: sent = got + overflowed.  Each has one writer; others look.
+    uint64_t sent_rows, overflowed_rows, spilled_rows; // producer
+    uint64_t got_rows, filtered_rows, late;            // consumer
+    uint64_t next_seq;                                 // producer
+    // Order hlc, RELIABILITY.md 2.4 line 22: the consumer goes on without the producer.
+    uint64_t frontier; // consumer writes, then excluded
+    uint32_t excluded; // atomic
+    uint64_t n_excluded;
 } rki_link;
 
 typedef struct rki_inset {
     const rki_edge *edge;
     const rki_unite *unite;
+    const rkp_expr *where; // rows that the subscription wants; NULL: all
     rki_link **links; // from every producer replica
     uint32_t n, n_ended, cur, step;
 } rki_inset;
@@ -52,7 +61,11 @@ typedef struct rki_inset {
 typedef struct rki_outmsg {
     rkp_envelope env;
     uint32_t link;
+    uint64_t emission; // messages of one emission get one stamp
 } rki_outmsg;
+
+typedef struct rki_spool rki_spool;
+typedef struct rki_kept rki_kept; // retained messages of an edge, route.c
 
 typedef struct rki_outset {
     const rki_edge *edge;
@@ -66,11 +79,32 @@ typedef struct rki_outset {
     const uint8_t
         *flatten; // per column: the consumer keeps state and reads it: parsed here, where replicas share the work
     uint32_t n_flatten;
+    const rki_unite *unite; // to the consumer's columns, by whose values rows are divided
+    const rkp_schema *unite_to;
+    rki_spool *spool;      // overflow: spill; made when first needed
+    uint64_t spool_stamp;  // of the last message that left it
+    uint64_t moved, acked; // messages moved from the spool into the ring; let go in the spool
+    uint64_t moved_tail;   // ring.tail when the last of them was moved
+    rki_kept *kept;
+    bool gated;        // producer: the subscription has not begun: messages are only retained
+    uint32_t open_now; // atomic: the consumer asks for it to begin
 } rki_outset;
+
+// Where an emission goes over rings: an edge, or the edges of a group that share.
+typedef struct rki_dest {
+    rki_outset **sets;
+    uint32_t n, next;
+    uint32_t kernel, sub; // of the (first) consumer
+    rkp_str pattern;
+} rki_dest;
+
+typedef struct rki_route rki_route; // a templated topic, route.c
 
 typedef struct rki_out {
     struct rkp_actor *local; // or
-    rki_outset *set;
+    rki_dest dest;           // n > 0; or
+    rki_route *route;
+    const rkp_topics *topics; // of a plain topic; NULL: none
 } rki_out;
 
 struct rkp_actor {
@@ -89,6 +123,13 @@ struct rkp_actor {
     rkp_meta meta;
     bool inited, stopped, failed_init;
     bool self_made;                         // options were set: fini must run
+    const char *stop_reason;                // of rows that come when it is stopped; NULL: "stop"
+    rki_arena arena;                        // of the instance
+    bool suspended;                         // its kernel is: the runner takes nothing
+    bool ended;                             // on_end has run
+    bool crashed;                           // supervised, and it failed on what it has at hand
+    rkp_status crash_status;
+    char crash[256];
     uint64_t progress_done, progress_total; // read by others
     uint64_t bad;                           // rejected rows
     uint64_t state_used;
@@ -121,10 +162,24 @@ struct rki_runner {
     uint32_t n_ins, next_in;
     rki_outset *outs; // planned out edges, the dead-letter edge among them
     uint32_t n_outs;
-    rki_outset *dead;
+    rki_outset **dead;
+    uint32_t n_dead;
     rki_letters letters;
     rkp_hlc clock;
     uint16_t id;
+    bool hlc_out, hlc_in;         // some edge of it is ordered by stamps
+    uint32_t clock_word;          // atomic, of hlc_out: RKI_CLOCK_*
+    uint32_t in_commit;           // atomic, of hlc_out: between stamping and the last release
+    uint32_t held;                // atomic, of hlc_in: tell me when a floor moves
+    uint64_t hold_stamp, hold_ns; // of hlc_in: the message that waits, and since when
+    uint16_t hold_id;
+    uint64_t emission;            // number of the emission at hand
+    uint64_t stamp;               // of it, where nobody orders by stamps
+    uint64_t in_stamp, corr;      // of the message at hand
+    uint8_t in_priority;
+    uint64_t steps;               // others look: has it moved?
+    uint64_t step_start_ns;       // others look: 0 when it is not in a step
+    uint32_t commands;            // atomic: look at the kernels' wishes
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
     uint64_t chunk;                                    // of the input at hand
     rkp_batch *pending;                                // RKP_RETRY: offered again
@@ -134,8 +189,11 @@ struct rki_runner {
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
     uint64_t wall_us; // of the step at hand
+    uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
 };
+
+enum { RKI_CLOCK_FREE, RKI_CLOCK_RUNNING, RKI_CLOCK_PUSHED };
 
 struct rki_run {
     const rki_plan *plan;
@@ -166,11 +224,47 @@ struct rki_run {
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
-void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b); // takes b
+void rki_wake_runner(rki_runner *r);
+
+// ---- out.c: boxes, rings that are full, stamps
+
+void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags); // takes b
+void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b);                                          // takes b
+void rki_close_chunk(rki_runner *r);
+// Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
+bool rki_flush(rki_runner *r);
+bool rki_flush_or_wait(rki_runner *r); // and asks to be woken otherwise
+bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
+void rki_out_free(rki_outset *o);
+uint64_t rki_weight(const rkp_batch *b);
+
+// ---- route.c: topics of rows, groups, retained messages
+
+void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
+rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub);
+bool rki_route_add(rki_route *t, rki_outset *o);
+bool rki_route_seal(rki_route *t); // after the last add
+void rki_route_free(rki_route *t);
+// Rows by the hash of the consumer's key into n parts (NULL: no row of that part).  Takes b.
+void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
+                void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg);
+void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns); // retains; b stays the caller's
+void rki_open_gates(rki_runner *r);                          // replays what is retained where a subscription begins
+rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
+void rki_kept_free(rki_outset *o);
+
+// ---- hold.c: order hlc
+
+// The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
+int rki_hold_next(rki_runner *r);
+void rki_clock_enter(rki_runner *r); // around everything that may tick, where hlc_out
+void rki_clock_leave(rki_runner *r);
+void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
 uint64_t rki_batch_rows(const rkp_batch *b);
-rkp_batch *rki_unite_batch(struct rkp_actor *a, const rki_unite *u, rkp_batch *b); // takes b; NULL: failed
+rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_unite *u,
+                           rkp_batch *b); // takes b; NULL: failed
 // Dead letters of rows of a batch, or of one raw row; to the runner's dead-letter edge.  Raw rows are gathered:
 // rki_dead_flush sends them, and must be called before what the runner made is given away.
 void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs);

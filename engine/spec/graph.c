@@ -151,7 +151,7 @@ static void edge(struct graph *g, uint32_t at, rkp_word w, size_t *off)
         return;
     }
     *reader = at + 1;
-    k->from[k->n_from++] = (rki_input){ w, (uint32_t)from, (uint32_t)port };
+    k->from[k->n_from++] = (rki_input){ .text = w, .kernel = (uint32_t)from, .port = (uint32_t)port };
 }
 
 // Does the kernel have inputs where it must, and none where it cannot?
@@ -169,13 +169,13 @@ static void inputs(struct graph *g, uint32_t at, const rki_graph_from *from, siz
                      "kernel '%s' is a source (%s) and takes no dead letters", k->id.p, k->op->name);
         return;
     }
-    if (from->w.n == 0 && !dead) {
+    if (from->w.n == 0 && !dead && !k->n_subs) {
         if (from->bad)
             return;
         rkp_diag(d, RKP_ERROR, from->given ? from->at : k->at, "from-missing", "kernel '%s' (%s) reads nothing",
                  k->id.p, k->op->name);
-        rkp_diag_hint(d, "say which kernel it reads: from: [KERNEL]");
-    } else if (off == from->w.n && !dead) {
+        rkp_diag_hint(d, "say which kernel it reads: from: [KERNEL], or which topic: subscribe: TOPIC");
+    } else if (off && off == from->w.n && !dead && !k->n_subs) {
         rkp_diag(d, RKP_ERROR, from->at, "from-off", "every kernel that '%s' reads is disabled", k->id.p);
         rkp_diag_hint(d, "disable it too: enabled: false");
     }
@@ -212,8 +212,16 @@ static void report_cycle(struct graph *g, const struct walk *w, size_t depth, ui
     g->l->arena->failed |= b.failed;
     if (!b.failed)
         rkp_diag(g->l->d, RKP_ERROR, at, "cycle-blocks", "kernels read each other in a circle: %.*s", (int)b.n, b.p);
-    rkp_diag_hint(g->l->d, "every edge here blocks when it is full, so the circle would stop for ever");
+    rkp_diag_hint(g->l->d, "every edge here blocks when it is full, so the circle would stop for ever; give one another "
+                           "'queue: { overflow: .. }'");
     rki_buf_fini(&b);
+}
+
+// Does a full edge make its producer wait?  What is not said is settled by the plan: topics block unless it streams.
+static bool blocks(const struct graph *g, const rki_input *in)
+{
+    return in->overflow == RKI_OVERFLOW_BLOCK ||
+           (in->overflow == RKI_OVERFLOW_DEFAULT && g->s->run.mode != RKI_MODE_STREAM);
 }
 
 // Depth first along `from`, without recursion: a chain may be as long as the file.
@@ -241,6 +249,8 @@ static void find_cycles(struct graph *g)
                 continue;
             }
             in = &k->from[top->next++];
+            if (!blocks(g, in))
+                continue;
             if (state[in->kernel] == 1) {
                 report_cycle(g, w, depth, in->kernel, in->text.at);
             } else if (state[in->kernel] == 0) {
@@ -253,18 +263,47 @@ static void find_cycles(struct graph *g)
 
 // ---- dead letters
 
+static void dead_topic(struct graph *g, rkp_word w)
+{
+    rki_topic_findings f = { 0 };
+    bool found = false;
+
+    if (!rki_topic_check(RKI_TOPIC_NAME, rkp_word_str(w), &f)) {
+        rki_topic_refuse(g->l, w, &f);
+        return;
+    }
+    g->s->dead_topic = w;
+    for (size_t i = 0; i < g->s->n_kernels; i++) {
+        for (size_t j = 0; j < g->s->kernels[i].n_subs; j++) {
+            if (rki_topic_match(rkp_word_str(g->s->kernels[i].subs[j].topic), rkp_word_str(w))) {
+                g->s->takes_dead[i] = 1;
+                found = true;
+            }
+        }
+    }
+    g->s->dead_letters = found;
+    if (!found)
+        rkp_diag(g->l->d, RKP_ERROR, w.at, "dead-letter", "nobody subscribes to the dead-letter topic '%s'", w.p);
+}
+
 static void find_dead_letter(struct graph *g)
 {
-    rkp_word w = g->in->dead_letter;
+    rkp_word w = g->in->dead_letter.kernel, topic = g->in->dead_letter.topic;
     int i;
 
-    g->s->dead_letter = NONE;
+    g->s->dead_letter_at = topic.p ? topic.at : w.at;
+    if (w.p && topic.p) {
+        rkp_diag(g->l->d, RKP_ERROR, topic.at, "dead-letter", "'dead_letter' has a kernel and a topic; it needs one of them");
+        return;
+    }
+    if (topic.p)
+        dead_topic(g, topic);
     if (!w.p)
         return;
-    g->s->dead_letter_at = w.at;
     i = kernel_named(g, rkp_word_str(w));
     if (i >= 0) {
-        g->s->dead_letter = i;
+        g->s->takes_dead[i] = 1;
+        g->s->dead_letters = true;
         return;
     }
     if (is_off(g, rkp_word_str(w))) {
@@ -282,7 +321,7 @@ static void mark_after_dead(struct graph *g)
     size_t n = g->s->n_kernels, edges = 0, depth = 0;
     uint32_t *first, *to, *stack;
 
-    if (g->s->dead_letter < 0)
+    if (!g->s->dead_letters)
         return;
     for (size_t i = 0; i < n; i++)
         edges += g->s->kernels[i].n_from;
@@ -299,8 +338,12 @@ static void mark_after_dead(struct graph *g)
     for (uint32_t i = 0; i < n; i++)
         for (size_t e = 0; e < g->s->kernels[i].n_from; e++)
             to[first[g->s->kernels[i].from[e].kernel + 1]++] = i;
-    stack[depth++] = (uint32_t)g->s->dead_letter;
-    g->after_dead[g->s->dead_letter] = true;
+    for (uint32_t i = 0; i < n; i++) {
+        if (g->s->takes_dead[i]) {
+            stack[depth++] = i;
+            g->after_dead[i] = true;
+        }
+    }
     while (depth) {
         uint32_t k = stack[--depth];
 
@@ -317,9 +360,9 @@ static void check_errors(struct graph *g, uint32_t at)
     rki_kernel *k = &g->s->kernels[at];
     bool dead = k->on_error.action == RKI_ERR_DEAD_LETTER;
 
-    if (dead && !g->in->dead_letter.p) {
+    if (dead && !g->in->dead_letter.kernel.p && !g->in->dead_letter.topic.p) {
         rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter-none",
-                 "kernel '%s' has no dead-letter kernel to send to", k->id.p);
+                 "kernel '%s' has no dead-letter target to send to", k->id.p);
         rkp_diag_hint(g->l->d, "name one at the top of the file: dead_letter: {kernel: ID}");
     } else if (dead && g->after_dead[at]) {
         rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter-loop",
@@ -327,7 +370,7 @@ static void check_errors(struct graph *g, uint32_t at)
         rkp_diag_hint(g->l->d, "write on_error: drop or on_error: fail");
     }
     if (k->on_error.action == RKI_ERR_DEFAULT)
-        k->on_error.action = g->s->dead_letter >= 0 && !g->after_dead[at] ? RKI_ERR_DEAD_LETTER : RKI_ERR_FAIL;
+        k->on_error.action = g->s->dead_letters && !g->after_dead[at] ? RKI_ERR_DEAD_LETTER : RKI_ERR_FAIL;
 }
 
 // ---- outputs
@@ -339,6 +382,8 @@ static void unused(const struct graph *g)
 
         if (k->op->kind == RKP_SINK)
             continue;
+        if (!g->read[i] && k->n_pubs)
+            continue; // topics that nobody hears are told of in topics.c
         if (!g->read[i]) {
             rkp_diag(g->l->d, RKP_WARNING, k->at, "unused-output", "nobody reads kernel '%s'", k->id.p);
             continue;
@@ -355,10 +400,11 @@ static bool prepare(struct graph *g)
     rki_arena *a = g->l->arena;
     size_t n = g->s->n_kernels, ports = 0;
 
+    g->s->takes_dead = rki_alloc(a, n);
     g->read = rki_alloc(a, n);
     g->after_dead = rki_alloc(a, n);
     g->first_port = rki_array(a, n, sizeof *g->first_port);
-    if (!g->first_port || !rki_names_make(a, n, &g->kernels) || !rki_names_make(a, g->in->n_off, &g->off) ||
+    if (!g->s->takes_dead || !g->first_port || !rki_names_make(a, n, &g->kernels) || !rki_names_make(a, g->in->n_off, &g->off) ||
         !rki_names_make(a, g->in->n_lost, &g->lost))
         return false;
     for (uint32_t i = 0; i < n; i++) {
@@ -377,10 +423,18 @@ static bool prepare(struct graph *g)
     return !rki_arena_failed(a);
 }
 
+static void mark_read(void *arg, uint32_t kernel, uint32_t port)
+{
+    struct graph *g = arg;
+
+    g->read[kernel] = true;
+    g->read_by[g->first_port[kernel] + port] = UINT32_MAX;
+}
+
 void rki_load_graph(rki_load *l, const rki_graph_in *in)
 {
     struct graph g = { .l = l, .s = l->s, .in = in };
-    size_t n = l->s->n_kernels;
+    size_t n = l->s->n_kernels, max = rki_topic_inputs_max(l->s);
 
     if (!prepare(&g))
         return;
@@ -389,10 +443,11 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in)
         rki_kernel *k = &l->s->kernels[i];
         size_t off = 0;
 
-        k->from = rki_array(l->arena, in->from[i].w.n, sizeof *k->from);
+        k->from = rki_array(l->arena, in->from[i].w.n + (k->n_subs ? k->n_subs * max : 0), sizeof *k->from);
         for (size_t e = 0; k->from && e < in->from[i].w.n && k->op->kind != RKP_SOURCE; e++)
             edge(&g, i, in->from[i].w.v[e], &off);
-        inputs(&g, i, &in->from[i], off, l->s->dead_letter == (int)i);
+        rki_load_topic_edges(l, i, mark_read, &g);
+        inputs(&g, i, &in->from[i], off, l->s->takes_dead[i]);
     }
     for (size_t i = 0; i < in->n_lost; i++)
         for (size_t e = 0; e < in->lost[i].from.n; e++)
@@ -400,6 +455,7 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in)
     mark_after_dead(&g);
     for (uint32_t i = 0; i < n; i++)
         check_errors(&g, i);
+    rki_load_topics_end(l);
     find_cycles(&g);
     if (rki_diags_count(l->d, RKP_ERROR) == l->errors) // else it may well be what the errors say
         unused(&g);

@@ -127,6 +127,10 @@ void rki_load_templates(rki_load *l);
 
 // ---- rows.c
 
+typedef struct rki_dead_conf {
+    rkp_word kernel, topic; // p NULL: not given
+} rki_dead_conf;
+
 typedef struct rki_top {
     const rkp_node *include, *vars, *secrets, *schemas, *templates, *kernels, *tests, *defaults;
     uint64_t version;
@@ -134,7 +138,8 @@ typedef struct rki_top {
     rki_engine_conf engine;
     rki_run_conf run;
     rkp_words fail_on;
-    rkp_word dead_letter;
+    rki_dead_conf dead_letter;
+    const rkp_node *topics;
 } rki_top;
 
 typedef struct rki_kernel_conf {
@@ -152,11 +157,14 @@ typedef struct rki_kernel_conf {
         int device, mode;
     } place;
     int fuse, start, order, delivery;
+    rkp_objects_of subscribe;
+    rkp_pairs publish;
 } rki_kernel_conf;
 
 extern const rkp_opt rki_top_rows[];
 extern const rkp_opt rki_kernel_rows[];   // without use and args
 extern const rkp_opt rki_defaults_rows[]; // the part of them that `defaults` may hold
+extern const rkp_opt rki_topic_rows[];    // an entry of `topics`
 extern const rkp_opt rki_secret_rows[];
 extern const rkp_opt rki_template_rows[];
 extern const rkp_opt_type rki_any; // const rkp_node *: checked elsewhere
@@ -191,10 +199,25 @@ typedef struct rki_graph_in {
     size_t n_off;
     const rki_graph_lost *lost;
     size_t n_lost;
-    rkp_word dead_letter;
+    rki_dead_conf dead_letter;
 } rki_graph_in;
 
 void rki_load_graph(rki_load *l, const rki_graph_in *in);
+
+// ---- topics.c
+
+void rki_load_topics(rki_load *l, const rkp_node *map); // `topics:`
+void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f);
+// The kernel's subscribe and publish, checked by themselves.
+void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known, rki_kernel *to);
+// How many publications of the pipeline subscription patterns of k could meet, at most.
+size_t rki_topic_inputs_max(const rki_spec *s);
+// Adds what k's subscriptions find to k->from (with room for rki_topic_inputs_max more); `read` by kernel and `read_by` by port are
+// told through `mark`.
+void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, uint32_t kernel, uint32_t port),
+                          void *arg);
+// After all edges: orders, defaults of edges, topics that nobody reads, subscriptions that nobody can reach.
+void rki_load_topics_end(rki_load *l);
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
 // A mapping of the top level, or NULL: absent, or a finding.  `of` says of what ("variables").

@@ -152,7 +152,8 @@ static const rkp_opt engine_rows[] = {
     { "memory_limit", &rkp_size, E(memory_limit), .optional = true, .bounded = true, .min = 1 << 20, .max = 1e15,
       .unit = "bytes", .help = "memory for batches and state", .also = "memory max_memory" },
     { "data_dir", &rkp_path, E(data_dir), .optional = true, .help = "folder for spill and locks (.rkpipe/NAME)" },
-    { "delivery", &rkp_choice_type, 0, .optional = true, .choices = deliveries, .help = "what a crash may lose" },
+    { "delivery", &rkp_choice_type, E(delivery), .optional = true, .choices = deliveries,
+      .help = "what a crash may lose" },
     { "allow_exec", &rkp_bool, E(allow_exec), .def = "false", .help = "may the pipeline start commands" },
     { "module_dir", &rki_any, 0, .optional = true, .help = "folder of operator modules", .not_yet = "" },
     { "checkpoint", &rki_any, 0, .optional = true, .help = "how often positions are saved", .not_yet = "" },
@@ -166,7 +167,7 @@ static const rkp_opt engine_rows[] = {
 static const rkp_choice modes[] = {
     { "auto", RKI_MODE_AUTO, "batch when every source ends" },
     { "batch", RKI_MODE_BATCH, "ends when every source is exhausted" },
-    { "stream", RKI_NOT_YET, "runs until it is stopped" },
+    { "stream", RKI_MODE_STREAM, "runs until it is stopped" },
     { 0 },
 };
 
@@ -207,11 +208,11 @@ static const rkp_opt run_rows[] = {
 
 static const rkp_choice overflows[] = {
     { "block", RKI_OVERFLOW_BLOCK, "the producer waits" },
-    { "drop_oldest", RKI_NOT_YET, "the oldest message is dropped and counted" },
-    { "drop_newest", RKI_NOT_YET, "the new message is dropped and counted" },
-    { "dead_letter", RKI_NOT_YET, "the new message becomes dead letters" },
-    { "fail", RKI_NOT_YET, "the kernel fails" },
-    { "spill", RKI_NOT_YET, "messages go to disk" },
+    { "drop_oldest", RKI_OVERFLOW_DROP_OLDEST, "the oldest message is dropped and counted" },
+    { "drop_newest", RKI_OVERFLOW_DROP_NEWEST, "the new message is dropped and counted" },
+    { "dead_letter", RKI_OVERFLOW_DEAD_LETTER, "the new message becomes dead letters" },
+    { "fail", RKI_OVERFLOW_FAIL, "the run fails" },
+    { "spill", RKI_OVERFLOW_SPILL, "messages wait on disk" },
     { 0 },
 };
 
@@ -222,8 +223,9 @@ static const rkp_opt queue_rows[] = {
       .help = "rounded up to a power of two", .also = "size length max_messages limit" },
     { "bytes", &rkp_size, Q(bytes), .def = "8MiB", .bounded = true, .min = 4096, .max = 1e15, .unit = "bytes",
       .help = "the first limit reached counts", .also = "max_bytes max_size" },
-    { "overflow", &rkp_choice_type, Q(overflow), .def = "block", .choices = overflows,
-      .help = "what happens when it is full", .also = "when_full policy on_full" },
+    { "overflow", &rkp_choice_type, Q(overflow), .optional = true, .choices = overflows,
+      .help = "what happens when it is full: block, but for topics of a stream spill (drop_oldest with at_most_once)",
+      .also = "when_full policy on_full" },
     { 0 },
 };
 
@@ -287,10 +289,10 @@ static const rkp_choice priorities[] = {
 };
 
 static const rkp_choice orders[] = {
-    { "fifo", 0, "each producer's messages in the order it sent them" },
-    { "none", 1, "no promise" },
-    { "key", RKI_NOT_YET, "fifo per key" },
-    { "hlc", RKI_NOT_YET, "by time stamp" },
+    { "fifo", RKI_ORDER_FIFO, "each producer's messages in the order it sent them (the default)" },
+    { "none", RKI_ORDER_NONE, "no promise" },
+    { "key", RKI_ORDER_KEY, "fifo per key, with partition_by" },
+    { "hlc", RKI_ORDER_HLC, "one global order, by time stamp: never an effect before its cause" },
     { 0 },
 };
 
@@ -302,7 +304,103 @@ static const rkp_choice fuses[] = {
 
 static const rkp_choice starts[] = {
     { "active", 0, "it runs from the start" },
-    { "suspended", RKI_NOT_YET, "it waits to be activated" },
+    { "suspended", 1, "it waits to be activated" },
+    { 0 },
+};
+
+static const rkp_choice starts_from[] = {
+    { "now", RKI_FROM_NOW, "what is published from the start of the subscription" },
+    { "last", RKI_FROM_LAST, "first the newest retained message of each topic" },
+    { "earliest", RKI_FROM_EARLIEST, "first all retained messages" },
+    { 0 },
+};
+
+#define S(f) offsetof(rki_subscription, f)
+static const rkp_opt subscribe_rows[] = {
+    { "topic", &rkp_string, S(topic), .required = true, .help = "a pattern: '*' is one level, '#' at the end the rest",
+      .also = "pattern name" },
+    { "where", &rkp_expr_text, S(where), .optional = true, .help = "only rows for which this is true",
+      .also = "filter condition when" },
+    { "start", &rkp_choice_type, S(start), .def = "now", .choices = starts_from, .help = "where it begins",
+      .also = "from offset auto_offset_reset" },
+    { "group", &rkp_string, S(group), .optional = true, .help = "members of one group share the messages",
+      .also = "queue consumer_group queue_group" },
+    { 0 },
+};
+
+// "topic", or {port: topic}.  Stored as pairs; the key of a bare topic is empty.
+static rkp_status parse_publish(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    rkp_pair *one;
+    rkp_status st;
+
+    if (n->kind == RKI_MAP) {
+        st = rkp_word_map.parse(c, row, n, field);
+        if (st == RKP_OK && ((rkp_pairs *)field)->n == 0) {
+            rkp_diag(c->diags, RKP_ERROR, n->at, "key-missing", "'publish' needs a topic, or topics by port");
+            return RKP_INVALID;
+        }
+        return st;
+    }
+    if (!rki_opt_scalar(c, row, n, "a topic, or a mapping of ports to topics"))
+        return RKP_INVALID;
+    one = rki_array(c->arena, 1, sizeof *one);
+    if (!one)
+        return RKP_NOMEM;
+    one->val = rki_node_word(n);
+    *(rkp_pairs *)field = (rkp_pairs){ one, 1, n->at };
+    return RKP_OK;
+}
+
+static void print_publish(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    rkp_word_map.print(row, field, out);
+}
+
+static void schema_publish(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    rki_json_key(out, "anyOf");
+    rki_json_raw(out, RKP_STR("[{\"type\":\"string\",\"minLength\":1},{\"type\":\"object\",\"minProperties\":1,"
+                      "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1}}]");
+}
+
+static const rkp_opt_type publish_type = { "topic, or topics by port", sizeof(rkp_pairs), parse_publish, print_publish,
+                                           schema_publish };
+
+static const rkp_choice policies[] = {
+    { "never", RKI_RESTART_NEVER, "a failure fails the run" },
+    { "on_failure", RKI_RESTART_ON_FAILURE, "it is started again when it failed" },
+    { "always", RKI_RESTART_ALWAYS, "also when it ended by itself (sources)" },
+    { 0 },
+};
+
+static const rkp_choice exhausted[] = {
+    { "fail", RKI_EXHAUSTED_FAIL, "the run fails" },
+    { "isolate", RKI_EXHAUSTED_ISOLATE, "the run goes on without the kernel" },
+    { 0 },
+};
+
+#define X(f) offsetof(rki_restart_conf, f)
+#define Y(f) (X(backoff.f) - X(backoff))
+static const rkp_opt backoff_rows[] = {
+    { "initial", &rkp_duration, Y(initial_ns), .def = "100ms", .help = "before the first try" },
+    { "max", &rkp_duration, Y(max_ns), .def = "10s", .help = "the longest" },
+    { "multiplier", &rkp_float, Y(multiplier), .def = "2", .bounded = true, .min = 1, .max = 100,
+      .help = "from try to try", .also = "factor" },
+    { "jitter", &rkp_ratio, Y(jitter), .def = "0", .help = "share of it that is left to chance" },
+    { 0 },
+};
+
+static const rkp_opt restart_rows[] = {
+    { "policy", &rkp_choice_type, X(policy), .def = "on_failure", .choices = policies, .help = "when it is restarted" },
+    { "max", &rkp_uint, X(max), .def = "3", .bounded = true, .min = 1, .max = 1e6, .help = "restarts in one window",
+      .also = "intensity max_restarts limit" },
+    { "window", &rkp_duration, X(window_ns), .def = "60s", .help = "time in which restarts count", .also = "period" },
+    { "backoff", &rkp_object, X(backoff), .def = "{}", .help = "the wait before a restart", .also = "delay",
+      .sub = backoff_rows, .sub_size = sizeof(((rki_restart_conf *)0)->backoff), .short_key = "initial" },
+    { "on_exhausted", &rkp_choice_type, X(on_exhausted), .def = "fail", .choices = exhausted,
+      .help = "what happens past 'max'" },
     { 0 },
 };
 
@@ -339,17 +437,19 @@ const rkp_opt rki_kernel_rows[] = {
       .also = "options args config params parameters settings properties" },
     { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads",
       .also = "inputs input source sources depends_on needs after" },
-    { "subscribe", &rki_any, 0, .optional = true, .help = "topics it reads",
-      .not_yet = "read other kernels with 'from'" },
-    { "publish", &rki_any, 0, .optional = true, .help = "topics it writes",
-      .not_yet = "the reading kernel names this one in its 'from'" },
+    { "subscribe", &rkp_objects, K(subscribe), .optional = true, .help = "topics it reads, by pattern",
+      .also = "topics topic listen", .sub = subscribe_rows, .sub_size = sizeof(rki_subscription),
+      .short_key = "topic" },
+    { "publish", &publish_type, K(publish), .optional = true, .templated = true,
+      .help = "the topic its output goes to, or a topic for each port", .also = "emit produce" },
     PLACE_ROW,
     { "replicas", &replicas_type, K(k.replicas), .def = "1", .bounded = true, .min = 1, .max = 1024,
       .help = "copies that share the work, or auto",
       .also = "threads workers parallelism concurrency instance_group instances max_in_flight" },
     { "partition_by", &rkp_expr_text, K(k.partition_by), .optional = true,
       .help = "a column or expression: one key always goes to one replica", .also = "partition_key" },
-    { "order", &rkp_choice_type, K(order), .def = "fifo", .choices = orders, .help = "the order it gets messages in" },
+    { "order", &rkp_choice_type, K(order), .optional = true, .choices = orders,
+      .help = "the order it gets messages in" },
     { "priority", &rkp_choice_type, K(k.priority), .def = "normal", .choices = priorities,
       .help = "which ready kernel runs first" },
     QUEUE_ROW,
@@ -359,9 +459,12 @@ const rkp_opt rki_kernel_rows[] = {
       .help = "relaxes the pipeline's level" },
     ERROR_ROW,
     RETRY_ROW,
-    { "restart", &rki_any, 0, .optional = true, .help = "what happens when it fails", .not_yet = "" },
+    { "restart", &rkp_object, K(k.restart), .optional = true, .help = "what happens when it fails",
+      .also = "supervision supervise", .sub = restart_rows, .sub_size = sizeof(rki_restart_conf),
+      .short_key = "policy" },
     { "start", &rkp_choice_type, K(start), .def = "active", .choices = starts, .help = "does it run from the start" },
-    { "timeout", &rki_any, 0, .optional = true, .help = "longest time for one message", .not_yet = "" },
+    { "timeout", &rkp_duration, K(k.timeout_ns), .optional = true,
+      .help = "longest time for one message: past it the kernel hangs, and the run fails (or isolates it)" },
     { "state", &rki_any, 0, .optional = true, .help = "bounds of what it remembers", .not_yet = "" },
     { "enabled", &rkp_bool, K(k.enabled), .def = "true", .help = "false leaves it out, with its edges",
       .also = "disabled active" },
@@ -377,8 +480,8 @@ const rkp_opt rki_defaults_rows[] = { QUEUE_ROW, BATCH_ROW, RETRY_ROW, ERROR_ROW
 // ---- top level
 
 static const rkp_opt dead_letter_rows[] = {
-    { "kernel", &rkp_string, 0, .optional = true, .help = "the kernel that gets them" },
-    { "topic", &rki_any, 0, .optional = true, .help = "the topic they go to", .not_yet = "name a 'kernel'" },
+    { "kernel", &rkp_string, offsetof(rki_dead_conf, kernel), .optional = true, .help = "the kernel that gets them" },
+    { "topic", &rkp_string, offsetof(rki_dead_conf, topic), .optional = true, .help = "the topic they go to" },
     { "store", &rki_any, 0, .optional = true, .help = "keeps them on disk", .not_yet = "" },
     { 0 },
 };
@@ -401,16 +504,55 @@ const rkp_opt rki_top_rows[] = {
       .also = "metrics logger logging logs tracer" },
     { "defaults", &rki_any, T(defaults), .optional = true, .help = "fields for every kernel" },
     { "schemas", &rki_any, T(schemas), .optional = true, .help = "columns by name" },
-    { "topics", &rki_any, 0, .optional = true, .help = "topics by pattern",
-      .not_yet = "kernels read each other with 'from'" },
+    { "topics", &rki_any, T(topics), .optional = true, .help = "what holds for topics, by pattern" },
     { "dead_letter", &rkp_object, T(dead_letter), .optional = true, .help = "where failed rows go",
-      .sub = dead_letter_rows, .sub_size = sizeof(rkp_word), .also = "dlq dead_letters deadletter" },
+      .sub = dead_letter_rows, .sub_size = sizeof(rki_dead_conf), .also = "dlq dead_letters deadletter" },
     { "templates", &rki_any, T(templates), .optional = true, .help = "kernels with parameters", .also = "macros" },
     { "kernels", &rki_any, T(kernels), .required = true, .help = "the kernels by id",
       .also = "steps nodes stages tasks jobs operators components flow flows actors graph" },
     { "alerts", &rki_any, 0, .optional = true, .help = "alert rules", .not_yet = "", .also = "groups rules" },
     { "notify", &rki_any, 0, .optional = true, .help = "where alerts go", .not_yet = "", .also = "receivers route" },
     { "tests", &rki_any, T(tests), .optional = true, .help = "tests of the pipeline; 'run' ignores them" },
+    { 0 },
+};
+
+#define C(f) offsetof(rki_topic_conf, f)
+#define D(f) (C(retain.f) - C(retain))
+static const rkp_opt retain_rows[] = {
+    { "count", &rkp_uint, D(count), .def = "1", .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
+      .help = "of each publisher and topic" },
+    { "bytes", &rkp_size, D(bytes), .def = "8MiB", .bounded = true, .min = 1, .max = 1e15, .unit = "bytes",
+      .help = "of each publisher and topic" },
+    { "age", &rkp_duration, D(age_ns), .optional = true, .help = "older ones are let go" },
+    { 0 },
+};
+
+static const rkp_choice skews[] = {
+    { "exclude", RKI_SKEW_EXCLUDE, "goes on without the slow publisher, which comes back above what was delivered" },
+    { "strict", RKI_SKEW_STRICT, "waits on" },
+    { "release", RKI_SKEW_RELEASE, "delivers, and counts what comes late" },
+    { 0 },
+};
+
+const rkp_opt rki_topic_rows[] = {
+    { "schema", &rkp_schema_name, C(schema), .optional = true, .help = "its columns: a name of 'schemas', or inline" },
+    { "order", &rkp_choice_type, C(order), .optional = true, .choices = orders,
+      .help = "the order its subscribers get messages in" },
+    { "capacity", &rkp_uint, C(capacity), .optional = true, .bounded = true, .min = 1, .max = 1 << 20,
+      .unit = "messages", .help = "of each edge; rounded up to a power of two" },
+    { "bytes", &rkp_size, C(bytes), .optional = true, .bounded = true, .min = 4096, .max = 1e15, .unit = "bytes",
+      .help = "of each edge" },
+    { "overflow", &rkp_choice_type, C(overflow), .optional = true, .choices = overflows,
+      .help = "what happens when an edge is full" },
+    { "delivery", &rkp_choice_type, C(delivery), .optional = true, .choices = deliveries,
+      .help = "relaxes the pipeline's level" },
+    { "retain", &rkp_object, C(retain), .optional = true, .help = "keeps messages for later subscribers",
+      .sub = retain_rows, .sub_size = sizeof(((rki_topic_conf *)0)->retain), .short_key = "count" },
+    { "max_skew", &rkp_duration, C(max_skew_ns), .def = "50ms", .help = "order: hlc waits at most so long" },
+    { "on_skew", &rkp_choice_type, C(on_skew), .def = "exclude", .choices = skews, .help = "and then" },
+    { "heartbeat", &rkp_duration, C(heartbeat_ns), .def = "1ms",
+      .help = "how often order: hlc looks at a busy publisher's clock" },
+    { "description", &rkp_string, C(description), .optional = true, .help = "for people" },
     { 0 },
 };
 

@@ -203,7 +203,7 @@ static void top_level(rki_load *l, rki_top *top)
     take_backend(l);
     dead = rki_node_get(l->root, "dead_letter");
     if (dead && dead->kind == RKI_MAP && dead->n == 0)
-        rkp_diag(l->d, RKP_ERROR, dead->at, "key-missing", "'dead_letter' needs 'kernel'");
+        rkp_diag(l->d, RKP_ERROR, dead->at, "key-missing", "'dead_letter' needs 'kernel' or 'topic'");
 }
 
 // ---- operators
@@ -390,6 +390,9 @@ static void take_queue(rki_load *l, const rkp_node *k, const rki_kernel_conf *co
     const rkp_node *q = rki_node_get(k, "queue"), *n = q ? rki_node_get(q, "capacity") : NULL;
 
     to->queue_bytes = conf->queue.bytes;
+    to->overflow = conf->queue.overflow;
+    to->capacity_given = n != NULL;
+    to->bytes_given = q && rki_node_get(q, "bytes");
     to->queue_capacity = power_of_two(conf->queue.capacity);
     if (n && to->queue_capacity != conf->queue.capacity && conf->queue.capacity)
         rkp_diag(l->d, RKP_NOTE, n->at, "queue-rounded", "capacity %llu is rounded up to %llu, a power of two",
@@ -424,6 +427,9 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->place_device = conf->place.device;
     k->place_mode = conf->place.mode;
     k->fuse_never = conf->fuse == 1;
+    k->order = conf->order;
+    k->start_suspended = conf->start == 1;
+    k->supervised = rki_node_get(n, "restart") && k->restart.policy != RKI_RESTART_NEVER;
     k->replicas_given = rki_node_get(n, "replicas") != NULL;
     k->on_error.at = e ? e->at : n->key_at;
 }
@@ -499,8 +505,9 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     from = rki_node_get(n, "from");
     all->ports_known[all->n] = !meant[row_of("with")] && check_options(l, k, n);
     all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL, .bad = meant[row_of("from")] };
-    if (rki_node_get(n, "subscribe") || (with && rki_node_get(with, "from")))
+    if (with && rki_node_get(with, "from"))
         all->from[all->n].bad = true;
+    rki_load_pubsub(l, n, &conf, all->ports_known[all->n], k);
     if (from) {
         all->from[all->n].at = from->at;
         all->from[all->n].bad =
@@ -575,6 +582,8 @@ static void load(rki_load *l)
         return;
     top_level(l, &top);
     read_schemas(l);
+    if (!rki_arena_failed(l->arena))
+        rki_load_topics(l, top.topics);
     if (!rki_arena_failed(l->arena))
         read_kernels(l, &top);
 }

@@ -8,6 +8,7 @@
 #ifndef RKI_SPEC_H
 #define RKI_SPEC_H
 
+#include "flow/topic.h"
 #include "spec/names.h"
 #include "spec/opt.h"
 #include "spec/tree.h"
@@ -33,7 +34,22 @@ typedef struct rki_spec_args {
 typedef enum { RKI_BACKEND_AUTO, RKI_BACKEND_CPU, RKI_BACKEND_CUDA } rki_backend_choice;
 typedef enum { RKI_MODE_AUTO, RKI_MODE_BATCH, RKI_MODE_STREAM } rki_run_mode;
 typedef enum { RKI_ERR_DEFAULT, RKI_ERR_FAIL, RKI_ERR_DROP, RKI_ERR_DEAD_LETTER } rki_error_action;
-typedef enum { RKI_OVERFLOW_BLOCK } rki_overflow; // the others: not supported yet
+typedef enum {
+    RKI_OVERFLOW_DEFAULT, // resolved by the plan: never in it
+    RKI_OVERFLOW_BLOCK,
+    RKI_OVERFLOW_DROP_OLDEST,
+    RKI_OVERFLOW_DROP_NEWEST,
+    RKI_OVERFLOW_DEAD_LETTER,
+    RKI_OVERFLOW_FAIL,
+    RKI_OVERFLOW_SPILL,
+    RKI_N_OVERFLOWS
+} rki_overflow;
+typedef enum { RKI_ORDER_DEFAULT, RKI_ORDER_FIFO, RKI_ORDER_NONE, RKI_ORDER_KEY, RKI_ORDER_HLC } rki_order;
+typedef enum { RKI_SKEW_EXCLUDE, RKI_SKEW_STRICT, RKI_SKEW_RELEASE } rki_skew;
+typedef enum { RKI_FROM_NOW, RKI_FROM_LAST, RKI_FROM_EARLIEST } rki_start_from; // a subscription's start
+typedef enum { RKI_RESTART_NEVER, RKI_RESTART_ON_FAILURE, RKI_RESTART_ALWAYS } rki_restart_policy;
+typedef enum { RKI_EXHAUSTED_FAIL, RKI_EXHAUSTED_ISOLATE } rki_exhausted;
+typedef enum { RKI_DELIVERY_AUTO, RKI_DELIVERY_AT_MOST_ONCE } rki_delivery;
 typedef enum { RKI_PRIO_LOW, RKI_PRIO_NORMAL, RKI_PRIO_HIGH, RKI_PRIO_CRITICAL } rki_priority;
 typedef enum { RKI_PLACE_AUTO, RKI_PLACE_CPU } rki_place_device;
 typedef enum { RKI_PLACE_MODE_AUTO, RKI_PLACE_MODE_THREAD } rki_place_mode;
@@ -43,6 +59,7 @@ typedef struct rki_engine_conf {
     uint64_t threads;      // 0: cores
     uint64_t memory_limit; // bytes, 0: SPEC.md 14's default
     rkp_word data_dir;     // p NULL: .rkpipe/<name>
+    int delivery; // rki_delivery
     bool allow_exec;
     uint64_t grace_ns; // shutdown.grace
 } rki_engine_conf;
@@ -62,11 +79,55 @@ typedef struct rki_error_conf {
     rkp_loc at;
 } rki_error_conf;
 
+// An entry of `topics:`.  What it does not say is 0.
+typedef struct rki_topic_conf {
+    rkp_word pattern;
+    rkp_schema_use schema;
+    int order, overflow, delivery, on_skew;
+    uint64_t capacity, bytes;
+    struct {
+        uint64_t count, bytes, age_ns;
+    } retain;
+    bool retains;
+    uint64_t max_skew_ns, heartbeat_ns;
+    rkp_word description;
+} rki_topic_conf;
+
+typedef struct rki_subscription {
+    rkp_word topic; // a pattern
+    rkp_word where; // an expression; p NULL: all rows
+    int start;      // rki_start_from
+    rkp_word group; // p NULL: none
+} rki_subscription;
+
+typedef struct rki_publication {
+    rkp_word topic;                // a name, or a template
+    const rki_topic_template *tpl; // NULL: a plain name
+    uint32_t port;
+    const rki_topic_conf *conf; // of a plain name: the entry of `topics` that is most specific; NULL: none
+} rki_publication;
+
+// What a kernel reads: a port of another kernel, over an edge of their own or over a topic.
 typedef struct rki_input {
-    rkp_word text; // "kernel" or "kernel.port"
+    rkp_word text; // "kernel" or "kernel.port"; over a topic: the pattern
     uint32_t kernel;
-    uint32_t port; // output port of that kernel
+    uint32_t port;              // output port of that kernel
+    bool topic;                 // over a topic:
+    uint32_t sub, pub;          //   index of the subscription here, and of the publication there
+    const rki_topic_conf *conf; //   what `topics` says of it; NULL: nothing
+    int overflow;               // rki_overflow
+    uint64_t capacity, bytes;
 } rki_input;
+
+typedef struct rki_restart_conf {
+    int policy; // rki_restart_policy
+    uint64_t max, window_ns;
+    struct {
+        uint64_t initial_ns, max_ns;
+        double multiplier, jitter;
+    } backoff;
+    int on_exhausted;
+} rki_restart_conf;
 
 typedef struct rki_kernel {
     rkp_word id;
@@ -74,8 +135,19 @@ typedef struct rki_kernel {
     const rkp_op *op;
     rkp_word op_name;
     const rkp_node *with; // NULL: none
-    rki_input *from;
+    rki_input *from; // `from` first, then what the subscriptions find
     size_t n_from;
+    const rki_subscription *subs;
+    size_t n_subs;
+    rki_publication *pubs; // at most one for a port
+    size_t n_pubs;
+    int order;   // rki_order, resolved: never DEFAULT
+    int on_skew; // rki_skew; of order: hlc
+    uint64_t max_skew_ns, heartbeat_ns;
+    rki_restart_conf restart;
+    bool supervised;      // `restart` is given, and not `never`
+    bool start_suspended;
+    uint64_t timeout_ns; // of a step; 0: none
     rki_error_conf on_error;
     int place_device, place_mode;
     uint64_t replicas; // 0: auto, 1 the default
@@ -83,6 +155,8 @@ typedef struct rki_kernel {
     rkp_word partition_by;                // an expression; p NULL: none
     int priority;                         // rki_priority
     uint64_t queue_capacity, queue_bytes; // capacity is a power of two
+    bool capacity_given, bytes_given;
+    int overflow; // rki_overflow, of `queue`; DEFAULT: not given
     uint64_t batch_count;                 // 0: none
     uint64_t batch_bytes;                 // 0: none
     bool fuse_never;
@@ -121,7 +195,11 @@ typedef struct rki_spec {
     rki_names schema_names;
     rki_kernel *kernels; // in the order of the file; disabled ones are not in it
     size_t n_kernels;
-    int dead_letter; // index of the kernel, -1: none
+    rki_topic_conf *topics;
+    size_t n_topics;
+    bool dead_letters;         // there is a target:
+    uint8_t *takes_dead;       //   per kernel: it gets them
+    rkp_word dead_topic;       //   p NULL: a kernel
     rkp_loc dead_letter_at;
 } rki_spec;
 

@@ -58,11 +58,14 @@ static void check_rows(const row_case *t, size_t n)
 
         assert_non_null(b);
         for (size_t i = 0; i < n; i++) {
-            static const rkp_str metas[] = { { "t/1", 3 } };
-            rkp_meta meta = { .v = metas, .n = 1, .now_us = 1700000000000000 };
+            static const rkp_str names[] = { { "t/1", 3 } };
+            static const rkp_topics topics = { 1, names };
+            rkp_meta meta = { .now_us = 1700000000000000 };
             char got[4000];
             expr_case c;
             rkp_expr *e;
+
+            b->topics = &topics;
 
             expr_case_init(&c);
             e = expr_case_compile(&c, t[i].text, RKP_WANT_ANY);

@@ -79,6 +79,12 @@ typedef struct rkp_col {
     uint32_t phys_rows;   // FLAT: physical rows behind `values`
 } rkp_col;
 
+// Topics of the rows of a batch; in the memory of the batch, of a parent, or of the plan.
+typedef struct rkp_topics {
+    uint32_t n;
+    const rkp_str *names;
+} rkp_topics;
+
 struct rkp_batch {
     uint32_t refs; // atomic
     uint32_t rows; // logical
@@ -93,6 +99,9 @@ struct rkp_batch {
     const uint32_t *text_pos; // row r began at text_pos[r * text_stride] + 1, with text_sel as of a column
     const uint32_t *text_sel;
     uint32_t text_stride;
+    const rkp_topics *topics;  // NULL: it came over no topic
+    const uint32_t *topic_of;  // per logical row: which of them; NULL: the first
+    uint64_t corr;             // of the request that it belongs to; 0: none
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory
@@ -119,6 +128,7 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
 rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes);
 rkp_batch *rkp_batch_get(rkp_batch *b); // one more reference
 void rkp_batch_put(rkp_batch *b);       // one less; NULL is fine
+uint64_t rkp_batch_own_bytes(const rkp_batch *b); // of pool memory, without its parent's
 // b keeps a reference to `other` until it dies, besides its parent: for columns of b that point into it.
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other);
 void *rkp_batch_alloc(rkp_batch *b, size_t bytes); // aligned to 64, not zeroed, dies with the batch
@@ -135,6 +145,8 @@ static inline uint32_t rkp_col_row(const rkp_col *c, uint32_t i)
     return c->sel ? c->sel[i] : i;
 }
 
+// Topic that logical row i came over; p NULL: none.
+rkp_str rkp_batch_topic(const rkp_batch *b, uint32_t row);
 // Line of logical row i in its file, or 0; *name is set when there is one.
 uint64_t rkp_batch_line(const rkp_batch *b, uint32_t i, rkp_str *name);
 

@@ -35,6 +35,7 @@ typedef struct rkp_scope {
     size_t n_vars;
     const rkp_str *meta; // names allowed after `meta.`
     size_t n_meta;
+    uint32_t *meta_used; // gets bit 1 << i for each that is used; may be NULL
     const void *extra; // rkp_expr_extra: further functions of the place where the expression stands; may be NULL
 } rkp_scope;
 
@@ -49,10 +50,14 @@ rkp_frame *rkp_frame_new(rkp_pool *pool); // NULL when memory is out; an evaluat
 void rkp_frame_free(rkp_frame *f);
 void rkp_frame_seed(rkp_frame *f, uint64_t seed); // of the random functions; 0 when it was never called
 
-// Values of meta.* for the batch at hand, in the order of rkp_scope.meta.
+// What an expression may say after `meta.`.
+typedef enum rkp_meta_name { RKP_META_KERNEL, RKP_META_TOPIC, RKP_META_HLC, RKP_N_META } rkp_meta_name;
+extern const rkp_str rkp_meta_names[RKP_N_META];
+
+// Values of meta.* for the batch at hand.  The topic is the batch's own, row by row.
 typedef struct rkp_meta {
-    const rkp_str *v;
-    size_t n;
+    rkp_str kernel;
+    uint64_t stamp;     // meta.hlc, as a decimal number; 0: null
     uint64_t first_row; // number of logical row 0 in its stream, for `row`
     int64_t now_us;     // the wall clock, for now(); 0: the evaluation reads it
 } rkp_meta;

@@ -1,0 +1,413 @@
+// run/out.c - what a runner sends: boxes in front of the rings, rings that are full, and the stamps.
+//
+// A message goes into its edge's box first and from there into the ring when there is room.  What happens when there is none is the
+// edge's `overflow`: `block` leaves it in the box, and the runner does nothing else until it is empty; the others act at once and never wait.
+//
+// Stamps: all messages of one emission have the same.  Where a consumer orders by stamps (`order: hlc`) the stamp is given when every ring
+// that the emission goes to has room, never before (RELIABILITY.md 2.4 line 9): so what is later in a ring has the larger stamp.
+#include "run/actor.h"
+
+#include <stdlib.h>
+
+void rki_wake_runner(rki_runner *r)
+{
+    r->run->backend->wake(r->run->b, &r->task);
+}
+
+// What a message holds while it waits: its own memory, and its part of a parent's text.
+uint64_t rki_weight(const rkp_batch *b)
+{
+    return b ? rkp_batch_own_bytes(b) + (b->blob.p || !b->parent ? 0 : b->in_bytes) : 64u;
+}
+
+void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags)
+{
+    rki_outmsg *m;
+    if (o->n_box == o->cap_box) {
+        uint32_t cap = o->cap_box ? o->cap_box * 2 : 16;
+        rki_outmsg *v = realloc(o->box, cap * sizeof *v);
+        if (!v) {
+            rkp_batch_put(b);
+            rkp_fail(&r->stages[0], RKP_NOMEM, "out of memory for messages that wait");
+            return;
+        }
+        o->box = v;
+        o->cap_box = cap;
+    }
+    m = &o->box[o->n_box++];
+    *m = (rki_outmsg){ .link = link, .emission = r->emission };
+    m->env.payload = (uint64_t)(uintptr_t)b;
+    m->env.chunk = chunk;
+    m->env.rows = b ? (uint32_t)rki_batch_rows(b) : 0;
+    m->env.flags = flags;
+    m->env.actor = r->id;
+    m->env.generation = 1;
+    m->env.corr = b && b->corr ? b->corr : r->corr;
+    m->env.priority = (uint8_t)r->plan->priority;
+    m->env.stamp = r->stamp;
+    o->open[link] = o->n_box;
+}
+
+// Parses the columns that the consumer reads while their text is warm, and where replicas share the work.  A column with
+// bad values stays text: the consumer finds and reports them.  Takes b and gives b or a batch derived from it.
+static rkp_batch *flatten(const rki_outset *o, rkp_batch *b)
+{
+    rkp_batch *out = NULL;
+    rkp_errs errs = { 0 };
+    for (uint32_t c = 0; c < o->n_flatten && c < b->n_cols; c++) {
+        rkp_col flat;
+        if (!o->flatten[c] || b->cols[c].rep != RKP_TEXT || b->cols[c].type.len)
+            continue;
+        if (!out && !(out = rkp_batch_derive(b, (size_t)b->rows * 16 + 256)))
+            break;
+        rkp_errs_clear(&errs);
+        if (rkp_col_flat(out, b, c, NULL, b->rows, &flat, &errs) != RKP_OK)
+            break; // without memory it stays as it is
+        if (errs.n == 0 && !errs.failed)
+            out->cols[c] = flat;
+    }
+    rkp_errs_fini(&errs);
+    if (!out)
+        return b;
+    rkp_batch_put(b); // the derived one holds it
+    return out;
+}
+
+struct part_to {
+    rki_runner *r;
+    rki_outset *o;
+    uint64_t chunk;
+    uint8_t flags;
+};
+
+static void push_part(void *arg, uint32_t i, rkp_batch *part)
+{
+    struct part_to *to = arg;
+    if (part || (to->flags & RKP_F_LAST))
+        rki_box(to->r, to->o, i, part, to->chunk, to->flags);
+}
+
+void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
+{
+    bool many = r->plan->replicas > 1;
+    uint64_t chunk;
+    if (o->kept)
+        rki_keep(o, b, r->now_ns);
+    if (o->gated) {
+        rkp_batch_put(b);
+        return;
+    }
+    chunk = many ? r->chunk : o->next_chunk++;
+    uint8_t flags = (uint8_t)(RKP_F_DATA | (many || !o->edge->chunked ? 0 : RKP_F_LAST));
+    if (o->edge->kind == RKI_EDGE_PARTITION) {
+        struct part_to to = { r, o, chunk, flags };
+        rki_divide(r, o, b, o->n, push_part, &to);
+        return;
+    }
+    if (o->n_flatten && b->n_cols)
+        b = flatten(o, b);
+    rki_box(r, o, o->edge->kind == RKI_EDGE_SCATTER ? (uint32_t)(chunk % o->n) : 0, b, chunk, flags);
+}
+
+// The input chunk at hand is complete: marks the last message of it on every chunked edge, or sends an empty one.
+void rki_close_chunk(rki_runner *r)
+{
+    rki_dead_flush(r);
+    if (r->plan->replicas == 1)
+        return;
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        rki_outset *o = &r->outs[i];
+        bool all = o->edge->kind == RKI_EDGE_PARTITION;
+        uint32_t mine = o->edge->kind == RKI_EDGE_SCATTER ? (uint32_t)(r->chunk % o->n) : 0;
+        for (uint32_t l = all ? 0 : mine; l < (all ? o->n : mine + 1); l++) {
+            if (o->open[l])
+                o->box[o->open[l] - 1].env.flags |= RKP_F_LAST;
+            else
+                rki_box(r, o, l, NULL, r->chunk, RKP_F_DATA | RKP_F_LAST);
+        }
+    }
+}
+
+static void forget_open(rki_outset *o)
+{
+    for (uint32_t l = 0; l < o->n; l++)
+        o->open[l] = 0;
+}
+
+// ---- one message into its ring --------------------------------------------------------------------------------------
+
+static bool evicts(const rki_outset *o)
+{
+    return o->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
+}
+
+static bool has_room(const rki_link *k, uint64_t w)
+{
+    uint64_t in, gone;
+    if (rki_ring_room(k->ring, 1) == 0)
+        return false;
+    if (rki_ring_fill(k->ring) == 0)
+        return true; // one message may be larger than the limit
+    // Relaxed: a bound on memory, not on order.
+    in = k->ring->bytes_in;
+    gone = __atomic_load_n(&k->ring->bytes_out, __ATOMIC_RELAXED);
+    return in - gone + w <= k->byte_limit;
+}
+
+static bool is_control(const rki_outmsg *m)
+{
+    return (m->env.flags & (RKP_F_END | RKP_F_BARRIER)) != 0;
+}
+
+static rkp_batch *payload(const rki_outmsg *m)
+{
+    return (rkp_batch *)(uintptr_t)m->env.payload;
+}
+
+static void let_go(rki_link *k, rki_outmsg *m)
+{
+    RKI_ADD(k->sent_rows, m->env.rows);
+    RKI_ADD(k->overflowed_rows, m->env.rows);
+    rkp_batch_put(payload(m));
+}
+
+// The consumer may have let go of the slot already: its weight is counted by who takes the message.
+static bool evict(rki_link *k)
+{
+    rkp_envelope e;
+    uint64_t at, w;
+    if (!rki_ring_look(k->ring, &at, &e) || (e.flags & (RKP_F_END | RKP_F_BARRIER)))
+        return false;
+    w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
+    if (!rki_ring_claim(k->ring, at))
+        return true; // the consumer took it: there is room now
+    __atomic_fetch_add(&k->ring->bytes_out, w, __ATOMIC_RELAXED);
+    RKI_ADD(k->overflowed_rows, e.rows);
+    rkp_batch_put((rkp_batch *)(uintptr_t)e.payload);
+    return true;
+}
+
+static void push(rki_runner *r, rki_outset *o, rki_outmsg *m, uint64_t w)
+{
+    rki_link *k = o->links[m->link];
+    m->env.seq = k->next_seq++;
+    RKI_ADD(k->sent_rows, m->env.rows);
+    k->ring->bytes_in += w;
+    // Relaxed: published with the slot; atomic because a ring that evicts reads it early.
+    __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w, __ATOMIC_RELAXED);
+    if (evicts(o))
+        (void)rki_ring_put(k->ring, &m->env);
+    else
+        rki_ring_push(k->ring, &m->env);
+    (void)r;
+}
+
+enum put { PUT_DONE, PUT_LOST, PUT_WAIT };
+
+// As the edge's policy says.  PUT_WAIT: it stays in the box.
+static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
+{
+    rki_link *k = o->links[m->link];
+    uint64_t w = rki_weight(payload(m));
+    if (RKP_LIKELY(has_room(k, w))) {
+        push(r, o, m, w);
+        return PUT_DONE;
+    }
+    if (is_control(m) && !evicts(o))
+        return PUT_WAIT;
+    switch (o->edge->overflow) {
+    case RKI_OVERFLOW_DROP_NEWEST:
+        let_go(k, m);
+        return PUT_LOST;
+    case RKI_OVERFLOW_DROP_OLDEST:
+        while (!has_room(k, w))
+            if (!evict(k) && rki_ring_room(k->ring, 1) == 0)
+                return PUT_WAIT;
+        push(r, o, m, w);
+        return PUT_DONE;
+    case RKI_OVERFLOW_DEAD_LETTER:
+        RKI_ADD(k->sent_rows, m->env.rows);
+        RKI_ADD(k->overflowed_rows, m->env.rows);
+        if (payload(m))
+            rki_dead_batch(r, k, payload(m));
+        rkp_batch_put(payload(m));
+        return PUT_LOST;
+    case RKI_OVERFLOW_FAIL:
+        rkp_fail(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)", k->to->plan->name);
+        return PUT_WAIT;
+    default:
+        return PUT_WAIT;
+    }
+}
+
+// ---- boxes to rings -------------------------------------------------------------------------------------------------
+
+// A set of links of one edge (at most 64 replicas).
+static void wake_touched(const rki_outset *o, uint64_t touched)
+{
+    for (uint32_t l = 0; touched; l++, touched >>= 1)
+        if (touched & 1)
+            rki_wake_runner(o->links[l]->to);
+}
+
+static bool flush_set(rki_runner *r, rki_outset *o)
+{
+    uint32_t kept = 0;
+    uint64_t full = 0, touched = 0; // bits per link
+    for (uint32_t m = 0; m < o->n_box; m++) {
+        rki_outmsg *out = &o->box[m];
+        uint64_t bit = 1ull << out->link;
+        enum put what = full & bit ? PUT_WAIT : put(r, o, out);
+        if (what == PUT_WAIT) {
+            full |= bit;
+            o->box[kept++] = *out;
+        } else if (what == PUT_DONE) {
+            touched |= bit;
+        }
+    }
+    o->n_box = kept;
+    forget_open(o);
+    wake_touched(o, touched);
+    return kept == 0;
+}
+
+// ---- where stamps order ---------------------------------------------------------------------------------------------
+
+static bool first_of(const rki_outset *o, uint64_t *emission)
+{
+    if (!o->n_box)
+        return false;
+    *emission = o->box[0].emission;
+    return true;
+}
+
+static void shift(rki_outset *o, uint32_t n)
+{
+    o->n_box -= n;
+    memmove(o->box, o->box + n, o->n_box * sizeof *o->box);
+}
+
+// Messages at the front of a box that belong to the emission.
+static uint32_t run_of(const rki_outset *o, uint64_t emission)
+{
+    uint32_t n = 0;
+    while (n < o->n_box && o->box[n].emission == emission)
+        n++;
+    return n;
+}
+
+// Line 9a: a slot on every ring, where a full one blocks.
+static bool all_room(const rki_runner *r, uint64_t emission)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        const rki_outset *o = &r->outs[i];
+        uint32_t n = run_of(o, emission);
+        uint64_t need[64] = { 0 };
+        for (uint32_t m = 0; m < n; m++) {
+            const rki_link *k = o->links[o->box[m].link];
+            if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
+                continue;
+            if (rki_ring_room(k->ring, need[o->box[m].link] + 1) < ++need[o->box[m].link] ||
+                !has_room(k, rki_weight(payload(&o->box[m]))))
+                return false;
+        }
+    }
+    return true;
+}
+
+// Line 22: whom a consumer went on without comes back above what that consumer has delivered.
+static void rejoin(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++) {
+            rki_link *k = r->outs[i].links[l];
+            // Sequentially consistent, with the consumer's store of `excluded` and its look at in_commit: one sees the other.
+            if (__atomic_load_n(&k->excluded, __ATOMIC_SEQ_CST)) {
+                rkp_hlc_merge(&r->clock, __atomic_load_n(&k->frontier, __ATOMIC_RELAXED));
+                __atomic_store_n(&k->excluded, 0, __ATOMIC_SEQ_CST);
+            }
+        }
+    }
+}
+
+static bool flush_ordered(rki_runner *r)
+{
+    for (;;) {
+        uint64_t first = UINT64_MAX, e, stamp;
+        for (uint32_t i = 0; i < r->n_outs; i++)
+            if (first_of(&r->outs[i], &e) && e < first)
+                first = e;
+        if (first == UINT64_MAX)
+            return true;
+        if (!all_room(r, first))
+            return false;
+        __atomic_store_n(&r->in_commit, 1, __ATOMIC_SEQ_CST);
+        rejoin(r);
+        stamp = rkp_hlc_tick(&r->clock, r->wall_us);
+        for (uint32_t i = 0; i < r->n_outs; i++) {
+            rki_outset *o = &r->outs[i];
+            uint32_t n = run_of(o, first);
+            uint64_t touched = 0;
+            for (uint32_t m = 0; m < n; m++) {
+                o->box[m].env.stamp = stamp;
+                if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
+                    rkp_fail(&r->stages[0], RKP_INTERNAL, "a ring with room was full");
+                if (o->edge->hlc)
+                    rki_ring_floor_set(o->links[o->box[m].link]->ring, stamp);
+                touched |= 1ull << o->box[m].link;
+            }
+            if (!n)
+                continue;
+            shift(o, n);
+            forget_open(o);
+            wake_touched(o, touched);
+        }
+        __atomic_store_n(&r->in_commit, 0, __ATOMIC_SEQ_CST);
+        if (rki_failed(r->run))
+            return true;
+    }
+}
+
+bool rki_flush(rki_runner *r)
+{
+    bool empty = true;
+    rki_dead_flush(r);
+    if (r->hlc_out)
+        return flush_ordered(r);
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (r->outs[i].n_box)
+            empty &= flush_set(r, &r->outs[i]);
+    for (uint32_t i = 0; i < r->n_dead; i++) // what an overflow made into dead letters just now
+        if (r->dead[i]->n_box)
+            empty &= flush_set(r, r->dead[i]);
+    return empty;
+}
+
+// Looks once more after it has said that it waits, so that no wake-up is missed.
+bool rki_flush_or_wait(rki_runner *r)
+{
+    if (rki_flush(r))
+        return true;
+    // Sequentially consistent, with the consumer's read-modify-write in give_back: it releases slots and then looks
+    // here.
+    __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
+    if (!rki_flush(r))
+        return false;
+    __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool rki_out_empty(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (r->outs[i].n_box)
+            return false;
+    return true;
+}
+
+void rki_out_free(rki_outset *o)
+{
+    rki_kept_free(o);
+    free(o->box);
+    o->box = NULL;
+}

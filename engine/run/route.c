@@ -1,0 +1,618 @@
+// run/route.c - where an emission goes: edges, groups that share, topics that depend on the row, and what is retained.
+#include "run/actor.h"
+
+#include "flow/topic.h"
+#include <rkpipe/num.h>
+#include <stdlib.h>
+
+// ---- division by a key ----------------------------------------------------------------------------------------------
+
+static uint64_t hash_value(uint64_t h, const void *p, size_t n)
+{
+    // FNV-1a over the bytes, then a finaliser: only has to spread keys over a few replicas, the same way every time.
+    const unsigned char *c = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ c[i]) * 0x100000001b3ull;
+    return h;
+}
+
+static uint32_t part_of(const rkp_col *keys, uint32_t row, uint32_t n)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    uint32_t p = rkp_col_row(keys, row);
+    if (rkp_col_is_null(keys, p))
+        return 0; // null keys and keys in error go to the first, which reports them
+    if (rkp_kind_is_view(keys->type.kind)) {
+        rkp_str s = rkp_view_str(keys, p);
+        h = hash_value(h, s.p, s.n);
+    } else if (keys->type.kind == RKP_BOOL) {
+        unsigned char bit = rkp_bit(keys->values, p);
+        h = hash_value(h, &bit, 1);
+    } else {
+        size_t w = rkp_kind_width(keys->type.kind);
+        h = hash_value(h, (const char *)keys->values + w * p, w);
+    }
+    h ^= h >> 32;
+    return (uint32_t)((h * 0x9e3779b97f4a7c15ull >> 33) % n);
+}
+
+void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
+                void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg)
+{
+    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_frame *f = rkp_actor_frame(a);
+    rkp_batch *mem = rkp_batch_new(r->run->pool, NULL, 0, 4096), *seen = b;
+    uint32_t *which = mem ? rkp_batch_alloc(mem, (size_t)b->rows * 8 + 8) : NULL, *rows;
+    rkp_errs errs = { 0 };
+    rkp_col keys;
+    if (o->unite && !o->unite->same) // the key is an expression over the consumer's columns
+        seen = rki_unite_batch(a, o->unite_to, o->unite, rkp_batch_get(b));
+    if (!f || !which || !seen ||
+        rkp_expr_eval(o->partition, f, mem, seen, NULL, NULL, b->rows, &keys, &errs) != RKP_OK) {
+        rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
+        goto out;
+    }
+    rows = which + b->rows;
+    for (uint32_t i = 0; i < b->rows; i++)
+        which[i] = part_of(&keys, i, n);
+    for (uint32_t l = 0; l < n; l++) {
+        uint32_t count = 0;
+        rkp_batch *part = NULL;
+        for (uint32_t i = 0; i < b->rows; i++) {
+            rows[count] = i;
+            count += which[i] == l;
+        }
+        if (count && !(part = rkp_batch_pick(b, rows, count))) {
+            rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
+            break;
+        }
+        to(arg, l, part);
+    }
+out:
+    rkp_errs_fini(&errs);
+    if (seen != b)
+        rkp_batch_put(seen);
+    rkp_batch_put(mem);
+    rkp_batch_put(b);
+}
+
+// ---- groups ---------------------------------------------------------------------------------------------------------
+
+struct share {
+    rki_runner *r;
+    rki_dest *d;
+};
+
+static void push_share(void *arg, uint32_t i, rkp_batch *part)
+{
+    struct share *s = arg;
+    if (part)
+        rki_out_push(s->r, s->d->sets[i], part);
+}
+
+// Somebody with room, else whose turn it is.
+static rki_outset *member(rki_dest *d)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        rki_outset *o = d->sets[(d->next + i) % d->n];
+        if (o->n_box == 0 && rki_ring_room(o->links[0]->ring, 1) > 0) {
+            d->next = (d->next + i + 1) % d->n;
+            return o;
+        }
+    }
+    d->next = (d->next + 1) % d->n;
+    return d->sets[d->next];
+}
+
+static void send_dest(rki_runner *r, rki_dest *d, rkp_batch *b)
+{
+    if (RKP_LIKELY(d->n == 1)) {
+        rki_out_push(r, d->sets[0], b);
+    } else if (d->sets[0]->partition) {
+        struct share s = { r, d };
+        rki_divide(r, d->sets[0], b, d->n, push_share, &s);
+    } else {
+        rki_out_push(r, member(d), b);
+    }
+}
+
+// ---- topics that depend on the row ----------------------------------------------------------------------------------
+
+enum { MEMO_MAX = 65536, MEMO_BYTES = 8 << 20 };
+
+struct known {
+    rkp_str text; // the topic
+    uint64_t hash;
+    const uint32_t *dests;
+    uint32_t n;
+};
+
+struct rki_route {
+    rki_run *run;
+    const rki_bound *b;
+    const rki_publication *pub;
+    const uint32_t *cols; // per part of the template
+    rki_dest *dests;
+    uint32_t n_dests, cap_dests;
+    rki_arena memory; // of the memo
+    struct known *memo;
+    uint32_t n_memo;
+    size_t memo_bytes;
+    uint32_t *hit; // scratch, n_dests
+    uint8_t *touched;
+};
+
+rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub)
+{
+    rki_route *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->run = r;
+    t->b = b;
+    t->pub = &b->k->pubs[pub];
+    t->cols = b->tpl_cols[pub];
+    rki_arena_init(&t->memory);
+    t->memo = calloc(2 * MEMO_MAX, sizeof *t->memo);
+    if (!t->memo) {
+        rki_route_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+bool rki_route_add(rki_route *t, rki_outset *o)
+{
+    const rki_bound *to = &t->run->plan->kernels[t->run->plan->stages[o->edge->to_stage].kernel];
+    rki_dest *d;
+    for (uint32_t i = 0; o->edge->group && i < t->n_dests; i++) {
+        rki_outset **v;
+        d = &t->dests[i];
+        if (d->sets[0]->edge->group != o->edge->group)
+            continue;
+        v = realloc(d->sets, (d->n + 1) * sizeof(rki_outset *));
+        if (!v)
+            return false;
+        v[d->n++] = o;
+        d->sets = v;
+        return true;
+    }
+    if (t->n_dests == t->cap_dests) {
+        uint32_t cap = t->cap_dests ? t->cap_dests * 2 : 8;
+        rki_dest *v = realloc(t->dests, cap * sizeof *v);
+        if (!v)
+            return false;
+        t->dests = v;
+        t->cap_dests = cap;
+    }
+    d = &t->dests[t->n_dests];
+    *d = (rki_dest){ .sets = malloc(sizeof(rki_outset *)),
+                     .n = 1,
+                     .kernel = to->index,
+                     .sub = o->edge->in->sub,
+                     .pattern = rkp_word_str(to->k->subs[o->edge->in->sub].topic) };
+    if (!d->sets)
+        return false;
+    d->sets[0] = o;
+    t->n_dests++;
+    return true;
+}
+
+bool rki_route_seal(rki_route *t)
+{
+    t->hit = calloc(t->n_dests + 1u, sizeof *t->hit);
+    t->touched = calloc(t->n_dests + 1u, 1);
+    return t->hit && t->touched;
+}
+
+void rki_route_free(rki_route *t)
+{
+    if (!t)
+        return;
+    for (uint32_t i = 0; i < t->n_dests; i++)
+        free(t->dests[i].sets);
+    free(t->dests);
+    free(t->memo);
+    free(t->hit);
+    free(t->touched);
+    rki_arena_fini(&t->memory);
+    free(t);
+}
+
+// The edges that a topic goes to.  Of the subscriptions of one kernel the first that matches takes it; they stand beside
+// each other, in their order.
+static uint32_t resolve(rki_route *t, rkp_str topic)
+{
+    uint32_t n = 0, last = UINT32_MAX;
+    for (uint32_t i = 0; i < t->n_dests; i++) {
+        const rki_dest *d = &t->dests[i];
+        if ((d->n == 1 && !d->sets[0]->edge->group && d->kernel == last) || !rki_topic_match(d->pattern, topic))
+            continue;
+        t->hit[n++] = i;
+        last = d->n == 1 && !d->sets[0]->edge->group ? d->kernel : UINT32_MAX;
+    }
+    return n;
+}
+
+static void forget(rki_route *t)
+{
+    rki_arena_fini(&t->memory);
+    rki_arena_init(&t->memory);
+    memset(t->memo, 0, 2 * MEMO_MAX * sizeof *t->memo);
+    t->n_memo = 0;
+    t->memo_bytes = 0;
+}
+
+static const struct known *look_up(rki_route *t, rkp_str topic)
+{
+    uint64_t h = hash_value(0xcbf29ce484222325ull, topic.p, topic.n) * 0x9e3779b97f4a7c15ull;
+    uint32_t mask = 2 * MEMO_MAX - 1, at = (uint32_t)(h >> 40) & mask, n;
+    struct known *k;
+    uint32_t *dests;
+    char *text;
+    for (; t->memo[at].text.p; at = (at + 1) & mask)
+        if (t->memo[at].hash == h && rkp_str_eq(t->memo[at].text, topic))
+            return &t->memo[at];
+    n = resolve(t, topic);
+    k = &t->memo[at];
+    text = rki_dup(&t->memory, topic.p, topic.n);
+    dests = rki_array(&t->memory, n ? n : 1, sizeof *dests);
+    if (!text || !dests)
+        return NULL;
+    if (n)
+        memcpy(dests, t->hit, n * sizeof *dests);
+    *k = (struct known){ { text, topic.n }, h, dests, n };
+    t->n_memo++;
+    t->memo_bytes += topic.n + n * sizeof *dests + 64;
+    return k;
+}
+
+// One distinct topic of the batch at hand.
+struct made {
+    uint64_t hash;
+    uint32_t row; // first with these values
+    const struct known *known; // NULL: no legal topic
+};
+
+struct work {
+    rki_route *t;
+    rkp_actor *a;
+    rkp_batch *b;   // derived: owns what is below
+    rkp_col *cols;  // per part: strings
+    struct made *v;
+    uint32_t n, *table, mask;
+    uint32_t *of;   // per row
+};
+
+static rkp_str part_text(const struct work *w, uint32_t part, uint32_t row, char number[24])
+{
+    const rki_topic_part *p = &w->t->pub->tpl->parts[part];
+    const rkp_meta *m = &w->a->meta;
+    if (p->kind == RKI_TOPIC_COLUMN) {
+        uint32_t at = rkp_col_row(&w->cols[part], row);
+        return rkp_col_is_null(&w->cols[part], at) ? (rkp_str){ "", 0 } : rkp_view_str(&w->cols[part], at);
+    }
+    switch (p->meta) {
+    case RKI_META_KERNEL:
+        return m->kernel;
+    case RKI_META_TOPIC: {
+        rkp_str s = rkp_batch_topic(w->b->parent, row);
+        return s.p ? s : (rkp_str){ "", 0 };
+    }
+    case RKI_META_HLC:
+        return (rkp_str){ number, rkp_print_u64(number, m->stamp) };
+    default:
+        return (rkp_str){ "", 0 };
+    }
+}
+
+static uint64_t row_hash(const struct work *w, uint32_t row)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    char number[24];
+    for (uint32_t i = 0; i < w->t->pub->tpl->n_parts; i++) {
+        if (w->t->pub->tpl->parts[i].kind == RKI_TOPIC_TEXT)
+            continue;
+        rkp_str s = part_text(w, i, row, number);
+        h = hash_value(h, s.p, s.n) * 0x9e3779b97f4a7c15ull ^ s.n;
+    }
+    return h;
+}
+
+static bool same_values(const struct work *w, uint32_t a, uint32_t b)
+{
+    char na[24], nb[24];
+    for (uint32_t i = 0; i < w->t->pub->tpl->n_parts; i++)
+        if (w->t->pub->tpl->parts[i].kind != RKI_TOPIC_TEXT && !rkp_str_eq(part_text(w, i, a, na), part_text(w, i, b, nb)))
+            return false;
+    return true;
+}
+
+// The topic of a row as text, in `to`.
+static rki_topic_made fill(const struct work *w, uint32_t row, rki_buf *to)
+{
+    const rki_topic_template *tpl = w->t->pub->tpl;
+    rkp_str values[RKI_TOPIC_BYTES / 4];
+    char numbers[8][24];
+    uint32_t n = 0, numbered = 0;
+    for (uint32_t i = 0; i < tpl->n_parts; i++)
+        if (tpl->parts[i].kind != RKI_TOPIC_TEXT) {
+            values[n++] = part_text(w, i, row, numbers[numbered & 7]);
+            numbered++;
+        }
+    return rki_topic_fill(tpl, values, to);
+}
+
+static bool columns(struct work *w, rkp_errs *errs)
+{
+    const rki_topic_template *tpl = w->t->pub->tpl;
+    w->cols = rkp_batch_alloc(w->b, (tpl->n_parts + 1u) * sizeof *w->cols);
+    for (uint32_t i = 0; w->cols && i < tpl->n_parts; i++) {
+        rkp_type text = { .kind = RKP_STRING, .nullable = 1 };
+        rkp_col flat;
+        if (tpl->parts[i].kind != RKI_TOPIC_COLUMN)
+            continue;
+        if (rkp_col_flat(w->b, w->b->parent, w->t->cols[i], NULL, w->b->rows, &flat, errs) != RKP_OK)
+            return false;
+        if (rkp_kind_is_view(flat.type.kind))
+            w->cols[i] = flat;
+        else if (rkp_col_cast(w->b, &flat, w->b->rows, text, &w->cols[i], errs) != RKP_OK)
+            return false;
+    }
+    return w->cols != NULL;
+}
+
+static bool classify(struct work *w, rki_buf *text)
+{
+    uint32_t rows = w->b->rows, cap = 16;
+    while (cap < 2 * rows)
+        cap *= 2;
+    w->mask = cap - 1;
+    w->table = rkp_batch_alloc(w->b, cap * sizeof *w->table);
+    w->of = rkp_batch_alloc(w->b, (rows + 1u) * sizeof *w->of);
+    w->v = rkp_batch_alloc(w->b, (rows + 1u) * sizeof *w->v);
+    if (!w->table || !w->of || !w->v)
+        return false;
+    memset(w->table, 0xff, cap * sizeof *w->table);
+    for (uint32_t i = 0; i < rows; i++) {
+        uint64_t h = row_hash(w, i);
+        uint32_t at = (uint32_t)(h >> 32) & w->mask;
+        while (w->table[at] != UINT32_MAX &&
+               (w->v[w->table[at]].hash != h || !same_values(w, w->v[w->table[at]].row, i)))
+            at = (at + 1) & w->mask;
+        if (w->table[at] == UINT32_MAX) {
+            struct made *m = &w->v[w->n];
+            rki_topic_made how;
+            *m = (struct made){ .hash = h, .row = i };
+            how = fill(w, i, text);
+            if (how == RKI_TOPIC_NO_MEMORY)
+                return false;
+            if (how == RKI_TOPIC_OK && !(m->known = look_up(w->t, (rkp_str){ text->p, text->n })))
+                return false;
+            w->table[at] = w->n++;
+        }
+        w->of[i] = w->table[at];
+    }
+    return true;
+}
+
+// Rows whose topic would be too long or too deep.
+static void refuse(struct work *w)
+{
+    rkp_errs errs = { 0 };
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->b->rows; i++) {
+        if (w->v[w->of[i]].known)
+            continue;
+        rkp_errs_add(&errs, i, RKP_ROW_SIZE, -1, RKP_STR("topic"));
+        n++;
+    }
+    RKI_ADD(w->a->counts.rows_out, 0 - (uint64_t)n);
+    rkp_reject(w->a, w->b->parent, &errs);
+    rkp_errs_fini(&errs);
+}
+
+static bool give(struct work *w)
+{
+    uint32_t *rows = rkp_batch_alloc(w->b, (w->b->rows + 1u) * sizeof *rows);
+    uint8_t *wants = rkp_batch_alloc(w->b, w->n + 1u);
+    rkp_topics *topics = rkp_batch_alloc(w->b, sizeof *topics);
+    rkp_str *names = rkp_batch_alloc(w->b, (w->n + 1u) * sizeof *names);
+    uint64_t unread = 0;
+    bool bad = false;
+    if (!rows || !wants || !topics || !names)
+        return false;
+    memset(w->t->touched, 0, w->t->n_dests);
+    for (uint32_t m = 0; m < w->n; m++) {
+        const struct known *k = w->v[m].known;
+        char *text;
+        bad |= !k;
+        names[m] = (rkp_str){ "", 0 };
+        if (!k)
+            continue;
+        text = rkp_batch_alloc(w->b, k->text.n + 1);
+        if (!text)
+            return false;
+        memcpy(text, k->text.p, k->text.n);
+        names[m] = (rkp_str){ text, k->text.n };
+        for (uint32_t i = 0; i < k->n; i++)
+            w->t->touched[k->dests[i]] = 1;
+    }
+    *topics = (rkp_topics){ w->n, names };
+    w->b->topics = topics;
+    w->b->topic_of = w->of;
+    if (bad)
+        refuse(w);
+    for (uint32_t i = 0; i < w->b->rows; i++)
+        unread += w->v[w->of[i]].known && w->v[w->of[i]].known->n == 0;
+    if (unread) {
+        rki_drop_rows(w->a, unread, "unread");
+        RKI_ADD(w->a->counts.rows_out, 0 - unread);
+    }
+    for (uint32_t d = 0; d < w->t->n_dests; d++) {
+        rkp_batch *part;
+        uint32_t n = 0;
+        if (!w->t->touched[d])
+            continue;
+        for (uint32_t m = 0; m < w->n; m++) {
+            const struct known *k = w->v[m].known;
+            wants[m] = 0;
+            for (uint32_t i = 0; k && i < k->n && !wants[m]; i++)
+                wants[m] = k->dests[i] == d;
+        }
+        for (uint32_t i = 0; i < w->b->rows; i++) {
+            rows[n] = i;
+            n += wants[w->of[i]];
+        }
+        part = n == w->b->rows ? rkp_batch_get(w->b) : rkp_batch_pick(w->b, rows, n);
+        if (!part)
+            return false;
+        send_dest(w->a->r, &w->t->dests[d], part);
+    }
+    return true;
+}
+
+static void send_route(rkp_actor *a, rki_route *t, rkp_batch *b)
+{
+    struct work w = { .t = t, .a = a, .b = rkp_batch_derive(b, (size_t)b->rows * 16 + 1024) };
+    rkp_errs errs = { 0 };
+    rki_buf text;
+    rki_buf_init(&text);
+    if (t->n_memo > MEMO_MAX || t->memo_bytes > MEMO_BYTES)
+        forget(t);
+    // A value that cannot be read is null in the topic; whoever reads the column reports it.
+    if (!w.b || !columns(&w, &errs) || !classify(&w, &text) || !give(&w))
+        rkp_fail(a, RKP_NOMEM, "out of memory while finding topics");
+    rki_buf_fini(&text);
+    rkp_errs_fini(&errs);
+    rkp_batch_put(w.b);
+    rkp_batch_put(b);
+}
+
+// ---- sending --------------------------------------------------------------------------------------------------------
+
+// A batch that says it came over this topic.  Takes b.
+static rkp_batch *under(rkp_batch *b, const rkp_topics *topics)
+{
+    rkp_batch *d;
+    if (b->topics == topics && !b->topic_of)
+        return b;
+    if (__atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) == 1) {
+        b->topics = topics; // ours alone
+        b->topic_of = NULL;
+        return b;
+    }
+    d = rkp_batch_derive(b, 0);
+    rkp_batch_put(b);
+    if (d) {
+        d->topics = topics;
+        d->topic_of = NULL;
+    }
+    return d;
+}
+
+void rki_send(rkp_actor *a, rki_out *o, rkp_batch *b)
+{
+    if (o->topics && a->run->plan->reads_topics && !(b = under(b, o->topics))) {
+        rkp_fail(a, RKP_NOMEM, "out of memory");
+        return;
+    }
+    if (o->route)
+        send_route(a, o->route, b);
+    else
+        send_dest(a->r, &o->dest, b);
+}
+
+// ---- retained messages ----------------------------------------------------------------------------------------------
+
+struct kept_one {
+    rkp_batch *b;
+    uint64_t ns, bytes;
+};
+
+struct rki_kept {
+    const rki_topic_conf *conf;
+    bool last_only;
+    struct kept_one *v;
+    uint32_t n, cap;
+    uint64_t bytes;
+};
+
+static bool same_topic(const rkp_batch *a, const rkp_batch *b)
+{
+    return rkp_str_eq(rkp_batch_topic(a, 0), rkp_batch_topic(b, 0));
+}
+
+static void drop_kept(struct rki_kept *k, uint32_t i)
+{
+    k->bytes -= k->v[i].bytes;
+    rkp_batch_put(k->v[i].b);
+    k->n--;
+    memmove(&k->v[i], &k->v[i + 1], (k->n - i) * sizeof *k->v);
+}
+
+// Of each topic the last `count` messages.  A batch of several topics counts for the topic of its first row.
+void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns)
+{
+    struct rki_kept *k = o->kept;
+    uint64_t count = k->last_only ? 1 : k->conf->retain.count, same = 0;
+    if (!o->gated)
+        return;
+    if (k->n == k->cap) {
+        uint32_t cap = k->cap ? k->cap * 2 : 16;
+        struct kept_one *v = realloc(k->v, cap * sizeof *v);
+        if (!v)
+            return;
+        k->v = v;
+        k->cap = cap;
+    }
+    k->v[k->n++] = (struct kept_one){ rkp_batch_get(b), now_ns, rki_weight(b) };
+    k->bytes += k->v[k->n - 1].bytes;
+    for (uint32_t i = k->n; i-- > 0;)
+        if (same_topic(k->v[i].b, b) && ++same > count)
+            drop_kept(k, i);
+    while (k->n > 1 && k->bytes > k->conf->retain.bytes)
+        drop_kept(k, 0);
+    while (k->n && k->conf->retain.age_ns && now_ns - k->v[0].ns > k->conf->retain.age_ns)
+        drop_kept(k, 0);
+}
+
+void rki_open_gates(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        rki_outset *o = &r->outs[i];
+        // Acquire, from the release of who activates the consumer; nothing but the word itself.
+        if (!o->gated || !__atomic_load_n(&o->open_now, __ATOMIC_ACQUIRE))
+            continue;
+        o->gated = false;
+        for (uint32_t m = 0; o->kept && m < o->kept->n; m++) {
+            uint64_t age = r->now_ns - o->kept->v[m].ns;
+            if (o->kept->conf->retain.age_ns && age > o->kept->conf->retain.age_ns)
+                continue;
+            r->emission++;
+            r->stamp = rkp_hlc_tick(&r->clock, r->wall_us);
+            rki_out_push(r, o, rkp_batch_get(o->kept->v[m].b));
+        }
+        rki_kept_free(o);
+    }
+}
+
+rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only)
+{
+    rki_kept *k = calloc(1, sizeof *k);
+    if (k) {
+        k->conf = conf;
+        k->last_only = last_only;
+    }
+    return k;
+}
+
+void rki_kept_free(rki_outset *o)
+{
+    if (!o->kept)
+        return;
+    while (o->kept->n)
+        drop_kept(o->kept, o->kept->n - 1);
+    free(o->kept->v);
+    free(o->kept);
+    o->kept = NULL;
+}

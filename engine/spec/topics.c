@@ -1,0 +1,405 @@
+// topics.c - topics of the file: the entries of `topics`, what kernels publish and subscribe to, and the edges that come of it.
+//
+// Which publication can ever meet which subscription is known from their texts, so a topic becomes edges here, and
+// everything behind (types, fusion, rings) treats them as it treats `from`.  A kernel whose subscriptions overlap reads a topic once:
+// the first of its subscriptions that matches takes it.
+#include "spec/load.h"
+
+
+// ---- texts
+
+static rkp_loc inside(rkp_word w, size_t at, size_t n)
+{
+    rkp_loc l = w.at;
+
+    if (w.at.len == w.n && at <= w.n) { // the text stands in the file as it is
+        l.col += (uint32_t)at;
+        l.len = (uint32_t)(n ? n : 1);
+    }
+    return l;
+}
+
+// Reports what is wrong with the text of a topic.
+void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f)
+{
+    for (uint32_t i = 0; i < f->n; i++) {
+        rkp_diag(l->d, RKP_ERROR, inside(w, f->v[i].at, f->v[i].n), f->v[i].code, "topic '%.*s': %s",
+                 (int)(w.n < 120 ? w.n : 120), w.p, f->v[i].what);
+        if (f->v[i].hint[0])
+            rkp_diag_hint(l->d, "%s", f->v[i].hint);
+    }
+}
+
+static bool pattern_ok(rki_load *l, rkp_word w)
+{
+    rki_topic_findings f = { 0 };
+
+    if (rki_topic_check(RKI_TOPIC_PATTERN, rkp_word_str(w), &f))
+        return true;
+    rki_topic_refuse(l, w, &f);
+    return false;
+}
+
+// ---- topics:
+
+static bool speaks_of(const rki_topic_conf *c, rkp_word topic, const rki_topic_template *tpl)
+{
+    return tpl ? rki_topic_may_match(tpl, rkp_word_str(c->pattern)) : rki_topic_match(rkp_word_str(c->pattern), rkp_word_str(topic));
+}
+
+// The entry that speaks about this topic (name or template): the one more specific than every other that does.  NULL: none.
+static const rki_topic_conf *conf_of(rki_load *l, rkp_word topic, const rki_topic_template *tpl)
+{
+    const rki_topic_conf *best = NULL, *v = l->s->topics;
+
+    for (size_t i = 0; i < l->s->n_topics; i++)
+        if (speaks_of(&v[i], topic, tpl) &&
+            (!best || rki_topic_specific_cmp(rkp_word_str(v[i].pattern), rkp_word_str(best->pattern)) < 0))
+            best = &v[i];
+    for (size_t i = 0; best && i < l->s->n_topics; i++) {
+        if (&v[i] == best || !speaks_of(&v[i], topic, tpl) ||
+            rki_topic_specific_cmp(rkp_word_str(best->pattern), rkp_word_str(v[i].pattern)) < 0)
+            continue;
+        rkp_diag(l->d, RKP_ERROR, topic.at, "topic-tie", "'%s' and '%s' under 'topics' speak about '%s' equally", best->pattern.p,
+                 v[i].pattern.p, topic.p);
+        rkp_diag_hint(l->d, "add an entry that is more specific than both");
+        break;
+    }
+    return best;
+}
+
+void rki_load_topics(rki_load *l, const rkp_node *map)
+{
+    if (!map)
+        return;
+    if (map->kind != RKI_MAP) {
+        rkp_diag(l->d, RKP_ERROR, map->at, "opt-type", "'topics' needs a mapping of patterns to settings, not %s",
+                 rki_node_shown(l->arena, map));
+        return;
+    }
+    l->s->topics = rki_array(l->arena, map->n ? map->n : 1, sizeof *l->s->topics);
+    if (!l->s->topics)
+        return;
+    for (rkp_node *n = map->child; n; n = n->next) {
+        rki_topic_conf *c = &l->s->topics[l->s->n_topics];
+        rkp_str owner = rki_printf(l->arena, "topic '%.*s'", (int)(n->key.n < 80 ? n->key.n : 80), n->key.p);
+        rkp_opt_ctx ctx = rki_load_ctx(l, owner.p);
+
+        if (!owner.p)
+            return;
+        c->pattern = n->key;
+        c->pattern.at = n->key_at;
+        if (!pattern_ok(l, c->pattern))
+            continue;
+        if (n->kind != RKI_MAP) {
+            rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "%s needs a mapping of settings, not %s", owner.p, rki_node_shown(l->arena, n));
+            continue;
+        }
+        rki_interp_rows(l, n, rki_topic_rows, NULL);
+        rki_opts_apply(&ctx, rki_topic_rows, n, n->key_at, c);
+        c->retains = rki_node_get(n, "retain") != NULL;
+        l->s->n_topics++;
+    }
+}
+
+// ---- one kernel
+
+static void take_subscriptions(rki_load *l, const rki_kernel_conf *conf, rki_kernel *k)
+{
+    const rki_subscription *v = conf->subscribe.v;
+
+    for (size_t i = 0; i < conf->subscribe.n; i++) {
+        if (!v[i].topic.p)
+            return; // its row has said so
+        if (!pattern_ok(l, v[i].topic))
+            return;
+        for (size_t j = 0; j < i; j++) {
+            if (!rkp_str_eq(rkp_word_str(v[i].topic), rkp_word_str(v[j].topic)))
+                continue;
+            rkp_diag(l->d, RKP_ERROR, v[i].topic.at, "subscribe-twice", "kernel '%s' subscribes to '%s' twice", k->id.p, v[i].topic.p);
+            rkp_diag_hint(l->d, "a kernel gets a message once: put both conditions into one 'where', with ||");
+        }
+        if (v[i].group.p && !rki_is_id(rkp_word_str(v[i].group)))
+            rkp_diag(l->d, RKP_ERROR, v[i].group.at, "id", "'%s' cannot be the name of a group", v[i].group.p);
+    }
+    k->subs = v;
+    k->n_subs = conf->subscribe.n;
+}
+
+static int port_named(const rki_kernel *k, rkp_str name)
+{
+    for (size_t i = 0; i < k->n_ports; i++)
+        if (rkp_str_eq(rkp_word_str(k->ports[i]), name))
+            return (int)i;
+    return -1;
+}
+
+// The text is a name or a template; false: a finding was made.
+static bool take_topic(rki_load *l, rkp_word w, rki_publication *to)
+{
+    rki_topic_findings f = { 0 };
+    rki_topic_template *t = rki_alloc(l->arena, sizeof *t);
+    rkp_status st = t ? rki_topic_template_parse(l->arena, rkp_word_str(w), t, &f) : RKP_NOMEM;
+
+    if (st != RKP_OK) {
+        rki_topic_refuse(l, w, &f);
+        return false;
+    }
+    to->topic = w;
+    to->tpl = t->fixed.p ? NULL : t;
+    if (t->fixed.p)
+        to->topic = (rkp_word){ rki_dup(l->arena, t->fixed.p, t->fixed.n), t->fixed.n, w.at };
+    return to->topic.p != NULL;
+}
+
+static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool ports_known, rki_kernel *k)
+{
+    const rkp_pairs *p = &conf->publish;
+
+    if (!p->n)
+        return;
+    if (k->op->kind == RKP_SINK) {
+        rkp_diag(l->d, RKP_ERROR, p->at, "publish-sink", "kernel '%s' is a sink (%s) and has nothing to publish", k->id.p, k->op->name);
+        return;
+    }
+    k->pubs = rki_array(l->arena, p->n, sizeof *k->pubs);
+    if (!k->pubs || !ports_known)
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        rki_publication *to = &k->pubs[k->n_pubs];
+        int port = 0;
+
+        if (p->v[i].key.p) {
+            port = port_named(k, rkp_word_str(p->v[i].key));
+            if (port < 0) {
+                rkp_diag(l->d, RKP_ERROR, p->v[i].key.at, "port-unknown", "kernel '%s' (%s) has no port '%s'", k->id.p, k->op->name,
+                         p->v[i].key.p);
+                if (k->n_ports == 1)
+                    rkp_diag_hint(l->d, "it has one output: write 'publish: %s'", p->v[i].val.p);
+                continue;
+            }
+        } else if (k->op->ports) {
+            rkp_diag(l->d, RKP_ERROR, p->v[i].val.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p, k->op->name);
+            if (k->n_ports)
+                rkp_diag_hint(l->d, "say which, as in 'publish: { %s: %s }'", k->ports[0].p, p->v[i].val.p);
+            continue;
+        }
+        if (!take_topic(l, p->v[i].val, to))
+            continue;
+        to->port = (uint32_t)port;
+        to->conf = conf_of(l, to->topic, to->tpl);
+        k->n_pubs++;
+    }
+}
+
+void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known, rki_kernel *k)
+{
+    const rkp_node *n = rki_node_get(kernel, "subscribe");
+
+    if (n && k->op->kind == RKP_SOURCE) {
+        rkp_diag(l->d, RKP_ERROR, n->key_at, "source-field", "'subscribe' is about a kernel's input, and '%s' is a source", k->id.p);
+        return;
+    }
+    take_subscriptions(l, conf, k);
+    take_publications(l, conf, ports_known, k);
+}
+
+// ---- edges
+
+size_t rki_topic_inputs_max(const rki_spec *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_kernels; i++)
+        n += s->kernels[i].n_pubs;
+    return n;
+}
+
+static bool meets(const rki_publication *p, rkp_str pattern)
+{
+    return p->tpl ? rki_topic_may_match(p->tpl, pattern) : rki_topic_match(pattern, rkp_word_str(p->topic));
+}
+
+void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, uint32_t kernel, uint32_t port), void *arg)
+{
+    rki_kernel *k = &l->s->kernels[kernel];
+
+    if (!k->n_subs)
+        return;
+    for (uint32_t i = 0; i < l->s->n_kernels; i++) {
+        const rki_kernel *from = &l->s->kernels[i];
+
+        for (uint32_t p = 0; p < from->n_pubs; p++) {
+            const rki_publication *pub = &from->pubs[p];
+
+            for (uint32_t s = 0; s < k->n_subs; s++) {
+                if (!meets(pub, rkp_word_str(k->subs[s].topic)))
+                    continue;
+                k->from[k->n_from++] = (rki_input){ .text = k->subs[s].topic,
+                                                    .kernel = i,
+                                                    .port = pub->port,
+                                                    .topic = true,
+                                                    .sub = s,
+                                                    .pub = p,
+                                                    .conf = pub->conf };
+                mark(arg, i, pub->port);
+                if (!pub->tpl)
+                    break; // later subscriptions never get it
+            }
+        }
+    }
+}
+
+// ---- in the end
+
+static const char *order_name(int o)
+{
+    static const char *const names[] = { "default", "fifo", "none", "key", "hlc" };
+
+    return names[o];
+}
+
+// The kernel's own order, or what its topics say, or fifo.
+static void resolve_order(rki_load *l, rki_kernel *k)
+{
+    const rki_topic_conf *says = NULL, *skew = NULL;
+
+    for (size_t i = 0; i < k->n_from; i++) {
+        const rki_topic_conf *c = k->from[i].conf;
+
+        if (!c)
+            continue;
+        skew = skew ? skew : c;
+        if (k->order != RKI_ORDER_DEFAULT || c->order == RKI_ORDER_DEFAULT)
+            continue;
+        if (says && says->order != c->order) {
+            rkp_diag(l->d, RKP_ERROR, k->at, "order-which", "topics '%s' and '%s' have different orders, %s and %s, and kernel '%s' reads both",
+                     says->pattern.p, c->pattern.p, order_name(says->order), order_name(c->order), k->id.p);
+            rkp_diag_hint(l->d, "say which it gets: order: %s", order_name(c->order));
+            break;
+        }
+        says = c;
+    }
+    if (k->order == RKI_ORDER_DEFAULT)
+        k->order = says ? says->order : RKI_ORDER_FIFO;
+    k->max_skew_ns = 50000000u;
+    k->heartbeat_ns = 1000000u;
+    if (skew) {
+        k->max_skew_ns = skew->max_skew_ns;
+        k->heartbeat_ns = skew->heartbeat_ns;
+        k->on_skew = skew->on_skew;
+    }
+    if (k->order == RKI_ORDER_KEY && !k->partition_by.p) {
+        rkp_diag(l->d, RKP_ERROR, k->at, "order-key", "kernel '%s' has order: key, which needs partition_by", k->id.p);
+        rkp_diag_hint(l->d, "add 'partition_by: <column>'");
+    }
+    for (size_t i = 0; i < k->n_subs; i++) {
+        if (!k->subs[i].group.p || k->order == RKI_ORDER_NONE || (k->order == RKI_ORDER_KEY && k->partition_by.p))
+            continue;
+        rkp_diag(l->d, RKP_ERROR, k->subs[i].group.at, "group-order", "a group shares messages, so kernel '%s' cannot have order: %s", k->id.p,
+                 order_name(k->order));
+        rkp_diag_hint(l->d, "write 'order: none', or 'order: key' with partition_by");
+    }
+}
+
+static uint64_t power_of_two(uint64_t v)
+{
+    uint64_t p = 2;
+
+    while (p < v)
+        p *= 2;
+    return p;
+}
+
+static void resolve_edges(rki_kernel *k)
+{
+    for (size_t i = 0; i < k->n_from; i++) {
+        rki_input *in = &k->from[i];
+        const rki_topic_conf *c = in->conf;
+
+        in->overflow = k->overflow ? k->overflow : c ? c->overflow : RKI_OVERFLOW_DEFAULT;
+        in->capacity = !k->capacity_given && c && c->capacity ? power_of_two(c->capacity) : k->queue_capacity;
+        in->bytes = !k->bytes_given && c && c->bytes ? c->bytes : k->queue_bytes;
+        if (!in->topic && !in->overflow)
+            in->overflow = RKI_OVERFLOW_BLOCK;
+    }
+}
+
+// Groups that meet: every member of a group must share the same pattern and key, or "share" means nothing.
+static void check_groups(rki_load *l)
+{
+    const rki_spec *s = l->s;
+
+    for (size_t a = 0; a < s->n_kernels; a++) {
+        for (size_t i = 0; i < s->kernels[a].n_subs; i++) {
+            const rki_subscription *one = &s->kernels[a].subs[i];
+
+            for (size_t b = 0; one->group.p && b < a; b++) {
+                for (size_t j = 0; j < s->kernels[b].n_subs; j++) {
+                    const rki_subscription *two = &s->kernels[b].subs[j];
+
+                    if (!two->group.p || !rkp_str_eq(rkp_word_str(one->group), rkp_word_str(two->group)))
+                        continue;
+                    if (rkp_str_eq(rkp_word_str(one->topic), rkp_word_str(two->topic)))
+                        continue;
+                    rkp_diag(l->d, RKP_ERROR, one->topic.at, "group-topic", "group '%s' has members on '%s' and on '%s'", one->group.p, two->topic.p,
+                             one->topic.p);
+                    rkp_diag_hint(l->d, "members of a group subscribe to the same pattern");
+                }
+            }
+        }
+    }
+}
+
+static bool is_dead_pattern(const rki_spec *s, rkp_str pattern)
+{
+    return s->dead_topic.p && rki_topic_match(pattern, rkp_word_str(s->dead_topic));
+}
+
+static void unreached(rki_load *l)
+{
+    const rki_spec *s = l->s;
+
+    for (size_t i = 0; i < s->n_kernels; i++) {
+        for (uint32_t j = 0; j < s->kernels[i].n_subs; j++) {
+            const rki_subscription *sub = &s->kernels[i].subs[j];
+            bool found = is_dead_pattern(s, rkp_word_str(sub->topic)) || sub->topic.p[0] == '$';
+            const char *names[64 + 1], *near;
+            size_t n = 0;
+
+            for (size_t e = 0; !found && e < s->kernels[i].n_from; e++)
+                found = s->kernels[i].from[e].topic && s->kernels[i].from[e].sub == j;
+            if (found)
+                continue;
+            rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches", sub->topic.p);
+            for (size_t k = 0; k < s->n_kernels; k++)
+                for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
+                    names[n++] = s->kernels[k].pubs[p].topic.p;
+            names[n] = NULL;
+            near = rki_opt_nearest(l->d, rkp_word_str(sub->topic), names);
+            if (near)
+                rkp_diag_hint(l->d, "'%s' is published: did you mean that?", near);
+        }
+        for (size_t p = 0; p < s->kernels[i].n_pubs; p++) {
+            const rki_publication *pub = &s->kernels[i].pubs[p];
+            bool heard = false;
+
+            for (size_t k = 0; !heard && k < s->n_kernels; k++)
+                for (size_t e = 0; !heard && e < s->kernels[k].n_from; e++)
+                    heard = s->kernels[k].from[e].topic && s->kernels[k].from[e].kernel == i && s->kernels[k].from[e].pub == p;
+            if (!heard)
+                rkp_diag(l->d, RKP_WARNING, pub->topic.at, "topic-unheard", "nobody subscribes to '%s'", pub->topic.p);
+        }
+    }
+}
+
+void rki_load_topics_end(rki_load *l)
+{
+    for (size_t i = 0; i < l->s->n_kernels; i++) {
+        resolve_order(l, &l->s->kernels[i]);
+        resolve_edges(&l->s->kernels[i]);
+    }
+    check_groups(l);
+    if (rki_diags_count(l->d, RKP_ERROR) == l->errors)
+        unreached(l);
+}
