@@ -280,6 +280,15 @@ static void fit_schema(struct planner *w, rki_bound *b, uint32_t input)
 
 static void bind_topics(struct planner *w)
 {
+    if (w->s->dead_topic.p) {
+        rkp_str *name = take(w, 1, sizeof *name);
+        rkp_topics *t = take(w, 1, sizeof *t);
+        if (w->nomem)
+            return;
+        *name = rkp_word_str(w->s->dead_topic);
+        *t = (rkp_topics){ 1, name };
+        w->p->dead_topics = t;
+    }
     for (uint32_t i = 0; i < w->p->n_kernels && !w->nomem; i++) {
         rki_bound *b = &w->p->kernels[i];
         w->p->reads_topics |= (b->meta & 1u << RKP_META_TOPIC) != 0;

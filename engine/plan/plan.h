@@ -125,6 +125,7 @@ typedef struct rki_plan {
     uint32_t n_holders;   // instances that share state_bytes in equal parts
     bool known;           // every type is known: it can run
     bool stream;          // it runs until it is stopped
+    const rkp_topics *dead_topics; // of dead letters that go to a topic
     bool reads_topics;    // some expression or template asks for meta.topic
     const char **reasons; // of the whole: threads, memory, delivery
     uint32_t n_reasons;

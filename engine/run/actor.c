@@ -57,6 +57,14 @@ void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
     RKI_ADD(a->counts.dropped, rows);
 }
 
+void rki_count_dead(rkp_actor *a, uint64_t rows, const char *reason)
+{
+    if (!rows)
+        return;
+    count_reason(a->counts.deads, &a->counts.n_deads, reason, rows);
+    RKI_ADD(a->counts.dead, rows);
+}
+
 rkp_pool *rkp_actor_pool(rkp_actor *a)
 {
     // State has a pool of its own, so that what an operator keeps never makes the sources wait for ever.
@@ -95,6 +103,9 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         return;
     }
     rows = rki_batch_rows(b);
+    a->r->emission++;
+    if (!a->r->hlc_out)
+        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->wall_us);
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
@@ -106,13 +117,13 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
-        const rki_out *o = &a->outs[port][i];
+        rki_out *o = &a->outs[port][i];
         rkp_batch *m = i + 1 < n ? rkp_batch_get(b) : b;
         if (o->local) {
             rki_deliver(o->local, m);
             rkp_batch_put(m);
         } else {
-            rki_out_push(a->r, o->set, m);
+            rki_send(a, o, m);
         }
     }
 }
@@ -127,25 +138,46 @@ void rkp_absorb(rkp_actor *a, uint64_t rows)
     RKI_ADD(a->counts.absorbed, rows);
 }
 
-rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...)
+static void fail_run(rkp_actor *a, rkp_status st, const char *fmt, va_list ap)
 {
     rki_run *r = a->run;
     pthread_mutex_lock(&r->lock);
     if (r->fail_status == RKP_OK) {
         int n = snprintf(r->failure, sizeof r->failure, "kernel '%s': ", a->bound->k->id.p);
-        va_list ap;
         if (n < 0)
             n = 0;
         if ((size_t)n >= sizeof r->failure)
             n = sizeof r->failure - 1;
-        va_start(ap, fmt);
         if (vsnprintf(r->failure + n, sizeof r->failure - (size_t)n, fmt, ap) < 0)
             r->failure[n] = 0;
-        va_end(ap);
         r->fail_status = st == RKP_OK ? RKP_IO : st;
     }
     pthread_mutex_unlock(&r->lock);
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+}
+
+rkp_verdict rki_fail_run(rkp_actor *a, rkp_status st, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_run(a, st, fmt, ap);
+    va_end(ap);
+    return RKP_FAIL;
+}
+
+rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (a->life && st != RKP_INTERNAL) {
+        if (!a->crashed && vsnprintf(a->crash, sizeof a->crash, fmt, ap) < 0) // the first is what is told
+            a->crash[0] = 0;
+        a->crash_status = a->crashed ? a->crash_status : st;
+        a->crashed = true;
+    } else {
+        fail_run(a, st, fmt, ap);
+    }
+    va_end(ap);
     return RKP_FAIL;
 }
 
@@ -158,8 +190,7 @@ static void count_rejects(rkp_actor *a, unsigned code, uint64_t rows)
 {
     RKI_ADD(a->bad, rows);
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER) {
-        count_reason(a->counts.deads, &a->counts.n_deads, reject_reason(a, code), rows);
-        RKI_ADD(a->counts.dead, rows);
+        rki_count_dead(a, rows, reject_reason(a, code));
     } else {
         rki_drop_rows(a, rows, reject_reason(a, code));
     }

@@ -86,6 +86,7 @@ typedef struct rki_outset {
     uint64_t moved, acked; // messages moved from the spool into the ring; let go in the spool
     uint64_t moved_tail;   // ring.tail when the last of them was moved
     rki_kept *kept;
+    bool kept_made;    // it retains, or did
     bool gated;        // producer: the subscription has not begun: messages are only retained
     uint32_t open_now; // atomic: the consumer asks for it to begin
 } rki_outset;
@@ -104,8 +105,13 @@ typedef struct rki_out {
     struct rkp_actor *local; // or
     rki_dest dest;           // n > 0; or
     rki_route *route;
+    const rki_publication *pub; // NULL: no topic
     const rkp_topics *topics; // of a plain topic; NULL: none
 } rki_out;
+
+typedef struct rki_life rki_life; // life.c
+
+#define RKI_CRASHED ((rkp_verdict)100) // a supervised kernel failed: what it had is offered again
 
 struct rkp_actor {
     rki_runner *r;
@@ -127,6 +133,8 @@ struct rkp_actor {
     rki_arena arena;                        // of the instance
     bool suspended;                         // its kernel is: the runner takes nothing
     bool ended;                             // on_end has run
+    uint64_t wish_done;                     // number of the last command that it obeyed
+    rki_life *life;                         // NULL: not supervised
     bool crashed;                           // supervised, and it failed on what it has at hand
     rkp_status crash_status;
     char crash[256];
@@ -173,7 +181,8 @@ struct rki_runner {
     uint32_t in_commit;           // atomic, of hlc_out: between stamping and the last release
     uint32_t held;                // atomic, of hlc_in: tell me when a floor moves
     uint64_t hold_stamp, hold_ns; // of hlc_in: the message that waits, and since when
-    uint16_t hold_id;
+    uint16_t hold_id, front_id;
+    uint64_t front_stamp;         // of hlc_in: the last that was delivered
     uint64_t emission;            // number of the emission at hand
     uint64_t stamp;               // of it, where nobody orders by stamps
     uint64_t in_stamp, corr;      // of the message at hand
@@ -181,6 +190,10 @@ struct rki_runner {
     uint64_t steps;               // others look: has it moved?
     uint64_t step_start_ns;       // others look: 0 when it is not in a step
     uint32_t commands;            // atomic: look at the kernels' wishes
+    uint32_t n_suspended;
+    bool behind_engine;           // the publisher of $ topics, or fed by it
+    bool watched;                 // somebody asks for the times of its steps
+    bool in_circle;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
     uint64_t chunk;                                    // of the input at hand
     rkp_batch *pending;                                // RKP_RETRY: offered again
@@ -196,6 +209,26 @@ struct rki_runner {
 };
 
 enum { RKI_CLOCK_FREE, RKI_CLOCK_RUNNING, RKI_CLOCK_PUSHED };
+
+// A kernel's life; guarded by the run's lock but for `state`, which others look at.
+typedef struct rki_kstate {
+    uint32_t state; // rki_state
+    uint32_t parts; // runners that it has
+    uint32_t alive; // of them, not done
+    bool wished;    // a command is on its way:
+    rki_command wish;
+    uint64_t wish_number;
+    uint32_t obeyed; // parts that have done it
+    uint64_t restarts, since_us;
+    char reason[256]; // of the last change
+} rki_kstate;
+
+typedef struct rki_event {
+    uint32_t kernel;
+    uint8_t from, to;
+    int64_t us;
+    char reason[160];
+} rki_event;
 
 struct rki_run {
     const rki_plan *plan;
@@ -220,6 +253,16 @@ struct rki_run {
     rkp_status fail_status;
     char failure[1024];
     uint64_t start_ns, end_ns, cpu_start_ns, cpu_end_ns;
+    rki_kstate *ks;        // per kernel
+    pthread_cond_t obeyed; // with lock
+    bool cond_made;
+    rki_event *events;     // waiting for the engine's own publisher
+    uint32_t n_events, cap_events;
+    rki_runner *publisher; // of $topics; NULL: nobody subscribes
+    uint32_t live;         // atomic: runners that are not behind it and not done
+    uint32_t circles_done; // atomic
+    bool has_circles;
+    uint32_t ending;       // atomic: no more commands
     bool interrupted;
     bool stuck; // threads are left behind: nothing they may touch is freed
 };
@@ -255,6 +298,23 @@ void rki_open_gates(rki_runner *r);                          // replays what is 
 rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
 void rki_kept_free(rki_outset *o);
 
+// ---- life.c: states, commands, supervision
+
+rkp_verdict rki_call(struct rkp_actor *a, rkp_batch *b);
+rkp_verdict rki_supervised_call(struct rkp_actor *a, rkp_batch *b); // may give RKI_CRASHED
+rkp_verdict rki_supervised_poll(struct rkp_actor *a);
+void rki_crash_at_start(struct rkp_actor *a, rkp_status st);
+void rki_stop_stage(struct rkp_actor *a);
+bool rki_life_new(rki_run *r);   // after the runners are built
+void rki_life_start(rki_run *r); // created -> launched -> active
+void rki_life_end(rki_runner *r);
+void rki_life_free(rki_run *r);
+void rki_obey(rki_runner *r);
+bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until); // true: the run was failed
+rkp_verdict rki_fail_run(struct rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
+void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b); // its queue is full
+void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
+
 // ---- hold.c: order hlc
 
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
@@ -264,6 +324,7 @@ void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
+void rki_count_dead(struct rkp_actor *a, uint64_t rows, const char *reason);
 uint64_t rki_batch_rows(const rkp_batch *b);
 rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_unite *u,
                            rkp_batch *b); // takes b; NULL: failed

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "run/actor.h"
 #include <rkpipe/num.h>
+#include <stdio.h>
 
 enum {
     MAX_TEXT = 64 * 1024,       // of one row in a dead letter
@@ -163,7 +164,7 @@ static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
                               : v[i].row;
         st = rkp_col_set_strs(b, c, rki_dead_schema()->f[c].type, col, n);
     }
-    if (st != RKP_OK || !a->r->dead) {
+    if (st != RKP_OK || !a->r->n_dead) {
         rkp_batch_put(b);
         rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
         return;
@@ -176,7 +177,13 @@ static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
     }
     rkp_col_set_values(b, 4, rki_dead_schema()->f[4].type, lines, valid, n);
     b->rows = n;
-    rki_out_push(a->r, a->r->dead, b);
+    if (a->run->plan->dead_topics && a->run->plan->reads_topics)
+        b->topics = a->run->plan->dead_topics;
+    a->r->emission++;
+    if (!a->r->hlc_out)
+        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->wall_us);
+    for (uint32_t i = 0; i < a->r->n_dead; i++)
+        rki_out_push(a->r, a->r->dead[i], i + 1 < a->r->n_dead ? rkp_batch_get(b) : b);
 }
 
 static rkp_str keep(rkp_batch *mem, const char *p, size_t n)
@@ -229,6 +236,49 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
     rkp_batch_put(mem);
 }
 
+// A whole batch: `reason` and `error` are the same for all rows.
+static void dead_all(rkp_actor *a, rkp_batch *b, const char *reason, const char *error)
+{
+    rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
+    rki_letter *v = mem ? rkp_batch_alloc(mem, (b->rows + 1u) * sizeof *v) : NULL;
+    rki_buf text;
+    rki_dead_flush(a->r);
+    rki_buf_init(&text);
+    for (uint32_t i = 0; v && i < b->rows; i++) {
+        rkp_str file = { 0 };
+        uint64_t line = rkp_batch_line(b, i, &file);
+        v[i] = (rki_letter){ .kernel = rkp_word_str(a->bound->k->id),
+                             .reason = rkp_str_of(reason),
+                             .error = rkp_str_of(error),
+                             .source = line ? file : (rkp_str){ 0 },
+                             .line = (int64_t)line };
+        rki_buf_clear(&text);
+        row_json(mem, b, i, &text);
+        v[i].row = keep(mem, text.p ? text.p : "", text.n);
+        if (text.failed || !v[i].row.p)
+            v = NULL;
+    }
+    if (v && b->rows)
+        send(a, mem, v, b->rows);
+    else if (!v)
+        rki_fail_run(a, RKP_NOMEM, "out of memory for dead letters");
+    rki_buf_fini(&text);
+    rkp_batch_put(mem);
+}
+
+void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b)
+{
+    char error[256];
+    const rkp_actor *to = &k->to->stages[0];
+    snprintf(error, sizeof error, "the queue of kernel '%s' is full", to->bound->k->id.p);
+    dead_all(&r->stages[r->n_stages - 1], b, "queue_full", error);
+}
+
+void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)
+{
+    dead_all(a, b, "crash", text);
+}
+
 void rki_dead_flush(rki_runner *r)
 {
     rki_letters l = r->letters;
@@ -272,9 +322,8 @@ void rki_dead_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_st
 
 // ---- union of inputs ------------------------------------------------------------------------------------------------
 
-rkp_batch *rki_unite_batch(rkp_actor *a, const rki_unite *u, rkp_batch *b)
+rkp_batch *rki_unite_batch(rkp_actor *a, const rkp_schema *to, const rki_unite *u, rkp_batch *b)
 {
-    const rkp_schema *to = &a->bound->in;
     rkp_batch *out = rkp_batch_new(a->run->pool, to, to->n, 4096);
     rkp_errs errs = { 0 };
     uint32_t *zeros = NULL;
@@ -288,6 +337,9 @@ rkp_batch *rki_unite_batch(rkp_actor *a, const rki_unite *u, rkp_batch *b)
     out->text_pos = b->text_pos;
     out->text_sel = b->text_sel;
     out->text_stride = b->text_stride;
+    out->topics = b->topics;
+    out->topic_of = b->topic_of;
+    out->corr = b->corr;
     b = NULL;
     for (uint32_t c = 0; c < to->n; c++) {
         rkp_col *col = &out->cols[c];

@@ -41,6 +41,8 @@ static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runne
     out->task.priority = (uint8_t)pa->priority;
     out->task.own_thread = pa->own_thread;
     out->task.poll = pa->poll;
+    for (uint32_t i = 0; i < pa->n_stages; i++)
+        rki_arena_init(&out->stages[i].arena);
     for (uint32_t i = 0; i < pa->n_stages; i++) {
         rkp_actor *a = &out->stages[i];
         const rki_stage *s = &r->plan->stages[pa->stages[i]];
@@ -56,7 +58,7 @@ static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runne
         if (!a->outs || !a->n_outs || !a->self)
             return false;
         a->self_made = true;
-        if (rki_plan_instance((rki_plan *)(uintptr_t)r->plan, s->kernel, &r->arena, a->self) != RKP_OK)
+        if (rki_plan_instance((rki_plan *)(uintptr_t)r->plan, s->kernel, &a->arena, a->self) != RKP_OK)
             return false;
     }
     return true;
@@ -78,6 +80,20 @@ static uint8_t *only_read(rki_run *r, const rki_bound *b)
         if (b->pass[q] >= 0)
             v[b->pass[q]] = 0;
     return v;
+}
+
+// A subscription that begins when its kernel is activated, with what is retained: until then the edge only retains.
+static bool gate(rki_run *r, rki_runner *run, rki_outset *o)
+{
+    const rki_edge *e = o->edge;
+    const rki_kernel *to = r->plan->kernels[r->plan->stages[e->to_stage].kernel].k;
+    if (!e->in || !e->in->topic || !to->start_suspended || !e->in->conf || !e->in->conf->retains ||
+        to->subs[e->in->sub].start == RKI_FROM_NOW)
+        return true;
+    o->kept = rki_kept_new(e->in->conf, to->subs[e->in->sub].start == RKI_FROM_LAST);
+    o->kept_made = o->gated = true;
+    run->watched = true;
+    return o->kept != NULL;
 }
 
 // One ring per pair of replicas of every edge.
@@ -103,9 +119,12 @@ static bool build_links(rki_run *r)
                 k->from = runner_of(r, e->from_actor, f);
                 k->to = runner_of(r, e->to_actor, t);
                 k->byte_limit = e->bytes;
-                k->ring = r->ring_mem[at] = aligned_alloc(64, rki_ring_bytes(slots));
+                k->hlc = e->hlc;
+                size_t ring = rki_ring_bytes(slots), all = ring + slots * sizeof *k->weights;
+                k->ring = r->ring_mem[at] = aligned_alloc(64, (all + 63) & ~(size_t)63);
                 if (!k->ring || !rki_ring_init(k->ring, slots))
                     return false;
+                k->weights = (uint64_t *)(void *)((char *)r->ring_mem[at] + ring);
             }
         }
         for (uint32_t f = 0; f < nf; f++) {
@@ -113,7 +132,13 @@ static bool build_links(rki_run *r)
             rki_outset *o = &run->outs[run->n_outs++];
             o->edge = e;
             o->n = nt;
-            o->partition = e->kind == RKI_EDGE_PARTITION ? tb->partition : NULL;
+            o->partition = e->kind == RKI_EDGE_PARTITION || e->group ? tb->partition : NULL;
+            o->unite_to = &tb->in;
+            o->unite = !e->in ? NULL : &tb->unite[e->to_input];
+            run->hlc_out |= e->hlc;
+            run->in_circle |= e->circle;
+            if (!gate(r, run, o))
+                return false;
             o->links = rki_array(&r->arena, nt, sizeof *o->links);
             o->open = rki_array(&r->arena, nt, sizeof *o->open);
             if (!o->links || !o->open)
@@ -128,8 +153,15 @@ static bool build_links(rki_run *r)
                 if (!o->flatten)
                     return false;
             }
-            if (e->dead)
-                run->dead = o;
+            if (e->dead) {
+                rki_outset **v = rki_array(&r->arena, run->n_dead + 1u, sizeof(rki_outset *));
+                if (!v)
+                    return false;
+                for (uint32_t d = 0; d < run->n_dead; d++)
+                    v[d] = run->dead[d];
+                v[run->n_dead++] = o;
+                run->dead = v;
+            }
         }
         for (uint32_t t = 0; t < nt; t++) {
             rki_runner *run = runner_of(r, e->to_actor, t);
@@ -139,6 +171,9 @@ static bool build_links(rki_run *r)
             in->edge = e;
             in->n = nf;
             in->unite = !head ? NULL : e->dead ? &tb->dead_unite : &tb->unite[e->to_input];
+            in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
+            run->hlc_in |= e->hlc;
+            run->in_circle |= e->circle;
             // Whoever gets every chunk takes the rings in turn; a replica t of nt gets chunks t, t + nt, ..
             in->cur = e->kind == RKI_EDGE_SCATTER ? t % nf : 0;
             in->step = e->kind == RKI_EDGE_SCATTER ? nt % nf : 1 % nf;
@@ -152,30 +187,105 @@ static bool build_links(rki_run *r)
     return true;
 }
 
+static const rkp_topics *topics_of(rki_run *r, const rki_publication *p)
+{
+    rkp_str *name = rki_alloc(&r->arena, sizeof *name);
+    rkp_topics *t = rki_alloc(&r->arena, sizeof *t);
+    if (!name || !t)
+        return NULL;
+    *name = rkp_word_str(p->topic);
+    *t = (rkp_topics){ 1, name };
+    return t;
+}
+
+// Adds an edge to what a port emits to: by itself, to the group that shares, or to the route of its templated topic.
+static bool add_out(rki_run *r, rkp_actor *a, uint32_t port, rki_outset *o)
+{
+    const rki_edge *e = o->edge;
+    const rki_publication *pub = e->in && e->in->topic ? &a->bound->k->pubs[e->in->pub] : NULL;
+    rki_out *out;
+    for (uint32_t i = 0; pub && i < a->n_outs[port]; i++) {
+        rki_outset **v;
+        out = &a->outs[port][i];
+        if (pub->tpl && out->route && out->pub == pub)
+            return rki_route_add(out->route, o);
+        if (pub->tpl || !e->group || out->pub != pub || !out->dest.n || out->dest.sets[0]->edge->group != e->group)
+            continue;
+        v = rki_array(&r->arena, out->dest.n + 1u, sizeof(rki_outset *));
+        if (!v)
+            return false;
+        for (uint32_t d = 0; d < out->dest.n; d++)
+            v[d] = out->dest.sets[d];
+        v[out->dest.n++] = o;
+        out->dest.sets = v;
+        return true;
+    }
+    out = &a->outs[port][a->n_outs[port]++];
+    out->pub = pub;
+    if (pub && pub->tpl) {
+        out->route = rki_route_new(r, a->bound, e->in->pub);
+        return out->route && rki_route_add(out->route, o);
+    }
+    out->topics = pub ? topics_of(r, pub) : NULL;
+    out->dest = (rki_dest){ .sets = rki_alloc(&r->arena, sizeof(rki_outset *)), .n = 1 };
+    if (!out->dest.sets || (pub && !out->topics))
+        return false;
+    out->dest.sets[0] = o;
+    return true;
+}
+
 static bool wire_stages(rki_run *r, rki_runner *run)
 {
     for (uint32_t i = 0; i < run->n_stages; i++) {
         rkp_actor *a = &run->stages[i];
         for (uint32_t p = 0; p < a->stage->n_ports; p++) {
-            a->n_outs[p] = a->stage->n_targets[p];
-            a->outs[p] = rki_array(&r->arena, a->n_outs[p] ? a->n_outs[p] : 1, sizeof **a->outs);
+            uint32_t n = a->stage->n_targets[p];
+            a->outs[p] = rki_array(&r->arena, n ? n : 1, sizeof **a->outs);
             if (!a->outs[p])
                 return false;
-            for (uint32_t t = 0; t < a->n_outs[p]; t++) {
+            for (uint32_t t = 0; t < n; t++) {
                 rki_target to = a->stage->targets[p][t];
                 if (to.local) {
                     for (uint32_t j = 0; j < run->n_stages; j++)
                         if (run->stages[j].stage_index == to.index)
-                            a->outs[p][t].local = &run->stages[j];
-                } else {
-                    for (uint32_t j = 0; j < run->n_outs; j++)
-                        if (run->outs[j].edge == &r->plan->edges[to.index])
-                            a->outs[p][t].set = &run->outs[j];
+                            a->outs[p][a->n_outs[p]].local = &run->stages[j];
+                    a->n_outs[p]++;
+                    continue;
                 }
+                for (uint32_t j = 0; j < run->n_outs; j++)
+                    if (run->outs[j].edge == &r->plan->edges[to.index] && !add_out(r, a, p, &run->outs[j]))
+                        return false;
             }
+            for (uint32_t o = 0; o < a->n_outs[p]; o++)
+                if (a->outs[p][o].route && !rki_route_seal(a->outs[p][o].route))
+                    return false;
         }
     }
     return true;
+}
+
+// The publisher of the engine's own topics, and everything that it feeds: those do not keep a job open.
+static void find_engine(rki_run *r)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        if (r->runners[i]->stages[0].op->name[0] != '$')
+            continue;
+        r->publisher = r->runners[i];
+        r->publisher->behind_engine = true;
+    }
+    for (bool changed = r->publisher != NULL; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < r->n_links; i++) {
+            if (!r->links[i].from->behind_engine || r->links[i].to->behind_engine)
+                continue;
+            r->links[i].to->behind_engine = true;
+            changed = true;
+        }
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->live += !r->runners[i]->behind_engine;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->has_circles |= r->runners[i]->in_circle;
 }
 
 rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n)
@@ -195,7 +305,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         goto fail;
     r->lock_made = true;
     r->pool = rkp_pool_new(p->pool_bytes);
-    r->state_pool = rkp_pool_new(p->memory_limit);
+    r->state_pool = rkp_pool_new(p->state_bytes);
     for (uint32_t i = 0; i < p->n_actors; i++)
         total += p->actors[i].replicas;
     r->runners = rki_array(&r->arena, total, sizeof *r->runners);
@@ -225,6 +335,9 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     for (uint32_t i = 0; i < r->n_runners; i++)
         if (!wire_stages(r, r->runners[i]))
             goto fail;
+    find_engine(r);
+    if (!rki_life_new(r))
+        goto fail;
     st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
     if (st != RKP_OK)
         goto fail;
@@ -288,6 +401,59 @@ static void cancel(rki_run *r)
         r->backend->wake(r->b, r->tasks[i]);
 }
 
+// ---- circles --------------------------------------------------------------------------------------------------------
+//
+// A circle ends when everything that feeds it from outside has ended and nothing is in flight in it.  Two looks in a row that find all
+// members idle, their rings empty, and none of them run in between: then nothing was on its way at the time of the first look
+// (F. Mattern, "Algorithms for distributed termination detection", 1987, with counters of steps instead of messages).
+
+struct rest {
+    bool quiet;
+    uint64_t steps;
+};
+
+static bool member_quiet(const rki_runner *m)
+{
+    // Acquire, from the worker's release when a step ends.
+    if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE)
+        return false;
+    for (uint32_t i = 0; i < m->n_ins; i++) {
+        for (uint32_t l = 0; l < m->ins[i].n; l++) {
+            const rki_link *k = m->ins[i].links[l];
+            if (rki_ring_fill(k->ring) > 0 || (!m->ins[i].edge->circle && !RKI_LOOK(k->ended)))
+                return false;
+        }
+    }
+    for (uint32_t i = 0; i < m->n_outs; i++)
+        if (m->outs[i].edge->circle && RKI_LOOK(m->outs[i].n_box))
+            return false;
+    return RKI_LOOK(m->pending) == NULL;
+}
+
+static bool circles_at_rest(const rki_run *r, struct rest *last)
+{
+    uint64_t steps = 0;
+    bool quiet = true, was = last->quiet;
+    for (uint32_t i = 0; i < r->n_runners && quiet; i++) {
+        if (!r->runners[i]->in_circle)
+            continue;
+        steps += RKI_LOOK(r->runners[i]->steps);
+        quiet = member_quiet(r->runners[i]);
+    }
+    quiet = quiet && steps;
+    was = was && quiet && steps == last->steps;
+    *last = (struct rest){ quiet, steps };
+    return was;
+}
+
+static void end_circles(rki_run *r)
+{
+    __atomic_store_n(&r->circles_done, 1, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (r->runners[i]->in_circle)
+            rki_wake_runner(r->runners[i]);
+}
+
 // True when every task has ended; false when one did not react to being stopped by a signal.
 static bool control_loop(rki_run *r)
 {
@@ -295,6 +461,7 @@ static bool control_loop(rki_run *r)
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
     uint64_t give_up = 0;
+    struct rest rest = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -320,6 +487,13 @@ static bool control_loop(rki_run *r)
             asked = true;
             stop_sources(r);
         }
+        rki_look_for_hung(r, now, &until);
+        if (r->has_circles && !__atomic_load_n(&r->circles_done, __ATOMIC_RELAXED)) {
+            if (circles_at_rest(r, &rest))
+                end_circles(r);
+            else
+                until = !until || now + 1000000u < until ? now + 1000000u : until;
+        }
         if (tick && now >= next) {
             look(r, &p);
             r->args.progress(r->args.progress_arg, &p);
@@ -331,7 +505,7 @@ static bool control_loop(rki_run *r)
                 asked = true;
                 stop_sources(r);
             }
-            until = now + 1000000u;
+            until = !until || now + 1000000u < until ? now + 1000000u : until;
         }
         if (tick && (!until || next < until))
             until = next;
@@ -388,6 +562,7 @@ static uint64_t drain(rki_run *r)
                 rkp_batch_put((rkp_batch *)(uintptr_t)run->outs[o].box[m].env.payload);
             }
             run->outs[o].n_box = 0;
+            rki_kept_free(&run->outs[o]);
         }
         rows += run->letters.n;
         rkp_batch_put(run->letters.mem);
@@ -406,7 +581,7 @@ static uint64_t on_the_way(const rki_run *r)
 {
     uint64_t rows = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
-        uint64_t got = RKI_LOOK(r->links[i].got_rows), sent = RKI_LOOK(r->links[i].sent_rows);
+        uint64_t got = RKI_LOOK(r->links[i].got_rows) + RKI_LOOK(r->links[i].overflowed_rows), sent = RKI_LOOK(r->links[i].sent_rows);
         rows += sent > got ? sent - got : 0;
     }
     return rows;
@@ -419,9 +594,10 @@ static void check_counts(const rki_run *r, char *text, size_t n)
     text[0] = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
         const rki_link *k = &r->links[i];
-        if (k->sent_rows != k->got_rows) {
-            snprintf(text, n, "edge '%s' -> '%s': sent %llu rows, received %llu", k->from->plan->name,
-                     k->to->plan->name, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows);
+        if (k->sent_rows != k->got_rows + k->overflowed_rows) {
+            snprintf(text, n, "edge '%s' -> '%s': sent %llu rows, received %llu, %llu did not fit", k->from->plan->name,
+                     k->to->plan->name, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows,
+                     (unsigned long long)k->overflowed_rows);
             return;
         }
     }
@@ -486,6 +662,7 @@ int rki_run_execute(rki_run *r)
     uint64_t left;
     r->start_ns = rki_mono_ns();
     r->cpu_start_ns = cpu_ns();
+    rki_life_start(r);
     __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);
     st = r->backend->start(r->b);
     if (st != RKP_OK) {
@@ -497,6 +674,10 @@ int rki_run_execute(rki_run *r)
         r->backend->wake(r->b, r->tasks[i]);
     r->stuck = st == RKP_OK && !control_loop(r);
     __atomic_store_n(&r->poke, NULL, __ATOMIC_SEQ_CST); // a signal finds nobody from here on
+    pthread_mutex_lock(&r->lock);
+    __atomic_store_n(&r->ending, 1, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&r->obeyed);
+    pthread_mutex_unlock(&r->lock);
     if (r->stuck) {
         left = on_the_way(r);
     } else {
@@ -508,7 +689,7 @@ int rki_run_execute(rki_run *r)
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
                : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
                                                  : RKI_EXIT_FAILED;
-    } else if (r->interrupted) {
+    } else if (r->interrupted && (!r->plan->stream || left || __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1)) {
         code = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1 ? RKI_EXIT_SIGNAL : RKI_EXIT_INTERRUPTED;
         snprintf(r->failure, sizeof r->failure,
                  "interrupted: outputs with commit: rename were not published (%llu rows were in flight); run again to "
@@ -587,11 +768,16 @@ void rki_run_free(rki_run *r)
                 a->op->fini(a->self);
             rkp_frame_free(a->frame);
             rkp_errs_fini(&a->errs);
+            for (uint32_t p = 0; a->n_outs && p < a->stage->n_ports; p++)
+                for (uint32_t o = 0; a->outs[p] && o < a->n_outs[p]; o++)
+                    rki_route_free(a->outs[p][o].route);
+            rki_arena_fini(&a->arena);
         }
         for (uint32_t o = 0; run->outs && o < run->n_outs; o++)
-            free(run->outs[o].box);
+            rki_out_free(&run->outs[o]);
         free(run);
     }
+    rki_life_free(r);
     for (uint32_t i = 0; i < r->n_links; i++)
         free(r->ring_mem[i]);
     if (r->pool)

@@ -28,7 +28,7 @@ void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t
         rki_outmsg *v = realloc(o->box, cap * sizeof *v);
         if (!v) {
             rkp_batch_put(b);
-            rkp_fail(&r->stages[0], RKP_NOMEM, "out of memory for messages that wait");
+            rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory for messages that wait");
             return;
         }
         o->box = v;
@@ -233,7 +233,7 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         rkp_batch_put(payload(m));
         return PUT_LOST;
     case RKI_OVERFLOW_FAIL:
-        rkp_fail(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)", k->to->plan->name);
+        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)", k->to->plan->name);
         return PUT_WAIT;
     default:
         return PUT_WAIT;
@@ -351,7 +351,7 @@ static bool flush_ordered(rki_runner *r)
             for (uint32_t m = 0; m < n; m++) {
                 o->box[m].env.stamp = stamp;
                 if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
-                    rkp_fail(&r->stages[0], RKP_INTERNAL, "a ring with room was full");
+                    rki_fail_run(&r->stages[0], RKP_INTERNAL, "a ring with room was full");
                 if (o->edge->hlc)
                     rki_ring_floor_set(o->links[o->box[m].link]->ring, stamp);
                 touched |= 1ull << o->box[m].link;

@@ -49,7 +49,7 @@ void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
         seen = rki_unite_batch(a, o->unite_to, o->unite, rkp_batch_get(b));
     if (!f || !which || !seen ||
         rkp_expr_eval(o->partition, f, mem, seen, NULL, NULL, b->rows, &keys, &errs) != RKP_OK) {
-        rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
+        rki_fail_run(a, RKP_NOMEM, "out of memory while dividing rows");
         goto out;
     }
     rows = which + b->rows;
@@ -63,7 +63,7 @@ void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
             count += which[i] == l;
         }
         if (count && !(part = rkp_batch_pick(b, rows, count))) {
-            rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
+            rki_fail_run(a, RKP_NOMEM, "out of memory while dividing rows");
             break;
         }
         to(arg, l, part);
@@ -481,7 +481,7 @@ static void send_route(rkp_actor *a, rki_route *t, rkp_batch *b)
         forget(t);
     // A value that cannot be read is null in the topic; whoever reads the column reports it.
     if (!w.b || !columns(&w, &errs) || !classify(&w, &text) || !give(&w))
-        rkp_fail(a, RKP_NOMEM, "out of memory while finding topics");
+        rki_fail_run(a, RKP_NOMEM, "out of memory while finding topics");
     rki_buf_fini(&text);
     rkp_errs_fini(&errs);
     rkp_batch_put(w.b);
@@ -513,7 +513,7 @@ static rkp_batch *under(rkp_batch *b, const rkp_topics *topics)
 void rki_send(rkp_actor *a, rki_out *o, rkp_batch *b)
 {
     if (o->topics && a->run->plan->reads_topics && !(b = under(b, o->topics))) {
-        rkp_fail(a, RKP_NOMEM, "out of memory");
+        rki_fail_run(a, RKP_NOMEM, "out of memory");
         return;
     }
     if (o->route)

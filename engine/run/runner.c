@@ -13,237 +13,15 @@
 enum { PHASE_RUN, PHASE_END, PHASE_PREPARE, PHASE_SEND_END, PHASE_DONE };
 enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 128 << 10 };
 
-static uint64_t weight(const rkp_batch *b)
-{
-    return b ? (b->blob.p ? b->blob.n : b->in_bytes) + (uint64_t)b->rows * 16u + 256u : 64u;
-}
-
-// ---- output ---------------------------------------------------------------------------------------------------------
-
-static void wake_runner(rki_runner *r)
-{
-    r->run->backend->wake(r->run->b, &r->task);
-}
-
-static void box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags)
-{
-    rki_outmsg *m;
-    if (o->n_box == o->cap_box) {
-        uint32_t cap = o->cap_box ? o->cap_box * 2 : 16;
-        rki_outmsg *v = realloc(o->box, cap * sizeof *v);
-        if (!v) {
-            rkp_batch_put(b);
-            rkp_fail(&r->stages[0], RKP_NOMEM, "out of memory for messages that wait");
-            return;
-        }
-        o->box = v;
-        o->cap_box = cap;
-    }
-    m = &o->box[o->n_box++];
-    *m = (rki_outmsg){ .link = link };
-    m->env.payload = (uint64_t)(uintptr_t)b;
-    m->env.chunk = chunk;
-    m->env.rows = b ? (uint32_t)rki_batch_rows(b) : 0;
-    m->env.flags = flags;
-    m->env.actor = r->id;
-    m->env.generation = 1;
-    o->open[link] = o->n_box;
-}
-
-static uint64_t hash_value(uint64_t h, const void *p, size_t n)
-{
-    // FNV-1a over the bytes, then a finaliser: only has to spread keys over a few replicas, the same way every time.
-    const unsigned char *c = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ c[i]) * 0x100000001b3ull;
-    return h;
-}
-
-static void push_partitioned(rki_runner *r, rki_outset *o, rkp_batch *b, uint64_t chunk, uint8_t flags)
-{
-    rkp_actor *a = &r->stages[r->n_stages - 1];
-    rkp_frame *f = rkp_actor_frame(a);
-    rkp_batch *mem = rkp_batch_new(r->run->pool, NULL, 0, 4096);
-    uint32_t *which, *rows;
-    rkp_errs errs = { 0 };
-    rkp_col keys;
-    if (!f || !mem || !(which = rkp_batch_alloc(mem, (size_t)b->rows * 8 + 8))) {
-        rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
-        goto out;
-    }
-    rows = which + b->rows;
-    if (rkp_expr_eval(o->partition, f, mem, b, NULL, NULL, b->rows, &keys, &errs) != RKP_OK) {
-        rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
-        goto out;
-    }
-    for (uint32_t i = 0; i < b->rows; i++) {
-        uint64_t h = 0xcbf29ce484222325ull;
-        uint32_t p = rkp_col_row(&keys, i);
-        if (!rkp_col_is_null(&keys, p)) { // null keys and keys in error go to replica 0, which reports them
-            if (rkp_kind_is_view(keys.type.kind)) {
-                rkp_str s = rkp_view_str(&keys, p);
-                h = hash_value(h, s.p, s.n);
-            } else if (keys.type.kind == RKP_BOOL) {
-                unsigned char bit = rkp_bit(keys.values, p);
-                h = hash_value(h, &bit, 1);
-            } else {
-                size_t w = rkp_kind_width(keys.type.kind);
-                h = hash_value(h, (const char *)keys.values + w * p, w);
-            }
-            h ^= h >> 32;
-            which[i] = (uint32_t)((h * 0x9e3779b97f4a7c15ull >> 33) % o->n);
-        } else {
-            which[i] = 0;
-        }
-    }
-    for (uint32_t l = 0; l < o->n; l++) {
-        uint32_t n = 0;
-        rkp_batch *part = NULL;
-        for (uint32_t i = 0; i < b->rows; i++) {
-            rows[n] = i;
-            n += which[i] == l;
-        }
-        if (n && !(part = rkp_batch_pick(b, rows, n))) {
-            rkp_fail(a, RKP_NOMEM, "out of memory while dividing rows");
-            goto out;
-        }
-        if (part || (flags & RKP_F_LAST))
-            box(r, o, l, part, chunk, flags);
-    }
-out:
-    rkp_errs_fini(&errs);
-    rkp_batch_put(mem);
-    rkp_batch_put(b);
-}
-
-// Parses the columns that the consumer reads while their text is warm, and where replicas share the work.  A column with
-// bad values stays text: the consumer finds and reports them.  Takes b and gives b or a batch derived from it.
-static rkp_batch *flatten(rki_runner *r, const rki_outset *o, rkp_batch *b)
-{
-    rkp_batch *out = NULL;
-    rkp_errs errs = { 0 };
-    for (uint32_t c = 0; c < o->n_flatten && c < b->n_cols; c++) {
-        rkp_col flat;
-        if (!o->flatten[c] || b->cols[c].rep != RKP_TEXT || b->cols[c].type.len)
-            continue;
-        if (!out && !(out = rkp_batch_derive(b, (size_t)b->rows * 16 + 256)))
-            break;
-        rkp_errs_clear(&errs);
-        if (rkp_col_flat(out, b, c, NULL, b->rows, &flat, &errs) != RKP_OK)
-            break; // without memory it stays as it is
-        if (errs.n == 0 && !errs.failed)
-            out->cols[c] = flat;
-    }
-    rkp_errs_fini(&errs);
-    (void)r;
-    if (!out)
-        return b;
-    rkp_batch_put(b); // the derived one holds it
-    return out;
-}
-
-void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
-{
-    bool many = r->plan->replicas > 1;
-    uint64_t chunk = many ? r->chunk : o->next_chunk++;
-    if (o->n_flatten && b->n_cols)
-        b = flatten(r, o, b);
-    uint8_t flags = (uint8_t)(RKP_F_DATA | (many || !o->edge->chunked ? 0 : RKP_F_LAST));
-    if (o->edge->kind == RKI_EDGE_PARTITION)
-        push_partitioned(r, o, b, chunk, flags);
-    else
-        box(r, o, o->edge->kind == RKI_EDGE_SCATTER ? (uint32_t)(chunk % o->n) : 0, b, chunk, flags);
-}
-
-// The input chunk at hand is complete: marks the last message of it on every chunked edge, or sends an empty one.
-static void close_chunk(rki_runner *r)
-{
-    rki_dead_flush(r);
-    if (r->plan->replicas == 1)
-        return;
-    for (uint32_t i = 0; i < r->n_outs; i++) {
-        rki_outset *o = &r->outs[i];
-        bool all = o->edge->kind == RKI_EDGE_PARTITION;
-        uint32_t mine = o->edge->kind == RKI_EDGE_SCATTER ? (uint32_t)(r->chunk % o->n) : 0;
-        for (uint32_t l = all ? 0 : mine; l < (all ? o->n : mine + 1); l++) {
-            if (o->open[l])
-                o->box[o->open[l] - 1].env.flags |= RKP_F_LAST;
-            else
-                box(r, o, l, NULL, r->chunk, RKP_F_DATA | RKP_F_LAST);
-        }
-    }
-}
-
-static void forget_open(rki_outset *o)
-{
-    for (uint32_t l = 0; l < o->n; l++)
-        o->open[l] = 0;
-}
-
-// Moves what waits into rings with room, in order per ring.  True when nothing waits any more.
-static bool flush(rki_runner *r)
-{
-    bool empty = true;
-    rki_dead_flush(r);
-    for (uint32_t i = 0; i < r->n_outs; i++) {
-        rki_outset *o = &r->outs[i];
-        uint32_t kept = 0;
-        uint64_t full = 0, touched = 0; // bits per link (n <= 64)
-        for (uint32_t m = 0; m < o->n_box; m++) {
-            rki_outmsg *out = &o->box[m];
-            rki_link *k = o->links[out->link];
-            uint64_t bit = 1ull << out->link, w = weight((rkp_batch *)(uintptr_t)out->env.payload);
-            bool room = !(full & bit) && rki_ring_room(k->ring, 1) > 0;
-            if (room && rki_ring_fill(k->ring) > 0) {
-                // Relaxed: a bound on memory, not on order; one message may overshoot it.
-                uint64_t in = k->ring->bytes_in, gone = __atomic_load_n(&k->ring->bytes_out, __ATOMIC_RELAXED);
-                room = in - gone + w <= k->byte_limit;
-            }
-            if (!room) {
-                full |= bit;
-                o->box[kept++] = *out;
-                continue;
-            }
-            out->env.seq = k->next_seq++;
-            out->env.stamp = rkp_hlc_tick(&r->clock, r->wall_us);
-            RKI_ADD(k->sent_rows, out->env.rows);
-            k->ring->bytes_in += w;
-            rki_ring_push(k->ring, &out->env);
-            touched |= bit;
-        }
-        o->n_box = kept;
-        forget_open(o);
-        empty &= kept == 0;
-        for (uint32_t l = 0; touched; l++, touched >>= 1)
-            if (touched & 1)
-                wake_runner(o->links[l]->to);
-    }
-    return empty;
-}
-
-// flush, and if something still waits, ask to be woken; looks once more so that no wake-up is missed.
-static bool flush_or_wait(rki_runner *r)
-{
-    if (flush(r))
-        return true;
-    // Sequentially consistent, with the consumer's read-modify-write in give_back: it releases slots and then looks
-    // here.
-    __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
-    if (!flush(r))
-        return false;
-    __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
-    return true;
-}
-
 // ---- stages ---------------------------------------------------------------------------------------------------------
 
-static void stop_stage(rkp_actor *a)
+void rki_stop_stage(rkp_actor *a)
 {
     a->stopped = true;
     __atomic_store_n(&a->run->any_stop, 1, __ATOMIC_SEQ_CST);
 }
 
-static rkp_verdict call(rkp_actor *a, rkp_batch *b)
+rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
 {
     switch (a->stage->role) {
     case RKI_DECODE:
@@ -263,10 +41,17 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
         return RKP_FAIL;
     if (a->stopped) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
-        rki_drop_rows(a, rki_batch_rows(b), "stop");
+        rki_drop_rows(a, rki_batch_rows(b), a->stop_reason ? a->stop_reason : "stop");
         return RKP_DONE;
     }
-    v = call(a, b);
+    a->meta.stamp = a->r->in_stamp;
+    if (RKP_UNLIKELY(a->life)) {
+        v = rki_supervised_call(a, b);
+        if (v == RKP_RETRY || v == RKI_CRASHED)
+            return v;
+    } else {
+        v = rki_call(a, b);
+    }
     if (v == RKP_RETRY)
         return v;
     RKI_ADD(a->counts.batches, 1);
@@ -276,7 +61,7 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
     if (v == RKP_PASS)
         rkp_emit(a, 0, rkp_batch_get(b));
     else if (v == RKP_STOP)
-        stop_stage(a);
+        rki_stop_stage(a);
     else if (v == RKP_FAIL)
         rkp_fail(a, RKP_IO, "failed"); // keeps the first message
     return RKP_DONE;
@@ -284,7 +69,7 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
 
 void rki_deliver(rkp_actor *a, rkp_batch *b)
 {
-    if (run_stage(a, b) == RKP_RETRY)
+    if (run_stage(a, b) == RKP_RETRY) // supervised kernels are never fused to others
         rkp_fail(a, RKP_INTERNAL, "a fused stage asked for a retry");
 }
 
@@ -294,6 +79,11 @@ static bool init_stages(rki_runner *r)
         rkp_actor *a = &r->stages[i];
         rkp_status st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
         a->inited = true;
+        a->meta.kernel = rkp_word_str(a->bound->k->id);
+        if (a->life && (st != RKP_OK || a->crashed)) {
+            rki_crash_at_start(a, st);
+            continue;
+        }
         if (st != RKP_OK) {
             rkp_fail(a, st, st == RKP_NOMEM ? "out of memory at its start" : "cannot start");
             return false;
@@ -331,16 +121,21 @@ static void check_wanted(rki_runner *r)
     if (r->unwanted || !__atomic_load_n(&r->run->any_stop, __ATOMIC_RELAXED) || wanted(&r->stages[0]))
         return;
     r->unwanted = true;
-    stop_stage(&r->stages[0]);
+    rki_stop_stage(&r->stages[0]);
     for (uint32_t i = 0; i < r->n_ins; i++) {
         for (uint32_t l = 0; l < r->ins[i].n; l++) {
             __atomic_store_n(&r->ins[i].links[l]->closed, 1, __ATOMIC_RELEASE);
-            wake_runner(r->ins[i].links[l]->from);
+            rki_wake_runner(r->ins[i].links[l]->from);
         }
     }
 }
 
 // ---- input ----------------------------------------------------------------------------------------------------------
+
+static bool evicts(const rki_inset *in)
+{
+    return in->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
+}
 
 static void next_ring(rki_inset *in)
 {
@@ -350,37 +145,91 @@ static void next_ring(rki_inset *in)
         in->cur = (in->cur + 1) % in->n;
 }
 
-// The envelope at the front of the input's turn, or NULL when it has not come yet.
-static const rkp_envelope *front(rki_inset *in)
+// Is there a message at the front of the input's turn?  With its priority.
+static bool front(rki_inset *in, rkp_envelope *e)
 {
+    rki_ring *ring;
+    uint64_t at;
     if (in->n_ended == in->n)
-        return NULL;
+        return false;
     while (in->links[in->cur]->ended)
         in->cur = (in->cur + 1) % in->n;
-    rki_ring *ring = in->links[in->cur]->ring;
-    return rki_ring_ready(ring) ? rki_ring_peek(ring, 0) : NULL;
+    ring = in->links[in->cur]->ring;
+    if (evicts(in))
+        return rki_ring_look(ring, &at, e);
+    if (!rki_ring_ready(ring))
+        return false;
+    *e = *rki_ring_peek(ring, 0);
+    return true;
 }
 
-// Gives the front slot back and wakes the producer when it waits for room.
-static void give_back(rki_link *k, uint64_t w)
+// Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.
+static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
 {
-    __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
-    rki_ring_release(k->ring, 1);
-    // A read-modify-write, with the exchange in flush_or_wait: either it sees the slot or we see that it waits.
+    rki_link *k = in->links[in->cur];
+    uint64_t at = __atomic_load_n(&k->ring->head, __ATOMIC_RELAXED), w;
+    if (evicts(in)) {
+        if (!rki_ring_look(k->ring, &at, e))
+            return false;
+        w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
+        if (!rki_ring_claim(k->ring, at))
+            return false;
+        __atomic_fetch_add(&k->ring->bytes_out, w, __ATOMIC_RELAXED);
+    } else {
+        w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
+        __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
+        rki_ring_release(k->ring, 1);
+    }
+    *bytes += w;
+    // A read-modify-write, with the exchange in rki_flush_or_wait: either it sees the slot or we see that it waits.
     if (__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
-        wake_runner(k->from);
+        rki_wake_runner(k->from);
+    return true;
+}
+
+// Only the rows that the subscription wants.  Takes b; NULL: none, or it failed.
+static rkp_batch *wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b)
+{
+    rkp_actor *head = &r->stages[0];
+    rki_link *k = in->links[in->n == 1 ? 0 : in->cur];
+    rkp_batch *mem = rkp_batch_new(r->run->pool, NULL, 0, 4096), *out = NULL;
+    uint32_t *rows = mem ? rkp_batch_alloc(mem, (b->rows + 1u) * sizeof *rows) : NULL, n = 0;
+    rkp_errs *errs = rkp_actor_errs(head);
+    head->meta.stamp = r->in_stamp;
+    if (!rows || !rkp_actor_frame(head) ||
+        rkp_expr_filter(in->where, head->frame, b, &head->meta, NULL, b->rows, rows, &n, errs) != RKP_OK) {
+        rkp_fail(head, RKP_NOMEM, "out of memory while choosing rows");
+        goto out;
+    }
+    RKI_ADD(k->filtered_rows, b->rows - n - errs->n);
+    if (errs->n) {
+        RKI_ADD(head->counts.rows_in, errs->n); // they are the kernel's, as bad rows
+        rkp_reject(head, b, errs);
+    }
+    if (n == b->rows)
+        out = rkp_batch_get(b);
+    else if (n && !(out = rkp_batch_pick(b, rows, n)))
+        rkp_fail(head, RKP_NOMEM, "out of memory while choosing rows");
+out:
+    rkp_batch_put(mem);
+    rkp_batch_put(b);
+    return out;
 }
 
 // Runs the head stage on a batch of an input; false when it asks for a retry (the batch is kept as pending).
 static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags)
 {
     rkp_actor *head = &r->stages[0];
+    rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
-        b = rki_unite_batch(head, in->unite, b);
+        b = rki_unite_batch(head, &head->bound->in, in->unite, b);
         if (!b)
             return true;
     }
-    if (run_stage(head, b) == RKP_RETRY) {
+    if (in->where && !(b = wanted_rows(r, in, b)))
+        return true;
+    v = run_stage(head, b);
+    if (v == RKP_RETRY || v == RKI_CRASHED) {
         r->pending = b;
         r->pending_flags = flags;
         return false;
@@ -391,48 +240,70 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
 
 enum took { TOOK_NONE, TOOK_SOME, TOOK_RETRY };
 
+// Whose turn it is: the highest priority, and among equals in turns.  -1: nothing there.
+static int next_input(rki_runner *r)
+{
+    int best = -1;
+    unsigned most = 0;
+    if (r->hlc_in)
+        return rki_hold_next(r);
+    for (uint32_t i = 0; i < r->n_ins; i++) {
+        uint32_t at = (r->next_in + i) % r->n_ins;
+        rkp_envelope e;
+        if (!front(&r->ins[at], &e))
+            continue;
+        if (r->n_ins == 1)
+            return (int)at;
+        if (best < 0 || e.priority > most) {
+            best = (int)at;
+            most = e.priority;
+        }
+    }
+    return best;
+}
+
 static enum took take(rki_runner *r, uint64_t *bytes)
 {
-    for (uint32_t i = 0; i < r->n_ins; i++) {
-        rki_inset *in = &r->ins[(r->next_in + i) % r->n_ins];
-        const rkp_envelope *e = front(in);
-        rki_link *k;
-        rkp_batch *b;
-        uint64_t w;
-        uint8_t flags;
-        if (!e)
-            continue;
-        k = in->links[in->cur];
-        b = (rkp_batch *)(uintptr_t)e->payload;
-        w = weight(b);
-        flags = e->flags;
-        rkp_hlc_merge(&r->clock, e->stamp);
-        r->chunk = in->edge->kind == RKI_EDGE_PARTITION ? e->chunk * r->plan->replicas + r->replica : e->chunk;
-        RKI_ADD(k->got_rows, e->rows);
-        *bytes += w;
-        give_back(k, w);
-        r->next_in = (r->next_in + i + 1) % r->n_ins;
-        if (flags & RKP_F_END) {
-            k->ended = true;
-            in->n_ended++;
-            next_ring(in);
-            return TOOK_SOME;
-        }
-        if ((flags & RKP_F_LAST) && in->edge->chunked)
-            next_ring(in);
-        if (b && !feed(r, in, b, flags))
-            return TOOK_RETRY;
-        if ((flags & RKP_F_LAST) || !in->edge->chunked)
-            close_chunk(r);
+    rkp_envelope e;
+    rki_inset *in;
+    rki_link *k;
+    rkp_batch *b;
+    int at = next_input(r);
+    if (at < 0)
+        return TOOK_NONE;
+    in = &r->ins[at];
+    k = in->links[in->cur];
+    if (!evicts(in))
+        e = *rki_ring_peek(k->ring, 0);
+    if (!take_front(in, &e, bytes))
+        return TOOK_SOME; // look again
+    b = (rkp_batch *)(uintptr_t)e.payload;
+    rkp_hlc_merge(&r->clock, e.stamp);
+    r->in_stamp = e.stamp;
+    r->corr = e.corr;
+    r->chunk = in->edge->kind == RKI_EDGE_PARTITION ? e.chunk * r->plan->replicas + r->replica : e.chunk;
+    RKI_ADD(k->got_rows, e.rows);
+    r->next_in = ((uint32_t)at + 1) % r->n_ins;
+    if (e.flags & RKP_F_END) {
+        k->ended = true;
+        in->n_ended++;
+        next_ring(in);
         return TOOK_SOME;
     }
-    return TOOK_NONE;
+    if ((e.flags & RKP_F_LAST) && in->edge->chunked)
+        next_ring(in);
+    if (b && !feed(r, in, b, e.flags))
+        return TOOK_RETRY;
+    if ((e.flags & RKP_F_LAST) || !in->edge->chunked)
+        rki_close_chunk(r);
+    return TOOK_SOME;
 }
 
 static bool inputs_ended(const rki_runner *r)
 {
+    bool circle = r->in_circle && __atomic_load_n(&r->run->circles_done, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < r->n_ins; i++)
-        if (r->ins[i].n_ended < r->ins[i].n)
+        if (r->ins[i].n_ended < r->ins[i].n && !(circle && r->ins[i].edge->circle))
             return false;
     return true;
 }
@@ -452,7 +323,7 @@ static bool run_timers(rki_runner *r)
         any = true;
         v = a->op->on_timer(a->self, a);
         if (v == RKP_STOP)
-            stop_stage(a);
+            rki_stop_stage(a);
         else if (v == RKP_FAIL)
             rkp_fail(a, RKP_IO, "failed"); // keeps the first message
     }
@@ -479,6 +350,7 @@ static rkp_step idle(rki_runner *r)
 static rkp_step finish(rki_runner *r)
 {
     r->phase = PHASE_DONE;
+    rki_life_end(r);
     // The control thread looks at the run when a task retires.
     return RKP_STEP_DONE;
 }
@@ -499,7 +371,7 @@ static rkp_step poll_source(rki_runner *r)
     rkp_actor *a = &r->stages[0];
     for (int i = 0; i < QUANTUM_MESSAGES; i++) {
         rkp_verdict v;
-        if (!flush_or_wait(r))
+        if (!rki_flush_or_wait(r))
             return RKP_STEP_IDLE;
         check_wanted(r);
         if (rkp_stopping(a) || r->polled_out)
@@ -512,7 +384,15 @@ static rkp_step poll_source(rki_runner *r)
             r->wake_ns = rki_mono_ns() + 1000000u;
             return RKP_STEP_IDLE;
         }
-        v = a->op->poll(a->self, a);
+        if (RKP_UNLIKELY(a->life)) {
+            v = rki_supervised_poll(a);
+            if (v == RKI_CRASHED) {
+                rki_flush_or_wait(r);
+                return RKP_STEP_IDLE;
+            }
+        } else {
+            v = a->op->poll(a->self, a);
+        }
         RKI_ADD(a->counts.batches, 1);
         switch (v) {
         case RKP_DONE:
@@ -523,22 +403,24 @@ static rkp_step poll_source(rki_runner *r)
             rkp_fail(a, RKP_IO, "failed");
             return RKP_STEP_AGAIN;
         case RKP_RETRY:
-            if (!flush_or_wait(r) || r->wake_ns)
+            if (!rki_flush_or_wait(r) || r->wake_ns)
                 return RKP_STEP_IDLE;
             break;
         default:
             break;
         }
         r->wall_us = rki_wall_us();
+        if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))
+            break;
     }
-    return flush_or_wait(r) ? RKP_STEP_AGAIN : RKP_STEP_IDLE;
+    return rki_flush_or_wait(r) ? RKP_STEP_AGAIN : RKP_STEP_IDLE;
 }
 
 // Runs on_end, prepare, and END, each as far as room allows; resumes where it stopped.
 static rkp_step end_phase(rki_runner *r)
 {
     while (r->phase == PHASE_END) {
-        if (!flush_or_wait(r) || (run_timers(r) && !flush_or_wait(r)))
+        if (!rki_flush_or_wait(r) || (run_timers(r) && !rki_flush_or_wait(r)))
             return RKP_STEP_IDLE;
         if (rki_failed(r->run))
             return RKP_STEP_AGAIN;
@@ -549,10 +431,10 @@ static rkp_step end_phase(rki_runner *r)
         rkp_actor *a = &r->stages[r->end_stage];
         rkp_verdict v = RKP_DONE;
         bool half = a->stage->role == RKI_POLL || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE;
-        if (a->op->on_end && !half)
+        if (a->op->on_end && !half && !a->ended)
             v = a->op->on_end(a->self, a);
         if (v == RKP_RETRY) {
-            flush_or_wait(r);
+            rki_flush_or_wait(r);
             return RKP_STEP_IDLE;
         }
         if (v == RKP_FAIL)
@@ -573,31 +455,31 @@ static rkp_step end_phase(rki_runner *r)
         rki_dead_flush(r); // before the end
         for (uint32_t i = 0; i < r->n_outs; i++)
             for (uint32_t l = 0; l < r->outs[i].n; l++)
-                box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
+                rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
         r->phase = PHASE_SEND_END;
     }
-    if (!flush_or_wait(r))
+    if (!rki_flush_or_wait(r))
         return RKP_STEP_IDLE;
     return finish(r);
 }
 
-rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
+static rkp_step step(rki_runner *r)
 {
-    rki_runner *r = arg;
     uint64_t bytes = 0;
     rkp_step st = RKP_STEP_AGAIN;
-    (void)t;
-    (void)worker;
-    // Relaxed: only a wake-up hint of our own; whoever saw 1 wakes us once too often.
-    __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
-    r->wake_ns = 0;
-    r->wall_us = rki_wall_us();
     if (rki_failed(r->run))
         return finish(r);
     if (!r->inited) {
         r->inited = true;
         if (!init_stages(r))
             return finish(r);
+    }
+    // Acquire, with the release of who commands: the wishes it left.
+    if (RKP_UNLIKELY(__atomic_exchange_n(&r->commands, 0, __ATOMIC_ACQ_REL)))
+        rki_obey(r);
+    if (RKP_UNLIKELY(r->n_suspended)) {
+        rki_flush_or_wait(r);
+        return idle(r);
     }
     if (r->phase == PHASE_RUN && r->n_ins == 0) {
         st = poll_source(r);
@@ -610,26 +492,27 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     }
     for (int i = 0; r->phase == PHASE_RUN && i < QUANTUM_MESSAGES && bytes < QUANTUM_BYTES; i++) {
         enum took took = TOOK_SOME;
-        if (!flush_or_wait(r))
+        if (!rki_flush_or_wait(r))
             return idle(r);
         check_wanted(r);
-        if (run_timers(r) && !flush_or_wait(r))
+        if (run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
         if (r->pending) {
             rkp_batch *b = r->pending;
-            if (run_stage(&r->stages[0], b) == RKP_RETRY)
+            rkp_verdict v = run_stage(&r->stages[0], b);
+            if (v == RKP_RETRY || v == RKI_CRASHED)
                 return idle(r);
             r->pending = NULL;
             rkp_batch_put(b);
             if (r->pending_flags & RKP_F_LAST)
-                close_chunk(r);
+                rki_close_chunk(r);
         } else {
             took = take(r, &bytes);
         }
         if (rki_failed(r->run))
             return finish(r);
         if (took == TOOK_RETRY) {
-            flush_or_wait(r);
+            rki_flush_or_wait(r);
             return idle(r);
         }
         if (took == TOOK_NONE) {
@@ -637,11 +520,39 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
                 return idle(r);
             r->phase = PHASE_END;
         }
+        if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))
+            return RKP_STEP_AGAIN;
     }
     if (r->phase == PHASE_RUN)
-        return flush_or_wait(r) ? RKP_STEP_AGAIN : idle(r);
+        return rki_flush_or_wait(r) ? RKP_STEP_AGAIN : idle(r);
     st = end_phase(r);
     if (rki_failed(r->run) && st != RKP_STEP_DONE)
         return finish(r);
     return st == RKP_STEP_IDLE ? idle(r) : st;
+}
+
+rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
+{
+    rki_runner *r = arg;
+    rkp_step st;
+    (void)t;
+    (void)worker;
+    // Relaxed: only a wake-up hint of our own; whoever saw 1 wakes us once too often.
+    __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
+    r->wake_ns = 0;
+    r->wall_us = rki_wall_us();
+    RKI_ADD(r->steps, 1);
+    if (!r->watched && !r->hlc_out)
+        return step(r);
+    r->now_ns = rki_mono_ns();
+    __atomic_store_n(&r->step_start_ns, r->now_ns, __ATOMIC_RELAXED);
+    if (r->hlc_out)
+        rki_clock_enter(r);
+    st = step(r);
+    if (r->hlc_out) {
+        rki_floors(r);
+        rki_clock_leave(r);
+    }
+    __atomic_store_n(&r->step_start_ns, 0, __ATOMIC_RELAXED);
+    return st;
 }

@@ -40,6 +40,7 @@ typedef enum rkp_trait {
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
     RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
     RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
+    RKP_RESTARTS = 1 << 9, // source: a new instance goes on with what comes, it does not begin a file again
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -192,6 +193,14 @@ rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_kee
 bool rkp_state_take(rkp_actor *a, uint64_t bytes);
 void rkp_state_give(rkp_actor *a, uint64_t bytes);
 uint64_t rkp_state_limit(const rkp_actor *a);
+// News of the engine, for the source of `$` topics: false when there are none now.  Whoever got false is woken by the next.
+typedef struct rkp_event {
+    const char *kernel, *from, *to; // lives as long as the run
+    int64_t us;
+    char reason[160];
+} rkp_event;
+bool rkp_engine_event(rkp_actor *a, rkp_event *out);
+bool rkp_engine_over(const rkp_actor *a); // every kernel that does not hang on `$` topics has ended
 // Opens an unlinked temporary file in data_dir for spilling; -1 and rkp_fail's message when it cannot.
 int rkp_spill_open(rkp_actor *a);
 // Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.

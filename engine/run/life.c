@@ -1,0 +1,654 @@
+// run/life.c - the life of kernels: states, commands at batch boundaries, supervision.
+//
+//   created -> launched -> active <-> suspended     any of these -> terminating -> terminated
+//                           active -> failed -> launched (a restart) or terminating
+//
+// A command is a wish that is left with the kernel; each runner that has a part of the kernel sees it between two messages, does it, and says
+// so.  The last one changes the state.  Every change is an event for whoever subscribes to $lifecycle/<kernel>.
+//
+// A supervised kernel runs alone in its actor.  What it emits for one message lies in boxes until the call is over, so when the call fails
+// it is taken back, the counts are set back, and the message is offered to a new instance after the backoff: nothing is lost or doubled.
+#include "run/actor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const char *const state_names[RKI_N_STATES] = { "created", "launched", "active", "suspended", "failed", "terminating", "terminated" };
+static const char *const command_names[RKI_N_COMMANDS] = { "activate", "suspend", "restart", "terminate" };
+
+// Which states a command may find.
+static const uint32_t allowed[RKI_N_COMMANDS] = {
+    [RKI_ACTIVATE] = 1u << RKI_LAUNCHED | 1u << RKI_SUSPENDED,
+    [RKI_SUSPEND] = 1u << RKI_ACTIVE,
+    [RKI_RESTART] = 1u << RKI_ACTIVE | 1u << RKI_SUSPENDED | 1u << RKI_FAILED,
+    [RKI_TERMINATE] = 1u << RKI_CREATED | 1u << RKI_LAUNCHED | 1u << RKI_ACTIVE | 1u << RKI_SUSPENDED | 1u << RKI_FAILED,
+};
+
+const char *rki_state_name(int s)
+{
+    return s >= 0 && s < RKI_N_STATES ? state_names[s] : "?";
+}
+
+const char *rki_command_name(int c)
+{
+    return c >= 0 && c < RKI_N_COMMANDS ? command_names[c] : "?";
+}
+
+int rki_command_named(rkp_str s)
+{
+    if (rkp_str_is(s, "resume"))
+        return RKI_ACTIVATE;
+    if (rkp_str_is(s, "deactivate"))
+        return RKI_SUSPEND;
+    for (int i = 0; i < RKI_N_COMMANDS; i++)
+        if (rkp_str_is(s, command_names[i]))
+            return i;
+    return -1;
+}
+
+// ---- states ---------------------------------------------------------------------------------------------------------
+
+static void note(rki_run *r, uint32_t kernel, rki_state from, rki_state to, const char *reason)
+{
+    rki_event *e;
+    if (!r->publisher)
+        return;
+    if (r->n_events == r->cap_events) {
+        uint32_t cap = r->cap_events ? r->cap_events * 2 : 32;
+        rki_event *v = realloc(r->events, cap * sizeof *v);
+        if (!v)
+            return; // the state itself is right; its news is lost
+        r->events = v;
+        r->cap_events = cap;
+    }
+    e = &r->events[r->n_events++];
+    *e = (rki_event){ .kernel = kernel, .from = (uint8_t)from, .to = (uint8_t)to, .us = (int64_t)rki_wall_us() };
+    snprintf(e->reason, sizeof e->reason, "%s", reason ? reason : "");
+}
+
+// With the lock held.
+static void set_state(rki_run *r, uint32_t kernel, rki_state to, const char *reason)
+{
+    rki_kstate *k = &r->ks[kernel];
+    rki_state from = (rki_state)k->state;
+    if (from == to)
+        return;
+    // Relaxed: others only look.
+    __atomic_store_n(&k->state, (uint32_t)to, __ATOMIC_RELAXED);
+    k->since_us = rki_wall_us();
+    snprintf(k->reason, sizeof k->reason, "%s", reason ? reason : "");
+    note(r, kernel, from, to, reason);
+}
+
+static void tell(rki_run *r)
+{
+    if (r->publisher && r->b)
+        rki_wake_runner(r->publisher);
+}
+
+static void change(rki_run *r, uint32_t kernel, rki_state to, const char *reason)
+{
+    pthread_mutex_lock(&r->lock);
+    set_state(r, kernel, to, reason);
+    pthread_mutex_unlock(&r->lock);
+    tell(r);
+}
+
+// ---- supervision ----------------------------------------------------------------------------------------------------
+
+struct mark {
+    uint32_t n_box;
+    uint64_t next_chunk;
+};
+
+struct rki_life {
+    const rki_restart_conf *c;
+    uint64_t *times; // of restarts in the window, a ring
+    uint32_t cap, n, first;
+    uint64_t until_ns; // down: when to make a new instance
+    bool down;
+    uint32_t in_a_row;
+    struct mark *marks;
+    rki_counts saved;
+    uint64_t saved_bad;
+};
+
+static void save(rkp_actor *a)
+{
+    rki_life *l = a->life;
+    for (uint32_t i = 0; i < a->r->n_outs; i++)
+        l->marks[i] = (struct mark){ a->r->outs[i].n_box, a->r->outs[i].next_chunk };
+    l->saved = a->counts;
+    l->saved_bad = a->bad;
+}
+
+// Takes back what was emitted since save.
+static void take_back(rkp_actor *a)
+{
+    rki_life *l = a->life;
+    for (uint32_t i = 0; i < a->r->n_outs; i++) {
+        rki_outset *o = &a->r->outs[i];
+        while (o->n_box > l->marks[i].n_box)
+            rkp_batch_put((rkp_batch *)(uintptr_t)o->box[--o->n_box].env.payload);
+        for (uint32_t j = 0; j < o->n; j++)
+            o->open[j] = 0;
+        o->next_chunk = l->marks[i].next_chunk;
+    }
+    a->counts = l->saved;
+    a->bad = l->saved_bad;
+}
+
+static bool new_instance(rkp_actor *a)
+{
+    rkp_status st;
+    if (a->self_made && a->op->fini)
+        a->op->fini(a->self);
+    a->self_made = false;
+    a->crashed = false;
+    a->timer_ns = 0;
+    rki_arena_fini(&a->arena);
+    rki_arena_init(&a->arena);
+    memset(a->self, 0, a->op->self_size);
+    a->self_made = true;
+    if (rki_plan_instance((rki_plan *)(uintptr_t)a->run->plan, a->stage->kernel, &a->arena, a->self) != RKP_OK) {
+        rkp_fail(a, RKP_NOMEM, "out of memory for a new instance");
+        return false;
+    }
+    st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
+    if (st != RKP_OK && !a->crashed)
+        rkp_fail(a, st, "cannot start");
+    return st == RKP_OK && !a->crashed;
+}
+
+static uint64_t backoff_of(const rki_life *l)
+{
+    double ns = (double)l->c->backoff.initial_ns, max = (double)l->c->backoff.max_ns, share;
+    for (uint32_t i = 1; i < l->in_a_row && ns < max; i++)
+        ns *= l->c->backoff.multiplier;
+    ns = ns < max ? ns : max;
+    // Not random: any spread does, as long as kernels that failed together do not all come back together.
+    share = (double)(((uintptr_t)l >> 6) * 0x9e3779b97f4a7c15ull >> 40) / (double)(1 << 24);
+    return (uint64_t)(ns * (1 - l->c->backoff.jitter * share));
+}
+
+static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
+{
+    rki_life *l = a->life;
+    rki_run *r = a->run;
+    uint64_t rows = b ? rki_batch_rows(b) : 0;
+    if (b && a->bound->on_error == RKI_ERR_DEAD_LETTER) {
+        rki_dead_crash(a, b, a->crash);
+        rki_count_dead(a, rows, "crash");
+        l->n = 0;
+        l->in_a_row = 0;
+        l->until_ns = 0; // a new instance goes on with the next message
+        return RKP_DONE;
+    }
+    if (l->c->on_exhausted == RKI_EXHAUSTED_ISOLATE) {
+        change(r, a->stage->kernel, RKI_TERMINATING, "isolated");
+        l->down = false;
+        a->stop_reason = "terminated";
+        rki_stop_stage(a);
+        a->ended = true;
+        rki_drop_rows(a, rows, "terminated");
+        change(r, a->stage->kernel, RKI_TERMINATED, a->crash);
+        return b ? RKP_DONE : RKP_STOP;
+    }
+    return rki_fail_run(a, a->crash_status, "%s (failed %llu times in %g s, restart.max)", a->crash, (unsigned long long)l->c->max + 1,
+                        (double)l->c->window_ns * 1e-9);
+}
+
+// It failed: waits for a restart (RKI_CRASHED), or there are no more.
+static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
+{
+    rki_life *l = a->life;
+    uint64_t now = rkp_now_ns(a);
+    if (!a->crash[0])
+        snprintf(a->crash, sizeof a->crash, "failed");
+    change(a->run, a->stage->kernel, RKI_FAILED, a->crash);
+    l->down = true;
+    while (l->n && now - l->times[l->first] > l->c->window_ns) {
+        l->first = (l->first + 1) % l->cap;
+        l->n--;
+    }
+    if (l->n == l->cap)
+        return exhausted(a, b);
+    l->times[(l->first + l->n++) % l->cap] = now;
+    l->in_a_row++;
+    l->until_ns = now + backoff_of(l);
+    a->r->wake_ns = l->until_ns;
+    return RKI_CRASHED;
+}
+
+// Makes a new instance when its time has come.  RKP_DONE: it runs.
+static rkp_verdict revive(rkp_actor *a, rkp_batch *b)
+{
+    rki_life *l = a->life;
+    if (rkp_now_ns(a) < l->until_ns) {
+        a->r->wake_ns = l->until_ns;
+        return RKI_CRASHED;
+    }
+    change(a->run, a->stage->kernel, RKI_LAUNCHED, "restart");
+    pthread_mutex_lock(&a->run->lock);
+    a->run->ks[a->stage->kernel].restarts++;
+    pthread_mutex_unlock(&a->run->lock);
+    if (!new_instance(a))
+        return crashed(a, b);
+    l->down = false;
+    change(a->run, a->stage->kernel, RKI_ACTIVE, "restart");
+    return RKP_DONE;
+}
+
+rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
+{
+    rkp_verdict v;
+    if (a->life->down && (v = revive(a, b)) != RKP_DONE)
+        return v;
+    if (a->stopped)
+        return RKP_DONE;
+    save(a);
+    v = rki_call(a, b);
+    if (v != RKP_FAIL && !a->crashed) {
+        a->life->in_a_row = v == RKP_RETRY ? a->life->in_a_row : 0;
+        return v;
+    }
+    take_back(a);
+    return crashed(a, b);
+}
+
+rkp_verdict rki_supervised_poll(rkp_actor *a)
+{
+    rkp_verdict v;
+    if (a->life->down && (v = revive(a, NULL)) != RKP_DONE)
+        return v;
+    save(a);
+    v = a->op->poll(a->self, a);
+    if (v == RKP_FAIL || a->crashed) {
+        take_back(a);
+        return crashed(a, NULL);
+    }
+    if (v == RKP_DONE && a->life->c->policy == RKI_RESTART_ALWAYS && !rkp_stopping(a)) {
+        snprintf(a->crash, sizeof a->crash, "ended (restart: always)");
+        a->crash_status = RKP_IO;
+        return crashed(a, NULL);
+    }
+    if (v != RKP_RETRY)
+        a->life->in_a_row = 0;
+    return v;
+}
+
+void rki_crash_at_start(rkp_actor *a, rkp_status st)
+{
+    if (!a->crashed)
+        rkp_fail(a, st, "cannot start");
+    crashed(a, NULL);
+}
+
+// ---- commands, the runner's side ------------------------------------------------------------------------------------
+
+static void suspend_stage(rkp_actor *a, bool on)
+{
+    if (a->suspended == on)
+        return;
+    a->suspended = on;
+    a->r->n_suspended += on ? 1 : (uint32_t)-1;
+}
+
+static void terminate_stage(rkp_actor *a)
+{
+    rki_runner *r = a->r;
+    suspend_stage(a, false);
+    a->stop_reason = "terminated";
+    if (a->life)
+        a->life->down = false;
+    if (a->op->kind == RKP_SOURCE && a->stage->role != RKI_DECODE) {
+        r->polled_out = true; // ends as if it were exhausted
+        return;
+    }
+    // What it holds is given on, as at the end of its input.
+    for (int i = 0; a->op->on_end && !a->ended && !a->stopped && a->stage->role == RKI_WHOLE && i < 1 << 20; i++) {
+        rkp_verdict v = a->op->on_end(a->self, a);
+        if (v == RKP_FAIL)
+            rki_fail_run(a, RKP_IO, "failed at its end");
+        if (v != RKP_MORE)
+            break;
+    }
+    a->ended = true;
+    rki_stop_stage(a);
+}
+
+static void do_it(rkp_actor *a, rki_command c)
+{
+    switch (c) {
+    case RKI_ACTIVATE:
+        suspend_stage(a, false);
+        break;
+    case RKI_SUSPEND:
+        suspend_stage(a, true);
+        break;
+    case RKI_RESTART:
+        if (a->life)
+            a->life->down = false;
+        new_instance(a);
+        suspend_stage(a, false);
+        break;
+    default:
+        terminate_stage(a);
+        break;
+    }
+}
+
+static rki_state after(rki_command c)
+{
+    return c == RKI_SUSPEND ? RKI_SUSPENDED : c == RKI_TERMINATE ? RKI_TERMINATED : RKI_ACTIVE;
+}
+
+void rki_obey(rki_runner *r)
+{
+    rki_open_gates(r);
+    for (uint32_t i = 0; i < r->n_stages; i++) {
+        rkp_actor *a = &r->stages[i];
+        rki_kstate *k = &r->run->ks[a->stage->kernel];
+        rki_command c;
+        bool mine;
+        pthread_mutex_lock(&r->run->lock);
+        mine = k->wished && a->wish_done != k->wish_number;
+        c = k->wish;
+        if (mine)
+            a->wish_done = k->wish_number;
+        pthread_mutex_unlock(&r->run->lock);
+        if (!mine)
+            continue;
+        do_it(a, c);
+        pthread_mutex_lock(&r->run->lock);
+        if (++k->obeyed >= k->parts) {
+            k->wished = false;
+            if (c == RKI_RESTART) {
+                k->restarts++;
+                set_state(r->run, a->stage->kernel, RKI_LAUNCHED, "command");
+            }
+            set_state(r->run, a->stage->kernel, after(c), "command");
+            pthread_cond_broadcast(&r->run->obeyed);
+        }
+        pthread_mutex_unlock(&r->run->lock);
+        tell(r->run);
+    }
+}
+
+// ---- commands, who asks ---------------------------------------------------------------------------------------------
+
+static const char *state_list(uint32_t set, char *to, size_t n)
+{
+    size_t at = 0;
+    for (int s = 0; s < RKI_N_STATES; s++) {
+        int k;
+        if (!(set & 1u << s) || s == RKI_CREATED)
+            continue;
+        k = snprintf(to + at, n - at, "%s%s", at ? (set >> (s + 1) ? ", " : " or ") : "", state_names[s]);
+        if (k > 0 && (size_t)k < n - at)
+            at += (size_t)k;
+    }
+    return to;
+}
+
+static bool has_part(const rki_runner *r, uint32_t kernel)
+{
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        if (r->stages[i].stage->kernel == kernel)
+            return true;
+    return false;
+}
+
+static void wake_parts(rki_run *r, uint32_t kernel)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        if (!has_part(r->runners[i], kernel))
+            continue;
+        // Release, to the exchange in the step: the wish.
+        __atomic_store_n(&r->runners[i]->commands, 1, __ATOMIC_RELEASE);
+        rki_wake_runner(r->runners[i]);
+    }
+}
+
+// A subscription of a launched kernel begins: its publishers replay what they retain.
+static void open_gates_of(rki_run *r, uint32_t kernel)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *p = r->runners[i];
+        bool any = false;
+        for (uint32_t o = 0; o < p->n_outs; o++) {
+            if (r->plan->stages[p->outs[o].edge->to_stage].kernel != kernel || !p->outs[o].kept_made)
+                continue;
+            __atomic_store_n(&p->outs[o].open_now, 1, __ATOMIC_RELEASE);
+            any = true;
+        }
+        if (!any)
+            continue;
+        __atomic_store_n(&p->commands, 1, __ATOMIC_RELEASE);
+        rki_wake_runner(p);
+    }
+}
+
+static bool may_restart(const rkp_op *op)
+{
+    if (op->kind == RKP_SOURCE)
+        return (op->traits & RKP_RESTARTS) != 0;
+    return !op->commit && !op->abort;
+}
+
+static bool until_ns(rki_run *r, uint64_t deadline_ns)
+{
+    struct timespec ts = { (time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u) };
+    return pthread_cond_timedwait(&r->obeyed, &r->lock, &ts) != ETIMEDOUT;
+}
+
+rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t deadline_ns, char *text, size_t n)
+{
+    uint32_t at = 0;
+    rki_kstate *k;
+    rki_outcome out = RKI_DONE;
+    char list[128] = "";
+    uint64_t number;
+    while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
+        at++;
+    if (at == r->plan->n_kernels) {
+        snprintf(text, n, "no kernel is named '%.*s'", (int)(kernel.n < 64 ? kernel.n : 64), kernel.p);
+        return RKI_NO_KERNEL;
+    }
+    k = &r->ks[at];
+    pthread_mutex_lock(&r->lock);
+    while (k->wished && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) && until_ns(r, deadline_ns))
+        ;
+    if (__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST)) {
+        snprintf(text, n, "the run is ending");
+        out = RKI_TOO_LATE;
+    } else if (k->wished) {
+        snprintf(text, n, "kernel '%.*s' has not done the last command yet", RKP_STR_ARG(kernel));
+        out = RKI_TIMED_OUT;
+    } else if (!(allowed[c] & 1u << k->state)) {
+        snprintf(text, n, "kernel '%.*s' is %s; %s needs %s", RKP_STR_ARG(kernel), state_names[k->state], command_names[c],
+                 state_list(allowed[c], list, sizeof list));
+        out = RKI_REFUSED;
+    } else if (c == RKI_RESTART && !may_restart(r->plan->kernels[at].k->op)) {
+        snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted yet: it would begin its file again", RKP_STR_ARG(kernel),
+                 r->plan->kernels[at].k->op->name);
+        out = RKI_REFUSED;
+    }
+    if (out != RKI_DONE) {
+        pthread_mutex_unlock(&r->lock);
+        return out;
+    }
+    if (k->state == RKI_LAUNCHED && c == RKI_ACTIVATE)
+        open_gates_of(r, at);
+    if (c == RKI_TERMINATE)
+        set_state(r, at, RKI_TERMINATING, "command");
+    k->wished = true;
+    k->wish = c;
+    k->obeyed = 0;
+    number = ++k->wish_number;
+    wake_parts(r, at);
+    while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) && until_ns(r, deadline_ns))
+        ;
+    if (k->wished && k->wish_number == number) {
+        bool late = __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST);
+        out = late ? RKI_TOO_LATE : RKI_TIMED_OUT;
+        snprintf(text, n, late ? "the run is ending" : "kernel '%.*s' came to no batch boundary in time", RKP_STR_ARG(kernel));
+        if (k->obeyed == 0) {
+            k->wished = false; // taken back
+            if (c == RKI_TERMINATE)
+                set_state(r, at, RKI_ACTIVE, "taken back");
+        }
+    } else {
+        snprintf(text, n, "kernel '%.*s' is %s", RKP_STR_ARG(kernel), state_names[k->state]);
+    }
+    pthread_mutex_unlock(&r->lock);
+    tell(r);
+    return out;
+}
+
+void rki_run_drain(rki_run *r)
+{
+    rki_run_signal(r);
+}
+
+// ---- hung kernels ---------------------------------------------------------------------------------------------------
+
+bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        rkp_actor *a = &run->stages[0];
+        uint64_t limit = a->bound->k->timeout_ns, start;
+        if (!limit)
+            continue;
+        start = __atomic_load_n(&run->step_start_ns, __ATOMIC_RELAXED);
+        if (!start) {
+            *until = !*until || now_ns + limit < *until ? now_ns + limit : *until;
+            continue;
+        }
+        if (now_ns < start + limit) {
+            *until = !*until || start + limit < *until ? start + limit : *until;
+            continue;
+        }
+        change(r, a->stage->kernel, RKI_FAILED, "hung");
+        rki_fail_run(a, RKP_IO, "hangs: one message took longer than its timeout of %g s", (double)limit * 1e-9);
+        return true;
+    }
+    return false;
+}
+
+// ---- begin and end --------------------------------------------------------------------------------------------------
+
+static bool supervise(rki_run *r, rkp_actor *a)
+{
+    const rki_kernel *k = a->bound->k;
+    rki_life *l;
+    if (!k->supervised || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE)
+        return true;
+    l = rki_alloc(&r->arena, sizeof *l);
+    if (!l)
+        return false;
+    l->c = &k->restart;
+    l->cap = (uint32_t)(k->restart.max < 10000 ? k->restart.max : 10000);
+    l->times = rki_array(&r->arena, l->cap, sizeof *l->times);
+    l->marks = rki_array(&r->arena, a->r->n_outs + 1u, sizeof *l->marks);
+    a->life = l;
+    return l->times && l->marks;
+}
+
+bool rki_life_new(rki_run *r)
+{
+    pthread_condattr_t attr;
+    r->ks = rki_array(&r->arena, r->plan->n_kernels, sizeof *r->ks);
+    if (!r->ks || pthread_condattr_init(&attr) != 0)
+        return false;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    r->cond_made = pthread_cond_init(&r->obeyed, &attr) == 0;
+    pthread_condattr_destroy(&attr);
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        for (uint32_t j = 0; j < run->n_stages; j++) {
+            rkp_actor *a = &run->stages[j];
+            r->ks[a->stage->kernel].parts++;
+            r->ks[a->stage->kernel].alive++;
+            run->watched |= a->bound->k->timeout_ns != 0;
+            if (!supervise(r, a))
+                return false;
+            if (a->bound->k->start_suspended)
+                suspend_stage(a, true);
+        }
+    }
+    return r->cond_made;
+}
+
+void rki_life_start(rki_run *r)
+{
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        set_state(r, i, RKI_LAUNCHED, "start");
+        if (!r->plan->kernels[i].k->start_suspended)
+            set_state(r, i, RKI_ACTIVE, "start");
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+// The runner has ended; a kernel whose last part it had is terminated.
+void rki_life_end(rki_runner *r)
+{
+    rki_run *run = r->run;
+    pthread_mutex_lock(&run->lock);
+    for (uint32_t i = 0; i < r->n_stages; i++) {
+        uint32_t kernel = r->stages[i].stage->kernel;
+        rki_kstate *k = &run->ks[kernel];
+        if (k->alive == 0 || --k->alive > 0)
+            continue;
+        if (k->wished) {
+            k->wished = false;
+            pthread_cond_broadcast(&run->obeyed);
+        }
+        if (k->state == RKI_TERMINATED)
+            continue;
+        set_state(run, kernel, RKI_TERMINATING, rki_failed(run) ? "failure" : "end");
+        set_state(run, kernel, RKI_TERMINATED, rki_failed(run) ? "failure" : "end");
+    }
+    pthread_mutex_unlock(&run->lock);
+    if (!r->behind_engine)
+        __atomic_fetch_sub(&run->live, 1, __ATOMIC_SEQ_CST);
+    tell(run);
+}
+
+void rki_life_free(rki_run *r)
+{
+    if (r->cond_made)
+        pthread_cond_destroy(&r->obeyed);
+    free(r->events);
+}
+
+// ---- the engine's own publisher -------------------------------------------------------------------------------------
+
+bool rkp_engine_event(rkp_actor *a, rkp_event *out)
+{
+    rki_run *r = a->run;
+    bool some = false;
+    pthread_mutex_lock(&r->lock);
+    if (r->n_events) {
+        rki_event e = r->events[0];
+        some = true;
+        r->n_events--;
+        memmove(r->events, r->events + 1, r->n_events * sizeof *r->events);
+        *out = (rkp_event){ .kernel = r->plan->kernels[e.kernel].k->id.p,
+                            .from = state_names[e.from],
+                            .to = state_names[e.to],
+                            .us = e.us };
+        memcpy(out->reason, e.reason, sizeof e.reason);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return some;
+}
+
+bool rkp_engine_over(const rkp_actor *a)
+{
+    return __atomic_load_n(&a->run->live, __ATOMIC_SEQ_CST) == 0;
+}
