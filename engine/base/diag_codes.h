@@ -122,6 +122,17 @@ typedef struct rki_diag_code {
     { "template-op", "A kernel with `use` gets its operator from the template." }, \
     { "template-unknown", "No template has this name." }, \
     { "template-use", "A template cannot use another template." }, \
+    { "topic-dots", "A pattern has dots between its levels; the levels of a topic are split at `/`." }, \
+    { "topic-empty", "A topic has no text." }, \
+    { "topic-engine", "Only the engine publishes to topics that begin with `$`." }, \
+    { "topic-foreign", "A wildcard of another system; here `*` is one level and `#`, last only, all below." }, \
+    { "topic-hash", "`#` stands before other levels; it is possible only at the end." }, \
+    { "topic-level-empty", "A level of a topic is empty: a `/` at the beginning, at the end, or two in a row." }, \
+    { "topic-limit", "A topic is longer or has more levels than a topic can have." }, \
+    { "topic-partial", "A wildcard is only a part of a level of a pattern; it can only be a whole one." }, \
+    { "topic-template", "`${..}` in a topic that is published to is not written right." }, \
+    { "topic-text", "A topic has characters that cannot be in one." }, \
+    { "topic-wildcard", "The name of a topic has a wildcard in it; a message goes to one topic." }, \
     { "type-array", "A fixed array is not possible here." }, \
     { "type-unknown", "There is no type of this name." }, \
     { "unite-types", "Inputs of one kernel have a column of the same name and of types that do not go together." }, \
