@@ -14,6 +14,7 @@
 #include "expr/functions.h"
 #include "expr/kernels.h"
 
+#include <rkpipe/num.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>

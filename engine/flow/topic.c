@@ -580,9 +580,10 @@ static rkp_str whole_text(struct parse *p)
     return p->no_memory ? (rkp_str){ 0 } : all;
 }
 
-rkp_status rki_topic_template_parse(rki_arena *a, rkp_str text, rki_topic_template *out, rki_topic_findings *why)
+rkp_status rki_topic_template_parse(rki_arena *a, rki_topic_kind kind, rkp_str text, rki_topic_template *out,
+                                    rki_topic_findings *why)
 {
-    struct parse p = { .w = { .text = text, .kind = RKI_TOPIC_NAME, .out = why }, .a = a, .t = out };
+    struct parse p = { .w = { .text = text, .kind = kind, .out = why }, .a = a, .t = out };
     size_t at = 0, bytes = 0;
 
     *out = (rki_topic_template){ .text = text };
@@ -590,8 +591,9 @@ rkp_status rki_topic_template_parse(rki_arena *a, rkp_str text, rki_topic_templa
         why->n = 0;
     if (!check_size(&p.w, 0))
         return RKP_INVALID;
-    if (!starts(text, "${"))
+    if (!starts(text, "${") && kind == RKI_TOPIC_NAME)
         check_engine(&p.w);
+    out->engine = kind == RKI_TOPIC_ANY && text.n && text.p[0] == '$' && !starts(text, "${");
     for (bool last = false; !last && !p.no_memory;) {
         rki_topic_level *l = &out->levels[out->n_levels];
         size_t end;
@@ -815,7 +817,7 @@ bool rki_topic_may_match(const rki_topic_template *t, rkp_str pattern)
     rkp_str words[MOST_LEVELS] = { { 0 } };
     size_t n;
 
-    if (pattern.n == 0 || pattern.p[0] == '$')
+    if (pattern.n == 0 || (pattern.p[0] == '$') != t->engine)
         return false;
     n = split(pattern, words);
     for (size_t i = 0; i <= t->n_levels; i++)

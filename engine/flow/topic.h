@@ -97,6 +97,7 @@ typedef struct rki_topic_level {
 
 typedef struct rki_topic_template {
     rkp_str text;
+    bool engine;   // its topics begin with '$'
     rkp_str fixed; // the topic when nothing is filled in; else p is NULL
     const rki_topic_part *parts;
     uint32_t n_parts;
@@ -106,7 +107,9 @@ typedef struct rki_topic_template {
 } rki_topic_template;
 
 // RKP_INVALID: not legal, findings as above.  The template keeps pointing into `text`.
-rkp_status rki_topic_template_parse(rki_arena *a, rkp_str text, rki_topic_template *out, rki_topic_findings *why);
+// `kind` is RKI_TOPIC_NAME, or RKI_TOPIC_ANY for a template of the engine's own.
+rkp_status rki_topic_template_parse(rki_arena *a, rki_topic_kind kind, rkp_str text, rki_topic_template *out,
+                                    rki_topic_findings *why);
 
 // Appends a value as (a part of) a level.  `first`: the topic begins with it.
 void rki_topic_escape(rki_buf *to, rkp_str value, bool first);

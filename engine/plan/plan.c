@@ -353,8 +353,10 @@ static void resolve_errors(struct planner *w)
         for (uint32_t o = 0; o < n; o++) {
             const rki_kernel *k = &w->s->kernels[w->p->order[o]];
             for (size_t j = 0; j < k->n_from && !below[w->p->order[o]]; j++)
-                if (below[k->from[j].kernel])
-                    changed = below[w->p->order[o]] = 1;
+                if (below[k->from[j].kernel]) {
+                    below[w->p->order[o]] = 1;
+                    changed = true;
+                }
         }
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -385,12 +387,13 @@ static void check_endless(struct planner *w)
     const rki_run_conf *run = &w->s->run;
     w->p->stream = run->mode == RKI_MODE_STREAM;
     for (uint32_t i = 0; i < w->p->n_kernels; i++)
-        w->p->stream |= run->mode == RKI_MODE_AUTO && !run->stop_rows && !run->stop_ns && w->p->kernels[i].endless;
+        w->p->stream |= run->mode == RKI_MODE_AUTO && !run->stop_rows && !run->stop_ns && w->p->kernels[i].endless &&
+                        w->p->kernels[i].k->id.p[0] != '$';
     if (run->mode != RKI_MODE_BATCH || run->stop_rows || run->stop_ns)
         return;
     for (uint32_t i = 0; i < w->p->n_kernels; i++) {
         const rki_bound *b = &w->p->kernels[i];
-        if (!b->endless)
+        if (!b->endless || b->k->id.p[0] == '$')
             continue;
         rkp_diag(w->d, RKP_ERROR, b->k->at, "source-endless", "kernel '%s' never ends, and the job's mode is batch",
                  b->k->id.p);
@@ -815,6 +818,44 @@ static void make_edges(struct planner *w)
     }
 }
 
+// Can actor `to` be reached from actor `at`?
+static bool reaches(const rki_plan *p, uint32_t at, uint32_t to, uint8_t *seen)
+{
+    if (at == to)
+        return true;
+    if (seen[at])
+        return false;
+    seen[at] = 1;
+    for (uint32_t i = 0; i < p->actors[at].n_out; i++)
+        if (reaches(p, p->edges[p->actors[at].out_edges[i]].to_actor, to, seen))
+            return true;
+    return false;
+}
+
+// Edges on circles.  Without any (actors can be put in an order) nothing is looked at twice.
+static void find_circles(struct planner *w)
+{
+    rki_plan *p = w->p;
+    uint32_t *waits = take(w, p->n_actors, sizeof *waits), *ready = take(w, p->n_actors, sizeof *ready), n = 0;
+    uint8_t *seen = take(w, p->n_actors, 1);
+    if (w->nomem)
+        return;
+    for (uint32_t i = 0; i < p->n_actors; i++)
+        if (!(waits[i] = p->actors[i].n_in))
+            ready[n++] = i;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t e = 0; e < p->actors[ready[i]].n_out; e++) {
+            uint32_t to = p->edges[p->actors[ready[i]].out_edges[e]].to_actor;
+            if (--waits[to] == 0)
+                ready[n++] = to;
+        }
+    for (uint32_t e = 0; n < p->n_actors && e < p->n_edges; e++) {
+        memset(seen, 0, p->n_actors);
+        p->edges[e].circle = waits[p->edges[e].from_actor] && waits[p->edges[e].to_actor] &&
+                             reaches(p, p->edges[e].to_actor, p->edges[e].from_actor, seen);
+    }
+}
+
 static void name_actors(struct planner *w)
 {
     for (uint32_t i = 0; i < w->p->n_actors; i++) {
@@ -896,6 +937,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         size_memory(&w);
     if (!w.nomem)
         make_edges(&w);
+    if (!w.nomem)
+        find_circles(&w);
     if (!w.nomem)
         name_actors(&w);
     if (w.nomem || w.invalid)

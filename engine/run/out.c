@@ -174,8 +174,8 @@ static void let_go(rki_link *k, rki_outmsg *m)
 // The consumer may have let go of the slot already: its weight is counted by who takes the message.
 static bool evict(rki_link *k)
 {
-    rkp_envelope e;
-    uint64_t at, w;
+    rkp_envelope e = { 0 };
+    uint64_t at = 0, w;
     if (!rki_ring_look(k->ring, &at, &e) || (e.flags & (RKP_F_END | RKP_F_BARRIER)))
         return false;
     w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
@@ -307,8 +307,8 @@ static bool all_room(const rki_runner *r, uint64_t emission)
             const rki_link *k = o->links[o->box[m].link];
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
-            if (rki_ring_room(k->ring, need[o->box[m].link] + 1) < ++need[o->box[m].link] ||
-                !has_room(k, rki_weight(payload(&o->box[m]))))
+            uint64_t want = ++need[o->box[m].link];
+            if (rki_ring_room(k->ring, want) < want || !has_room(k, rki_weight(payload(&o->box[m]))))
                 return false;
         }
     }

@@ -56,6 +56,9 @@ void rki_run_signal(rki_run *r);
 bool rki_run_stuck(const rki_run *r);
 void rki_run_free(rki_run *r);
 
+// The operator that a spec gives a kernel of its own when somebody subscribes to `$` topics (rki_spec_args.engine_op).
+extern const rkp_op rki_op_engine;
+
 const char *rki_run_failure(const rki_run *r); // text for standard error; "" when none
 
 // What happened, per kernel.

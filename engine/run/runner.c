@@ -99,19 +99,16 @@ static bool wanted(const rkp_actor *a)
         return false;
     if (a->op->kind == RKP_SINK && a->stage->role != RKI_ENCODE)
         return true;
-    for (uint32_t p = 0; p < a->stage->n_ports; p++) {
-        for (uint32_t i = 0; i < a->n_outs[p]; i++) {
-            const rki_out *o = &a->outs[p][i];
-            if (o->local) {
-                if (wanted(o->local))
-                    return true;
-                continue;
-            }
-            for (uint32_t l = 0; l < o->set->n; l++)
-                // Acquire, with the release in check_wanted: nothing but the word itself.
-                if (!__atomic_load_n(&o->set->links[l]->closed, __ATOMIC_ACQUIRE))
-                    return true;
-        }
+    for (uint32_t p = 0; p < a->stage->n_ports; p++)
+        for (uint32_t i = 0; i < a->n_outs[p]; i++)
+            if (a->outs[p][i].local && wanted(a->outs[p][i].local))
+                return true;
+    for (uint32_t i = 0; i < a->r->n_outs; i++) {
+        const rki_outset *o = &a->r->outs[i];
+        for (uint32_t l = 0; !o->edge->dead && o->edge->from_stage == a->stage_index && l < o->n; l++)
+            // Acquire, with the release in check_wanted: nothing but the word itself.
+            if (!__atomic_load_n(&o->links[l]->closed, __ATOMIC_ACQUIRE))
+                return true;
     }
     return false;
 }

@@ -210,6 +210,8 @@ void rki_load_topics(rki_load *l, const rkp_node *map); // `topics:`
 void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f);
 // The kernel's subscribe and publish, checked by themselves.
 void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known, rki_kernel *to);
+bool rki_engine_wanted(const rki_spec *s);
+void rki_engine_kernel(rki_load *l, rki_kernel *k);
 // How many publications of the pipeline subscription patterns of k could meet, at most.
 size_t rki_topic_inputs_max(const rki_spec *s);
 // Adds what k's subscriptions find to k->from (with room for rki_topic_inputs_max more); `read` by kernel and `read_by` by port are

@@ -362,7 +362,7 @@ static void schema_publish(const rkp_opt *row, struct rki_json *out)
     (void)row;
     rki_json_key(out, "anyOf");
     rki_json_raw(out, RKP_STR("[{\"type\":\"string\",\"minLength\":1},{\"type\":\"object\",\"minProperties\":1,"
-                      "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1}}]");
+                      "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1}}]"));
 }
 
 static const rkp_opt_type publish_type = { "topic, or topics by port", sizeof(rkp_pairs), parse_publish, print_publish,

@@ -546,9 +546,9 @@ static void read_kernels(rki_load *l, const rki_top *top)
         rkp_diag(l->d, RKP_ERROR, map->key_at, "kernels-none", "the pipeline has no kernels");
         return;
     }
-    all.v = rki_array(l->arena, map->n, sizeof *all.v);
-    all.from = rki_array(l->arena, map->n, sizeof *all.from);
-    all.ports_known = rki_alloc(l->arena, map->n);
+    all.v = rki_array(l->arena, map->n + 1, sizeof *all.v); // and the engine's own
+    all.from = rki_array(l->arena, map->n + 1, sizeof *all.from);
+    all.ports_known = rki_alloc(l->arena, map->n + 1);
     all.off = rki_array(l->arena, map->n, sizeof *all.off);
     all.lost = rki_array(l->arena, map->n, sizeof *all.lost);
     if (rki_arena_failed(l->arena))
@@ -559,6 +559,11 @@ static void read_kernels(rki_load *l, const rki_top *top)
         return;
     l->s->kernels = all.v;
     l->s->n_kernels = all.n;
+    if (l->args->engine_op && rki_engine_wanted(l->s)) {
+        rki_engine_kernel(l, &all.v[all.n]);
+        all.ports_known[all.n] = true;
+        l->s->n_kernels = ++all.n;
+    }
     in = (rki_graph_in){ all.from, all.ports_known, all.off, all.n_off, all.lost, all.n_lost, top->dead_letter };
     rki_load_graph(l, &in);
 }

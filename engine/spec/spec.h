@@ -27,6 +27,7 @@ typedef struct rki_spec_args {
     size_t n_sets;
     const char *const *env;   // NAME=VALUE, NULL terminated; the library reads no environment itself
     const rkp_op *const *ops; // the registry, NULL terminated
+    const rkp_op *engine_op;  // publishes `$` topics; NULL: they are not there
     const char *backend;      // --backend, or NULL
     bool allow_exec;
 } rki_spec_args;

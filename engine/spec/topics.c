@@ -4,6 +4,7 @@
 // everything behind (types, fusion, rings) treats them as it treats `from`.  A kernel whose subscriptions overlap reads a topic once:
 // the first of its subscriptions that matches takes it.
 #include "spec/load.h"
+#include "spec/value.h"
 
 
 // ---- texts
@@ -139,7 +140,7 @@ static bool take_topic(rki_load *l, rkp_word w, rki_publication *to)
 {
     rki_topic_findings f = { 0 };
     rki_topic_template *t = rki_alloc(l->arena, sizeof *t);
-    rkp_status st = t ? rki_topic_template_parse(l->arena, rkp_word_str(w), t, &f) : RKP_NOMEM;
+    rkp_status st = t ? rki_topic_template_parse(l->arena, RKI_TOPIC_NAME, rkp_word_str(w), t, &f) : RKP_NOMEM;
 
     if (st != RKP_OK) {
         rki_topic_refuse(l, w, &f);
@@ -202,6 +203,47 @@ void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf 
     }
     take_subscriptions(l, conf, k);
     take_publications(l, conf, ports_known, k);
+}
+
+// ---- the engine's own topics
+
+enum { ENGINE_TOPICS = 1 };
+
+bool rki_engine_wanted(const rki_spec *s)
+{
+    for (size_t i = 0; i < s->n_kernels; i++)
+        for (size_t j = 0; j < s->kernels[i].n_subs; j++)
+            if (s->kernels[i].subs[j].topic.p[0] == '$')
+                return true;
+    return false;
+}
+
+// A kernel that publishes them, after all others.
+void rki_engine_kernel(rki_load *l, rki_kernel *k)
+{
+    static const rkp_word port = { "out", 3, { 0 } };
+    static const rkp_word topics[ENGINE_TOPICS] = { { "$lifecycle/${this.kernel}", 25, { 0 } } };
+    rki_topic_findings f = { 0 };
+    rki_topic_template *t = rki_alloc(l->arena, sizeof *t);
+
+    *k = (rki_kernel){ .id = { "$engine", 7, { 0 } },
+                       .at = { .file = l->s->file, .line = 1, .col = 1 },
+                       .op = l->args->engine_op,
+                       .on_error.max_ratio = 1,
+                       .on_error.action = RKI_ERR_FAIL,
+                       .replicas = 1,
+                       .queue_capacity = 1024,
+                       .queue_bytes = 8 << 20,
+                       .enabled = true,
+                       .priority = RKI_PRIO_NORMAL,
+                       .order = RKI_ORDER_FIFO,
+                       .ports = &port,
+                       .n_ports = 1 };
+    k->pubs = rki_array(l->arena, ENGINE_TOPICS, sizeof *k->pubs);
+    if (!t || !k->pubs || rki_topic_template_parse(l->arena, RKI_TOPIC_ANY, rkp_word_str(topics[0]), t, &f) == RKP_NOMEM)
+        return;
+    k->pubs[0] = (rki_publication){ .topic = topics[0], .tpl = t };
+    k->n_pubs = 1;
 }
 
 // ---- edges
@@ -363,7 +405,7 @@ static void unreached(rki_load *l)
     for (size_t i = 0; i < s->n_kernels; i++) {
         for (uint32_t j = 0; j < s->kernels[i].n_subs; j++) {
             const rki_subscription *sub = &s->kernels[i].subs[j];
-            bool found = is_dead_pattern(s, rkp_word_str(sub->topic)) || sub->topic.p[0] == '$';
+            bool found = is_dead_pattern(s, rkp_word_str(sub->topic));
             const char *names[64 + 1], *near;
             size_t n = 0;
 
@@ -387,7 +429,7 @@ static void unreached(rki_load *l)
             for (size_t k = 0; !heard && k < s->n_kernels; k++)
                 for (size_t e = 0; !heard && e < s->kernels[k].n_from; e++)
                     heard = s->kernels[k].from[e].topic && s->kernels[k].from[e].kernel == i && s->kernels[k].from[e].pub == p;
-            if (!heard)
+            if (!heard && s->kernels[i].id.p[0] != '$')
                 rkp_diag(l->d, RKP_WARNING, pub->topic.at, "topic-unheard", "nobody subscribes to '%s'", pub->topic.p);
         }
     }

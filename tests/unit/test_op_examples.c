@@ -154,7 +154,7 @@ static bool run_it(void)
     static const char *const no_env[] = { NULL };
     rkp_diags *d = rki_diags_new();
     rki_spec *s = rki_spec_load(
-        &(rki_spec_args){ .file = "pipeline.yaml", .env = no_env, .ops = rkp_ops, .allow_exec = true }, d);
+        &(rki_spec_args){ .file = "pipeline.yaml", .env = no_env, .ops = rkp_ops, .engine_op = &rki_op_engine, .allow_exec = true }, d);
     rki_plan *p =
         s ? rki_plan_new(s, &(rki_plan_args){ .cores = 2, .memory = 1u << 30, .may_read_stdin = true, .probe = true },
                          d)

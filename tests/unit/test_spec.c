@@ -82,7 +82,7 @@ static void a_small_file_has_all_defaults(void **state)
     assert_true(s->run.max_bad_ratio >= 1);
     assert_false(s->run.fail_on_dead_letter || s->run.fail_on_drop);
     assert_int_equal(s->run.stop_rows, 0);
-    assert_int_equal(s->dead_letter, -1);
+    assert_false(s->dead_letters);
     assert_int_equal(s->n_kernels, 2);
     k = kernel(s, "w");
     assert_int_equal(k->n_from, 1);
@@ -439,7 +439,9 @@ static void ports_dead_letters_and_disabled_kernels(void **state)
     assert_int_equal(w->from[0].port, 2);
     assert_int_equal(w->from[1].port, 0);
     assert_string_equal(w->from[0].text.p, "split.small");
-    assert_string_equal(s->kernels[s->dead_letter].id.p, "bad");
+    assert_true(s->dead_letters);
+    for (size_t i = 0; i < s->n_kernels; i++)
+        assert_int_equal(s->takes_dead[i], strcmp(s->kernels[i].id.p, "bad") == 0);
     assert_int_equal(k->on_error.action, RKI_ERR_DEAD_LETTER);
     assert_int_equal(kernel(s, "bad")->on_error.action, RKI_ERR_FAIL); // not into itself
     assert_int_equal(kernel(s, "keep")->on_error.action, RKI_ERR_FAIL);

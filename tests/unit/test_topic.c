@@ -561,7 +561,7 @@ static void a_template_is_split_into_levels_texts_and_values(void **state)
     (void)state;
     rki_arena_init(&a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (rki_topic_template_parse(&a, rkp_str_of(rows[i].text), &t, &f) != RKP_OK)
+        if (rki_topic_template_parse(&a, RKI_TOPIC_NAME, rkp_str_of(rows[i].text), &t, &f) != RKP_OK)
             fail_msg("'%s': %s", rows[i].text, f.v[0].what);
         describe(&t, got, sizeof got);
         assert_string_equal(got, rows[i].parts);
@@ -606,8 +606,8 @@ static void a_template_that_is_not_legal_says_why(void **state)
     (void)state;
     rki_arena_init(&a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(rki_topic_template_parse(&a, rkp_str_of(rows[i].text), &t, NULL), RKP_INVALID);
-        assert_int_equal(rki_topic_template_parse(&a, rkp_str_of(rows[i].text), &t, &f), RKP_INVALID);
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, rkp_str_of(rows[i].text), &t, NULL), RKP_INVALID);
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, rkp_str_of(rows[i].text), &t, &f), RKP_INVALID);
         assert_int_equal(f.n, 1);
         assert_string_equal(f.v[0].code, rows[i].code);
         assert_int_equal(f.v[0].at, rows[i].at);
@@ -627,9 +627,9 @@ static void a_template_counts_a_byte_for_each_value_and_not_its_name(void **stat
     rki_arena_init(&a);
     memset(text, 'x', sizeof text);
     memcpy(text + 1021, "/${this.long_name}", 18); // 1,021 + 1 + 1
-    assert_int_equal(rki_topic_template_parse(&a, (rkp_str){ text, 1039 }, &t, NULL), RKP_OK);
-    assert_int_equal(rki_topic_template_parse(&a, (rkp_str){ text, 1040 }, &t, NULL), RKP_OK);
-    assert_int_equal(rki_topic_template_parse(&a, (rkp_str){ text, 1041 }, &t, NULL), RKP_INVALID);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1039 }, &t, NULL), RKP_OK);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1040 }, &t, NULL), RKP_OK);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1041 }, &t, NULL), RKP_INVALID);
     rki_arena_fini(&a);
 }
 
@@ -758,7 +758,7 @@ static void a_template_makes_a_topic_of_a_row(void **state)
 
         for (int k = 0; k < 3; k++)
             values[k] = rkp_str_of(rows[i].values[k]);
-        assert_int_equal(rki_topic_template_parse(&a, rkp_str_of(rows[i].text), &t, NULL), RKP_OK);
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, rkp_str_of(rows[i].text), &t, NULL), RKP_OK);
         assert_int_equal(rki_topic_fill(&t, values, &b), rows[i].made);
         if (rows[i].made == RKI_TOPIC_OK) {
             assert_true(rkp_str_is((rkp_str){ b.p, b.n }, rows[i].topic));
@@ -766,7 +766,7 @@ static void a_template_makes_a_topic_of_a_row(void **state)
         }
     }
     memset(text, 'x', 3000);
-    assert_int_equal(rki_topic_template_parse(&a, RKP_STR("a/${this.c}"), &t, NULL), RKP_OK);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, RKP_STR("a/${this.c}"), &t, NULL), RKP_OK);
     for (v.n = 1000; v.n < 3000; v.n += v.n < 1050 ? 1 : 100) {
         assert_int_equal(rki_topic_fill(&t, &v, &b), v.n + 2 <= RKI_TOPIC_BYTES ? RKI_TOPIC_OK : RKI_TOPIC_TOO_LONG);
         text[0] = '/';
@@ -834,7 +834,7 @@ static void a_template_may_match_what_it_can_make(void **state)
     (void)state;
     rki_arena_init(&a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(rki_topic_template_parse(&a, rkp_str_of(rows[i].text), &t, NULL), RKP_OK);
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, rkp_str_of(rows[i].text), &t, NULL), RKP_OK);
         if (rki_topic_may_match(&t, rkp_str_of(rows[i].pattern)) != rows[i].yes)
             fail_msg("'%s' and '%s'", rows[i].text, rows[i].pattern);
     }
@@ -934,7 +934,7 @@ static void a_hundred_thousand_random_templates_match_no_pattern_that_was_ruled_
             rki_arena_fini(&a);
             rki_arena_init(&a);
         }
-        assert_int_equal(rki_topic_template_parse(&a, (rkp_str){ text, n }, &t, NULL), RKP_OK);
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, n }, &t, NULL), RKP_OK);
         may = rki_topic_may_match(&t, pattern);
         for (int k = 0; k < 20; k++) {
             uint32_t v = 0;
@@ -980,7 +980,7 @@ static void every_allocation_may_fail(void **state)
         rki_arena_init(&a);
         rki_buf_init(&b);
         nomem_at(n);
-        st = rki_topic_template_parse(&a, RKP_STR(text), &t, NULL);
+        st = rki_topic_template_parse(&a, RKI_TOPIC_NAME, RKP_STR(text), &t, NULL);
         if (st == RKP_OK)
             made = rki_topic_fill(&t, values, &b) == RKI_TOPIC_OK;
         done = nomem_count() < n;
