@@ -66,7 +66,8 @@ struct csv_index {
     uint32_t n;        // positions written
 };
 
-enum { CSV_SLACK = 80 }; // positions that csv_index may write beyond those it counts
+enum { CSV_SLACK = 80 };   // positions that csv_index may write beyond those it counts
+enum { CSV_AHEAD = 4096 }; // bytes that it asks for before it looks at them
 
 struct csv_kernel {
     const char *name;
