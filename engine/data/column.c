@@ -6,7 +6,8 @@
 // no loop knows about selections, and no loop calls through a pointer.
 #include "data/column.h"
 #include "data/floats.h"
-#include "data/parse_sse.h"
+#include "data/ints.h"
+#include "data/parse.h"
 #include "data/text.h"
 #include "data/views.h"
 
@@ -306,25 +307,61 @@ OUT_OF_WAY void value_slow(struct reader *r, uint32_t i, uint32_t k, void *to)
     memset(to, 0, width * (t.len ? t.len : 1));
 }
 
-// Can the short forms look at text k of the block?
-ALWAYS bool short_enough(const struct reader *r, uint32_t k)
-{
-    return r->size[k] - 1 < RKI_PARSE_READS && r->at[k] <= r->reach;
-}
-
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed by taking their first bytes");
-#define TARGET
-#define K(name) rki_short_##name
-#include "data/numbers.inc"
-#undef TARGET
-#undef K
-#ifdef RKI_SSE
-#define TARGET  RKI_SSE
-#define K(name) rki_sse_##name
-#include "data/numbers.inc"
-#undef TARGET
-#undef K
-#endif
+
+#define NARROW(width, lo, hi)                                                                                          \
+    for (uint32_t k = 0; k < m; k++) {                                                                                 \
+        char *to = (char *)out + (size_t)(from + k) * (width);                                                         \
+                                                                                                                       \
+        if (RKP_LIKELY(v[k] >= (lo) && v[k] <= (hi)))                                                                  \
+            memcpy(to, &v[k], width); /* its low bytes */                                                              \
+        else                                                                                                           \
+            value_slow(r, from + k, k, to);                                                                            \
+    }                                                                                                                  \
+    break
+
+// What is not short becomes a number that no other kind has, so that the rows are asked for in their order.
+static void read_ints(struct reader *r, uint32_t from, uint32_t m, void *out, size_t width)
+{
+    int64_t room_for[BLOCK], *v = width == 8 ? (int64_t *)out + from : room_for;
+    uint32_t others[BLOCK], n = rki_short_ints(r->base, r->reach, r->at, r->size, m, v, others);
+
+    if (r->c->type.kind == RKP_I64) {
+        for (uint32_t k = 0; k < n; k++)
+            value_slow(r, from + others[k], others[k], &v[others[k]]);
+        return;
+    }
+    for (uint32_t k = 0; k < n; k++)
+        v[others[k]] = INT64_MIN;
+    switch (r->c->type.kind) {
+    case RKP_I8:
+        NARROW(1, INT8_MIN, INT8_MAX);
+    case RKP_I16:
+        NARROW(2, INT16_MIN, INT16_MAX);
+    case RKP_I32:
+        NARROW(4, INT32_MIN, INT32_MAX);
+    case RKP_U8:
+        NARROW(1, 0, UINT8_MAX);
+    case RKP_U16:
+        NARROW(2, 0, UINT16_MAX);
+    case RKP_U32:
+        NARROW(4, 0, UINT32_MAX);
+    default: // u64
+        for (uint32_t k = 0; k < m; k++)
+            if (RKP_UNLIKELY(v[k] < 0))
+                value_slow(r, from + k, k, &v[k]);
+        break;
+    }
+}
+#undef NARROW
+
+static void read_f32(struct reader *r, uint32_t from, uint32_t m, float *out)
+{
+    for (uint32_t k = 0; k < m; k++)
+        if (RKP_UNLIKELY(r->size[k] - 1 >= RKI_PARSE_READS || r->at[k] > r->reach ||
+                         !rki_short_f32(r->base + r->at[k], r->size[k], &out[from + k])))
+            value_slow(r, from + k, k, &out[from + k]);
+}
 
 static void read_timestamps(struct reader *r, uint32_t from, uint32_t m, int64_t *out)
 {
@@ -384,18 +421,23 @@ static void read_values(struct reader *r, uint32_t from, uint32_t m, void *out, 
         read_slowly(r, from, m, out, width);
         return;
     }
-    if (r->c->type.kind == RKP_BOOL)
+    switch (r->c->type.kind) {
+    case RKP_BOOL:
         read_bools(r, from, m, out);
-    else if (r->c->type.kind == RKP_F64)
+        break;
+    case RKP_F64:
         read_floats(r, from, m, out);
-    else if (r->c->type.kind == RKP_TIMESTAMP)
+        break;
+    case RKP_F32:
+        read_f32(r, from, m, out);
+        break;
+    case RKP_TIMESTAMP:
         read_timestamps(r, from, m, out);
-#ifdef RKI_SSE
-    else if (rki_sse())
-        rki_sse_numbers(r, from, m, out);
-#endif
-    else
-        rki_short_numbers(r, from, m, out);
+        break;
+    default:
+        read_ints(r, from, m, out, width);
+        break;
+    }
 }
 
 // ---- text to strings ------------------------------------------------------------------------------------------------

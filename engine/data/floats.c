@@ -38,9 +38,19 @@ static const double tens_of[256] = { [0x00] = 1e0, [0x80] = 1e0, [0x40] = 1e1, [
 // fours save.
 RKI_AVX2 static bool mostly_short(const uint32_t *size, uint32_t n)
 {
-    uint32_t long_ = 0;
+    const __m256i nine = _mm256_set1_epi32(9), eight = _mm256_set1_epi32(8);
+    __m256i count = _mm256_setzero_si256();
+    uint32_t long_ = 0, i = 0, part[8];
 
-    for (uint32_t i = 0; i < n; i++)
+    for (; i + 8 <= n; i += 8) {
+        __m256i v = _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(size + i)), nine);
+
+        count = _mm256_sub_epi32(count, _mm256_cmpeq_epi32(_mm256_min_epu32(v, eight), v));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)part, count);
+    for (uint32_t k = 0; k < 8; k++)
+        long_ += part[k];
+    for (; i < n; i++)
         long_ += size[i] - 9 < 9;
     return long_ * 16 <= n;
 }

@@ -623,6 +623,29 @@ static void arith_rows(rki_eval *x, const rki_node *n, const rki_rows *r, const 
     }
 }
 
+// Integer division of many by one.  False when it is not that, and when the rows must be looked at one by one.
+static bool divide_by_one(const rki_node *n, const rkp_vec *a, const rkp_vec *out, uint32_t m)
+{
+    bool rem = n->sub == RKI_REM;
+
+    if (!a[0].step || a[1].step || a[1].st)
+        return false;
+    if (a[0].kind == RKP_U64) {
+        uint64_t b = *(const uint64_t *)a[1].v;
+
+        return b > 1 && rki_k_idiv_u64(out->v, a[0].v, b, rem, m);
+    }
+    if (a[0].kind == RKP_I64) {
+        int64_t b = *(const int64_t *)a[1].v;
+
+        if (b >= -1 && b <= 1)
+            return false;
+        rki_k_idiv_i64(out->v, a[0].v, b, rem, m);
+        return true;
+    }
+    return false;
+}
+
 typedef void kernel_f64(RKI_K_ARGS(double));
 typedef bool kernel_i64(RKI_K_ARGS(int64_t));
 typedef bool kernel_u64(RKI_K_ARGS(uint64_t));
@@ -647,7 +670,7 @@ static bool run_arith(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec
     m = out->step ? r->n : 1;
     out->st = join(a, 2, m, st);
     if (n->sub == RKI_IDIV || n->sub == RKI_REM)
-        bad = true;
+        bad = !divide_by_one(n, a, out, m);
     else if (a[0].kind == RKP_F64)
         f64[n->sub](out->v, a[0].v, a[0].step, a[1].v, a[1].step, m);
     else if (a[0].kind == RKP_U64)

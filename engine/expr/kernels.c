@@ -106,6 +106,56 @@ bool rki_k_mul_u64(RKI_K_ARGS(uint64_t))
     return bad;
 }
 
+// Division by an invariant integer (Granlund and Montgomery, 1994).  With s so that 2^s < d <= 2^(s+1), and m the
+// rounded up 2^(64+s) / d, which is below 2^64: x m / 2^(64+s) is x / d and less than x / 2^(64+s) more, which
+// for x <= 2^63 is less than 1 / d, so both have the same integer part.
+struct by {
+    uint64_t m;
+    int s;
+};
+
+static struct by by_of(uint64_t d) // d > 1
+{
+    int s = 63 - __builtin_clzll(d - 1);
+    unsigned __int128 power = (unsigned __int128)1 << (64 + s);
+
+    return (struct by){ (uint64_t)((power + d - 1) / d), s };
+}
+
+static inline uint64_t divided(struct by by, uint64_t x)
+{
+    return (uint64_t)((unsigned __int128)x * by.m >> 64) >> by.s;
+}
+
+void rki_k_idiv_i64(int64_t *restrict o, const int64_t *a, int64_t b, bool rem, uint32_t n)
+{
+    struct by by = by_of(b < 0 ? 0 - (uint64_t)b : (uint64_t)b);
+    uint64_t sign = 0 - (uint64_t)(b < 0);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = (uint64_t)a[i], neg = 0 - (x >> 63);
+        uint64_t q = divided(by, (x ^ neg) - neg);
+
+        neg ^= sign;
+        q = (q ^ neg) - neg;
+        o[i] = (int64_t)(rem ? x - q * (uint64_t)b : q);
+    }
+}
+
+bool rki_k_idiv_u64(uint64_t *restrict o, const uint64_t *a, uint64_t b, bool rem, uint32_t n)
+{
+    struct by by = by_of(b);
+    uint64_t large = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = a[i], q = divided(by, x);
+
+        large |= x;
+        o[i] = rem ? x - q * b : q;
+    }
+    return !(large >> 63);
+}
+
 CLONES void rki_k_neg_f64(double *restrict o, const double *a, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)

@@ -26,6 +26,10 @@ bool rki_k_mul_i64(RKI_K_ARGS(int64_t));
 bool rki_k_add_u64(RKI_K_ARGS(uint64_t));
 bool rki_k_sub_u64(RKI_K_ARGS(uint64_t));
 bool rki_k_mul_u64(RKI_K_ARGS(uint64_t));
+// a // b, or a % b, by a multiplication, which is exact.  b is not -1, 0 or 1.
+void rki_k_idiv_i64(int64_t *restrict o, const int64_t *a, int64_t b, bool rem, uint32_t n);
+// b > 1.  False when a value is 2^63 or above: then o means nothing.
+bool rki_k_idiv_u64(uint64_t *restrict o, const uint64_t *a, uint64_t b, bool rem, uint32_t n);
 
 void rki_k_neg_f64(double *restrict o, const double *a, uint32_t n);
 void rki_k_abs_f64(double *restrict o, const double *a, uint32_t n);

@@ -8,7 +8,8 @@
 #include "expr/kernels.h"
 
 #include "data/floats.h"
-#include "data/parse_sse.h"
+#include "data/ints.h"
+#include "data/parse.h"
 #include <rkpipe/num.h>
 
 #define OUT_OF_WAY static __attribute__((noinline))
@@ -465,67 +466,43 @@ ALWAYS void read_values(job *j, unsigned kind, size_t width)
     }
 }
 
-// Floats go many at a time; the long ones and what is none are looked at again.
-static bool read_f64(rki_eval *x, job *j)
+// Numbers go many at a time; the long ones and what is none are looked at again.
+ALWAYS bool read_many(rki_eval *x, job *j, unsigned kind)
 {
     uint32_t rows = j->r->n, n, *others = rki_take(x, (size_t)rows * sizeof *others);
-    double *to = j->out->v;
+    char *to = j->out->v;
     days none = { .date = 0 };
 
     if (!others)
         return false;
-    n = rki_short_floats(j->d.base, j->d.reach, j->at, j->size, rows, to, others);
+    n = kind == RKP_F64 ? rki_short_floats(j->d.base, j->d.reach, j->at, j->size, rows, j->out->v, others)
+                        : rki_short_ints(j->d.base, j->d.reach, j->at, j->size, rows, j->out->v, others);
     for (uint32_t k = 0; k < n; k++) {
         uint32_t i = others[k];
 
         if (j->size[i] == ABSENT ||
-            !plain_value(&j->d, false, RKP_F64, j->d.base + j->at[i], j->size[i], &to[i], &none))
-            not_plain(j, i, sizeof *to);
+            !plain_value(&j->d, false, kind, j->d.base + j->at[i], j->size[i], to + (size_t)i * 8, &none))
+            not_plain(j, i, 8);
     }
+    // a value may mean null
     for (uint32_t i = 0; j->d.checks && i < rows; i++)
         if (j->size[i] != ABSENT && means_null(&j->d, j->d.base + j->at[i], j->size[i]))
             j->out->st[i] = j->nulls = true;
     return true;
 }
 
-#ifdef RKI_SSE
-RKI_SSE static void read_i64(job *j)
+static bool read_any(rki_eval *x, job *j, unsigned kind)
 {
-    const uint32_t *at = j->at, *size = j->size;
-    const reader d = j->d;
-    int64_t *to = j->out->v;
-    days none = { .date = 0 };
-
-    for (uint32_t i = 0; i < j->r->n; i++) {
-        const char *p = d.base + at[i];
-
-        if (RKP_LIKELY(size[i] - 1 < RKI_PARSE_READS && at[i] <= d.reach && rki_sse_i64(p, size[i], &to[i]) &&
-                       !d.checks))
-            continue;
-        if (size[i] == ABSENT || !plain_value(&d, false, RKP_I64, p, size[i], &to[i], &none) ||
-            (d.checks && means_null(&d, p, size[i])))
-            not_plain(j, i, sizeof *to);
-    }
-}
-#endif
-
-static void read_any(job *j, unsigned kind)
-{
-#ifdef RKI_SSE
-    if (kind == RKP_I64 && rki_sse()) {
-        read_i64(j);
-        return;
-    }
-#endif
     switch (kind) {
+    case RKP_F64:
+        return read_many(x, j, RKP_F64);
+    case RKP_I64:
+        return read_many(x, j, RKP_I64);
     case RKP_BOOL:
         read_values(j, RKP_BOOL, 1);
         break;
     case RKP_F32:
         read_values(j, RKP_F32, 8);
-        break;
-    case RKP_I64:
-        read_values(j, RKP_I64, 8);
         break;
     case RKP_TIMESTAMP:
         read_values(j, RKP_TIMESTAMP, 8);
@@ -534,6 +511,7 @@ static void read_any(job *j, unsigned kind)
         read_values(j, kind, 8);
         break;
     }
+    return true;
 }
 
 static bool load_values(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out)
@@ -542,9 +520,7 @@ static bool load_values(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *o
 
     if (!job_new(x, col, r, out, &j))
         return false;
-    if (x->b->cols[col].type.kind != RKP_F64)
-        read_any(&j, x->b->cols[col].type.kind);
-    else if (!read_f64(x, &j))
+    if (!read_any(x, &j, x->b->cols[col].type.kind))
         return false;
     if (j.later.n && !ask_values(x, col, r, &j.later, out))
         return false;

@@ -63,6 +63,7 @@ void csv_index_exact(const struct csv_dialect *d, const char *base, uint32_t to,
     uint32_t at = s->at, n = s->n, full = room - CSV_SLACK;
     for (; at < to && n < full; at++) {
         s->carriage |= base[at] == '\r';
+        s->high |= (unsigned char)base[at] >= 0x80;
         if (csv_step(d, &s->mode, base[at])) {
             s->newlines += base[at] == '\n';
             pos[n++] = at;
@@ -118,6 +119,16 @@ static inline uint64_t scalar_eq(struct scalar_block b, char c)
     }
     return m;
 }
+static inline bool scalar_high(struct scalar_block b)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t w;
+        memcpy(&w, b.v + i * 8, 8);
+        any |= w;
+    }
+    return (any & 0x8080808080808080) != 0;
+}
 static inline uint64_t scalar_prefix(uint64_t q)
 {
     return prefix_shift(q);
@@ -157,6 +168,10 @@ static inline uint64_t sse2_eq(struct sse2_block b, char c)
         m |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b.v[i], x)) << (16 * i);
     return m;
 }
+static inline bool sse2_high(struct sse2_block b)
+{
+    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(b.v[0], b.v[1]), _mm_or_si128(b.v[2], b.v[3]))) != 0;
+}
 static inline uint64_t sse2_prefix(uint64_t q)
 {
     return prefix_shift(q);
@@ -190,6 +205,10 @@ TARGET static inline uint64_t avx2_eq(struct avx2_block b, char c)
     uint32_t lo = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b.v[0], x));
     uint32_t hi = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b.v[1], x));
     return lo | (uint64_t)hi << 32;
+}
+TARGET static inline bool avx2_high(struct avx2_block b)
+{
+    return _mm256_movemask_epi8(_mm256_or_si256(b.v[0], b.v[1])) != 0;
 }
 TARGET static inline uint64_t avx2_prefix(uint64_t q)
 {
@@ -235,6 +254,10 @@ TARGET static inline struct avx512_block avx512_load(const char *p)
 TARGET static inline uint64_t avx512_eq(struct avx512_block b, char c)
 {
     return _mm512_cmpeq_epi8_mask(b.v, _mm512_set1_epi8(c));
+}
+TARGET static inline bool avx512_high(struct avx512_block b)
+{
+    return _mm512_movepi8_mask(b.v) != 0;
 }
 TARGET static inline uint64_t avx512_prefix(uint64_t q)
 {

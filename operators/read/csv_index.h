@@ -64,9 +64,11 @@ struct csv_index {
     uint64_t carriage; // not 0: there was a \r
     uint64_t newlines; // outside quotes
     uint32_t n;        // positions written
+    bool high;         // there was a byte from 0x80 on
 };
 
-enum { CSV_SLACK = 80 }; // positions that csv_index may write beyond those it counts
+enum { CSV_SLACK = 80 };   // positions that csv_index may write beyond those it counts
+enum { CSV_AHEAD = 4096 }; // bytes that it asks for before it looks at them
 
 struct csv_kernel {
     const char *name;

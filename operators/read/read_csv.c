@@ -992,7 +992,7 @@ struct seps {
     uint32_t *pos;
     uint32_t n, room;
     uint32_t rows; // newlines outside quotes
-    bool carriage;
+    bool carriage, high;
 };
 
 static bool find_seps(struct read_csv *s, rkp_batch *b, const struct chunk *c, struct seps *out)
@@ -1022,6 +1022,7 @@ static bool find_seps(struct read_csv *s, rkp_batch *b, const struct chunk *c, s
     out->n = x.n - 1;
     out->rows = (uint32_t)x.newlines;
     out->carriage = x.carriage != 0;
+    out->high = x.high;
     s->density = (double)x.n / t->len;
     return true;
 }
@@ -1223,6 +1224,7 @@ static rkp_verdict read_csv_decode(void *self, rkp_actor *a, rkp_batch *raw)
         rkp_count(a, M_EXACT, 1);
     *t = c->text;
     t->cr = x.carriage;
+    t->utf8 = !x.high;
     if (!even(s, c, &x, n)) {
         struct repair r = { s, a, c, c->text.origin.first_line, 1 };
         rkp_count(a, M_UNEVEN, 1);

@@ -727,6 +727,7 @@ static rkp_verdict read_jsonl_decode(void *self, rkp_actor *a, rkp_batch *raw)
     text->base = c.base;
     text->len = c.end;
     text->kind = RKP_TEXT_JSON;
+    text->utf8 = true; // the scanner has checked the strings that columns are made of
     for (uint32_t i = 0; i < r->out.n; i++) {
         uint32_t slot = r->slot_of[i];
         if (slot != UINT32_MAX) {

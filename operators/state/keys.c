@@ -1,11 +1,16 @@
-// keys.c - see keys.h.  Open addressing with linear probing over 8-byte slots (half of the hash beside the record's
-// number), at most half full, so most rows touch one slot and one record.
+// keys.c - see keys.h.  Open addressing over 8-byte slots (half of the hash beside the record's number), at most half
+// full.  The hash says which eight slots, one cache line, to look through; all eight are compared at once, so that
+// where in them a key stands is nothing to guess, and a row touches one line of slots and one record.
 #include "keys.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { STEP_BYTES = 64 << 10, STEP_MAX = 2048, STEP_MIN = 64, PIECE = 512, AHEAD = 12, NEAR_SLOTS = 1 << 16 };
+enum { LINE = 8 }; // slots
 
 typedef unsigned __int128 u128;
 
@@ -283,9 +288,52 @@ void rks_table_drop(rks_table *t)
     t->id_at = id_at;
 }
 
+// The first of the slots where a key with this hash may stand: in them from the first to the last, then in the next
+// line, when there was no room.  No slot is ever emptied, so a line with an empty slot is the last one.
+INLINE uint64_t line_of(const rks_table *t, uint64_t hash)
+{
+    return hash & (t->n_slots - 1) & ~(uint64_t)(LINE - 1);
+}
+
+// A bit for each slot of a line with this half of a hash; an empty slot has the half 0.
+INLINE unsigned line_hits(const uint64_t *line, uint64_t hash)
+{
+#if defined(__SSE2__)
+    const __m128i *v = (const __m128i *)(const void *)line, half = _mm_set1_epi32((int)(hash >> 32));
+    unsigned hits = 0;
+
+    for (int i = 0; i < 2; i++) {
+        __m128 a = _mm_castsi128_ps(_mm_load_si128(v + 2 * i)), b = _mm_castsi128_ps(_mm_load_si128(v + 2 * i + 1));
+        __m128i upper = _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1)));
+
+        hits |= (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(upper, half))) << 4 * i;
+    }
+    return hits;
+#else
+    unsigned hits = 0;
+
+    for (unsigned i = 0; i < LINE; i++)
+        hits |= (unsigned)(line[i] >> 32 == hash >> 32) << i;
+    return hits;
+#endif
+}
+
+// The first id + 1 with half of this hash from the line at `at` on, 0: there is none.
+static uint32_t slots_find(const rks_table *t, uint64_t at, uint64_t hash)
+{
+    for (;; at = (at + LINE) & (t->n_slots - 1)) {
+        unsigned hits = line_hits(t->slots + at, hash);
+
+        if (hits)
+            return (uint32_t)t->slots[at + (unsigned)__builtin_ctz(hits)];
+        if (!t->slots[at + LINE - 1])
+            return 0;
+    }
+}
+
 static void slots_insert(rks_table *t, uint64_t hash, uint32_t id)
 {
-    uint64_t mask = t->n_slots - 1, at = hash & mask;
+    uint64_t mask = t->n_slots - 1, at = line_of(t, hash);
 
     while (t->slots[at])
         at = (at + 1) & mask;
@@ -302,11 +350,16 @@ void rks_table_rehash(rks_table *t)
                          id);
 }
 
+static size_t slots_size(uint64_t n)
+{
+    return (n + LINE) * sizeof(uint64_t);
+}
+
 // Makes room for n more records in the slots.
 static rkp_status reserve(rks_table *t, uint32_t n)
 {
     uint64_t want = t->n_slots ? t->n_slots : 256;
-    uint64_t *slots;
+    void *slots;
 
     if ((uint64_t)t->n_live + n <= t->n_slots / 2)
         return RKP_OK;
@@ -314,11 +367,12 @@ static rkp_status reserve(rks_table *t, uint32_t n)
         want *= 2;
     if ((uint64_t)t->n + n >= UINT32_MAX)
         return RKP_NOMEM;
-    slots = rks_alloc(t->slab, want * sizeof *slots);
+    slots = rks_alloc(t->slab, slots_size(want));
     if (!slots)
         return RKP_NOMEM;
-    rks_free(t->slab, t->slots, t->n_slots * sizeof *slots);
-    t->slots = slots;
+    rks_free(t->slab, t->slots_mem, slots_size(t->n_slots));
+    t->slots_mem = slots;
+    t->slots = (uint64_t *)(((uintptr_t)slots + LINE * 8 - 1) & ~(uintptr_t)(LINE * 8 - 1));
     t->n_slots = want;
     rks_table_rehash(t);
     return RKP_OK;
@@ -403,11 +457,14 @@ INLINE bool same_key(const rks_table *t, const char *rec, const uint64_t *words,
                      const rkp_str *texts, uint32_t n_words)
 {
     const rks_keys *k = t->keys;
+    uint64_t apart = 0; // mostly they are the same: one branch for all words
 
+#pragma GCC unroll 4
     for (uint32_t j = 0; j < n_words; j++)
-        if (load64(rec + (size_t)j * 8) != words[j])
-            return false;
-    if (!cols && !texts)
+        apart |= load64(rec + (size_t)j * 8) ^ words[j];
+    if (RKP_UNLIKELY(apart != 0))
+        return false;
+    if (RKP_LIKELY(!cols && !texts))
         return true;
     for (uint32_t j = 0; j < k->n; j++) {
         const rks_key_col *c = &k->cols[j];
@@ -426,23 +483,21 @@ INLINE bool same_key(const rks_table *t, const char *rec, const uint64_t *words,
     return true;
 }
 
-INLINE char *lookup(const rks_table *t, const uint64_t *words, const rkp_col *cols, uint32_t row, const rkp_str *texts,
-                    uint64_t hash, uint32_t n_words)
+static __attribute__((noinline)) char *lookup(const rks_table *t, const uint64_t *words, const rkp_col *cols,
+                                              uint32_t row, const rkp_str *texts, uint64_t hash)
 {
-    uint64_t mask = t->n_slots - 1;
+    const uint64_t mask = t->n_slots - 1, *slots = t->slots;
 
-    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
-        uint64_t s = t->slots[at];
+    for (uint64_t at = line_of(t, hash); slots[at]; at = (at + 1) & mask) {
         char *rec;
 
-        if (!s)
-            return NULL;
-        if (s >> 32 != hash >> 32)
+        if (slots[at] >> 32 != hash >> 32)
             continue;
-        rec = rks_table_rec(t, (uint32_t)s - 1);
-        if (RKP_LIKELY(same_key(t, rec, words, cols, row, texts, n_words)))
+        rec = rks_table_rec(t, (uint32_t)slots[at] - 1);
+        if (RKP_LIKELY(same_key(t, rec, words, cols, row, texts, t->keys->n_words)))
             return rec;
     }
+    return NULL;
 }
 
 // The records of existing keys among n rows, n <= PIECE; NULL for the others.  First the slots of all rows, then their
@@ -450,31 +505,32 @@ INLINE char *lookup(const rks_table *t, const uint64_t *words, const rkp_col *co
 INLINE void find_piece(const rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
                        const uint64_t *hash, char **recs, uint32_t n_words)
 {
-    const uint64_t mask = t->n_slots - 1, *slots = t->slots;
+    const uint64_t *slots = t->slots;
+    char *const *segs = t->segs;
+    const uint32_t shift = t->shift, in_seg = (1u << t->shift) - 1;
+    const size_t rec_size = t->rec_size;
     const bool far = t->n_slots > NEAR_SLOTS;
-    uint32_t ids[PIECE];
 
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t at = hash[i] & mask, s = slots[at];
+        uint64_t at = line_of(t, hash[i]);
+        unsigned hits = line_hits(slots + at, hash[i]);
+        uint32_t id;
 
-        if (far && i + AHEAD < n)
-            __builtin_prefetch(&slots[hash[i + AHEAD] & mask]);
-        while (RKP_UNLIKELY(s >> 32 != hash[i] >> 32 && s))
-            s = slots[at = (at + 1) & mask];
-        ids[i] = (uint32_t)s;
+        if (far)
+            __builtin_prefetch(&slots[line_of(t, hash[i + AHEAD < n ? i + AHEAD : i])]);
+        id = RKP_LIKELY(hits) ? (uint32_t)slots[at + (unsigned)__builtin_ctz(hits)] : slots_find(t, at, hash[i]);
+        if (RKP_LIKELY(id)) {
+            recs[i] = segs[(id - 1) >> shift] + ((id - 1) & in_seg) * rec_size;
+            __builtin_prefetch(recs[i], 1);
+        } else {
+            recs[i] = NULL;
+        }
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (far && i + AHEAD < n && ids[i + AHEAD])
-            __builtin_prefetch(rks_table_rec(t, ids[i + AHEAD] - 1), 1);
-        recs[i] = NULL;
-        if (ids[i]) {
-            char *rec = rks_table_rec(t, ids[i] - 1);
+        const uint64_t *w = words + (size_t)i * n_words;
 
-            if (RKP_LIKELY(same_key(t, rec, words + (size_t)i * n_words, cols, from + i, NULL, n_words)))
-                recs[i] = rec;
-            else // half a hash in common: look on
-                recs[i] = lookup(t, words + (size_t)i * n_words, cols, from + i, NULL, hash[i], n_words);
-        }
+        if (recs[i] && RKP_UNLIKELY(!same_key(t, recs[i], w, cols, from + i, NULL, n_words)))
+            recs[i] = lookup(t, w, cols, from + i, NULL, hash[i]); // half a hash in common: look on
     }
 }
 
@@ -492,7 +548,7 @@ INLINE rkp_status map_rows(rks_table *t, const rkp_col *cols, uint32_t from, uin
 
             if (RKP_LIKELY(recs[i] != NULL))
                 continue;
-            recs[i] = lookup(t, w, cols, from + i, NULL, hash[i], n_words); // an earlier row has made it
+            recs[i] = lookup(t, w, cols, from + i, NULL, hash[i]); // an earlier row has made it
             if (recs[i])
                 continue;
             recs[i] = record_make(t, w, cols, from + i, NULL, hash[i]);
@@ -547,7 +603,7 @@ char *rks_table_put(rks_table *t, const uint64_t *words, const rkp_str *texts, b
     *made = false;
     if (reserve(t, 1) != RKP_OK)
         return NULL;
-    rec = lookup(t, words, NULL, 0, texts, hash, t->keys->n_words);
+    rec = lookup(t, words, NULL, 0, texts, hash);
     if (!rec) {
         *made = true;
         rec = record_make(t, words, NULL, 0, texts, hash);

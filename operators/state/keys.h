@@ -60,7 +60,8 @@ typedef struct rks_table {
     uint32_t n; // records ever made: ids 0..n-1
     uint32_t n_live;
     uint32_t free_head; // ids freed, by their first word; UINT32_MAX ends
-    uint64_t *slots;    // 0, or hash's upper half | id + 1
+    uint64_t *slots;    // 0, or hash's upper half | id + 1; at the begin of a cache line in slots_mem
+    void *slots_mem;
     uint64_t n_slots;
     uint8_t *dead;      // bits of freed ids
     uint64_t dead_size; // bytes of them; 0: no record was ever freed

@@ -78,6 +78,7 @@ static void check_text(const struct csv_kernel *k, const struct csv_dialect *d, 
     uint32_t room = CSV_SLACK + 64 + rnd(64), at = 0;
     uint32_t *pos = malloc(room * sizeof *pos);
     struct csv_index x = { 0 };
+    bool high = false;
     assert_non_null(p);
     assert_non_null(pos);
     p[0] = 'x';
@@ -112,6 +113,9 @@ static void check_text(const struct csv_kernel *k, const struct csv_dialect *d, 
     assert_int_equal(at, e.n);
     assert_int_equal(x.newlines, e.newlines);
     assert_int_equal(x.carriage != 0, s.cut && memchr(p + 1, '\r', s.cut) != NULL);
+    for (size_t i = 1; i <= s.cut; i++)
+        high |= (unsigned char)p[i] >= 0x80;
+    assert_int_equal(x.high, high);
     free(p);
     free(pos);
 }
@@ -196,6 +200,8 @@ static void every_kernel_agrees_on_random_bytes(void **unused)
             t[i] = set[rnd(sizeof set)];
             if (t[i] == '"' && rnd(4) < quotes)
                 t[i] = 'q';
+            if (round % 2 && rnd(200) == 0)
+                t[i] = (char)(0x80 + rnd(128));
         }
         check_all(round % 3 == 2 ? &no_quotes : round % 3 == 1 ? &tab_single : &comma, t, n);
     }

@@ -189,6 +189,13 @@ static void nul_bytes_are_data(void **unused)
     assert_int_equal(fake_free(f), 0);
 }
 
+static void text_that_is_not_utf8_is_an_error_of_its_row(void **unused)
+{
+    (void)unused;
+    expect_text("a,b\nx,1\n\xc3\xa4,2\n\xff,3\n\"\xc3\",4\ny,5\n", "validate: all", NULL, "x|1\n\xc3\xa4|2\ny|5\n",
+                "utf8|0|\xff|t.csv:4\nutf8|0|\xc3|t.csv:5\n");
+}
+
 static void quotes_as_the_rfc_says_and_as_people_write_them(void **unused)
 {
     static const struct {
@@ -675,6 +682,7 @@ int main(void)
         cmocka_unit_test(names_and_types_come_from_the_file),
         cmocka_unit_test(line_ends_blank_lines_and_marks),
         cmocka_unit_test(nul_bytes_are_data),
+        cmocka_unit_test(text_that_is_not_utf8_is_an_error_of_its_row),
         cmocka_unit_test(quotes_as_the_rfc_says_and_as_people_write_them),
         cmocka_unit_test(a_quoted_header_is_a_name),
         cmocka_unit_test(bad_rows_are_told_with_their_line),
