@@ -209,8 +209,8 @@ rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str ra
 
 uint64_t rkp_now_ns(const rkp_actor *a)
 {
-    (void)a;
-    return rki_mono_ns();
+    const rki_run_args *args = &a->run->args;
+    return args->now_ns ? args->now_ns(args->now_arg) : rki_mono_ns();
 }
 
 int64_t rkp_wall_us(const rkp_actor *a)
@@ -220,7 +220,12 @@ int64_t rkp_wall_us(const rkp_actor *a)
 
 void rkp_wake_at(rkp_actor *a, uint64_t ns)
 {
-    a->r->wake_ns = ns;
+    if (a->op->on_timer) {
+        a->timer_ns = ns;
+        a->r->timed = true;
+    } else {
+        a->r->wake_ns = ns;
+    }
 }
 
 void rkp_count(rkp_actor *a, unsigned metric, uint64_t n)

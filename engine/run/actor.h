@@ -92,6 +92,7 @@ struct rkp_actor {
     uint64_t progress_done, progress_total; // read by others
     uint64_t bad;                           // rejected rows
     uint64_t state_used;
+    uint64_t timer_ns; // on_timer's time; 0: none
 };
 
 // One dead letter; texts live as long as the batch it is written into needs them.
@@ -131,6 +132,7 @@ struct rki_runner {
     const rki_inset *pending_in;
     uint8_t pending_flags;
     bool inited, unwanted, polled_out, done;
+    bool timed;         // a stage has set a timer
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
     uint64_t wall_us; // of the step at hand

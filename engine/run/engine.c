@@ -278,8 +278,7 @@ static void stop_sources(rki_run *r)
 {
     __atomic_store_n(&r->stopping, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < r->n_runners; i++)
-        if (r->runners[i]->n_ins == 0)
-            r->backend->wake(r->b, &r->runners[i]->task);
+        r->backend->wake(r->b, r->tasks[i]); // sources, and whoever holds rows until a time
 }
 
 static void cancel(rki_run *r)

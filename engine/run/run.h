@@ -41,6 +41,10 @@ typedef struct rki_run_args {
     void *progress_arg;
     uint64_t progress_ns;
     const char *data_dir; // for spill files; made when first needed
+    // The actors' monotonic clock, any thread, never 0; NULL: the system's.  Times to wake are then looked at every
+    // millisecond of the system's clock.
+    uint64_t (*now_ns)(void *arg);
+    void *now_arg;
 } rki_run_args;
 
 rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n);

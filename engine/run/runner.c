@@ -439,9 +439,40 @@ static bool inputs_ended(const rki_runner *r)
 
 // ---- the step -------------------------------------------------------------------------------------------------------
 
+// Runs on_timer of the stages whose time has come; false when none was run.
+static bool run_timers(rki_runner *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; r->timed && i < r->n_stages; i++) {
+        rkp_actor *a = &r->stages[i];
+        rkp_verdict v;
+        if (!a->timer_ns || (a->timer_ns > rkp_now_ns(a) && !rkp_stopping(a)))
+            continue;
+        a->timer_ns = 0;
+        any = true;
+        v = a->op->on_timer(a->self, a);
+        if (v == RKP_STOP)
+            stop_stage(a);
+        else if (v == RKP_FAIL)
+            rkp_fail(a, RKP_IO, "failed"); // keeps the first message
+    }
+    return any;
+}
+
 static rkp_step idle(rki_runner *r)
 {
-    __atomic_store_n(&r->task.wake_ns, r->wake_ns, __ATOMIC_RELAXED);
+    uint64_t wake = r->wake_ns;
+    bool full = false; // it waits for room, which wakes it: a timer could do nothing before
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        full |= r->outs[i].n_box > 0;
+    for (uint32_t i = 0; r->timed && !full && i < r->n_stages; i++) {
+        uint64_t t = r->stages[i].timer_ns;
+        if (t && (!wake || t < wake))
+            wake = t;
+    }
+    if (wake && r->run->args.now_ns)
+        wake = rki_mono_ns() + 1000000u;
+    __atomic_store_n(&r->task.wake_ns, wake, __ATOMIC_RELAXED);
     return RKP_STEP_IDLE;
 }
 
@@ -507,7 +538,7 @@ static rkp_step poll_source(rki_runner *r)
 static rkp_step end_phase(rki_runner *r)
 {
     while (r->phase == PHASE_END) {
-        if (!flush_or_wait(r))
+        if (!flush_or_wait(r) || (run_timers(r) && !flush_or_wait(r)))
             return RKP_STEP_IDLE;
         if (rki_failed(r->run))
             return RKP_STEP_AGAIN;
@@ -520,6 +551,10 @@ static rkp_step end_phase(rki_runner *r)
         bool half = a->stage->role == RKI_POLL || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE;
         if (a->op->on_end && !half)
             v = a->op->on_end(a->self, a);
+        if (v == RKP_RETRY) {
+            flush_or_wait(r);
+            return RKP_STEP_IDLE;
+        }
         if (v == RKP_FAIL)
             rkp_fail(a, RKP_IO, "failed at the end");
         else if (v != RKP_MORE)
@@ -578,6 +613,8 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
         if (!flush_or_wait(r))
             return idle(r);
         check_wanted(r);
+        if (run_timers(r) && !flush_or_wait(r))
+            return idle(r);
         if (r->pending) {
             rkp_batch *b = r->pending;
             if (run_stage(&r->stages[0], b) == RKP_RETRY)

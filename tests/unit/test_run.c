@@ -18,14 +18,17 @@
 static const rkp_field number_fields[] = { { { "n", 1 }, { .kind = RKP_I64 } } };
 static const rkp_schema numbers = { 1, number_fields };
 
+static uint64_t arrived; // atomic: rows that sinks have taken
+
 // t.count: batches of consecutive numbers; poll makes ranges, decode makes columns.
 struct count {
-    uint64_t rows, batch, next;
+    uint64_t rows, batch, wait_for, next;
 };
 
 static const rkp_opt count_opts[] = {
     { "rows", &rkp_uint, AT(struct count, rows), .required = true, .help = "how many" },
     { "batch", &rkp_uint, AT(struct count, batch), .def = "10", .help = "rows of a batch" },
+    { "wait_for", &rkp_uint, AT(struct count, wait_for), .def = "0", .help = "end when so many have arrived" },
     { 0 },
 };
 
@@ -41,6 +44,10 @@ static rkp_verdict count_poll(void *self, rkp_actor *a)
     struct count *c = self;
     uint64_t n = c->rows - c->next < c->batch ? c->rows - c->next : c->batch;
     rkp_batch *b;
+    if (!n && __atomic_load_n(&arrived, __ATOMIC_RELAXED) < c->wait_for) {
+        rkp_wake_at(a, rkp_now_ns(a) + 1000);
+        return RKP_RETRY;
+    }
     if (!n)
         return RKP_DONE;
     b = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 64);
@@ -213,6 +220,73 @@ static const rkp_op op_bug = {
     .on_batch = bug_on_batch,
 };
 
+// t.hold: keeps up to `most` batches for a time and gives them on when it has come, also when nothing else comes.
+struct hold {
+    uint64_t for_ns, most;
+    rkp_batch *held[8];
+    uint64_t due[8];
+    uint32_t n;
+};
+
+static const rkp_opt hold_opts[] = {
+    { "for", &rkp_duration, AT(struct hold, for_ns), .def = "1s", .help = "how long" },
+    { "most", &rkp_uint, AT(struct hold, most), .def = "8", .help = "batches" },
+    { 0 },
+};
+
+static rkp_verdict hold_on_timer(void *self, rkp_actor *a)
+{
+    struct hold *h = self;
+    while (h->n && (h->due[0] <= rkp_now_ns(a) || rkp_stopping(a))) {
+        rkp_emit(a, 0, h->held[0]);
+        h->n--;
+        memmove(h->held, h->held + 1, h->n * sizeof *h->held);
+        memmove(h->due, h->due + 1, h->n * sizeof *h->due);
+    }
+    rkp_wake_at(a, h->n ? h->due[0] : 0);
+    return RKP_DONE;
+}
+
+static rkp_verdict hold_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    struct hold *h = self;
+    (void)port;
+    if (h->n == h->most)
+        return rkp_stopping(a) ? rkp_fail(a, RKP_INTERNAL, "full after it was told to stop") : RKP_RETRY;
+    h->held[h->n] = rkp_batch_get(b);
+    h->due[h->n++] = rkp_now_ns(a) + h->for_ns;
+    return hold_on_timer(self, a);
+}
+
+static rkp_verdict hold_on_end(void *self, rkp_actor *a)
+{
+    (void)a;
+    return ((struct hold *)self)->n ? RKP_RETRY : RKP_DONE;
+}
+
+static void hold_fini(void *self)
+{
+    struct hold *h = self;
+    for (uint32_t i = 0; i < h->n; i++)
+        rkp_batch_put(h->held[i]);
+}
+
+static const rkp_op op_hold = {
+    .abi = RKP_ABI,
+    .size = sizeof(rkp_op),
+    .name = "t.hold",
+    .kind = RKP_TRANSFORM,
+    .summary = "Holds.",
+    .traits = RKP_ROWWISE | RKP_RETRIES,
+    .self_size = sizeof(struct hold),
+    .opts = hold_opts,
+    .bind = same_bind,
+    .on_batch = hold_on_batch,
+    .on_timer = hold_on_timer,
+    .on_end = hold_on_end,
+    .fini = hold_fini,
+};
+
 // t.sink: what arrived, in order.
 struct result {
     int64_t *v;
@@ -244,6 +318,7 @@ static rkp_verdict sink_on_batch(void *self, rkp_actor *a, unsigned port, rkp_ba
         r->v[r->n++] = b->n_cols == 1 ? value(b, i) : 0;
     }
     rkp_absorb(a, b->rows);
+    __atomic_fetch_add(&arrived, b->rows, __ATOMIC_RELAXED);
     return RKP_DONE;
 }
 
@@ -283,12 +358,19 @@ static const rkp_op op_sink = {
     .abort = sink_abort,
 };
 
-static const rkp_op *const ops[] = { &op_count, &op_work, &op_state, &op_bug, &op_sink, 0 };
+static const rkp_op *const ops[] = { &op_count, &op_work, &op_state, &op_bug, &op_hold, &op_sink, 0 };
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
 static char failure[1024];
 static rki_totals totals;
+static uint64_t test_ns, test_step_ns; // the test's clock, and how far a look moves it; 0: the system's clock
+
+static uint64_t test_clock(void *arg)
+{
+    (void)arg;
+    return __atomic_add_fetch(&test_ns, test_step_ns, __ATOMIC_RELAXED);
+}
 
 static const rkp_backend *cpu(void)
 {
@@ -304,6 +386,7 @@ static void forget(void)
         free(results[i].v);
         results[i] = (struct result){ 0 };
     }
+    __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
 }
 
 // Runs a pipeline whose kernels are `text`; returns the exit code.
@@ -319,6 +402,8 @@ static int run(const char *text, unsigned threads)
     rki_spec *s;
     rki_plan *p;
     rki_run *r = NULL;
+    if (test_ns)
+        ra.now_ns = test_clock;
     forget();
     failure[0] = 0;
     assert_true(fd >= 0);
@@ -579,6 +664,81 @@ static void a_port_that_nobody_reads_is_counted(void **state)
     assert_int_equal(totals.dropped, 100);
 }
 
+// Runs with a clock of its own.
+static void expect_at(uint64_t step_ns, const char *text)
+{
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        test_ns = 1;
+        test_step_ns = step_ns;
+        expect_ok(text, threads);
+        test_ns = 0;
+    }
+}
+
+static void expect_numbers(int64_t n)
+{
+    assert_int_equal(results[0].n, n);
+    for (int64_t x = 0; x < n; x++)
+        assert_int_equal(results[0].v[x], x);
+}
+
+static void what_is_held_is_given_on_when_its_time_has_come_although_nothing_else_comes(void **state)
+{
+    (void)state;
+    expect_at(1000000, "kernels:\n" // a millisecond a look; the source ends when the rows have arrived
+                       "  src: { op: t.count, with: { rows: 50, wait_for: 50 } }\n"
+                       "  hold: { op: t.hold, from: [src], with: { for: 100ms } }\n"
+                       "  out: { op: t.sink, from: [hold] }\n");
+    expect_numbers(50);
+}
+
+static void at_the_end_what_is_held_is_given_on_in_time(void **state)
+{
+    (void)state;
+    expect_at(1000000, "kernels:\n"
+                       "  src: { op: t.count, with: { rows: 50 } }\n"
+                       "  hold: { op: t.hold, from: [src], with: { for: 300ms } }\n"
+                       "  again: { op: t.hold, from: [hold], with: { for: 200ms } }\n"
+                       "  a: { op: t.work, from: [again] }\n"
+                       "  out: { op: t.sink, from: [a] }\n");
+    expect_numbers(50);
+}
+
+static void who_holds_too_much_takes_the_next_batch_when_its_timer_made_room(void **state)
+{
+    (void)state;
+    expect_at(10000000, "defaults: { queue: { capacity: 2 } }\n"
+                        "kernels:\n"
+                        "  src: { op: t.count, with: { rows: 900, batch: 3 } }\n"
+                        "  hold: { op: t.hold, from: [src], with: { for: 20ms, most: 2 } }\n"
+                        "  a: { op: t.work, from: [hold], with: { split: 1 } }\n"
+                        "  out: { op: t.sink, from: [a] }\n");
+    expect_numbers(900);
+}
+
+static void a_run_that_is_stopping_does_not_wait_for_timers(void **state)
+{
+    (void)state;
+    expect_at(0, "run: { stop_after: { rows: 20 } }\n" // the clock stands still
+                 "kernels:\n"
+                 "  src: { op: t.count, with: { rows: 100000000, wait_for: 1000 } }\n"
+                 "  hold: { op: t.hold, from: [src], with: { for: 1h, most: 2 } }\n"
+                 "  out: { op: t.sink, from: [hold] }\n");
+    assert_true(results[0].n >= 20);
+    expect_numbers((int64_t)results[0].n);
+}
+
+static void rows_that_are_held_when_nobody_wants_more_are_counted(void **state)
+{
+    (void)state;
+    expect_at(1000000, "kernels:\n"
+                       "  src: { op: t.count, with: { rows: 1000000000 } }\n"
+                       "  hold: { op: t.hold, from: [src], with: { for: 5ms } }\n"
+                       "  s: { op: t.state, from: [hold], with: { stop_at: 77 } }\n"
+                       "  out: { op: t.sink, from: [s] }\n");
+    expect_numbers(77);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +754,11 @@ int main(void)
         cmocka_unit_test(a_kernel_that_wants_no_more_ends_an_endless_source),
         cmocka_unit_test(a_row_that_is_lost_without_a_word_is_an_internal_error),
         cmocka_unit_test(a_port_that_nobody_reads_is_counted),
+        cmocka_unit_test(what_is_held_is_given_on_when_its_time_has_come_although_nothing_else_comes),
+        cmocka_unit_test(at_the_end_what_is_held_is_given_on_in_time),
+        cmocka_unit_test(who_holds_too_much_takes_the_next_batch_when_its_timer_made_room),
+        cmocka_unit_test(a_run_that_is_stopping_does_not_wait_for_timers),
+        cmocka_unit_test(rows_that_are_held_when_nobody_wants_more_are_counted),
     };
     int rc = cmocka_run_group_tests_name("run", tests, NULL, NULL);
     forget();

@@ -95,13 +95,16 @@ typedef struct rkp_op {
     rkp_status (*bind)(void *self, rkp_bind *b);
     rkp_status (*init)(void *self, rkp_actor *a); // actor thread, before the first batch
     rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port, rkp_batch *b); // actor; b is borrowed
+    // The time of rkp_wake_at has come, or the run is stopping; actor, between two batches, when there is room
+    // downstream.  For transforms and sinks that hold what they got: DONE, STOP or FAIL.
+    rkp_verdict (*on_timer)(void *self, rkp_actor *a);
     rkp_verdict (*poll)(void *self, rkp_actor *a);                   // source's thread; DONE ends the stream
     rkp_verdict (*decode)(void *self, rkp_actor *a, rkp_batch *raw); // worker; raw is borrowed
     rkp_verdict (*encode)(void *self, rkp_actor *a, rkp_batch *b);   // worker; emits one batch with a blob
-    rkp_verdict (*on_end)(void *self, rkp_actor *a);                 // all inputs have ended; MORE to go on
-    rkp_status (*prepare)(void *self, rkp_actor *a);                 // sinks: make everything durable; actor thread
-    rkp_status (*commit)(void *self, rkp_actor *a); // sinks: publish under the final name; control, after all prepared
-    void (*abort)(void *self, rkp_actor *a);        // sinks: the job failed: leave no output behind
+    rkp_verdict (*on_end)(void *self, rkp_actor *a); // all inputs have ended; MORE to go on, RETRY: at rkp_wake_at
+    rkp_status (*prepare)(void *self, rkp_actor *a); // sinks: make everything durable; actor thread
+    rkp_status (*commit)(void *self, rkp_actor *a);  // sinks: publish under the final name; control, after all prepared
+    void (*abort)(void *self, rkp_actor *a);         // sinks: the job failed: leave no output behind
     void (*fini)(void *self);
 } rkp_op;
 
@@ -173,9 +176,11 @@ rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str ra
 // Records why the job fails; returns RKP_FAIL.  The first one of a run is shown; exit code by status (IO 1, UNAVAILABLE
 // 69).
 rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
-uint64_t rkp_now_ns(const rkp_actor *a);     // the actor's monotonic clock
-int64_t rkp_wall_us(const rkp_actor *a);     // wall clock, for now()
-void rkp_wake_at(rkp_actor *a, uint64_t ns); // with RKP_RETRY or RKP_MORE
+uint64_t rkp_now_ns(const rkp_actor *a); // the actor's monotonic clock
+int64_t rkp_wall_us(const rkp_actor *a); // wall clock, for now()
+// With RKP_RETRY or RKP_MORE.  For an operator with on_timer it holds until the time has come, or another is set (0:
+// none).
+void rkp_wake_at(rkp_actor *a, uint64_t ns);
 void rkp_count(rkp_actor *a, unsigned metric, uint64_t n);
 void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes); // source; total 0: not known
 bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobody listens)
