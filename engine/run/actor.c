@@ -252,6 +252,12 @@ unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
     return a->r->replica;
 }
 
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
+{
+    *messages = a->bound->k->queue_capacity;
+    *bytes = a->bound->k->queue_bytes;
+}
+
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
 {
     const rki_bound *b = a->bound;

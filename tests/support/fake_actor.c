@@ -348,10 +348,15 @@ bool rkp_stopping(const rkp_actor *a)
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
 {
-    (void)a;
     if (n)
-        *n = 1;
+        *n = a->f->conf.replicas ? a->f->conf.replicas : 1;
     return 0;
+}
+
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
+{
+    *messages = a->f->conf.queue_messages ? a->f->conf.queue_messages : 1024;
+    *bytes = a->f->conf.queue_bytes ? a->f->conf.queue_bytes : 8 << 20;
 }
 
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
@@ -573,13 +578,23 @@ rkp_verdict fake_poll_all(fake *f, size_t max)
     return f->verdict;
 }
 
+rkp_verdict fake_tick(fake *f)
+{
+    if (f->wake_at > f->now_ns)
+        f->now_ns = f->wake_at;
+    if (!f->conf.op->on_timer || !f->wake_at)
+        return RKP_DONE;
+    f->wake_at = 0;
+    return f->conf.op->on_timer(f->main.self, &f->main);
+}
+
 static rkp_verdict offer(fake *f, unsigned port, rkp_batch *b)
 {
     rkp_verdict v = RKP_RETRY;
     for (int i = 0; i < 1000 && v == RKP_RETRY; i++) {
         v = f->conf.op->on_batch(f->main.self, &f->main, port, b);
-        if (v == RKP_RETRY && f->wake_at > f->now_ns)
-            f->now_ns = f->wake_at;
+        if (v == RKP_RETRY && fake_tick(f) == RKP_FAIL)
+            v = RKP_FAIL;
     }
     if (v == RKP_PASS)
         rkp_emit(&f->main, 0, rkp_batch_get(b));
@@ -610,9 +625,11 @@ rkp_verdict fake_end(fake *f)
 {
     f->verdict = RKP_DONE;
     if (f->conf.op->on_end) {
-        do
+        do {
             f->verdict = f->conf.op->on_end(f->main.self, &f->main);
-        while (f->verdict == RKP_MORE);
+            if (f->verdict == RKP_RETRY && fake_tick(f) == RKP_FAIL)
+                f->verdict = RKP_FAIL;
+        } while (f->verdict == RKP_MORE || f->verdict == RKP_RETRY);
     }
     return f->verdict;
 }

@@ -29,6 +29,9 @@ typedef struct fake_conf {
     bool no_probe;            // as when a probe could not run: rkp_bind_probed gives NULL
     bool may_read_stdin;      // as in `run`
     bool no_init;             // stop after bind
+    unsigned replicas;        // 0: 1
+    uint64_t queue_messages;  // 0: 1024
+    uint64_t queue_bytes;     // 0: 8 MiB
     const rkp_expr_var *vars; // var.x in expressions
     size_t n_vars;
     uint64_t unneeded[64]; // bit c: nobody reads out column c (rkp_actor_needed)
@@ -134,7 +137,9 @@ rkp_verdict fake_poll_all(fake *f, size_t max);
 // Transform or sink: hands a batch to encode + on_batch, or on_batch; RETRY is offered again up to 1,000 times with the
 // clock moved to where rkp_wake_at said.  PASS emits b.  Takes b.
 rkp_verdict fake_feed(fake *f, unsigned port, rkp_batch *b);
-// on_end until it does not say MORE.
+// Moves the clock to where rkp_wake_at said, and runs on_timer.
+rkp_verdict fake_tick(fake *f);
+// on_end until it says neither MORE nor RETRY; the clock moves on RETRY.
 rkp_verdict fake_end(fake *f);
 // on_end, prepare, commit.
 rkp_status fake_finish(fake *f);

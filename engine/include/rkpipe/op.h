@@ -185,6 +185,8 @@ void rkp_count(rkp_actor *a, unsigned metric, uint64_t n);
 void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes); // source; total 0: not known
 bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobody listens)
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n);
+// What the kernel's `queue` may hold.
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes);
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column); // does anybody read it
 rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_keep's bytes
 // State memory: false when the instance's share of memory_limit is used up: spill, or fail with the figure.  All shares
