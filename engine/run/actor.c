@@ -335,3 +335,26 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
     }
     return false;
 }
+
+bool rkp_wait_ready(rkp_actor *a, int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    while (!rki_failed(a->run)) {
+        int n = poll(&p, 1, 100);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true;
+    }
+    return false;
+}
+
+void rkp_log(rkp_actor *a, rkp_str lines)
+{
+    const rki_run_args *args = &a->run->args;
+    if (args->log && lines.n)
+        args->log(args->log_arg, lines);
+}
+
+const char *const *rkp_actor_env(const rkp_actor *a)
+{
+    return a->run->args.env;
+}

@@ -403,6 +403,32 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
     return true;
 }
 
+bool rkp_wait_ready(rkp_actor *a, int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    if (a->f->given_up)
+        return false;
+    if (poll(&p, 1, 30000) == 0)
+        abort(); // a test that hangs
+    return true;
+}
+
+void rkp_log(rkp_actor *a, rkp_str lines)
+{
+    nomem_pause(true);
+    pthread_mutex_lock(&a->f->log_lock);
+    rki_put(&a->f->log, lines.p, lines.n);
+    rki_putc(&a->f->log, 0);
+    a->f->log.n--; // a string all the time
+    pthread_mutex_unlock(&a->f->log_lock);
+    nomem_pause(false);
+}
+
+const char *const *rkp_actor_env(const rkp_actor *a)
+{
+    return a->f->conf.env;
+}
+
 // ---- life -----------------------------------------------------------------------------------------------------------
 
 static bool step(fake *f, rkp_status st, const char *stage)
@@ -463,6 +489,8 @@ fake *fake_new(const fake_conf *c)
     f->wall_us = 1700000000000000;
     memset(f->pass, 0xff, sizeof f->pass);
     rki_arena_init(&f->arena);
+    rki_buf_init(&f->log);
+    pthread_mutex_init(&f->log_lock, NULL);
     f->diags = rki_diags_new();
     f->opt = (rkp_opt_ctx){ .arena = &f->arena, .diags = f->diags, .owner = c->op->name };
     f->pool = rkp_pool_new(c->pool_limit ? c->pool_limit : 64u << 20);
@@ -537,6 +565,8 @@ uint64_t fake_free(fake *f)
     free(f->drops);
     rki_diags_free(f->diags);
     rki_arena_fini(&f->arena);
+    rki_buf_fini(&f->log);
+    pthread_mutex_destroy(&f->log_lock);
     free(f);
     return live;
 }

@@ -13,8 +13,10 @@
 #define FAKE_ACTOR_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/diag.h"
 #include "spec/opt.h"
+#include <pthread.h>
 #include <rkpipe/op.h>
 
 enum fake_on_error { FAKE_FAIL, FAKE_DROP };
@@ -32,6 +34,7 @@ typedef struct fake_conf {
     unsigned replicas;        // 0: 1
     uint64_t queue_messages;  // 0: 1024
     uint64_t queue_bytes;     // 0: 8 MiB
+    const char *const *env;   // rkp_actor_env
     const rkp_expr_var *vars; // var.x in expressions
     size_t n_vars;
     uint64_t unneeded[64]; // bit c: nobody reads out column c (rkp_actor_needed)
@@ -118,6 +121,9 @@ struct fake {
     int64_t wall_us;
     uint64_t wake_at;
     bool stopping;
+    bool given_up; // rkp_wait_ready: at once, false
+    rki_buf log;   // what rkp_log got; p is NULL when nothing
+    pthread_mutex_t log_lock;
     bool committed;
     uint64_t state_used;
     rkp_meta meta;

@@ -40,6 +40,7 @@ typedef enum rkp_trait {
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
     RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
     RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
+    RKP_EXECS = 1 << 9,         // starts a command: refused unless engine.allow_exec
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -198,5 +199,12 @@ uint64_t rkp_state_limit(const rkp_actor *a);
 int rkp_spill_open(rkp_actor *a);
 // Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.
 bool rkp_wait_readable(rkp_actor *a, int fd);
+// The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
+// given up, and then nobody asks for what is left.
+bool rkp_wait_ready(rkp_actor *a, int fd, short events);
+// Whole lines for the log: standard error, unless the run's owner takes them elsewhere.  Any thread; may wait.
+void rkp_log(rkp_actor *a, rkp_str lines);
+// NAME=VALUE of the process, NULL terminated; NULL when nobody told.
+const char *const *rkp_actor_env(const rkp_actor *a);
 
 #endif
