@@ -33,6 +33,9 @@ typedef struct rki_diag_code {
     { "dead-letter-none", "`on_error: dead_letter` without a `dead_letter` target of the pipeline." }, \
     { "dedupe-type", "A column of this type cannot be a key." }, \
     { "env-missing", "An environment variable that has no default is not set." }, \
+    { "exec-argv", "The arguments of a command are not what a command can have." }, \
+    { "exec-denied", "The operator starts a command, and nobody has allowed it: `engine.allow_exec`, `--allow-exec`." }, \
+    { "exec-env", "A name or a value that no environment of a command can have." }, \
     { "expr-args", "A function gets an argument of the wrong type or value." }, \
     { "expr-column", "The expression names a column that is not there." }, \
     { "expr-function", "There is no function of this name." }, \
@@ -109,6 +112,7 @@ typedef struct rki_diag_code {
     { "route-empty", "`ports` names no port." }, \
     { "schema-unknown", "No schema has this name." }, \
     { "secret-file", "The file of a secret store is not a mapping of keys to texts." }, \
+    { "secret-here", "A secret stands where others could see it: in the arguments or the environment of a command." }, \
     { "secret-missing", "The secret store has no such key." }, \
     { "secret-path", "A store that reads the environment has been given a path." }, \
     { "secret-store", "There is no secret store of this name." }, \

@@ -184,6 +184,24 @@ rkp_status rkp_reader_open(const char *path, int compression, rkp_str kept, rkp_
     return RKP_OK;
 }
 
+rkp_status rkp_reader_open_fd(int fd, const char *name, rkp_reader **out, char err[RKP_FILE_ERR])
+{
+    rkp_reader *r = calloc(1, sizeof *r);
+    struct stat st;
+    if (!r || !(r->name = strdup(name))) {
+        snprintf(err, RKP_FILE_ERR, "out of memory");
+        free(r);
+        close(fd);
+        return RKP_NOMEM;
+    }
+    r->fd = fd;
+    r->own = true;
+    r->compression = RKP_COMPRESS_NONE;
+    r->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    *out = r;
+    return RKP_OK;
+}
+
 // The decoder's part of a read: bytes made, 0 at the end, -1.
 static int64_t read_decoded(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
 {

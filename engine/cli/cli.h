@@ -90,6 +90,7 @@ struct rki_cli {
 // What loading a pipeline needs; a verb's struct begins with it and its rows with RKI_ARGS_LOAD.
 typedef struct rki_load_args {
     rki_kvs vars, sets;
+    bool allow_exec;
 } rki_load_args;
 
 #define RKI_ARGS_LOAD                                                                                                  \
@@ -98,9 +99,14 @@ typedef struct rki_load_args {
       .value = "NAME=VALUE",                                                                                           \
       .at = offsetof(rki_load_args, vars),                                                                             \
       .help = "set a variable of the pipeline; may be repeated" },                                                     \
+        { .kind = RKI_ARG_PAIRS,                                                                                       \
+          .name = "set",                                                                                               \
+          .value = "KEY.PATH=YAML",                                                                                    \
+          .at = offsetof(rki_load_args, sets),                                                                         \
+          .help = "change a key of the file before it is checked, e.g. engine.threads=1; may be repeated" },           \
     {                                                                                                                  \
-        .kind = RKI_ARG_PAIRS, .name = "set", .value = "KEY.PATH=YAML", .at = offsetof(rki_load_args, sets),           \
-        .help = "change a key of the file before it is checked, e.g. engine.threads=1; may be repeated"                \
+        .kind = RKI_ARG_FLAG, .name = "allow-exec", .at = offsetof(rki_load_args, allow_exec),                         \
+        .help = "the pipeline may start commands (read.exec, write.exec), also when the file does not say so"          \
     }
 
 extern const rki_verb *const rki_verbs[]; // main.c

@@ -54,6 +54,8 @@ void rki_traits_text(const rkp_op *op, rki_buf *out, const char *bullet)
         rki_putf(out, "%srows are made text by the workers, in replicas; it writes them in order\n", bullet);
     else if (t & RKP_BLOCKING)
         rki_putf(out, "%smay wait for the outside, so it has a thread of its own\n", bullet);
+    if (t & RKP_EXECS)
+        rki_putf(out, "%sstarts a command: only with `engine: {allow_exec: true}` or `--allow-exec`\n", bullet);
     if (t & RKP_DETERMINISTIC)
         rki_putf(out, "%sthe same input gives the same output\n", bullet);
     else

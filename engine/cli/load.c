@@ -39,7 +39,7 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
                          .ops = c->ops,
                          .engine_op = &rki_op_engine,
                          .backend = backend,
-                         .allow_exec = allow_exec };
+                         .allow_exec = allow_exec || (a && a->allow_exec) };
     rki_plan_args pa = { .may_read_stdin = how == RKI_LOAD_RUN, .probe = true };
     rki_machine m;
     if (!l->diags)

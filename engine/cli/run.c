@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +179,27 @@ static void choose_progress(const rki_cli *c, const struct run_args *a, const rk
     }
 }
 
+// The log on standard error.  Lines of several threads do not mix, and the progress line makes room for them; it is drawn
+// again in a moment.
+struct log_to {
+    pthread_mutex_t lock;
+    bool bar;
+};
+
+static void log_lines(void *arg, rkp_str lines)
+{
+    struct log_to *to = arg;
+    rki_buf b;
+    rki_buf_init(&b);
+    if (to->bar)
+        rki_putz(&b, "\r\033[K");
+    rki_put(&b, lines.p, lines.n);
+    pthread_mutex_lock(&to->lock);
+    rki_cli_err(&b);
+    pthread_mutex_unlock(&to->lock);
+    rki_buf_fini(&b);
+}
+
 // Whole or not at all: a temporary name beside it, then its own.
 static bool write_file(const char *path, const rki_buf *b)
 {
@@ -243,6 +265,7 @@ static int report(const struct run_args *a, const rki_spec *s, const rki_run *r,
 
 static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
 {
+    struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
     rki_run_args ra = { 0 };
     rki_run *r = NULL;
@@ -262,7 +285,11 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
     if (!dir)
         return rki_cli_nomem();
     ra.data_dir = dir;
+    ra.env = c->env;
     choose_progress(c, a, l->plan, &bar, &ra);
+    log.bar = ra.progress == rki_progress_bar;
+    ra.log = log_lines;
+    ra.log_arg = &log;
     st = rki_run_new(l->plan, &ra, &r, err, sizeof err);
     if (st != RKP_OK) {
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
@@ -297,6 +324,7 @@ static int verb_run(rki_cli *c)
     if (a->backend && !known)
         return rki_cli_usage(c, "it knows auto, cpu and cuda", "--backend does not know '%s'", a->backend);
     signal(SIGPIPE, SIG_IGN); // a reader that has gone is a failed write, with its message
+    signal(SIGCHLD, SIG_DFL); // ignored, as some parents leave it, it would hide how commands ended
     code = rki_cli_load(c, c->pos[0], &a->load, a->backend, false, RKI_LOAD_RUN, &l);
     if (l.diags && (code || !a->quiet))
         rki_load_print(c, l.diags);

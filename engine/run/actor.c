@@ -283,6 +283,12 @@ unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
     return a->r->replica;
 }
 
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
+{
+    *messages = a->bound->k->queue_capacity;
+    *bytes = a->bound->k->queue_bytes;
+}
+
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
 {
     const rki_bound *b = a->bound;
@@ -359,4 +365,27 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
             return true;
     }
     return false;
+}
+
+bool rkp_wait_ready(rkp_actor *a, int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    while (!rki_failed(a->run)) {
+        int n = poll(&p, 1, 100);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true;
+    }
+    return false;
+}
+
+void rkp_log(rkp_actor *a, rkp_str lines)
+{
+    const rki_run_args *args = &a->run->args;
+    if (args->log && lines.n)
+        args->log(args->log_arg, lines);
+}
+
+const char *const *rkp_actor_env(const rkp_actor *a)
+{
+    return a->run->args.env;
 }

@@ -41,6 +41,10 @@ typedef struct rki_run_args {
     void *progress_arg;
     uint64_t progress_ns;
     const char *data_dir; // for spill files; made when first needed
+    // Whole lines for the log; any thread, several at a time.  NULL: they are let go.
+    void (*log)(void *arg, rkp_str lines);
+    void *log_arg;
+    const char *const *env; // NAME=VALUE, NULL terminated, of which commands get some; may be NULL
     // The actors' monotonic clock, any thread, never 0; NULL: the system's.  Times to wake are then looked at every
     // millisecond of the system's clock.
     uint64_t (*now_ns)(void *arg);

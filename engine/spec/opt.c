@@ -226,6 +226,26 @@ static rkp_status apply_default(rkp_opt_ctx *c, const rkp_opt *row, void *field)
     return RKP_OK;
 }
 
+static const rkp_node *secret_in(const rkp_node *n)
+{
+    const rkp_node *found = n->secret ? n : NULL;
+
+    for (const rkp_node *k = n->child; k && !found; k = k->next)
+        found = secret_in(k);
+    return found;
+}
+
+static rkp_status no_secrets(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n)
+{
+    const rkp_node *s = secret_in(n);
+
+    if (!s)
+        return RKP_OK;
+    rkp_diag(c->diags, RKP_ERROR, s->at, "secret-here", "'%s' cannot hold a secret: others could see it", row->name);
+    rkp_diag_hint(c->diags, "let the command read it from a file, and tell it the file's name");
+    return RKP_INVALID;
+}
+
 rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *with, rkp_loc at, void *self)
 {
     bool own[MAX_ROWS] = { false }, *meant = c->meant ? c->meant : own;
@@ -273,6 +293,8 @@ rkp_status rki_opts_apply(rkp_opt_ctx *c, const rkp_opt *rows, const rkp_node *w
                 missing(c, row, at);
             one = RKP_INVALID;
         }
+        if (n && row->no_secrets && one == RKP_OK)
+            one = no_secrets(c, row, n);
         if (rki_arena_failed(c->arena))
             return RKP_NOMEM;
         if (one != RKP_OK && st != RKP_INTERNAL)

@@ -502,6 +502,11 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
         all->off[all->n_off++] = n->key;
         return;
     }
+    if ((op->traits & RKP_EXECS) && !l->s->engine.allow_exec) {
+        rkp_diag(l->d, RKP_ERROR, k->op_name.at, "exec-denied",
+                 "operator '%s' starts a command, which is not allowed here", op->name);
+        rkp_diag_hint(l->d, "allow it with 'engine: {allow_exec: true}', or with --allow-exec");
+    }
     from = rki_node_get(n, "from");
     all->ports_known[all->n] = !meant[row_of("with")] && check_options(l, k, n);
     all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL, .bad = meant[row_of("from")] };

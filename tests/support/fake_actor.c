@@ -348,10 +348,15 @@ bool rkp_stopping(const rkp_actor *a)
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
 {
-    (void)a;
     if (n)
-        *n = 1;
+        *n = a->f->conf.replicas ? a->f->conf.replicas : 1;
     return 0;
+}
+
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
+{
+    *messages = a->f->conf.queue_messages ? a->f->conf.queue_messages : 1024;
+    *bytes = a->f->conf.queue_bytes ? a->f->conf.queue_bytes : 8 << 20;
 }
 
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
@@ -396,6 +401,32 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
         return false;
     poll(&p, 1, -1);
     return true;
+}
+
+bool rkp_wait_ready(rkp_actor *a, int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    if (a->f->given_up)
+        return false;
+    if (poll(&p, 1, 30000) == 0)
+        abort(); // a test that hangs
+    return true;
+}
+
+void rkp_log(rkp_actor *a, rkp_str lines)
+{
+    nomem_pause(true);
+    pthread_mutex_lock(&a->f->log_lock);
+    rki_put(&a->f->log, lines.p, lines.n);
+    rki_putc(&a->f->log, 0);
+    a->f->log.n--; // a string all the time
+    pthread_mutex_unlock(&a->f->log_lock);
+    nomem_pause(false);
+}
+
+const char *const *rkp_actor_env(const rkp_actor *a)
+{
+    return a->f->conf.env;
 }
 
 // ---- life -----------------------------------------------------------------------------------------------------------
@@ -458,6 +489,8 @@ fake *fake_new(const fake_conf *c)
     f->wall_us = 1700000000000000;
     memset(f->pass, 0xff, sizeof f->pass);
     rki_arena_init(&f->arena);
+    rki_buf_init(&f->log);
+    pthread_mutex_init(&f->log_lock, NULL);
     f->diags = rki_diags_new();
     f->opt = (rkp_opt_ctx){ .arena = &f->arena, .diags = f->diags, .owner = c->op->name };
     f->pool = rkp_pool_new(c->pool_limit ? c->pool_limit : 64u << 20);
@@ -532,6 +565,8 @@ uint64_t fake_free(fake *f)
     free(f->drops);
     rki_diags_free(f->diags);
     rki_arena_fini(&f->arena);
+    rki_buf_fini(&f->log);
+    pthread_mutex_destroy(&f->log_lock);
     free(f);
     return live;
 }
@@ -573,13 +608,23 @@ rkp_verdict fake_poll_all(fake *f, size_t max)
     return f->verdict;
 }
 
+rkp_verdict fake_tick(fake *f)
+{
+    if (f->wake_at > f->now_ns)
+        f->now_ns = f->wake_at;
+    if (!f->conf.op->on_timer || !f->wake_at)
+        return RKP_DONE;
+    f->wake_at = 0;
+    return f->conf.op->on_timer(f->main.self, &f->main);
+}
+
 static rkp_verdict offer(fake *f, unsigned port, rkp_batch *b)
 {
     rkp_verdict v = RKP_RETRY;
     for (int i = 0; i < 1000 && v == RKP_RETRY; i++) {
         v = f->conf.op->on_batch(f->main.self, &f->main, port, b);
-        if (v == RKP_RETRY && f->wake_at > f->now_ns)
-            f->now_ns = f->wake_at;
+        if (v == RKP_RETRY && fake_tick(f) == RKP_FAIL)
+            v = RKP_FAIL;
     }
     if (v == RKP_PASS)
         rkp_emit(&f->main, 0, rkp_batch_get(b));
@@ -610,9 +655,11 @@ rkp_verdict fake_end(fake *f)
 {
     f->verdict = RKP_DONE;
     if (f->conf.op->on_end) {
-        do
+        do {
             f->verdict = f->conf.op->on_end(f->main.self, &f->main);
-        while (f->verdict == RKP_MORE);
+            if (f->verdict == RKP_RETRY && fake_tick(f) == RKP_FAIL)
+                f->verdict = RKP_FAIL;
+        } while (f->verdict == RKP_MORE || f->verdict == RKP_RETRY);
     }
     return f->verdict;
 }

@@ -13,8 +13,10 @@
 #define FAKE_ACTOR_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/diag.h"
 #include "spec/opt.h"
+#include <pthread.h>
 #include <rkpipe/op.h>
 
 enum fake_on_error { FAKE_FAIL, FAKE_DROP };
@@ -29,6 +31,10 @@ typedef struct fake_conf {
     bool no_probe;            // as when a probe could not run: rkp_bind_probed gives NULL
     bool may_read_stdin;      // as in `run`
     bool no_init;             // stop after bind
+    unsigned replicas;        // 0: 1
+    uint64_t queue_messages;  // 0: 1024
+    uint64_t queue_bytes;     // 0: 8 MiB
+    const char *const *env;   // rkp_actor_env
     const rkp_expr_var *vars; // var.x in expressions
     size_t n_vars;
     uint64_t unneeded[64]; // bit c: nobody reads out column c (rkp_actor_needed)
@@ -115,6 +121,9 @@ struct fake {
     int64_t wall_us;
     uint64_t wake_at;
     bool stopping;
+    bool given_up; // rkp_wait_ready: at once, false
+    rki_buf log;   // what rkp_log got; p is NULL when nothing
+    pthread_mutex_t log_lock;
     bool committed;
     uint64_t state_used;
     rkp_meta meta;
@@ -134,7 +143,9 @@ rkp_verdict fake_poll_all(fake *f, size_t max);
 // Transform or sink: hands a batch to encode + on_batch, or on_batch; RETRY is offered again up to 1,000 times with the
 // clock moved to where rkp_wake_at said.  PASS emits b.  Takes b.
 rkp_verdict fake_feed(fake *f, unsigned port, rkp_batch *b);
-// on_end until it does not say MORE.
+// Moves the clock to where rkp_wake_at said, and runs on_timer.
+rkp_verdict fake_tick(fake *f);
+// on_end until it says neither MORE nor RETRY; the clock moves on RETRY.
 rkp_verdict fake_end(fake *f);
 // on_end, prepare, commit.
 rkp_status fake_finish(fake *f);

@@ -32,6 +32,8 @@ rkp_status rkp_files_expand(rkp_opt_ctx *c, const rkp_words *paths, rkp_words *o
 // "-" is standard input; `kept` is read first (bytes a probe took, borrowed until close).  A NULL path: `kept` is all
 // there is.  AUTO looks at the first bytes, not at the name; the first read does it.
 rkp_status rkp_reader_open(const char *path, int compression, rkp_str kept, rkp_reader **out, char err[RKP_FILE_ERR]);
+// Reads a descriptor that is open, as it is; takes it, also on failure.  `name` is for messages.
+rkp_status rkp_reader_open_fd(int fd, const char *name, rkp_reader **out, char err[RKP_FILE_ERR]);
 // Decompressed bytes, as many as come in one go (at least 1 unless at the end): 0 at the end, -1 with a message.
 int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR]);
 int rkp_reader_fd(const rkp_reader *r);         // -1: none

@@ -41,6 +41,7 @@ typedef enum rkp_trait {
     RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
     RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
     RKP_RESTARTS = 1 << 9, // source: a new instance goes on with what comes, it does not begin a file again
+    RKP_EXECS = 1 << 10,        // starts a command: refused unless engine.allow_exec
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -186,6 +187,8 @@ void rkp_count(rkp_actor *a, unsigned metric, uint64_t n);
 void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes); // source; total 0: not known
 bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobody listens)
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n);
+// What the kernel's `queue` may hold.
+void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes);
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column); // does anybody read it
 rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_keep's bytes
 // State memory: false when the instance's share of memory_limit is used up: spill, or fail with the figure.  All shares
@@ -205,5 +208,12 @@ bool rkp_engine_over(const rkp_actor *a); // every kernel that does not hang on 
 int rkp_spill_open(rkp_actor *a);
 // Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.
 bool rkp_wait_readable(rkp_actor *a, int fd);
+// The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
+// given up, and then nobody asks for what is left.
+bool rkp_wait_ready(rkp_actor *a, int fd, short events);
+// Whole lines for the log: standard error, unless the run's owner takes them elsewhere.  Any thread; may wait.
+void rkp_log(rkp_actor *a, rkp_str lines);
+// NAME=VALUE of the process, NULL terminated; NULL when nobody told.
+const char *const *rkp_actor_env(const rkp_actor *a);
 
 #endif

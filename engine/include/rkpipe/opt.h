@@ -41,9 +41,10 @@ struct rkp_opt {
     size_t at; // offsetof the field
     const char *def;
     bool required, optional;
-    bool bounded;   // min and max hold
-    bool templated; // ${this.x} and ${meta.x} are allowed in it, and filled in per message
-    bool no_vars;   // ${..} of any kind is refused (expressions)
+    bool bounded;    // min and max hold
+    bool templated;  // ${this.x} and ${meta.x} are allowed in it, and filled in per message
+    bool no_vars;    // ${..} of any kind is refused (expressions)
+    bool no_secrets; // a secret is refused: others could see it there
     double min, max;
     const char *unit;
     const char *help;
