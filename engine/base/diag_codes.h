@@ -28,6 +28,7 @@ typedef struct rki_diag_code {
     { "csv-header", "The header of a CSV file cannot be read or does not fit the others." }, \
     { "csv-schema", "A schema for a CSV file has no columns." }, \
     { "cycle-blocks", "Kernels read each other in a circle in which every queue makes its producer wait: it would stand still." }, \
+    { "cycle-schema", "Kernels that feed each other in a circle need a topic whose columns are declared." }, \
     { "dead-letter", "The kernel named in `dead_letter` cannot take dead letters." }, \
     { "dead-letter-loop", "A kernel behind the dead-letter target cannot send its own bad rows there." }, \
     { "dead-letter-none", "`on_error: dead_letter` without a `dead_letter` target of the pipeline." }, \
@@ -56,6 +57,8 @@ typedef struct rki_diag_code {
     { "from-sink", "A sink has no output that could be read." }, \
     { "from-twice", "A kernel reads the same output twice." }, \
     { "from-unknown", "`from` names no kernel of the pipeline." }, \
+    { "group-order", "Members of a group share messages, so they cannot be promised an order between them." }, \
+    { "group-topic", "Members of one group subscribe to different patterns." }, \
     { "group-unknown", "`types` names a group that the pattern does not have." }, \
     { "id", "A name has a form that names cannot have." }, \
     { "include-cycle", "A file includes itself, perhaps through others." }, \
@@ -100,12 +103,15 @@ typedef struct rki_diag_code {
     { "opt-range", "A value is smaller or larger than it can be." }, \
     { "opt-type", "A value is not of the type that is needed." }, \
     { "opt-unknown", "The operator has no option of this name." }, \
+    { "order-key", "`order: key` needs `partition_by`." }, \
+    { "order-which", "A kernel reads topics with different orders and does not say which one it wants." }, \
     { "param-missing", "A template's parameter that is needed has no value." }, \
     { "param-unknown", "The template has no parameter of this name." }, \
     { "path-syntax", "A path into JSON is not written right." }, \
     { "port-name", "A name that cannot be the name of a port." }, \
     { "port-unknown", "The kernel has no output port of this name." }, \
     { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
+    { "publish-sink", "A sink has no output to publish." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
     { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
@@ -123,6 +129,8 @@ typedef struct rki_diag_code {
     { "source-endless", "A source that never ends in a job that is to end." }, \
     { "source-field", "A source has no input, so this key means nothing there." }, \
     { "source-from", "A source reads no other kernel." }, \
+    { "subscribe-twice", "A kernel has two subscriptions with the same pattern." }, \
+    { "subscribe-unreached", "No kernel publishes what a subscription matches." }, \
     { "template-op", "A kernel with `use` gets its operator from the template." }, \
     { "template-unknown", "No template has this name." }, \
     { "template-use", "A template cannot use another template." }, \
@@ -134,8 +142,11 @@ typedef struct rki_diag_code {
     { "topic-level-empty", "A level of a topic is empty: a `/` at the beginning, at the end, or two in a row." }, \
     { "topic-limit", "A topic is longer or has more levels than a topic can have." }, \
     { "topic-partial", "A wildcard is only a part of a level of a pattern; it can only be a whole one." }, \
+    { "topic-schema", "What a kernel publishes does not fit the columns that the topic declares." }, \
     { "topic-template", "`${..}` in a topic that is published to is not written right." }, \
     { "topic-text", "A topic has characters that cannot be in one." }, \
+    { "topic-tie", "Two entries of `topics` speak about a topic, and neither is more specific." }, \
+    { "topic-unheard", "Nobody subscribes to what a kernel publishes." }, \
     { "topic-wildcard", "The name of a topic has a wildcard in it; a message goes to one topic." }, \
     { "type-array", "A fixed array is not possible here." }, \
     { "type-unknown", "There is no type of this name." }, \

@@ -39,14 +39,17 @@ static void count_reason(rki_reason_count *v, uint32_t *n, const char *reason, u
 {
     for (uint32_t i = 0; i < *n; i++) {
         if (v[i].reason == reason || strcmp(v[i].reason, reason) == 0) {
-            v[i].rows += rows;
+            RKI_ADD(v[i].rows, rows);
             return;
         }
     }
-    if (*n < RKI_MAX_REASONS)
-        v[(*n)++] = (rki_reason_count){ reason, rows };
-    else
-        v[RKI_MAX_REASONS - 1].rows += rows;
+    if (*n < RKI_MAX_REASONS) {
+        v[*n] = (rki_reason_count){ reason, rows };
+        // Release, to the acquire of who looks while it runs: the reason's name.
+        __atomic_store_n(n, *n + 1, __ATOMIC_RELEASE);
+    } else {
+        RKI_ADD(v[RKI_MAX_REASONS - 1].rows, rows);
+    }
 }
 
 void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
@@ -109,6 +112,9 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
+    // Relaxed: a tap may begin a message later.
+    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)))
+        rki_tap_offer(a, port, NULL, NULL, b);
     if (n == 0) {
         // Nobody reads this port: counted, so that the sums close.
         rki_drop_rows(a, rows, "unread");

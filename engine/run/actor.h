@@ -12,6 +12,7 @@
 #ifndef RKI_ACTOR_H
 #define RKI_ACTOR_H
 
+#include "base/json.h"
 #include "flow/ring.h"
 #include "run/control.h"
 #include <pthread.h>
@@ -106,6 +107,7 @@ typedef struct rki_out {
     rki_dest dest;           // n > 0; or
     rki_route *route;
     const rki_publication *pub; // NULL: no topic
+    bool first_of_pub;          // of several edges of a publication the one that taps listen to
     const rkp_topics *topics; // of a plain topic; NULL: none
 } rki_out;
 
@@ -261,6 +263,10 @@ struct rki_run {
     rki_runner *publisher; // of $topics; NULL: nobody subscribes
     uint32_t live;         // atomic: runners that are not behind it and not done
     uint32_t circles_done; // atomic
+    pthread_mutex_t tap_lock;
+    struct rki_tap *taps[64];
+    uint32_t n_taps;       // written with tap_lock; others look whether there are any
+    bool taps_closed;
     bool has_circles;
     uint32_t ending;       // atomic: no more commands
     bool interrupted;
@@ -314,6 +320,14 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until); // true: t
 rkp_verdict rki_fail_run(struct rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
 void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b); // its queue is full
 void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
+
+// ---- control.c: taps
+
+void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b);
+void rki_taps_end(rki_run *r);
+void rki_row_json(rki_json *j, rkp_batch *mem, const rkp_batch *b, uint32_t row);
+void rki_row_csv(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out); // each value after a comma
+void rki_put_csv(rki_buf *out, rkp_str field);
 
 // ---- hold.c: order hlc
 

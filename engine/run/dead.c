@@ -123,25 +123,75 @@ static void value_json(rki_json *j, const rkp_col *c)
     }
 }
 
-static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
+void rki_row_json(rki_json *j, rkp_batch *mem, const rkp_batch *b, uint32_t row)
 {
-    rki_json j;
     rkp_errs errs = { 0 };
-    rki_json_init(&j, out, 0);
-    rki_json_object(&j);
-    for (uint32_t c = 0; b->schema && c < b->n_cols && out->n < MAX_TEXT; c++) {
+    size_t start = j->out->n;
+    rki_json_object(j);
+    for (uint32_t c = 0; b->schema && c < b->n_cols && j->out->n - start < MAX_TEXT; c++) {
         rkp_col one;
-        rki_json_key_str(&j, b->schema->f[c].name);
+        rki_json_key_str(j, b->schema->f[c].name);
         if (b->cols[c].type.len || rkp_col_flat(mem, b, c, &row, 1, &one, &errs) != RKP_OK) {
-            rki_json_null(&j);
+            rki_json_null(j);
         } else if (errs.n && b->cols[c].rep == RKP_TEXT) {
-            rki_json_str(&j, rkp_col_raw(&b->cols[c], row));
+            rki_json_str(j, rkp_col_raw(&b->cols[c], row));
         } else {
-            value_json(&j, &one);
+            value_json(j, &one);
         }
         rkp_errs_clear(&errs);
     }
-    rki_json_end_object(&j);
+    rki_json_end_object(j);
+    rkp_errs_fini(&errs);
+}
+
+static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
+{
+    rki_json j;
+    rki_json_init(&j, out, 0);
+    rki_row_json(&j, mem, b, row);
+}
+
+// Quoted where a reader could take it for something else.
+void rki_put_csv(rki_buf *out, rkp_str s)
+{
+    bool quote = false;
+    for (size_t i = 0; i < s.n && !quote; i++)
+        quote = s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
+    if (!quote) {
+        rki_put(out, s.p, s.n);
+        return;
+    }
+    rki_putc(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"')
+            rki_putc(out, '"');
+        rki_putc(out, s.p[i]);
+    }
+    rki_putc(out, '"');
+}
+
+void rki_row_csv(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
+{
+    rkp_type text = { .kind = RKP_STRING, .nullable = 1 };
+    rkp_errs errs = { 0 };
+    for (uint32_t c = 0; c < b->n_cols; c++) {
+        rkp_col one, cast;
+        rki_putc(out, ',');
+        rkp_errs_clear(&errs);
+        if (b->cols[c].type.len || rkp_col_flat(mem, b, c, &row, 1, &one, &errs) != RKP_OK)
+            continue;
+        if (errs.n && b->cols[c].rep == RKP_TEXT) {
+            rki_put_csv(out, rkp_col_raw(&b->cols[c], row));
+            continue;
+        }
+        if (!rkp_kind_is_view(one.type.kind)) {
+            if (rkp_col_cast(mem, &one, 1, text, &cast, &errs) != RKP_OK)
+                continue;
+            one = cast;
+        }
+        if (!rkp_col_is_null(&one, rkp_col_row(&one, 0)))
+            rki_put_csv(out, rkp_view_str(&one, rkp_col_row(&one, 0)));
+    }
     rkp_errs_fini(&errs);
 }
 

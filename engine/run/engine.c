@@ -222,6 +222,9 @@ static bool add_out(rki_run *r, rkp_actor *a, uint32_t port, rki_outset *o)
     }
     out = &a->outs[port][a->n_outs[port]++];
     out->pub = pub;
+    out->first_of_pub = true;
+    for (uint32_t i = 0; i + 1 < a->n_outs[port]; i++)
+        out->first_of_pub &= a->outs[port][i].pub != pub;
     if (pub && pub->tpl) {
         out->route = rki_route_new(r, a->bound, e->in->pub);
         return out->route && rki_route_add(out->route, o);
@@ -301,7 +304,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     r->plan = p;
     r->args = *args;
     r->backend = args->backend;
-    if (pthread_mutex_init(&r->lock, NULL) != 0)
+    if (pthread_mutex_init(&r->lock, NULL) != 0 || pthread_mutex_init(&r->tap_lock, NULL) != 0)
         goto fail;
     r->lock_made = true;
     r->pool = rkp_pool_new(p->pool_bytes);
@@ -715,6 +718,7 @@ int rki_run_execute(rki_run *r)
     } else {
         each_sink(r, false, &st);
     }
+    rki_taps_end(r);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = &r->runners[i]->stages[j];
@@ -784,8 +788,11 @@ void rki_run_free(rki_run *r)
         rkp_pool_free(r->pool);
     if (r->state_pool)
         rkp_pool_free(r->state_pool);
-    if (r->lock_made)
+    rki_taps_end(r);
+    if (r->lock_made) {
+        pthread_mutex_destroy(&r->tap_lock);
         pthread_mutex_destroy(&r->lock);
+    }
     rki_arena_fini(&r->arena);
     free(r);
 }

@@ -440,6 +440,8 @@ static bool give(struct work *w)
     *topics = (rkp_topics){ w->n, names };
     w->b->topics = topics;
     w->b->topic_of = w->of;
+    if (RKP_UNLIKELY(__atomic_load_n(&w->a->run->n_taps, __ATOMIC_RELAXED)))
+        rki_tap_offer(w->a, w->t->pub->port, w->t->pub, NULL, w->b);
     if (bad)
         refuse(w);
     for (uint32_t i = 0; i < w->b->rows; i++)
@@ -512,6 +514,8 @@ static rkp_batch *under(rkp_batch *b, const rkp_topics *topics)
 
 void rki_send(rkp_actor *a, rki_out *o, rkp_batch *b)
 {
+    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)) && o->topics && o->first_of_pub)
+        rki_tap_offer(a, o->pub->port, o->pub, o->topics, b);
     if (o->topics && a->run->plan->reads_topics && !(b = under(b, o->topics))) {
         rki_fail_run(a, RKP_NOMEM, "out of memory");
         return;

@@ -21,7 +21,35 @@ static void add_reasons(rki_reason_count *to, uint32_t *n, const rki_reason_coun
             else
                 to[(*n)++] = (rki_reason_count){ v[i].reason, 0 };
         }
-        to[j].rows += v[i].rows;
+        to[j].rows += RKI_LOOK(v[i].rows);
+    }
+}
+
+// Rows that did not fit into the kernel's queues: offered to it, and dropped or dead-lettered there.
+static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        for (uint32_t o = 0; o < r->runners[i]->n_outs; o++) {
+            const rki_outset *s = &r->runners[i]->outs[o];
+            uint64_t rows = 0;
+            rki_reason_count one;
+            if (s->edge->overflow == RKI_OVERFLOW_BLOCK || r->plan->stages[s->edge->to_stage].kernel != kernel)
+                continue;
+            for (uint32_t l = 0; l < s->n; l++)
+                rows += RKI_LOOK(s->links[l]->overflowed_rows);
+            if (!rows)
+                continue;
+            out->rows_in += rows;
+            if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
+                one = (rki_reason_count){ "queue_full", rows };
+                out->dead_lettered += rows;
+                add_reasons(out->deads, &out->n_deads, &one, 1);
+            } else {
+                one = (rki_reason_count){ "overflow", rows };
+                out->dropped += rows;
+                add_reasons(out->drops, &out->n_drops, &one, 1);
+            }
+        }
     }
 }
 
@@ -38,29 +66,31 @@ void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
             int role = a->stage->role;
             if (a->bound != b)
                 continue;
-            out->dropped += c->dropped;
-            out->dead_lettered += c->dead;
-            add_reasons(out->drops, &out->n_drops, c->drops, c->n_drops);
-            add_reasons(out->deads, &out->n_deads, c->deads, c->n_deads);
+            out->dropped += RKI_LOOK(c->dropped);
+            out->dead_lettered += RKI_LOOK(c->dead);
+            // Acquire, from the release of who counts: the names of the reasons.
+            add_reasons(out->drops, &out->n_drops, c->drops, __atomic_load_n(&c->n_drops, __ATOMIC_ACQUIRE));
+            add_reasons(out->deads, &out->n_deads, c->deads, __atomic_load_n(&c->n_deads, __ATOMIC_ACQUIRE));
             for (int m = 0; m < 16; m++)
-                out->metrics[m] += c->metrics[m];
+                out->metrics[m] += RKI_LOOK(c->metrics[m]);
             // The two halves of a source or sink are one kernel to the user.
             if (role != RKI_DECODE && role != RKI_WRITE) {
-                out->rows_in += c->rows_in;
-                out->bytes_in += c->bytes_in;
-                out->batches += c->batches;
+                out->rows_in += RKI_LOOK(c->rows_in);
+                out->bytes_in += RKI_LOOK(c->bytes_in);
+                out->batches += RKI_LOOK(c->batches);
             }
             if (role == RKI_POLL)
-                out->bytes_in += c->bytes_out;
+                out->bytes_in += RKI_LOOK(c->bytes_out);
             if (role != RKI_POLL && role != RKI_ENCODE) {
-                out->rows_out += c->rows_out;
-                out->absorbed += c->absorbed;
-                out->bytes_out += role == RKI_WRITE ? c->bytes_in : c->bytes_out;
+                out->rows_out += RKI_LOOK(c->rows_out);
+                out->absorbed += RKI_LOOK(c->absorbed);
+                out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
             }
             if (b->k->op->kind == RKP_SOURCE && role != RKI_POLL)
-                out->rows_in += c->rows_out + a->bad;
+                out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad);
         }
     }
+    add_overflow(r, kernel, out);
 }
 
 void rki_run_totals(const rki_run *r, rki_totals *out)
@@ -82,7 +112,7 @@ void rki_run_totals(const rki_run *r, rki_totals *out)
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
             out->bad += r->runners[i]->stages[j].bad;
     for (uint32_t i = 0; i < r->n_links; i++)
-        out->in_flight += r->links[i].sent_rows - r->links[i].got_rows;
+        out->in_flight += r->links[i].sent_rows - r->links[i].got_rows - r->links[i].overflowed_rows;
     getrusage(RUSAGE_SELF, &u);
     out->peak_bytes = (uint64_t)u.ru_maxrss * 1024u;
     out->wall_ns = r->end_ns - r->start_ns;

@@ -212,8 +212,8 @@ static void report_cycle(struct graph *g, const struct walk *w, size_t depth, ui
     g->l->arena->failed |= b.failed;
     if (!b.failed)
         rkp_diag(g->l->d, RKP_ERROR, at, "cycle-blocks", "kernels read each other in a circle: %.*s", (int)b.n, b.p);
-    rkp_diag_hint(g->l->d, "every edge here blocks when it is full, so the circle would stop for ever; give one another "
-                           "'queue: { overflow: .. }'");
+    rkp_diag_hint(g->l->d, "every edge here blocks when it is full, so the circle would stop for ever; give a kernel of it "
+                           "another 'queue: { overflow: .. }'");
     rki_buf_fini(&b);
 }
 

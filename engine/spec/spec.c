@@ -434,6 +434,20 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->on_error.at = e ? e->at : n->key_at;
 }
 
+// A kernel whose new instance would begin its file again, or lose what it has written, cannot be supervised.
+static void check_restart(rki_load *l, const rkp_node *n, const rki_kernel *k)
+{
+    const rkp_node *r = rki_node_get(n, "restart");
+    bool can = k->op->kind == RKP_SOURCE ? (k->op->traits & RKP_RESTARTS) != 0 : !k->op->commit && !k->op->abort;
+
+    if (!k->supervised || can)
+        return;
+    rkp_diag(l->d, RKP_ERROR, r->key_at, "not-supported", "'restart' of kernel '%s' (%s) is not supported yet", k->id.p,
+             k->op->name);
+    rkp_diag_hint(l->d, k->op->kind == RKP_SOURCE ? "a new instance would begin its input again"
+                                                  : "a new instance would begin its output again");
+}
+
 static rki_settings *params_of(rki_use **use, const rkp_node *k)
 {
     rki_settings *p = NULL;
@@ -497,6 +511,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     k->op = op;
     k->with = with;
     take_fields(l, n, &conf, k);
+    check_restart(l, n, k);
     if (!k->enabled) {
         check_options(l, k, n);
         all->off[all->n_off++] = n->key;

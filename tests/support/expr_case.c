@@ -36,14 +36,14 @@ static const rkp_expr_var vars[] = {
     { { "on", 2 }, { .kind = RKP_BOOL }, { "true", 4 } },
 };
 
-static const rkp_str metas[] = { { "topic", 5 }, { "kernel", 6 } };
+static const rkp_str metas[] = { { "kernel", 6 }, { "topic", 5 }, { "hlc", 3 } };
 
 void expr_case_init(expr_case *c)
 {
     *c = (expr_case){ .diags = rki_diags_new() };
     rki_arena_init(&c->arena);
     c->ctx = (rkp_opt_ctx){ .arena = &c->arena, .diags = c->diags };
-    c->scope = (rkp_scope){ .schema = &expr_case_schema, .vars = vars, .n_vars = 4, .meta = metas, .n_meta = 2 };
+    c->scope = (rkp_scope){ .schema = &expr_case_schema, .vars = vars, .n_vars = 4, .meta = metas, .n_meta = 3 };
 }
 
 void expr_case_fini(expr_case *c)
