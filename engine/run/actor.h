@@ -41,6 +41,7 @@ typedef struct rki_link {
     uint64_t *weights; // per slot: bytes of the message in it; belongs to whoever the slot belongs to
     bool ended;        // consumer: END has been taken
     bool hlc;          // the consumer merges by stamp
+    bool evicts;       // its ring is of the second kind
     // Counts, compared at the end: sent = got + overflowed.  Each has one writer; others look.
     uint64_t sent_rows, overflowed_rows, spilled_rows; // producer
     uint64_t got_rows, filtered_rows, late;            // consumer

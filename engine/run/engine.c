@@ -120,6 +120,7 @@ static bool build_links(rki_run *r)
                 k->to = runner_of(r, e->to_actor, t);
                 k->byte_limit = e->bytes;
                 k->hlc = e->hlc;
+                k->evicts = e->overflow == RKI_OVERFLOW_DROP_OLDEST;
                 size_t ring = rki_ring_bytes(slots), all = ring + slots * sizeof *k->weights;
                 k->ring = r->ring_mem[at] = aligned_alloc(64, (all + 63) & ~(size_t)63);
                 if (!k->ring || !rki_ring_init(k->ring, slots))
@@ -552,7 +553,10 @@ static uint64_t drain(rki_run *r)
     uint64_t rows = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
         rkp_envelope e;
-        while (r->links[i].ring && rki_ring_pop(r->links[i].ring, &e)) {
+        rki_link *k = &r->links[i];
+        uint64_t at;
+        while (k->ring && (k->evicts ? rki_ring_look(k->ring, &at, &e) && rki_ring_claim(k->ring, at)
+                                     : rki_ring_pop(k->ring, &e))) {
             rows += e.rows;
             rkp_batch_put((rkp_batch *)(uintptr_t)e.payload);
         }
