@@ -105,7 +105,6 @@ rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes)
     b->text_stride = parent->text_stride;
     b->topics = parent->topics;
     b->topic_of = parent->topic_of;
-    b->corr = parent->corr;
     b->parent = rkp_batch_get(parent);
     return b;
 }
@@ -458,6 +457,7 @@ const char *rkp_row_error_name(unsigned e)
         [RKP_ROW_SYNTAX] = "syntax",   [RKP_ROW_OVERFLOW] = "overflow", [RKP_ROW_ZERO] = "zero",
         [RKP_ROW_CAST] = "cast",       [RKP_ROW_REGEX] = "regex",       [RKP_ROW_UTF8] = "utf8",
         [RKP_ROW_MISSING] = "missing", [RKP_ROW_SIZE] = "size",         [RKP_ROW_DOMAIN] = "domain",
+        [RKP_ROW_TIMEOUT] = "timeout", [RKP_ROW_REPLY] = "reply",
     };
 
     return e < RKP_N_ROW_ERRORS && names[e] ? names[e] : "error";

@@ -83,6 +83,11 @@ const rkp_schema *rkp_bind_in(const rkp_bind *b)
     return b->to->k->op->kind == RKP_SOURCE ? NULL : &b->to->in;
 }
 
+const rkp_schema *rkp_bind_replies(const rkp_bind *b)
+{
+    return b->to->replies_known ? &b->to->replies : NULL;
+}
+
 const void *rkp_bind_probed(const rkp_bind *b)
 {
     return b->to->probed;
@@ -226,7 +231,7 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
     rkp_bind b = { .ctx = ctx, .to = to, .checking = checking };
     const rki_spec *s = ctx->spec;
     rkp_status st;
-    if (checking) {
+    if (checking && !(to->k->op->traits & RKP_CALLS && to->replies_known)) { // the second time goes on with the first
         to->reads = rki_array(ctx->arena, to->in.n ? to->in.n : 1, 1);
         to->out = rki_array(ctx->arena, to->n_out ? to->n_out : 1, sizeof *to->out);
         if (!to->reads || !to->out)
@@ -263,7 +268,7 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
     }
     if (checking)
         to->meta = b.meta;
-    if (checking && b.n_set < to->n_out)
+    if (checking && b.n_set < to->n_out && !((to->k->op->traits & RKP_CALLS) && !to->replies_known))
         to->known = false;
     return st;
 }
@@ -289,8 +294,8 @@ static bool unite_types(rkp_type a, rkp_type b, rkp_type *out)
     return false;
 }
 
-rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins,
-                          const char *const *names, uint32_t n, rki_unite *maps)
+rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, const rki_bound *to, const rkp_schema *const *ins,
+                          const char *const *names, uint32_t n, rki_unite *maps, rkp_schema *out)
 {
     uint32_t cap = 0, cols = 0;
     rkp_field *f;
@@ -323,7 +328,7 @@ rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_s
             }
         }
     }
-    to->in = (rkp_schema){ cols, f };
+    *out = (rkp_schema){ cols, f };
     for (uint32_t i = 0; i < n; i++) {
         maps[i].same = cols == ins[i]->n;
         maps[i].col = rki_array(a, cols ? cols : 1, sizeof *maps[i].col);

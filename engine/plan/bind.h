@@ -14,7 +14,7 @@ rkp_status rki_probe_run(rki_bound *b, rkp_opt_ctx *ctx, bool may_read_stdin);
 // checking: the answers are kept in `to`; else only `self` is set up.
 rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checking);
 // Sets to->in and one map per input.
-rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, rki_bound *to, const rkp_schema *const *ins,
-                          const char *const *names, uint32_t n, rki_unite *maps);
+rkp_status rki_bind_unite(rki_arena *a, rkp_diags *d, const rki_bound *to, const rkp_schema *const *ins,
+                          const char *const *names, uint32_t n, rki_unite *maps, rkp_schema *out);
 
 #endif

@@ -78,7 +78,27 @@ static void RKP_PRINTF(3, 4) reason(struct planner *w, rki_pactor *a, const char
 // Must `k` be bound after what feeds this input?  Not when the topic says its columns.
 static bool waits_for(const rki_input *in)
 {
-    return !(in->conf && in->conf->schema.schema);
+    return !in->reply && !(in->conf && in->conf->schema.schema);
+}
+
+static uint32_t n_plain(const rki_kernel *k) // inputs that are no replies
+{
+    uint32_t n = (uint32_t)k->n_from;
+    while (n && k->from[n - 1].reply)
+        n--;
+    return n;
+}
+
+// What a call gives depends on its replies.
+static bool call_known(const struct planner *w, const rki_input *in, const uint8_t *placed)
+{
+    const rki_kernel *c = &w->s->kernels[in->kernel];
+    if (!(c->op->traits & RKP_CALLS) || in->port != 0)
+        return true;
+    for (size_t i = n_plain(c); i < c->n_from; i++)
+        if (!placed[c->from[i].kernel])
+            return false;
+    return true;
 }
 
 // Kernels in topological order.  Circles are cut where a topic has a schema.  Dead letters make no edge here: their
@@ -96,7 +116,8 @@ static void order_kernels(struct planner *w)
             const rki_kernel *k = &w->s->kernels[i];
             bool ready = !placed[i];
             for (size_t j = 0; ready && j < k->n_from; j++)
-                ready = placed[k->from[j].kernel] || (cut && !waits_for(&k->from[j]));
+                ready = k->from[j].reply || (placed[k->from[j].kernel] && call_known(w, &k->from[j], placed)) ||
+                        (cut && !waits_for(&k->from[j]));
             if (ready) {
                 placed[i] = 1;
                 w->p->order[done++] = i;
@@ -126,22 +147,59 @@ static rkp_status opts_and_self(struct planner *w, rki_bound *b, rkp_opt_ctx *ct
     return rki_opts_apply(ctx, b->k->op->opts, b->k->with, b->k->at, b->self);
 }
 
+// Binds a call for the second time, when what answers it is known.
+static void finish_call(struct planner *w, rki_bound *b)
+{
+    const rki_kernel *k = b->k;
+    uint32_t plain = n_plain(k), n = (uint32_t)k->n_from - plain;
+    rkp_opt_ctx ctx = { .arena = &w->p->arena, .diags = w->d, .spec = w->s, .owner = k->id.p };
+    const rkp_schema **ins;
+    const char **names;
+    rkp_status st;
+    if (!(k->op->traits & RKP_CALLS) || b->replies_known || !b->known || n == 0)
+        return;
+    ins = take(w, n, sizeof *ins);
+    names = take(w, n, sizeof *names);
+    for (uint32_t i = 0; !w->nomem && i < n; i++) {
+        rki_bound *from = &w->p->kernels[k->from[plain + i].kernel];
+        if (!from->known) {
+            b->known = false;
+            return;
+        }
+        ins[i] = &from->out[0];
+        names[i] = from->k->id.p;
+    }
+    if (w->nomem)
+        return;
+    st = rki_bind_unite(&w->p->arena, w->d, b, ins, names, n, b->unite + plain, &b->replies);
+    b->replies_known = true;
+    if (st == RKP_OK)
+        st = rki_bind_run(b, b->self, &ctx, true);
+    if (st != RKP_OK) {
+        w->nomem |= st == RKP_NOMEM;
+        w->invalid = true;
+        b->known = false;
+    }
+}
+
 static void bind_kernel(struct planner *w, uint32_t i)
 {
     rki_bound *b = &w->p->kernels[i];
     const rki_kernel *k = b->k;
     rkp_opt_ctx ctx = { .arena = &w->p->arena, .diags = NULL, .spec = w->s, .owner = k->id.p };
-    uint32_t n = (uint32_t)k->n_from + (b->takes_dead ? 1 : 0);
-    const rkp_schema **ins = take(w, n, sizeof *ins);
-    const char **names = take(w, n, sizeof *names);
-    rki_unite *maps = take(w, n, sizeof *maps);
+    uint32_t plain = n_plain(k), n = plain + (b->takes_dead ? 1 : 0);
+    const rkp_schema **ins = take(w, k->n_from + 1, sizeof *ins);
+    const char **names = take(w, k->n_from + 1, sizeof *names);
+    rki_unite *maps = take(w, k->n_from + 1, sizeof *maps);
     rkp_status st;
     if (w->nomem)
         return;
     b->known = true;
     b->n_out = (uint32_t)k->n_ports;
-    for (uint32_t j = 0; j < k->n_from; j++) {
+    for (uint32_t j = 0; j < plain; j++) {
         rki_bound *from = &w->p->kernels[k->from[j].kernel];
+        if (k->from[j].port == 0)
+            finish_call(w, from);
         names[j] = from->k->id.p;
         if (!waits_for(&k->from[j])) {
             ins[j] = k->from[j].conf->schema.schema;
@@ -154,11 +212,11 @@ static void bind_kernel(struct planner *w, uint32_t i)
         ins[j] = &from->out[k->from[j].port];
     }
     if (b->takes_dead) {
-        ins[k->n_from] = &dead_schema;
-        names[k->n_from] = "(dead letters)";
+        ins[plain] = &dead_schema;
+        names[plain] = "(dead letters)";
     }
     if (n) {
-        st = rki_bind_unite(&w->p->arena, w->d, b, ins, names, n, maps);
+        st = rki_bind_unite(&w->p->arena, w->d, b, ins, names, n, maps, &b->in);
         if (st != RKP_OK) {
             w->nomem |= st == RKP_NOMEM;
             w->invalid = true;
@@ -167,7 +225,7 @@ static void bind_kernel(struct planner *w, uint32_t i)
         }
         b->unite = maps;
         if (b->takes_dead)
-            b->dead_unite = maps[k->n_from];
+            b->dead_unite = maps[plain];
     }
     st = opts_and_self(w, b, &ctx);
     ctx.diags = w->d;
@@ -298,7 +356,7 @@ static void bind_topics(struct planner *w)
                                       b->k->pubs[p].tpl->parts[q].meta == RKI_META_TOPIC;
         bind_templates(w, b);
         for (uint32_t j = 0; b->known && j < b->k->n_from; j++)
-            if (!waits_for(&b->k->from[j]))
+            if (!b->k->from[j].reply && !waits_for(&b->k->from[j]))
                 fit_schema(w, b, j);
     }
 }
@@ -311,6 +369,12 @@ static bool mark_inputs(struct planner *w, rki_bound *b)
     for (uint32_t j = 0; j < b->k->n_from; j++) {
         const rki_input *in = &b->k->from[j];
         rki_bound *from = &w->p->kernels[in->kernel];
+        for (uint32_t c = 0; in->reply && from->needed && c < from->out[0].n; c++) {
+            changed |= !from->needed[c];
+            from->needed[c] = 1;
+        }
+        if (in->reply)
+            continue;
         for (uint32_t c = 0; c < b->in.n; c++) {
             int32_t at = b->unite[j].col[c];
             bool wanted = b->reads[c];
@@ -496,6 +560,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         if (!alone)
             return w->p->kernels[s->kernel].single ? w->p->kernels[s->kernel].single : "it keeps state";
     }
+    if (k->op->traits & RKP_CALLS)
+        return "it waits for replies";
     if (k->op->traits & RKP_RETRIES)
         return "it may ask for a batch again later";
     if (!halves && (k->fuse_never || fk->fuse_never))
@@ -826,9 +892,11 @@ static bool reaches(const rki_plan *p, uint32_t at, uint32_t to, uint8_t *seen)
     if (seen[at])
         return false;
     seen[at] = 1;
-    for (uint32_t i = 0; i < p->actors[at].n_out; i++)
-        if (reaches(p, p->edges[p->actors[at].out_edges[i]].to_actor, to, seen))
+    for (uint32_t i = 0; i < p->actors[at].n_out; i++) {
+        const rki_edge *e = &p->edges[p->actors[at].out_edges[i]];
+        if (!(e->in && e->in->reply) && reaches(p, e->to_actor, to, seen))
             return true;
+    }
     return false;
 }
 
@@ -840,18 +908,23 @@ static void find_circles(struct planner *w)
     uint8_t *seen = take(w, p->n_actors, 1);
     if (w->nomem)
         return;
-    for (uint32_t i = 0; i < p->n_actors; i++)
-        if (!(waits[i] = p->actors[i].n_in))
+    for (uint32_t i = 0; i < p->n_actors; i++) {
+        waits[i] = p->actors[i].n_in;
+        for (uint32_t e = 0; e < p->actors[i].n_in; e++)
+            waits[i] -= p->edges[p->actors[i].in_edges[e]].in && p->edges[p->actors[i].in_edges[e]].in->reply;
+        if (!waits[i])
             ready[n++] = i;
+    }
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t e = 0; e < p->actors[ready[i]].n_out; e++) {
-            uint32_t to = p->edges[p->actors[ready[i]].out_edges[e]].to_actor;
-            if (--waits[to] == 0)
+            const rki_edge *edge = &p->edges[p->actors[ready[i]].out_edges[e]];
+            uint32_t to = edge->to_actor;
+            if (!(edge->in && edge->in->reply) && --waits[to] == 0)
                 ready[n++] = to;
         }
     for (uint32_t e = 0; n < p->n_actors && e < p->n_edges; e++) {
         memset(seen, 0, p->n_actors);
-        p->edges[e].circle = waits[p->edges[e].from_actor] && waits[p->edges[e].to_actor] &&
+        p->edges[e].circle = !(p->edges[e].in && p->edges[e].in->reply) && waits[p->edges[e].from_actor] && waits[p->edges[e].to_actor] &&
                              reaches(p, p->edges[e].to_actor, p->edges[e].from_actor, seen);
     }
 }
@@ -912,6 +985,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
     order_kernels(&w);
     for (uint32_t o = 0; o < p->n_order && !w.nomem; o++)
         bind_kernel(&w, p->order[o]);
+    for (uint32_t i = 0; i < p->n_kernels && !w.nomem && p->n_order == p->n_kernels; i++)
+        finish_call(&w, &p->kernels[i]);
     if (!w.nomem && p->n_order == p->n_kernels)
         bind_topics(&w);
     if (!w.nomem && p->n_order == p->n_kernels)

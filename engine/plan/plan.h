@@ -40,6 +40,8 @@ typedef struct rki_bound {
     rkp_schema *out; // per port
     uint32_t n_out;
     rki_unite *unite;     // per input of `from`
+    rkp_schema replies;   // of RKP_CALLS: what comes back, united
+    bool replies_known;
     rki_unite dead_unite; // of the dead-letter input, when this kernel is its target
     bool takes_dead;
     uint8_t *reads;     // per input column: the operator looks at its values

@@ -112,6 +112,10 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
+    if (RKP_UNLIKELY(a->op->traits & RKP_REPLIES)) {
+        rki_send_reply(a, b);
+        return;
+    }
     // Relaxed: a tap may begin a message later.
     if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)))
         rki_tap_offer(a, port, NULL, NULL, b);
@@ -242,6 +246,21 @@ rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str ra
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
         rki_dead_raw(a, code, what, raw, file, line);
     return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+}
+
+uint64_t rkp_corr(const rkp_actor *a)
+{
+    return a->r->corr;
+}
+
+void rkp_corr_set(rkp_actor *a, uint64_t corr)
+{
+    a->r->corr = corr;
+}
+
+uint64_t rkp_corr_new(rkp_actor *a)
+{
+    return (uint64_t)a->r->id << 48 | (++a->r->next_corr & 0xffffffffffffu);
 }
 
 uint64_t rkp_now_ns(const rkp_actor *a)

@@ -55,6 +55,8 @@ typedef struct rki_link {
 typedef struct rki_inset {
     const rki_edge *edge;
     const rki_unite *unite;
+    const rkp_schema *unite_to;
+    bool reply; // replies to this kernel's requests
     const rkp_expr *where; // rows that the subscription wants; NULL: all
     rki_link **links; // from every producer replica
     uint32_t n, n_ended, cur, step;
@@ -88,6 +90,7 @@ typedef struct rki_outset {
     uint64_t moved, acked; // messages moved from the spool into the ring; let go in the spool
     uint64_t moved_tail;   // ring.tail when the last of them was moved
     rki_kept *kept;
+    bool replies;      // it goes back to the kernel that sent the request
     bool kept_made;    // it retains, or did
     bool gated;        // producer: the subscription has not begun: messages are only retained
     uint32_t open_now; // atomic: the consumer asks for it to begin
@@ -197,6 +200,11 @@ struct rki_runner {
     bool behind_engine;           // the publisher of $ topics, or fed by it
     bool watched;                 // somebody asks for the times of its steps
     bool in_circle;
+    bool calls, requests_ended;   // its head sends requests; and has sent its last
+    uint8_t in_port;              // of the message at hand: 1 for replies
+    uint8_t pending_port;
+    uint64_t pending_corr;
+    uint64_t next_corr;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
     uint64_t chunk;                                    // of the input at hand
     rkp_batch *pending;                                // RKP_RETRY: offered again
@@ -293,6 +301,7 @@ uint64_t rki_weight(const rkp_batch *b);
 // ---- route.c: topics of rows, groups, retained messages
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
+void rki_send_reply(struct rkp_actor *a, rkp_batch *b);       // takes b
 rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub);
 bool rki_route_add(rki_route *t, rki_outset *o);
 bool rki_route_seal(rki_route *t); // after the last add

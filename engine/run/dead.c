@@ -21,6 +21,7 @@ static const char *const sentences[RKP_N_ROW_ERRORS] = {
     [RKP_ROW_CAST] = "the conversion failed",  [RKP_ROW_REGEX] = "the regular expression hit a limit",
     [RKP_ROW_UTF8] = "not valid UTF-8",        [RKP_ROW_MISSING] = "no match",
     [RKP_ROW_SIZE] = "larger than the limit",  [RKP_ROW_DOMAIN] = "argument out of the function's domain",
+    [RKP_ROW_TIMEOUT] = "no reply in time",    [RKP_ROW_REPLY] = "the reply has another number of rows than the request",
 };
 
 void rki_row_error_text(const rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out)
@@ -389,7 +390,6 @@ rkp_batch *rki_unite_batch(rkp_actor *a, const rkp_schema *to, const rki_unite *
     out->text_stride = b->text_stride;
     out->topics = b->topics;
     out->topic_of = b->topic_of;
-    out->corr = b->corr;
     b = NULL;
     for (uint32_t c = 0; c < to->n; c++) {
         rkp_col *col = &out->cols[c];

@@ -134,7 +134,8 @@ static bool build_links(rki_run *r)
             o->edge = e;
             o->n = nt;
             o->partition = e->kind == RKI_EDGE_PARTITION || e->group ? tb->partition : NULL;
-            o->unite_to = &tb->in;
+            o->replies = e->in && e->in->reply;
+            o->unite_to = o->replies ? &tb->replies : &tb->in;
             o->unite = !e->in ? NULL : &tb->unite[e->to_input];
             run->hlc_out |= e->hlc;
             run->in_circle |= e->circle;
@@ -147,7 +148,7 @@ static bool build_links(rki_run *r)
             for (uint32_t t = 0; t < nt; t++)
                 o->links[t] = &r->links[at - nf * nt + f * nt + t];
             const rki_stage *ts = &r->plan->stages[e->to_stage];
-            if (ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM && !(tb->k->op->traits & RKP_STATELESS) &&
+            if (!o->replies && ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM && !(tb->k->op->traits & RKP_STATELESS) &&
                 !e->dead && tb->unite[e->to_input].same) {
                 o->flatten = only_read(r, tb);
                 o->n_flatten = tb->in.n;
@@ -172,6 +173,9 @@ static bool build_links(rki_run *r)
             in->edge = e;
             in->n = nf;
             in->unite = !head ? NULL : e->dead ? &tb->dead_unite : &tb->unite[e->to_input];
+            in->reply = e->in && e->in->reply;
+            in->unite_to = in->reply ? &tb->replies : &tb->in;
+            run->calls |= in->reply;
             in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
             run->hlc_in |= e->hlc;
             run->in_circle |= e->circle;

@@ -42,7 +42,7 @@ void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t
     m->env.flags = flags;
     m->env.actor = r->id;
     m->env.generation = 1;
-    m->env.corr = b && b->corr ? b->corr : r->corr;
+    m->env.corr = r->corr;
     m->env.priority = (uint8_t)r->plan->priority;
     m->env.stamp = r->stamp;
     o->open[link] = o->n_box;

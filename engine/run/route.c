@@ -526,6 +526,23 @@ void rki_send(rkp_actor *a, rki_out *o, rkp_batch *b)
         send_dest(a->r, &o->dest, b);
 }
 
+// To the kernel whose request it answers: the id names it.
+void rki_send_reply(rkp_actor *a, rkp_batch *b)
+{
+    uint64_t rows = rki_batch_rows(b);
+    uint16_t id = (uint16_t)(a->r->corr >> 48);
+    for (uint32_t i = 0; id && a->stage->n_ports && i < a->n_outs[0]; i++) {
+        rki_outset *o = a->outs[0][i].dest.sets[0];
+        if (o->links[0]->to->id != id)
+            continue;
+        rki_out_push(a->r, o, b);
+        return;
+    }
+    rki_drop_rows(a, rows, "no request");
+    RKI_ADD(a->counts.rows_out, 0 - rows);
+    rkp_batch_put(b);
+}
+
 // ---- retained messages ----------------------------------------------------------------------------------------------
 
 struct kept_one {

@@ -29,7 +29,7 @@ rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
     case RKI_ENCODE:
         return a->op->encode(a->self, a, b);
     default:
-        return a->op->on_batch(a->self, a, 0, b);
+        return a->op->on_batch(a->self, a, a == a->r->stages ? a->r->in_port : 0, b);
     }
 }
 
@@ -219,7 +219,7 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
     rkp_actor *head = &r->stages[0];
     rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
-        b = rki_unite_batch(head, &head->bound->in, in->unite, b);
+        b = rki_unite_batch(head, in->unite_to, in->unite, b);
         if (!b)
             return true;
     }
@@ -228,6 +228,8 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
     v = run_stage(head, b);
     if (v == RKP_RETRY || v == RKI_CRASHED) {
         r->pending = b;
+        r->pending_port = r->in_port;
+        r->pending_corr = r->corr;
         r->pending_flags = flags;
         return false;
     }
@@ -238,16 +240,16 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
 enum took { TOOK_NONE, TOOK_SOME, TOOK_RETRY };
 
 // Whose turn it is: the highest priority, and among equals in turns.  -1: nothing there.
-static int next_input(rki_runner *r)
+static int next_input(rki_runner *r, bool only_replies)
 {
     int best = -1;
     unsigned most = 0;
-    if (r->hlc_in)
+    if (r->hlc_in && !only_replies)
         return rki_hold_next(r);
     for (uint32_t i = 0; i < r->n_ins; i++) {
         uint32_t at = (r->next_in + i) % r->n_ins;
         rkp_envelope e;
-        if (!front(&r->ins[at], &e))
+        if ((only_replies && !r->ins[at].reply) || !front(&r->ins[at], &e))
             continue;
         if (r->n_ins == 1)
             return (int)at;
@@ -259,13 +261,13 @@ static int next_input(rki_runner *r)
     return best;
 }
 
-static enum took take(rki_runner *r, uint64_t *bytes)
+static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
 {
     rkp_envelope e;
     rki_inset *in;
     rki_link *k;
     rkp_batch *b;
-    int at = next_input(r);
+    int at = next_input(r, only_replies);
     if (at < 0)
         return TOOK_NONE;
     in = &r->ins[at];
@@ -278,6 +280,7 @@ static enum took take(rki_runner *r, uint64_t *bytes)
     rkp_hlc_merge(&r->clock, e.stamp);
     r->in_stamp = e.stamp;
     r->corr = e.corr;
+    r->in_port = in->reply;
     r->chunk = in->edge->kind == RKI_EDGE_PARTITION ? e.chunk * r->plan->replicas + r->replica : e.chunk;
     RKI_ADD(k->got_rows, e.rows);
     r->next_in = ((uint32_t)at + 1) % r->n_ins;
@@ -300,7 +303,7 @@ static bool inputs_ended(const rki_runner *r)
 {
     bool circle = r->in_circle && __atomic_load_n(&r->run->circles_done, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < r->n_ins; i++)
-        if (r->ins[i].n_ended < r->ins[i].n && !(circle && r->ins[i].edge->circle))
+        if (!r->ins[i].reply && r->ins[i].n_ended < r->ins[i].n && !(circle && r->ins[i].edge->circle))
             return false;
     return true;
 }
@@ -413,6 +416,8 @@ static rkp_step poll_source(rki_runner *r)
     return rki_flush_or_wait(r) ? RKP_STEP_AGAIN : RKP_STEP_IDLE;
 }
 
+static bool is_request(const rki_runner *r, const rki_outset *o);
+
 // Runs on_end, prepare, and END, each as far as room allows; resumes where it stopped.
 static rkp_step end_phase(rki_runner *r)
 {
@@ -451,13 +456,64 @@ static rkp_step end_phase(rki_runner *r)
         }
         rki_dead_flush(r); // before the end
         for (uint32_t i = 0; i < r->n_outs; i++)
-            for (uint32_t l = 0; l < r->outs[i].n; l++)
+            for (uint32_t l = 0; l < r->outs[i].n && !(r->requests_ended && is_request(r, &r->outs[i])); l++)
                 rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
         r->phase = PHASE_SEND_END;
     }
     if (!rki_flush_or_wait(r))
         return RKP_STEP_IDLE;
     return finish(r);
+}
+
+// ---- requests -------------------------------------------------------------------------------------------------------
+//
+// A kernel that sends requests takes replies whatever else waits, so that a full ring of requests and a full ring of replies cannot wait
+// for each other.  Its end: the other inputs have ended, every request is answered or timed out (on_end says so), END goes to
+// whom it asks, and END comes back from who answers.
+
+static bool is_request(const rki_runner *r, const rki_outset *o)
+{
+    return !o->edge->dead && o->edge->from_stage == r->stages[0].stage_index && o->edge->from_port == 1;
+}
+
+static bool only_requests_wait(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (r->outs[i].n_box && !is_request(r, &r->outs[i]))
+            return false;
+    return true;
+}
+
+static bool replies_ended(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        if (r->ins[i].reply && r->ins[i].n_ended < r->ins[i].n)
+            return false;
+    return true;
+}
+
+// True when something was done; false when there is nothing to do but wait.
+static bool end_requests(rki_runner *r)
+{
+    rkp_actor *a = &r->stages[0];
+    rkp_verdict v;
+    if (r->requests_ended)
+        return false;
+    r->corr = 0;
+    v = a->op->on_end && !a->ended && !a->stopped ? a->op->on_end(a->self, a) : RKP_DONE;
+    if (v == RKP_RETRY)
+        return false;
+    if (v == RKP_MORE)
+        return true;
+    if (v == RKP_FAIL)
+        rkp_fail(a, RKP_IO, "failed at the end");
+    a->ended = true;
+    r->requests_ended = true;
+    r->emission++;
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        for (uint32_t l = 0; is_request(r, &r->outs[i]) && l < r->outs[i].n; l++)
+            rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
+    return v != RKP_FAIL;
 }
 
 static rkp_step step(rki_runner *r)
@@ -489,14 +545,22 @@ static rkp_step step(rki_runner *r)
     }
     for (int i = 0; r->phase == PHASE_RUN && i < QUANTUM_MESSAGES && bytes < QUANTUM_BYTES; i++) {
         enum took took = TOOK_SOME;
-        if (!rki_flush_or_wait(r))
+        if (!rki_flush_or_wait(r)) {
+            if (RKP_UNLIKELY(r->calls) && only_requests_wait(r) && take(r, &bytes, true) == TOOK_SOME)
+                continue;
             return idle(r);
+        }
         check_wanted(r);
         if (run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
+        if (r->pending && r->calls && take(r, &bytes, true) == TOOK_SOME)
+            continue; // a reply may be what it waits for
         if (r->pending) {
             rkp_batch *b = r->pending;
-            rkp_verdict v = run_stage(&r->stages[0], b);
+            rkp_verdict v;
+            r->in_port = r->pending_port;
+            r->corr = r->pending_corr;
+            v = run_stage(&r->stages[0], b);
             if (v == RKP_RETRY || v == RKI_CRASHED)
                 return idle(r);
             r->pending = NULL;
@@ -504,7 +568,7 @@ static rkp_step step(rki_runner *r)
             if (r->pending_flags & RKP_F_LAST)
                 rki_close_chunk(r);
         } else {
-            took = take(r, &bytes);
+            took = take(r, &bytes, false);
         }
         if (rki_failed(r->run))
             return finish(r);
@@ -515,6 +579,11 @@ static rkp_step step(rki_runner *r)
         if (took == TOOK_NONE) {
             if (!inputs_ended(r))
                 return idle(r);
+            if (r->calls && !replies_ended(r)) {
+                if (!end_requests(r))
+                    return rki_failed(r->run) ? finish(r) : idle(r);
+                continue;
+            }
             r->phase = PHASE_END;
         }
         if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))

@@ -249,8 +249,8 @@ static void find_cycles(struct graph *g)
                 continue;
             }
             in = &k->from[top->next++];
-            if (!blocks(g, in))
-                continue;
+            if (in->reply || !blocks(g, in))
+                continue; // replies have an end of their own, and a call takes them whatever else waits
             if (state[in->kernel] == 1) {
                 report_cycle(g, w, depth, in->kernel, in->text.at);
             } else if (state[in->kernel] == 0) {
@@ -382,6 +382,8 @@ static void unused(const struct graph *g)
 
         if (k->op->kind == RKP_SINK)
             continue;
+        if (k->op->traits & RKP_REPLIES)
+            continue;
         if (!g->read[i] && k->n_pubs)
             continue; // topics that nobody hears are told of in topics.c
         if (!g->read[i]) {
@@ -452,6 +454,7 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in)
     for (size_t i = 0; i < in->n_lost; i++)
         for (size_t e = 0; e < in->lost[i].from.n; e++)
             lost_edge(&g, in->lost[i].from.v[e]);
+    rki_load_replies(l);
     mark_after_dead(&g);
     for (uint32_t i = 0; i < n; i++)
         check_errors(&g, i);

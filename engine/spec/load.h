@@ -220,6 +220,7 @@ void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, 
                           void *arg);
 // After all edges: orders, defaults of edges, topics that nobody reads, subscriptions that nobody can reach.
 void rki_load_topics_end(rki_load *l);
+void rki_load_replies(rki_load *l);
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
 // A mapping of the top level, or NULL: absent, or a finding.  `of` says of what ("variables").

@@ -113,6 +113,7 @@ typedef struct rki_input {
     rkp_word text; // "kernel" or "kernel.port"; over a topic: the pattern
     uint32_t kernel;
     uint32_t port;              // output port of that kernel
+    bool reply;                 // what a `reply` kernel sends back to this one, after all others
     bool topic;                 // over a topic:
     uint32_t sub, pub;          //   index of the subscription here, and of the publication there
     const rki_topic_conf *conf; //   what `topics` says of it; NULL: nothing

@@ -193,6 +193,27 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
     }
 }
 
+// The topic of a kernel that sends requests is one of its publications, of port 1.
+static void take_request(rki_load *l, rki_kernel *k)
+{
+    const rkp_node *n = k->with ? rki_node_get(k->with, "topic") : NULL;
+    rki_publication *v;
+
+    if (!n || n->kind != RKI_SCALAR || n->bad || rki_node_is_null(n))
+        return; // its row has said so
+    v = rki_array(l->arena, k->n_pubs + 1, sizeof *v);
+    if (!v)
+        return;
+    for (size_t i = 0; i < k->n_pubs; i++)
+        v[i] = k->pubs[i];
+    k->pubs = v;
+    if (!take_topic(l, rki_node_word(n), &v[k->n_pubs]))
+        return;
+    v[k->n_pubs].port = 1;
+    v[k->n_pubs].conf = conf_of(l, v[k->n_pubs].topic, v[k->n_pubs].tpl);
+    k->n_pubs++;
+}
+
 void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known, rki_kernel *k)
 {
     const rkp_node *n = rki_node_get(kernel, "subscribe");
@@ -203,6 +224,8 @@ void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf 
     }
     take_subscriptions(l, conf, k);
     take_publications(l, conf, ports_known, k);
+    if (k->op->traits & RKP_CALLS)
+        take_request(l, k);
 }
 
 // ---- the engine's own topics
@@ -292,6 +315,66 @@ void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, 
     }
 }
 
+// ---- replies
+
+static void follow(const rki_spec *s, uint32_t kernel, uint32_t port, uint8_t *seen, uint32_t *todo, size_t *n)
+{
+    for (uint32_t i = 0; i < s->n_kernels; i++) {
+        for (size_t e = 0; e < s->kernels[i].n_from && !seen[i]; e++) {
+            const rki_input *in = &s->kernels[i].from[e];
+
+            if (in->reply || in->kernel != kernel || (port != UINT32_MAX && in->port != port))
+                continue;
+            seen[i] = 1;
+            todo[(*n)++] = i;
+        }
+    }
+}
+
+// Edges back to kernels that send requests, from every `reply` that a request of theirs can reach.
+void rki_load_replies(rki_load *l)
+{
+    rki_spec *s = l->s;
+    uint8_t *seen = rki_alloc(l->arena, s->n_kernels + 1), *answers = rki_alloc(l->arena, s->n_kernels + 1);
+    uint32_t *todo = rki_array(l->arena, s->n_kernels + 1, sizeof *todo);
+
+    for (uint32_t i = 0; seen && answers && todo && i < s->n_kernels; i++) {
+        rki_kernel *k = &s->kernels[i];
+        rki_input *v;
+        size_t n = 0, found = 0;
+
+        if (!(k->op->traits & RKP_CALLS))
+            continue;
+        memset(seen, 0, s->n_kernels);
+        follow(s, i, 1, seen, todo, &n);
+        for (size_t t = 0; t < n; t++) {
+            if (s->kernels[todo[t]].op->traits & RKP_REPLIES) {
+                answers[todo[t]] = 1;
+                found++;
+            } else if (todo[t] != i) {
+                follow(s, todo[t], s->kernels[todo[t]].op->traits & RKP_CALLS ? 0 : UINT32_MAX, seen, todo, &n);
+            }
+        }
+        v = rki_array(l->arena, k->n_from + found, sizeof *v);
+        if (!v)
+            return;
+        for (size_t e = 0; e < k->n_from; e++)
+            v[e] = k->from[e];
+        k->from = v;
+        for (uint32_t r = 0; r < s->n_kernels; r++)
+            if (seen[r] && (s->kernels[r].op->traits & RKP_REPLIES))
+                v[k->n_from++] = (rki_input){ .text = s->kernels[r].id, .kernel = r, .reply = true, .overflow = RKI_OVERFLOW_BLOCK };
+        if (!found && rki_diags_count(l->d, RKP_ERROR) == l->errors) {
+            rkp_diag(l->d, RKP_ERROR, k->at, "call-unanswered", "no 'reply' kernel can answer the requests of kernel '%s'", k->id.p);
+            rkp_diag_hint(l->d, "subscribe to '%s', and end what answers it with a kernel of op: reply",
+                          k->n_pubs ? k->pubs[k->n_pubs - 1].topic.p : "its topic");
+        }
+    }
+    for (uint32_t r = 0; answers && r < s->n_kernels; r++)
+        if ((s->kernels[r].op->traits & RKP_REPLIES) && !answers[r] && rki_diags_count(l->d, RKP_ERROR) == l->errors)
+            rkp_diag(l->d, RKP_WARNING, s->kernels[r].at, "reply-unasked", "no request can reach kernel '%s'", s->kernels[r].id.p);
+}
+
 // ---- in the end
 
 static const char *order_name(int o)
@@ -362,6 +445,8 @@ static void resolve_edges(rki_kernel *k)
         in->overflow = k->overflow ? k->overflow : c ? c->overflow : RKI_OVERFLOW_DEFAULT;
         in->capacity = !k->capacity_given && c && c->capacity ? power_of_two(c->capacity) : k->queue_capacity;
         in->bytes = !k->bytes_given && c && c->bytes ? c->bytes : k->queue_bytes;
+        if (in->reply)
+            in->overflow = RKI_OVERFLOW_BLOCK;
         if (!in->topic && !in->overflow)
             in->overflow = RKI_OVERFLOW_BLOCK;
     }

@@ -11,7 +11,7 @@ enum { M_STALLS };
 
 struct waiting {
     rkp_batch *b;
-    uint64_t due_ns, weight;
+    uint64_t due_ns, weight, corr;
 };
 
 struct delay {
@@ -95,6 +95,7 @@ static rkp_verdict delay_on_timer(void *self, rkp_actor *a)
         d->first = (d->first + 1) & (d->cap - 1);
         d->n--;
         d->bytes -= w.weight;
+        rkp_corr_set(a, w.corr);
         rkp_emit(a, 0, w.b);
     }
     rkp_wake_at(a, d->n ? d->v[d->first].due_ns : 0);
@@ -117,7 +118,8 @@ static rkp_verdict delay_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
     d->stalled = false;
     if (d->n == d->cap && !grow(d))
         return rkp_fail(a, RKP_NOMEM, "delay: no memory for %u batches", (unsigned)d->n + 1);
-    d->v[(d->first + d->n++) & (d->cap - 1)] = (struct waiting){ rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, weight };
+    d->v[(d->first + d->n++) & (d->cap - 1)] = (struct waiting){ rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, weight,
+                                                                     rkp_corr(a) };
     d->bytes += weight;
     return delay_on_timer(self, a);
 }

@@ -101,7 +101,6 @@ struct rkp_batch {
     uint32_t text_stride;
     const rkp_topics *topics;  // NULL: it came over no topic
     const uint32_t *topic_of;  // per logical row: which of them; NULL: the first
-    uint64_t corr;             // of the request that it belongs to; 0: none
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory
@@ -165,6 +164,8 @@ typedef enum rkp_row_error {
     RKP_ROW_MISSING,   // lookup: no such key; extract: no match
     RKP_ROW_SIZE,      // larger than a limit
     RKP_ROW_DOMAIN,    // argument out of a function's domain
+    RKP_ROW_TIMEOUT,   // call: no reply in time
+    RKP_ROW_REPLY,     // call: the reply does not fit
     RKP_N_ROW_ERRORS
 } rkp_row_error;
 

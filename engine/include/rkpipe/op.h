@@ -42,6 +42,10 @@ typedef enum rkp_trait {
     RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
     RKP_RESTARTS = 1 << 9, // source: a new instance goes on with what comes, it does not begin a file again
     RKP_EXECS = 1 << 10,        // starts a command: refused unless engine.allow_exec
+    // Sends requests: its option `topic` is where they go, from output port 1; replies come to on_batch as port 1.  on_end is asked when
+    // the other inputs have ended, and answers RKP_RETRY while it waits for replies.
+    RKP_CALLS = 1 << 11,
+    RKP_REPLIES = 1 << 12, // what it emits goes back to the kernel that sent the request
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -132,6 +136,8 @@ rkp_loc rkp_bind_at(const rkp_bind *b);         // the kernel
 const char *rkp_bind_kernel(const rkp_bind *b); // its id
 // Inputs of a port are united before (SPEC.md 14): one schema; NULL for a source.
 const rkp_schema *rkp_bind_in(const rkp_bind *b);
+// Of RKP_CALLS: the columns of replies, united; NULL: not known yet (bind comes twice, first for the request port alone).
+const rkp_schema *rkp_bind_replies(const rkp_bind *b);
 const void *rkp_bind_probed(const rkp_bind *b); // rkp_probe_set's answer, or NULL (types are then not known yet)
 unsigned rkp_bind_n_out(const rkp_bind *b);
 // Copies the schema.  Every out port must be set, also when bind fails elsewhere, so that later kernels can be checked.
@@ -178,6 +184,10 @@ rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str ra
 // Records why the job fails; returns RKP_FAIL.  The first one of a run is shown; exit code by status (IO 1, UNAVAILABLE
 // 69).
 rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
+// The correlation id that the message at hand carries (0: none), and that what is emitted from here on carries.
+uint64_t rkp_corr(const rkp_actor *a);
+void rkp_corr_set(rkp_actor *a, uint64_t corr);
+uint64_t rkp_corr_new(rkp_actor *a); // unique in this run; replies to it come back to this kernel
 uint64_t rkp_now_ns(const rkp_actor *a); // the actor's monotonic clock
 int64_t rkp_wall_us(const rkp_actor *a); // wall clock, for now()
 // With RKP_RETRY or RKP_MORE.  For an operator with on_timer it holds until the time has come, or another is set (0:
