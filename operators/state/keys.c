@@ -340,14 +340,29 @@ static void slots_insert(rks_table *t, uint64_t hash, uint32_t id)
     t->slots[at] = (hash & ~(uint64_t)UINT32_MAX) | (id + 1u);
 }
 
+// A handful of records at a time, so that their slots are on the way when they are needed.
 void rks_table_rehash(rks_table *t)
 {
+    enum { HANDFUL = 32 };
+    uint32_t ids[HANDFUL];
+    uint64_t hash[HANDFUL];
+
     if (t->n_slots)
         memset(t->slots, 0, t->n_slots * sizeof *t->slots);
-    for (uint32_t id = 0; id < t->n; id++)
-        if (rks_table_alive(t, id))
-            slots_insert(t, words_hash(t->keys, (const uint64_t *)(const void *)rks_table_rec(t, id), t->keys->n_words),
-                         id);
+    for (uint32_t id = 0; id < t->n;) {
+        uint32_t n = 0;
+
+        for (; id < t->n && n < HANDFUL; id++) {
+            if (!rks_table_alive(t, id))
+                continue;
+            ids[n] = id;
+            hash[n] = words_hash(t->keys, (const uint64_t *)(const void *)rks_table_rec(t, id), t->keys->n_words);
+            __builtin_prefetch(&t->slots[line_of(t, hash[n])], 1);
+            n++;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            slots_insert(t, hash[i], ids[i]);
+    }
 }
 
 static size_t slots_size(uint64_t n)
