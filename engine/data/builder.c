@@ -72,6 +72,16 @@ static bool grow(rkp_builder *w, rkp_block **k, size_t used, size_t bytes)
 
     if (*k && rki_block_size(*k) >= bytes)
         return true;
+    if (*k) {
+        size_t size = rki_block_size(*k);
+
+        bigger = rki_block_grow(w->pool, *k, bytes);
+        if (bigger) {
+            w->bytes += rki_block_size(bigger) - size;
+            *k = bigger;
+            return true;
+        }
+    }
     bigger = take(w, bytes);
     if (!bigger)
         return false;

@@ -500,9 +500,14 @@ ALWAYS void view_of(rkp_view *to, const char *base, const char *p, uint32_t n)
     memcpy(to, w, sizeof w);
 }
 
-static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *out)
+// `quick`, a constant: texts of CSV that need no check are tried first, with all that decides in registers.
+ALWAYS void views_loop(struct reader *r, uint32_t from, uint32_t m, rkp_view *out, bool quick)
 {
     bool direct = r->c->type.kind != RKP_JSON;
+    const char *base = r->base;
+    const uint32_t least = r->d.plain, more = (uint32_t)INT32_MAX - least;
+    const int64_t reach = r->reach;
+    const int quote = r->d.quote;
 
     for (uint32_t k = 0; k < m; k++) {
         uint32_t i = from + k, n;
@@ -510,6 +515,11 @@ static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *ou
         const char *p;
         rkp_str s;
 
+        if (quick &&
+            RKP_LIKELY(r->size[k] - least <= more && r->at[k] <= reach && (unsigned char)base[r->at[k]] != quote)) {
+            view_of(&out[i], base, base + r->at[k], r->size[k]);
+            continue;
+        }
         if (RKP_LIKELY(direct && plain(r, k, &p, &n) && (r->utf8 || rki_ascii(p, n)))) {
             if (RKP_LIKELY(r->at[k] <= r->reach))
                 view_of(&out[i], r->base, p, n);
@@ -523,6 +533,14 @@ static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *ou
             out[i] = s.n <= 12 ? rki_view_short(s.p, s.n) : rki_view_long(s.p, s.n, 0, (uint32_t)(s.p - r->base));
         }
     }
+}
+
+static void read_views(struct reader *r, uint32_t from, uint32_t m, rkp_view *out)
+{
+    if (r->utf8 && !r->d.json && r->c->type.kind != RKP_JSON && r->d.plain < INT32_MAX)
+        views_loop(r, from, m, out, true);
+    else
+        views_loop(r, from, m, out, false);
 }
 
 static void read_strs(struct reader *r, uint32_t from, uint32_t m, rkp_str *out)

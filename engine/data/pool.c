@@ -333,6 +333,32 @@ static struct list depot_get(rkp_pool *p, uint32_t cls, uint32_t most)
     return l;
 }
 
+// The pages of a mapped block move to where there is room behind them.
+rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes)
+{
+    uint32_t old = k->cls, cls = rki_block_class(bytes);
+    int64_t more = (int64_t)(((uint64_t)RKI_BLOCK_MIN << cls) - ((uint64_t)RKI_BLOCK_MIN << old));
+    struct stripe *s;
+    void *m;
+
+    if (cls >= RKI_BLOCK_CLASSES || cls <= old || !mapped(old))
+        return NULL;
+    // Relaxed: see system_put.
+    if (atomic_load_explicit(&p->held, memory_order_relaxed) + more > (int64_t)p->limit)
+        shrink(p, (uint64_t)more);
+    m = mremap(k, gross(old), gross(cls), MREMAP_MAYMOVE);
+    if (m == MAP_FAILED)
+        return NULL;
+    k = m;
+    k->cls = cls;
+    atomic_fetch_add_explicit(&p->held, more, memory_order_relaxed);
+    s = stripe_take(p);
+    count(p, s, more, 0);
+    if (s)
+        drop(&s->taken);
+    return k;
+}
+
 // l is not empty and ends in NULL.
 static void depot_put(rkp_pool *p, uint32_t cls, struct list l)
 {

@@ -43,6 +43,9 @@ static inline uint32_t rki_block_class(size_t bytes)
 // A block with next and defers cleared; the payload is poisoned under AddressSanitizer.  `live` is added to the count
 // of batches (on success only).
 rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live);
+// Makes k larger without copying it: its payload of at least `bytes`, whose first bytes are those of k.  NULL: cannot, and
+// k is as it was.  k was got with live 0.
+rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes);
 // Gives back a chain; `live` is taken from the count of batches.
 void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live);
 

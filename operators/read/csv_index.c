@@ -73,6 +73,25 @@ void csv_index_exact(const struct csv_dialect *d, const char *base, uint32_t to,
     s->n = n;
 }
 
+void csv_row_ends(uint32_t n, uint64_t ends[CSV_ENDS])
+{
+    uint64_t all = 0; // of ends[n - 1]
+    for (uint32_t i = 0; i < 64; i += n)
+        all |= (uint64_t)1 << i;
+    memset(ends, 0, CSV_ENDS * sizeof *ends);
+    for (uint32_t f = 0; f < n; f++)
+        ends[f] = all << (n - 1 - f);
+}
+
+// The bits of v that are under set bits of m, moved together.
+static inline uint64_t pick_loop(uint64_t v, uint64_t m)
+{
+    uint64_t out = 0;
+    for (; v; v &= v - 1)
+        out |= (uint64_t)1 << __builtin_popcountll(m & ((v & (0 - v)) - 1));
+    return out;
+}
+
 // ---- plain C --------------------------------------------------------------------------------------------------------
 
 static inline uint64_t prefix_shift(uint64_t q)
@@ -119,7 +138,7 @@ static inline uint64_t scalar_eq(struct scalar_block b, char c)
     }
     return m;
 }
-static inline bool scalar_high(struct scalar_block b)
+static inline uint64_t scalar_high(struct scalar_block b)
 {
     uint64_t any = 0;
     for (unsigned i = 0; i < 8; i++) {
@@ -127,7 +146,11 @@ static inline bool scalar_high(struct scalar_block b)
         memcpy(&w, b.v + i * 8, 8);
         any |= w;
     }
-    return (any & 0x8080808080808080) != 0;
+    return any & 0x8080808080808080;
+}
+static inline uint64_t scalar_pick(uint64_t v, uint64_t m)
+{
+    return pick_loop(v, m);
 }
 static inline uint64_t scalar_prefix(uint64_t q)
 {
@@ -168,9 +191,13 @@ static inline uint64_t sse2_eq(struct sse2_block b, char c)
         m |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b.v[i], x)) << (16 * i);
     return m;
 }
-static inline bool sse2_high(struct sse2_block b)
+static inline uint64_t sse2_high(struct sse2_block b)
 {
-    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(b.v[0], b.v[1]), _mm_or_si128(b.v[2], b.v[3]))) != 0;
+    return (uint64_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(b.v[0], b.v[1]), _mm_or_si128(b.v[2], b.v[3])));
+}
+static inline uint64_t sse2_pick(uint64_t v, uint64_t m)
+{
+    return pick_loop(v, m);
 }
 static inline uint64_t sse2_prefix(uint64_t q)
 {
@@ -206,9 +233,14 @@ TARGET static inline uint64_t avx2_eq(struct avx2_block b, char c)
     uint32_t hi = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b.v[1], x));
     return lo | (uint64_t)hi << 32;
 }
-TARGET static inline bool avx2_high(struct avx2_block b)
+TARGET static inline uint64_t avx2_high(struct avx2_block b)
 {
-    return _mm256_movemask_epi8(_mm256_or_si256(b.v[0], b.v[1])) != 0;
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(b.v[0], b.v[1]));
+}
+// pext is slow on the first processors that have it.
+TARGET static inline uint64_t avx2_pick(uint64_t v, uint64_t m)
+{
+    return pick_loop(v, m);
 }
 TARGET static inline uint64_t avx2_prefix(uint64_t q)
 {
@@ -255,9 +287,13 @@ TARGET static inline uint64_t avx512_eq(struct avx512_block b, char c)
 {
     return _mm512_cmpeq_epi8_mask(b.v, _mm512_set1_epi8(c));
 }
-TARGET static inline bool avx512_high(struct avx512_block b)
+TARGET static inline uint64_t avx512_high(struct avx512_block b)
 {
-    return _mm512_movepi8_mask(b.v) != 0;
+    return _mm512_movepi8_mask(b.v);
+}
+TARGET static inline uint64_t avx512_pick(uint64_t v, uint64_t m)
+{
+    return _pext_u64(v, m);
 }
 TARGET static inline uint64_t avx512_prefix(uint64_t q)
 {

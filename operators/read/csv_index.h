@@ -65,7 +65,17 @@ struct csv_index {
     uint64_t newlines; // outside quotes
     uint32_t n;        // positions written
     bool high;         // there was a byte from 0x80 on
+    // Has every row the same number of fields?  Asked when `ends` is set, by csv_row_ends; not told when exact.
+    const uint64_t *ends;
+    uint32_t fields, field; // of a row; of this one, so far
+    bool uneven;
 };
+
+enum { CSV_ENDS = 64 };
+
+// Which separators end rows of n fields, 0 < n <= CSV_ENDS: bit i of ends[f] is set when separator i, counted from the
+// f-th of a row, does.
+void csv_row_ends(uint32_t n, uint64_t ends[CSV_ENDS]);
 
 enum { CSV_SLACK = 80 };   // positions that csv_index may write beyond those it counts
 enum { CSV_AHEAD = 4096 }; // bytes that it asks for before it looks at them

@@ -993,12 +993,18 @@ struct seps {
     uint32_t n, room;
     uint32_t rows; // newlines outside quotes
     bool carriage, high;
+    bool checked, uneven; // does every row have as many fields?
 };
 
 static bool find_seps(struct read_csv *s, rkp_batch *b, const struct chunk *c, struct seps *out)
 {
-    struct csv_index x = { .at = 1, .n = 1 };
+    struct csv_index x = { .at = 1, .n = 1, .fields = c->from->n_fields };
     const rkp_text *t = &c->text;
+    uint64_t ends[CSV_ENDS];
+    if (!c->exact && x.fields <= CSV_ENDS) {
+        csv_row_ends(x.fields, ends);
+        x.ends = ends;
+    }
     out->pos[0] = 0;
     for (;;) {
         uint32_t *more;
@@ -1023,6 +1029,8 @@ static bool find_seps(struct read_csv *s, rkp_batch *b, const struct chunk *c, s
     out->rows = (uint32_t)x.newlines;
     out->carriage = x.carriage != 0;
     out->high = x.high;
+    out->checked = x.ends != NULL;
+    out->uneven = x.uneven;
     s->density = (double)x.n / t->len;
     return true;
 }
@@ -1032,19 +1040,19 @@ static bool even(const struct read_csv *s, const struct chunk *c, const struct s
 {
     const char *base = c->text.base;
     const uint32_t *p = x->pos;
-    uint32_t longest = 0, bad = 0, last = 0;
-    if (c->exact || (uint64_t)x->rows * n != x->n)
+    uint32_t longest = 0, last = 0;
+    bool bad = false;
+    if (c->exact || x->uneven || (uint64_t)x->rows * n != x->n)
         return false;
     // The last row ends with a newline, or with the text: find_seps made sure.
-    for (uint32_t r = 1; r < x->rows; r++) {
+    for (uint32_t r = 1; r < x->rows && !x->checked; r++)
+        bad |= base[p[(size_t)r * n]] != '\n';
+    for (uint32_t r = 1; r <= x->rows && c->text.len > s->max_record; r++) {
         uint32_t at = p[(size_t)r * n], len = at - last;
-        bad |= base[at] != '\n';
         longest = len > longest ? len : longest;
         last = at;
     }
-    if (p[x->n] - last > longest)
-        longest = p[x->n] - last;
-    return !bad && longest - 1 <= s->max_record;
+    return !bad && (longest == 0 || longest - 1 <= s->max_record);
 }
 
 struct repair {

@@ -340,14 +340,29 @@ static void slots_insert(rks_table *t, uint64_t hash, uint32_t id)
     t->slots[at] = (hash & ~(uint64_t)UINT32_MAX) | (id + 1u);
 }
 
+// A handful of records at a time, so that their slots are on the way when they are needed.
 void rks_table_rehash(rks_table *t)
 {
+    enum { HANDFUL = 32 };
+    uint32_t ids[HANDFUL];
+    uint64_t hash[HANDFUL];
+
     if (t->n_slots)
         memset(t->slots, 0, t->n_slots * sizeof *t->slots);
-    for (uint32_t id = 0; id < t->n; id++)
-        if (rks_table_alive(t, id))
-            slots_insert(t, words_hash(t->keys, (const uint64_t *)(const void *)rks_table_rec(t, id), t->keys->n_words),
-                         id);
+    for (uint32_t id = 0; id < t->n;) {
+        uint32_t n = 0;
+
+        for (; id < t->n && n < HANDFUL; id++) {
+            if (!rks_table_alive(t, id))
+                continue;
+            ids[n] = id;
+            hash[n] = words_hash(t->keys, (const uint64_t *)(const void *)rks_table_rec(t, id), t->keys->n_words);
+            __builtin_prefetch(&t->slots[line_of(t, hash[n])], 1);
+            n++;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            slots_insert(t, hash[i], ids[i]);
+    }
 }
 
 static size_t slots_size(uint64_t n)
@@ -500,38 +515,42 @@ static __attribute__((noinline)) char *lookup(const rks_table *t, const uint64_t
     return NULL;
 }
 
-// The records of existing keys among n rows, n <= PIECE; NULL for the others.  First the slots of all rows, then their
-// records: the two loops have no branch that is hard to guess, so the misses of many rows are under way at once.
-INLINE void find_piece(const rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
+// The records of existing keys among n rows, n <= PIECE; NULL for the others, of which there are none when the answer is
+// true.  First the slots of all rows, then their records: the two loops have no branch that is hard to guess, so the
+// misses of many rows are under way at once.
+INLINE bool find_piece(const rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
                        const uint64_t *hash, char **recs, uint32_t n_words)
 {
-    const uint64_t *slots = t->slots;
+    const uint64_t *slots = t->slots, lines = (t->n_slots - 1) & ~(uint64_t)(LINE - 1);
     char *const *segs = t->segs;
     const uint32_t shift = t->shift, in_seg = (1u << t->shift) - 1;
     const size_t rec_size = t->rec_size;
     const bool far = t->n_slots > NEAR_SLOTS;
+    bool all = true;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t at = line_of(t, hash[i]);
+        uint64_t at = hash[i] & lines;
         unsigned hits = line_hits(slots + at, hash[i]);
         uint32_t id;
 
         if (far)
-            __builtin_prefetch(&slots[line_of(t, hash[i + AHEAD < n ? i + AHEAD : i])]);
+            __builtin_prefetch(&slots[hash[i + AHEAD < n ? i + AHEAD : i] & lines]);
         id = RKP_LIKELY(hits) ? (uint32_t)slots[at + (unsigned)__builtin_ctz(hits)] : slots_find(t, at, hash[i]);
         if (RKP_LIKELY(id)) {
             recs[i] = segs[(id - 1) >> shift] + ((id - 1) & in_seg) * rec_size;
             __builtin_prefetch(recs[i], 1);
         } else {
             recs[i] = NULL;
+            all = false;
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t *w = words + (size_t)i * n_words;
-
-        if (recs[i] && RKP_UNLIKELY(!same_key(t, recs[i], w, cols, from + i, NULL, n_words)))
-            recs[i] = lookup(t, w, cols, from + i, NULL, hash[i]); // half a hash in common: look on
+    for (uint32_t i = 0; i < n; i++, words += n_words) {
+        if (!recs[i] || RKP_LIKELY(same_key(t, recs[i], words, cols, from + i, NULL, n_words)))
+            continue;
+        recs[i] = lookup(t, words, cols, from + i, NULL, hash[i]); // half a hash in common: look on
+        all &= recs[i] != NULL;
     }
+    return all;
 }
 
 INLINE rkp_status map_rows(rks_table *t, const rkp_col *cols, uint32_t from, uint32_t n, const uint64_t *words,
@@ -541,13 +560,14 @@ INLINE rkp_status map_rows(rks_table *t, const rkp_col *cols, uint32_t from, uin
 
     for (uint32_t at = 0; at < n; at += PIECE) {
         uint32_t end = n - at < PIECE ? n : at + PIECE;
+        const uint64_t *w = words + (size_t)at * n_words;
+        bool all = cols ? find_piece(t, cols, from + at, end - at, w, hash + at, recs + at, n_words)
+                        : find_piece(t, NULL, 0, end - at, w, hash + at, recs + at, n_words);
 
-        find_piece(t, cols, from + at, end - at, words + (size_t)at * n_words, hash + at, recs + at, n_words);
-        for (uint32_t i = at; i < end; i++) {
-            const uint64_t *w = words + (size_t)i * n_words;
-
-            if (RKP_LIKELY(recs[i] != NULL))
+        for (uint32_t i = at; !all && i < end; i++) {
+            if (recs[i])
                 continue;
+            w = words + (size_t)i * n_words;
             recs[i] = lookup(t, w, cols, from + i, NULL, hash[i]); // an earlier row has made it
             if (recs[i])
                 continue;

@@ -1,8 +1,9 @@
-// runs.c - see runs.h.  Sorting is a merge sort over insertion-sorted pieces: stable, never quadratic, and one pass
-// when the rows come sorted.
+// runs.c - see runs.h.  Sorting is a merge sort over insertion-sorted pieces: stable, never quadratic, one pass when the
+// rows come sorted, and little more when only neighbouring stretches overlap.
 #include "runs.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum { PIECE = 16, TEXT_BYTES = 11 }; // TEXT_BYTES: of a text in a prefix when more keys follow
 
@@ -182,6 +183,23 @@ int rks_compare(const rks_order *o, const rkp_batch *x, uint32_t i, const rkp_ba
     return 0;
 }
 
+rks_entry *rks_entries_new(uint32_t n)
+{
+    const size_t huge = 2 << 20;
+    size_t bytes = ((size_t)n + 1) * sizeof(rks_entry);
+    rks_entry *e;
+
+    if (bytes < 2 * huge)
+        return malloc(bytes);
+    bytes = (bytes + huge - 1) / huge * huge;
+    e = aligned_alloc(huge, bytes);
+#ifdef MADV_HUGEPAGE
+    if (e)
+        madvise(e, bytes, MADV_HUGEPAGE); // a wish; nothing depends on it
+#endif
+    return e;
+}
+
 // ---- sorting --------------------------------------------------------------------------------------------------------
 
 struct sorter {
@@ -211,10 +229,45 @@ static inline bool behind(const struct sorter *s, const rks_entry *x, const rks_
     return c > 0;
 }
 
+// Merges [a, mid) and [mid, end) in their place.  What stands before the first row of the other side, or behind its
+// last, is not touched; `tmp` has room for the rest of the left side.
+static void merge(const struct sorter *s, rks_entry *a, rks_entry *mid, rks_entry *end, rks_entry *tmp)
+{
+    const rks_entry *i = tmp, *i_end, *j = mid;
+    size_t lo = 0, hi = (size_t)(mid - a);
+
+    if (!behind(s, mid - 1, mid))
+        return;
+    while (lo < hi) { // the first on the left that is behind the first on the right
+        size_t k = (lo + hi) / 2;
+
+        if (behind(s, a + k, mid))
+            hi = k;
+        else
+            lo = k + 1;
+    }
+    a += lo;
+    lo = 0;
+    hi = (size_t)(end - mid);
+    while (lo < hi) { // the first on the right that the last on the left is not behind
+        size_t k = (lo + hi) / 2;
+
+        if (behind(s, mid - 1, mid + k))
+            lo = k + 1;
+        else
+            hi = k;
+    }
+    end = mid + lo;
+    memcpy(tmp, a, (size_t)(mid - a) * sizeof *a);
+    i_end = tmp + (mid - a);
+    while (i < i_end && j < end)
+        *a++ = behind(s, i, j) ? *j++ : *i++;
+    memcpy(a, i, (size_t)(i_end - i) * sizeof *a);
+}
+
 void rks_sort(const rks_order *o, const rkp_batch *keys, rks_entry *e, rks_entry *tmp, uint32_t n, bool inexact)
 {
     struct sorter s = { o, keys, inexact };
-    rks_entry *from = e, *to = tmp;
 
     for (uint32_t lo = 0; lo < n; lo += PIECE) {
         uint32_t hi = n - lo < PIECE ? n : lo + PIECE;
@@ -228,33 +281,9 @@ void rks_sort(const rks_order *o, const rkp_batch *keys, rks_entry *e, rks_entry
             e[k] = x;
         }
     }
-    for (uint64_t width = PIECE; width < n; width *= 2) {
-        bool moved = false;
-
-        for (uint64_t lo = 0; lo < n; lo += 2 * width) {
-            uint64_t mid = lo + width < n ? lo + width : n, hi = mid + width < n ? mid + width : n;
-            uint64_t i = lo, j = mid, k = lo;
-
-            if (mid == hi || !behind(&s, &from[mid - 1], &from[mid])) {
-                memcpy(to + lo, from + lo, (size_t)(hi - lo) * sizeof *to);
-                continue;
-            }
-            moved = true;
-            while (i < mid && j < hi)
-                to[k++] = behind(&s, &from[i], &from[j]) ? from[j++] : from[i++];
-            memcpy(to + k, from + i, (size_t)(mid - i) * sizeof *to);
-            k += mid - i;
-            memcpy(to + k, from + j, (size_t)(hi - j) * sizeof *to);
-        }
-        if (moved) { // else both are the same
-            rks_entry *swap = from;
-
-            from = to;
-            to = swap;
-        }
-    }
-    if (from != e)
-        memcpy(e, from, (size_t)n * sizeof *e);
+    for (uint64_t width = PIECE; width < n; width *= 2)
+        for (uint64_t lo = 0; lo + width < n; lo += 2 * width)
+            merge(&s, e + lo, e + lo + width, e + (n - lo < 2 * width ? n : lo + 2 * width), tmp);
 }
 
 // ---- runs -----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ typedef struct rks_entry {
     uint32_t pad;
 } rks_entry;
 
+// Room for n entries, for free(): on huge pages where there are many and the system gives them.  NULL: no memory.
+rks_entry *rks_entries_new(uint32_t n);
 // The key columns of b, in the order of the keys, as dense FLAT columns.  b must stay.  NULL when memory is out.
 rkp_batch *rks_key_columns(const rks_order *o, rkp_batch *b);
 // Prefixes of rows e[i].row of a batch of key columns.  Returns whether rows with equal prefixes may differ.

@@ -10,7 +10,7 @@ struct rks_block {
     size_t pad;
 };
 
-enum { HEAD = sizeof(struct rks_block), FIRST = 16 << 10, HUGE = 2 << 20, HUGE_FROM = 16 << 20 };
+enum { HEAD = sizeof(struct rks_block), FIRST = 16 << 10, HUGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 // 16, 32 .. 256, then four classes an octave up to 64 KiB.
 static unsigned class_of(size_t n)
@@ -128,7 +128,7 @@ void *rks_alloc(rks_slab *s, size_t n)
             return NULL;
         s->at = (char *)b + HEAD;
         s->end = (char *)b + b->size;
-        // Small states stay small: a block is at most an eighth of what is held, and large only far from the limit.
+        // Small states stay small: a block is at most half of what is held, and large only far from the limit.
         if (s->held >= HUGE_FROM && rkp_state_limit(s->actor) / 16 >= HUGE)
             s->next = HUGE;
         else if (s->next < s->held / 4 && s->next < HUGE / 4 && s->next < rkp_state_limit(s->actor) / 64)

@@ -175,8 +175,8 @@ static rkp_status finish_run(struct sort *s, uint64_t keep, rks_run *out)
     if (!b || rkp_builder_add(s->rows, s->first, NULL, 1, &errs) != RKP_OK)
         return RKP_NOMEM;
     out->keys = rks_key_columns(&s->order, b);
-    out->order = malloc(((size_t)n + 1) * sizeof *out->order);
-    tmp = malloc(((size_t)n + 1) * sizeof *tmp);
+    out->order = rks_entries_new(n);
+    tmp = malloc(((size_t)n + 1) * sizeof *tmp); // mostly little of it is touched
     if (!out->keys || !out->order || !tmp) {
         free(tmp);
         return RKP_NOMEM;

@@ -78,7 +78,9 @@ static void check_text(const struct csv_kernel *k, const struct csv_dialect *d, 
     uint32_t room = CSV_SLACK + 64 + rnd(64), at = 0;
     uint32_t *pos = malloc(room * sizeof *pos);
     struct csv_index x = { 0 };
-    bool high = false;
+    uint64_t ends[CSV_ENDS];
+    uint32_t fields = 1 + rnd(rnd(8) ? 6 : CSV_ENDS), field = 0;
+    bool high = false, uneven = false;
     assert_non_null(p);
     assert_non_null(pos);
     p[0] = 'x';
@@ -95,6 +97,11 @@ static void check_text(const struct csv_kernel *k, const struct csv_dialect *d, 
     assert_int_equal(s.quotes, d->quote && memchr(p + 1, d->quote, n) != NULL);
     // Index what the scan has cut, in small rooms.
     x.at = 1;
+    if (!s.exact) {
+        csv_row_ends(fields, ends);
+        x.ends = ends;
+        x.fields = fields;
+    }
     for (;;) {
         uint32_t seen = x.n;
         if (s.exact)
@@ -116,6 +123,13 @@ static void check_text(const struct csv_kernel *k, const struct csv_dialect *d, 
     for (size_t i = 1; i <= s.cut; i++)
         high |= (unsigned char)p[i] >= 0x80;
     assert_int_equal(x.high, high);
+    for (uint32_t i = 0; i < e.n; i++) {
+        bool end = text[e.pos[i]] == '\n';
+        uneven |= end != (++field == fields);
+        field = end ? 0 : field;
+    }
+    if (!s.exact)
+        assert_int_equal(x.uneven, uneven);
     free(p);
     free(pos);
 }
@@ -257,6 +271,37 @@ static void well_formed_text_is_never_called_exact(void **unused)
     }
 }
 
+static void rows_of_one_length_are_known(void **unused)
+{
+    (void)unused;
+    for (uint32_t fields = 1; fields <= CSV_ENDS; fields++) {
+        for (uint32_t odd = 0; odd < 3; odd++) { // all even; one field more, one less in some row
+            uint32_t at = 5 + rnd(20);
+            const struct csv_kernel *k;
+            char t[40 * 70 * 2];
+            size_t n = 0;
+            for (uint32_t row = 0; row < 30; row++) {
+                uint32_t m = row != at ? fields : odd == 1 ? fields + 1 : odd == 2 ? fields - 1 : fields;
+                for (uint32_t f = 1; f < m; f++) {
+                    if (rnd(2))
+                        t[n++] = 'x';
+                    t[n++] = ',';
+                }
+                if (m)
+                    t[n++] = '\n';
+            }
+            for (unsigned i = 0; (k = csv_kernel_at(i)); i++) {
+                static uint32_t pos[sizeof t + CSV_SLACK];
+                uint64_t ends[CSV_ENDS];
+                struct csv_index x = { .ends = ends, .fields = fields };
+                csv_row_ends(fields, ends);
+                k->index(&comma, t, (uint32_t)n, false, &x, pos, sizeof pos / sizeof *pos);
+                assert_int_equal(x.uneven, odd && (fields > 1 || odd == 1));
+            }
+        }
+    }
+}
+
 static void the_definition_is_the_rfc(void **unused)
 {
     static const struct {
@@ -291,6 +336,7 @@ int main(void)
         cmocka_unit_test(the_definition_is_the_rfc),
         cmocka_unit_test(every_kernel_agrees_on_chosen_texts),
         cmocka_unit_test(every_kernel_agrees_on_random_bytes),
+        cmocka_unit_test(rows_of_one_length_are_known),
         cmocka_unit_test(well_formed_text_is_never_called_exact),
     };
     for (unsigned i = 0; csv_kernel_at(i); i++)

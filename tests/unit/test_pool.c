@@ -74,6 +74,35 @@ static void counters_follow_the_blocks(void **state)
     rkp_pool_free(NULL);
 }
 
+static void a_large_block_grows_with_what_is_in_it(void **state)
+{
+    rkp_pool *p = rkp_pool_new(64 << 20);
+    rkp_block *k = rki_block_get(p, 100000, 0), *bigger;
+
+    (void)state;
+    assert_null(rki_block_grow(p, k, 1 << 20)); // small ones are copied
+    assert_int_equal(rkp_pool_used(p), 131072);
+    rki_blocks_put(p, k, 0);
+    k = rki_block_get(p, 1 << 20, 0);
+    RKI_UNPOISON(rki_block_data(k), rki_block_size(k));
+    for (size_t i = 0; i < 1 << 20; i++)
+        rki_block_data(k)[i] = (char)(i * 31 >> 7);
+    assert_null(rki_block_grow(p, k, 1 << 20)); // is that large
+    bigger = rki_block_grow(p, k, 5 << 20);
+    if (bigger) { // not where the memory is watched
+        k = bigger;
+        assert_int_equal(rki_block_size(k), 8 << 20);
+        assert_int_equal((uintptr_t)rki_block_data(k) % 64, 0);
+        assert_int_equal(rkp_pool_used(p), 8 << 20);
+        rki_block_data(k)[(8 << 20) - 1] = 1;
+    }
+    for (size_t i = 0; i < 1 << 20; i++)
+        assert_int_equal(rki_block_data(k)[i], (char)(i * 31 >> 7));
+    rki_blocks_put(p, k, 0);
+    assert_int_equal(rkp_pool_used(p), 0);
+    rkp_pool_free(p);
+}
+
 static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
 {
     rkp_pool *p = rkp_pool_new(64 << 10);
@@ -235,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_class_holds_what_it_says),
         cmocka_unit_test(blocks_come_back_from_the_cache),
         cmocka_unit_test(counters_follow_the_blocks),
+        cmocka_unit_test(a_large_block_grows_with_what_is_in_it),
         cmocka_unit_test(what_is_beyond_the_limit_goes_back_to_the_system),
         cmocka_unit_test(a_request_without_end_is_refused),
         cmocka_unit_test(no_memory_is_an_answer),
