@@ -554,9 +554,10 @@ void rkp_child_free(rkp_child *c)
 {
     if (!c)
         return;
+    if (c->pid)
+        rkp_child_stop(c); // before its input ends: it must not take that for all there is
     rkp_child_close(c);
     if (c->pid) {
-        rkp_child_stop(c);
         while (!rkp_child_ended(c)) {
             struct pollfd p = { .fd = c->exit_fd, .events = POLLIN };
             uint64_t now = now_ns(), until = c->term_ns + c->grace_ns;

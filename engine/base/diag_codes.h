@@ -38,6 +38,7 @@ typedef struct rki_diag_code {
     { "exec-argv", "The arguments of a command are not what a command can have." }, \
     { "exec-denied", "The operator starts a command, and nobody has allowed it: `engine.allow_exec`, `--allow-exec`." }, \
     { "exec-env", "A name or a value that no environment of a command can have." }, \
+    { "exec-format", "Options of a command that do not go with its `format`, or that this needs." }, \
     { "expr-args", "A function gets an argument of the wrong type or value." }, \
     { "expr-column", "The expression names a column that is not there." }, \
     { "expr-function", "There is no function of this name." }, \

@@ -39,6 +39,33 @@ rkp_status line_source_bind(const line_source *s, rkp_bind *b)
     return RKP_INVALID;
 }
 
+rkp_status line_source_piped(line_source *s, rkp_opt_ctx *mem, rkp_word name)
+{
+    line_input *in = rkp_opt_alloc(mem, sizeof *in);
+    rkp_word *file = rkp_opt_alloc(mem, sizeof *file);
+    if (!in || !file)
+        return RKP_NOMEM;
+    *file = name;
+    in->files = (rkp_words){ file, 1, name.at };
+    s->in = in;
+    return RKP_OK;
+}
+
+static void begin(line_source *s, rkp_reader *r, rkp_str name)
+{
+    s->reader = r;
+    s->name = name;
+    s->line = 1;
+    s->offset = 0;
+    s->carry_n = 0;
+    s->skipping = false;
+}
+
+void line_source_begin(line_source *s, rkp_reader *r)
+{
+    begin(s, r, rkp_word_str(s->in->files.v[s->next++]));
+}
+
 // Bytes of all files, or 0 when one of them does not tell.
 static uint64_t total_of(const rkp_words *files)
 {
@@ -57,6 +84,7 @@ static bool open_next(line_source *s, rkp_actor *a, rkp_verdict *v)
 {
     char err[RKP_FILE_ERR] = "";
     rkp_str kept = { NULL, 0 };
+    rkp_reader *r;
     rkp_status st;
     const rkp_word *w;
     *v = RKP_DONE;
@@ -72,16 +100,12 @@ static bool open_next(line_source *s, rkp_actor *a, rkp_verdict *v)
         kept = rkp_actor_kept(a);
         s->begun = true;
     }
-    st = rkp_reader_open(w->p, s->compression, kept, &s->reader, err);
+    st = rkp_reader_open(w->p, s->compression, kept, &r, err);
     if (st != RKP_OK) {
         *v = rkp_fail(a, st, "%s", err);
         return false;
     }
-    s->name = rkp_word_str(*w);
-    s->line = 1;
-    s->offset = 0;
-    s->carry_n = 0;
-    s->skipping = false;
+    begin(s, r, rkp_word_str(*w));
     if (s->next == 1)
         s->total = total_of(&s->in->files);
     return true;

@@ -71,6 +71,10 @@ typedef struct line_source {
 rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in);
 // `follow` is not supported yet.
 rkp_status line_source_bind(const line_source *s, rkp_bind *b);
+// For a source that has the bytes from elsewhere: one input of this name, in place of what a probe finds; and its bytes
+// (takes r), before the first poll.
+rkp_status line_source_piped(line_source *s, rkp_opt_ctx *mem, rkp_word name);
+void line_source_begin(line_source *s, rkp_reader *r);
 rkp_verdict line_source_poll(line_source *s, rkp_actor *a);
 void line_source_fini(line_source *s);
 

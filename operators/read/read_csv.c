@@ -7,10 +7,9 @@
 // The pad byte before the first record gives the first field a separator before it, like all others.  A chunk whose
 // every row has as many fields as the header is a matrix as it is; else the good rows are copied into one with a
 // position more per row, since a row's end is no longer the next row's beginning.
-#include "csv_head.h"
+#include "read_csv.h"
 
-#include <rkpipe/file.h>
-#include <rkpipe/op.h>
+#include "csv_head.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +30,6 @@ enum {
 };
 
 enum { VALIDATE_USED, VALIDATE_ALL };
-enum { M_FILES, M_CHUNKS, M_EXACT, M_UNEVEN };
 
 static const rkp_choice validate_names[] = {
     { "used", VALIDATE_USED, "only columns that a kernel reads must fit their type; others keep their text" },
@@ -40,7 +38,7 @@ static const rkp_choice validate_names[] = {
 };
 
 // What the probe found out; lives in the pipeline's arena.
-struct answer {
+struct csv_answer {
     rkp_words files;
     rkp_status status; // of finding them; why says what is wrong
     const char *why;
@@ -61,41 +59,6 @@ struct chunk {
     rkp_text text; // first: rkp_batch.text points at it
     const struct source *from;
     bool quotes, exact;
-};
-
-struct read_csv {
-    rkp_words path; // options: constant after bind
-    rkp_schema_use schema;
-    bool header, follow;
-    char delimiter;
-    rkp_word quote;
-    rkp_words nulls, columns;
-    rkp_word event_time;
-    int compression, validate;
-    uint64_t skip_rows, chunk_bytes, max_record, idle_ns;
-
-    struct csv_dialect dialect; // set by bind
-    const rkp_str *null_texts;
-    const struct answer *answer;
-    rkp_schema base;    // the files' columns
-    rkp_schema out;     // after `columns`
-    uint32_t *out_base; // out column -> base column
-
-    const struct csv_kernel *kernel; // set by init
-    double density;                  // decode: positions per byte of the last chunk
-
-    size_t file; // poll: the run
-    rkp_reader *reader;
-    rkp_batch *source; // holds a struct source
-    bool begun;        // the head of the file has been read
-    bool lone_cr;
-    bool skipping; // in a record that is too long
-    unsigned skip_mode;
-    char *carry;
-    size_t carry_n, carry_cap;
-    uint64_t line, offset; // of the next byte to emit
-    uint64_t done, total;  // bytes of finished files; of all
-    uint64_t reported;     // bytes that emitted chunks stand for
 };
 
 #define AT(field) offsetof(struct read_csv, field)
@@ -335,7 +298,7 @@ static bool guess_types(const struct read_csv *s, const struct csv_head *h, cons
 struct probing {
     struct read_csv *s;
     rkp_probe *probe;
-    struct answer *answer;
+    struct csv_answer *answer;
     rkp_field *fields;
     struct csv_guess *guesses;
     uint32_t n, cap;
@@ -688,6 +651,25 @@ static void set_total(struct read_csv *s)
         }
         s->total += n;
     }
+}
+
+rkp_status read_csv_piped(struct read_csv *s, rkp_opt_ctx *mem, rkp_word name)
+{
+    struct csv_answer *a = rkp_opt_alloc(mem, sizeof *a);
+    rkp_word *file = rkp_opt_alloc(mem, sizeof *file);
+    if (!a || !file)
+        return RKP_NOMEM;
+    *file = name;
+    a->files = (rkp_words){ file, 1, name.at };
+    s->answer = a;
+    return RKP_OK;
+}
+
+void read_csv_begin(struct read_csv *s, rkp_reader *r)
+{
+    s->reader = r;
+    s->line = 1;
+    s->offset = 0;
 }
 
 // How the fields of this file become the out columns.

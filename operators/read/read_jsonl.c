@@ -7,8 +7,7 @@
 // Without `schema` the probe reads the first 10,000 lines and joins the types it meets:
 //
 //     null  <  bool  <  json        i64  <  f64  <  json        string  <  json
-#include "json_scan.h"
-#include "line_source.h"
+#include "read_jsonl.h"
 
 #include <rkpipe/num.h>
 
@@ -32,18 +31,6 @@ enum validate { VALIDATE_USED, VALIDATE_ALL };
 struct probed {
     line_input in;
     rkp_schema schema; // inferred, when there is no `schema`; without columns: not known
-};
-
-struct read_jsonl {
-    line_source src;       // options; then the poll thread's
-    rkp_schema_use schema; // options
-    rkp_pairs paths;
-    int validate;       // enum validate
-    rkp_schema out;     // bind
-    jscan_path *wanted; // bind: a column each
-    jscan *scan;        // decode
-    uint32_t *slot_of;  // decode: by column; UINT32_MAX: nobody reads it
-    uint32_t **pos;     // decode: by slot, of the batch at hand
 };
 
 static const rkp_choice validate_names[] = {

@@ -2,16 +2,11 @@
 //
 // poll cuts the files at newlines; decode notes where they are and copies nothing.  When no line of a chunk ends in \r
 // the positions of the newlines are the column itself.
+#include "read_lines.h"
+
 #include "json_scan.h"
-#include "line_source.h"
 
 #include <stdio.h>
-
-struct read_lines {
-    line_source src;   // options; then the poll thread's
-    rkp_word column;   // options
-    rkp_schema schema; // bind
-};
 
 #define AT(field) offsetof(struct read_lines, field)
 static const rkp_opt read_lines_opts[] = {

@@ -2,9 +2,7 @@
 //
 //   encode    rows -> bytes (any worker)           on_batch   bytes -> file (its own thread)
 //   prepare   end of the compressed data, fsync    commit     the file takes its name
-#include <rkpipe/csv.h>
-#include <rkpipe/file.h>
-#include <rkpipe/op.h>
+#include "write_csv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,22 +31,6 @@ static const rkp_choice line_end_names[] = {
     { "lf", END_LF, "\\n" },
     { "crlf", END_CRLF, "\\r\\n" },
     { 0 },
-};
-
-struct write_csv {
-    rkp_word path; // options
-    rkp_words columns;
-    int commit, compression, quote, line_end;
-    bool header;
-    char delimiter;
-    rkp_word rotate;
-
-    rkp_csv_style style; // bind
-    rkp_schema in;
-    uint32_t *cols;
-    uint32_t n_cols;
-
-    rkp_writer *out; // the sink's thread
 };
 
 #define AT(field) offsetof(struct write_csv, field)

@@ -2,9 +2,9 @@
 //
 // encode makes the bytes of a batch, on_batch writes them.  A value that came as JSON text and has not been changed is
 // copied as it stands.  Other texts are looked at 16 bytes at a time for what must be escaped, which is mostly nothing.
-#include <rkpipe/file.h>
+#include "write_jsonl.h"
+
 #include <rkpipe/num.h>
-#include <rkpipe/op.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,21 +14,6 @@
 #endif
 
 enum nulls { NULLS_WRITE, NULLS_OMIT };
-
-struct column {
-    uint32_t in;
-    rkp_str lead; // ,"name":
-};
-
-struct write_jsonl {
-    rkp_word path; // options: constant after bind
-    rkp_words columns;
-    int commit, compression, nulls;
-    struct column *cols; // bind
-    uint32_t n_cols;
-    double row_bytes;   // encode: of the batch before
-    rkp_writer *writer; // the writing instance
-};
 
 static const rkp_choice commit_names[] = {
     { "rename", RKP_COMMIT_RENAME, "the file takes its name when the job has succeeded" },
@@ -488,6 +473,8 @@ static bool put_rows(const struct write_jsonl *w, struct encoding *e, const rkp_
         bool bad = false;
         if (RKP_UNLIKELY(wrong && wrong[row]))
             continue;
+        if (w->head.n)
+            put(o, w->head.p, w->head.n);
         for (uint32_t i = 0; i < w->n_cols && !bad; i++) {
             size_t before = o->n;
             put(o, w->cols[i].lead.p, w->cols[i].lead.n);
@@ -505,9 +492,9 @@ static bool put_rows(const struct write_jsonl *w, struct encoding *e, const rkp_
             o->n = begin;
             continue;
         }
-        if (o->n == begin)
+        if (!w->head.n && o->n == begin)
             put(o, "{", 1);
-        else
+        else if (!w->head.n)
             o->p[begin] = '{'; // for the comma before the first column
         put(o, "}\n", 2);
         if (o->failed)
@@ -581,7 +568,7 @@ nomem:
 
 // ---- bind, write ----------------------------------------------------------------------------------------------------
 
-static rkp_status set_lead(rkp_bind *b, struct column *c, rkp_str name)
+static rkp_status set_lead(rkp_bind *b, struct json_column *c, rkp_str name)
 {
     static const char hex[] = "0123456789abcdef";
     char *p = rkp_opt_alloc(rkp_bind_mem(b), name.n * 6 + 5), *to = p;
@@ -624,7 +611,7 @@ static rkp_status write_jsonl_bind(void *self, rkp_bind *b)
         st = RKP_INVALID;
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct column *c = &w->cols[w->n_cols];
+        struct json_column *c = &w->cols[w->n_cols];
         int at = w->columns.v ? rkp_bind_column(b, w->columns.v[i]) : (int)i;
         if (at < 0) {
             st = RKP_INVALID;

@@ -1,7 +1,7 @@
 // Every example of every operator gives the output it promises: a pipeline is made of it and run.
 //
 //   transform: input as CSV -> the operator -> CSV          source: a file with the input -> the operator -> CSV
-//   sink:      input as CSV -> the operator, what it wrote
+//   sink:      input as CSV -> the operator, what it wrote to its file, to standard output, or to the log
 //
 // A file that `with` names is made for it: a star of a pattern becomes a 1, of several paths the first gets the input
 // and the others are empty.  A table that `with` names is taken from examples/enrich/.
@@ -149,6 +149,14 @@ static const rkp_backend *cpu(void)
     return NULL;
 }
 
+// The log is part of what a sink shows.
+static void log_to_stdout(void *arg, rkp_str lines)
+{
+    ssize_t n = write(STDOUT_FILENO, lines.p, lines.n);
+    (void)arg;
+    (void)n;
+}
+
 static bool run_it(void)
 {
     static const char *const no_env[] = { NULL };
@@ -163,7 +171,8 @@ static bool run_it(void)
     char err[512] = "";
     int code = -1;
     if (p && p->known && !rki_diags_failed(d) &&
-        rki_run_new(p, &(rki_run_args){ .backend = cpu(), .data_dir = "data" }, &r, err, sizeof err) == RKP_OK)
+        rki_run_new(p, &(rki_run_args){ .backend = cpu(), .data_dir = "data", .log = log_to_stdout }, &r, err,
+                    sizeof err) == RKP_OK)
         code = rki_run_execute(r);
     if (code != 0) {
         rki_buf b;
