@@ -43,9 +43,13 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
 
 // Drain: sources end, everything on its way is delivered, the run ends.  As the first signal in stream mode.
 void rki_run_drain(rki_run *r);
+// Every kernel has been launched, and the run is neither draining nor ending.
+bool rki_run_ready(rki_run *r);
 
 // {"name":..,"state":"running","uptime_seconds":..,"mode":..,"kernels":[..],"edges":[..],"topics":[..],"memory":{..}}
 void rki_run_status_json(rki_run *r, rki_buf *out);
+// `kernels` of it alone: an array.
+void rki_run_kernels_json(rki_run *r, rki_buf *out);
 // One kernel of it; false when there is none of that name.
 bool rki_run_kernel_json(rki_run *r, rkp_str kernel, rki_buf *out);
 void rki_run_topics_json(rki_run *r, rki_buf *out);
@@ -63,6 +67,7 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
 // Appends the rows that came since the last call, as lines.  1: something was appended; 0: nothing until `deadline_ns`; -1: the run has
 // ended and everything was given.
 int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);
+uint64_t rki_tap_rows(const rki_tap *t);   // rows given so far; the header of CSV is none
 uint64_t rki_tap_missed(const rki_tap *t); // rows that did not fit
 void rki_tap_close(rki_tap *t);            // any time, also before the run is freed
 
