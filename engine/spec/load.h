@@ -134,6 +134,7 @@ typedef struct rki_top {
     rki_engine_conf engine;
     rki_run_conf run;
     rkp_words fail_on;
+    rki_admin_conf admin;
     rkp_word dead_letter;
 } rki_top;
 
