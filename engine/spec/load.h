@@ -140,6 +140,7 @@ typedef struct rki_top {
     rkp_words fail_on;
     rki_dead_conf dead_letter;
     const rkp_node *topics;
+    rki_admin_conf admin;
 } rki_top;
 
 typedef struct rki_kernel_conf {
