@@ -15,8 +15,8 @@ typedef struct rki_diag_code {
     { "aggregate-repeated", "A column stands twice in `by`." }, \
     { "aggregate-type", "A column of this type cannot be grouped by or aggregated." }, \
     { "aggregate-unknown", "There is no aggregate function of this name." }, \
-    { "cast-array", "A fixed array cannot be cast yet." }, \
     { "call-unanswered", "No `reply` kernel can be reached by the requests of a `call`." }, \
+    { "cast-array", "A fixed array cannot be cast yet." }, \
     { "column-duplicate", "Two columns would have the same name." }, \
     { "column-name", "A column's name is empty." }, \
     { "column-twice", "A column is named twice in one list." }, \
@@ -115,8 +115,8 @@ typedef struct rki_diag_code {
     { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
     { "publish-sink", "A sink has no output to publish." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
-    { "reply-unasked", "No request can reach a `reply` kernel." }, \
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
+    { "reply-unasked", "No request can reach a `reply` kernel." }, \
     { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
     { "route-empty", "`ports` names no port." }, \
     { "schema-unknown", "No schema has this name." }, \

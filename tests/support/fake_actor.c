@@ -319,6 +319,21 @@ uint64_t rkp_now_ns(const rkp_actor *a)
     return a->f->now_ns;
 }
 
+uint64_t rkp_corr(const rkp_actor *a)
+{
+    return a->f->corr;
+}
+
+void rkp_corr_set(rkp_actor *a, uint64_t corr)
+{
+    a->f->corr = corr;
+}
+
+uint64_t rkp_corr_new(rkp_actor *a)
+{
+    return ++a->f->next_corr;
+}
+
 int64_t rkp_wall_us(const rkp_actor *a)
 {
     return a->f->wall_us;

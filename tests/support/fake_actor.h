@@ -126,6 +126,7 @@ struct fake {
     pthread_mutex_t log_lock;
     bool committed;
     uint64_t state_used;
+    uint64_t corr, next_corr;
     rkp_meta meta;
     rkp_scope scope; // rkp_bind_scope's answer
 };

@@ -170,6 +170,8 @@ static void every_code_in_the_sources_has_its_sentence(void **state)
     for (int i = 0; i < n_files; i++)
         find_names(files[i].text);
     for (int i = 0; i < n_files; i++) {
+        if (strstr(files[i].path, "engine/admin/"))
+            continue; // codes of HTTP answers, not findings
         for (int k = 0; k < n_names; k++) {
             size_t n = strlen(names[k]);
             for (const char *p = files[i].text; (p = strstr(p, names[k])); p += n)

@@ -273,7 +273,7 @@ static void every_operator_has_a_small_and_a_larger_example(void **state)
         int n = 0;
         for (const rkp_example *e = rkp_ops[i]->examples; e && e->title; e++)
             n++;
-        if (n < (strcmp(rkp_ops[i]->name, "write.null") == 0 ? 1 : 2) && !(rkp_ops[i]->traits & RKP_NOT_YET)) {
+        if (n < (strcmp(rkp_ops[i]->name, "write.null") == 0 ? 1 : 2) && !(rkp_ops[i]->traits & (RKP_NOT_YET | RKP_CALLS | RKP_REPLIES))) {
             print_error("%s has %d examples\n", rkp_ops[i]->name, n);
             bad++;
         }
