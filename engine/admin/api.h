@@ -1,0 +1,42 @@
+// admin/api.h - which request gets which answer: the routes of SPEC.md 12, without sockets.
+//
+//   Owns     an answer's body and tap belong to the caller
+//   Threads  the server's
+//   Fails    every request has an answer; one that is wrong has {"error": {"code", "message"}}
+//   Limits   those of http.h
+//   Cost     what the source's functions cost
+#ifndef RKI_API_H
+#define RKI_API_H
+
+#include "admin/http.h"
+#include "admin/source.h"
+
+typedef enum rki_answer_kind {
+    RKI_ANSWER_BODY,    // `status` and `body`, now
+    RKI_ANSWER_COMMAND, // `command` on `kernel` may have to wait: by a thread, then rki_api_outcome
+    RKI_ANSWER_TAP,     // rows of `tap` as they come
+    RKI_ANSWER_END,     // when the run has ended: rki_api_ended
+} rki_answer_kind;
+
+typedef struct rki_answer {
+    rki_answer_kind kind;
+    int status;
+    const char *fields; // more lines of the head: "Allow: GET\r\n"; never NULL
+    rki_buf body;       // JSON
+    rki_command command;
+    char kernel[64];
+    rki_tap *tap;
+    rki_tap_format format;
+    uint64_t limit; // rows; UINT64_MAX: none
+} rki_answer;
+
+// `body` has r->body bytes.
+void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_str body, rki_answer *out);
+// The answer to a request that is not well formed, or comes at a bad time.
+void rki_api_error(rki_answer *out, int status, const char *code, const char *message);
+void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_outcome o, const char *text);
+void rki_api_ended(rki_answer *out, int exit_code);
+const char *rki_api_status_code(int status); // "too-large": the code of rki_http_parse's statuses
+void rki_answer_fini(rki_answer *a);         // its body; not its tap
+
+#endif

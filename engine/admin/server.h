@@ -1,0 +1,39 @@
+// admin/server.h - the server inside a running engine: one thread, one unix socket, HTTP.
+//
+//   Owns     its thread, its socket file, its connections and their taps
+//   Threads  start and stop: one control thread
+//   Fails    start says why in one sentence; later failures end the connection that they belong to
+//   Limits   100 connections, 4 commands at a time, those of http.h; the times of rki_admin_times
+//   Cost     idle: a thread that sleeps in poll.  No allocation until somebody connects
+//
+// A connection: reads a request, answers it, and reads the next; or it waits for a command, for the end of the run, or
+// gives the rows of a tap as they come.  A client that is slow, silent or gone costs its own connection only: rows that
+// a slow reader has no room for stay in the tap, which lets go of them and counts.
+#ifndef RKI_SERVER_H
+#define RKI_SERVER_H
+
+#include "admin/source.h"
+
+typedef struct rki_admin rki_admin;
+
+// Nanoseconds; 0 is the default.
+typedef struct rki_admin_times {
+    uint64_t head_ns;    // 5 s: the first byte of a request to the end of its head, and as long again for its body
+    uint64_t idle_ns;    // 30 s: between two requests
+    uint64_t write_ns;   // 10 s: without a byte of an answer being taken
+    uint64_t command_ns; // 5 s: until a command is taken back
+    uint64_t tap_ns;     // 20 ms: between two looks at a tap
+    uint64_t stop_ns;    // 250 ms: at the end, for what is still to be sent
+} rki_admin_times;
+
+typedef struct rki_admin_args {
+    const rki_admin_source *source; // copied
+    const char *path;
+    rki_admin_times times;
+} rki_admin_args;
+
+rkp_status rki_admin_start(const rki_admin_args *args, rki_admin **out, char *err, size_t n);
+// Who waits for the end is told the exit code; taps give what they still have.  The source is not used afterwards.
+void rki_admin_stop(rki_admin *a, int exit_code); // a may be NULL
+
+#endif

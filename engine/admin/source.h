@@ -1,0 +1,30 @@
+// admin/source.h - the run behind the admin room, as functions: run/control.h in the engine, fakes in tests.
+//
+//   Owns     nothing; `run` outlives the server
+//   Threads  called by the server's thread, `command` also by a few threads of its own
+//   Fails    as run/control.h says
+//   Limits   as run/control.h says
+//   Cost     as run/control.h says
+#ifndef RKI_SOURCE_H
+#define RKI_SOURCE_H
+
+#include "run/control.h"
+
+typedef struct rki_admin_source {
+    rki_run *run;
+    rki_outcome (*command)(rki_run *r, rkp_str kernel, rki_command c, uint64_t deadline_ns, char *text, size_t n);
+    void (*drain)(rki_run *r);
+    bool (*ready)(rki_run *r);
+    void (*status_json)(rki_run *r, rki_buf *out);
+    void (*kernels_json)(rki_run *r, rki_buf *out);
+    bool (*kernel_json)(rki_run *r, rkp_str kernel, rki_buf *out);
+    void (*topics_json)(rki_run *r, rki_buf *out);
+    void (*graph_json)(rki_run *r, rki_buf *out);
+    rki_tap *(*tap_open)(rki_run *r, rkp_str pattern, rki_tap_format f, char *text, size_t n);
+    int (*tap_read)(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);
+    uint64_t (*tap_rows)(const rki_tap *t);
+    uint64_t (*tap_missed)(const rki_tap *t);
+    void (*tap_close)(rki_tap *t);
+} rki_admin_source;
+
+#endif

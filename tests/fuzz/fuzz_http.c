@@ -1,0 +1,91 @@
+// Any bytes as a request to the admin room: it is refused, or has an answer that the client's side understands, with a
+// body that is JSON.  The same bytes as an answer and as chunks, in pieces and at once, come to the same.
+#include "../support/admin_fake.h"
+#include "admin/api.h"
+#include "base/json_read.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool is_json(const rki_buf *b)
+{
+    rki_arena a;
+    bool ok;
+    rki_arena_init(&a);
+    ok = rki_json_read(&a, (rkp_str){ b->p, b->n }) != NULL;
+    rki_arena_fini(&a);
+    return ok;
+}
+
+static void request(char *p, size_t n, const rki_admin_source *s)
+{
+    rki_http_request r;
+    rki_http_answer seen;
+    rki_answer ans;
+    rki_buf head;
+    size_t at = 0, end = rki_http_head_end(p, n, &at);
+    int status;
+    if (!end)
+        return;
+    status = rki_http_parse(p, end, &r);
+    if (status)
+        rki_api_error(&ans, status, rki_api_status_code(status), rki_http_reason(status));
+    else if (n - end < r.body)
+        return;
+    else
+        rki_api_answer(s, &r, (rkp_str){ p + end, r.body }, &ans);
+    if (!status && (r.path.n == 0 || r.path.p[0] != '/' || r.method.n == 0))
+        abort();
+    if (ans.kind == RKI_ANSWER_COMMAND)
+        rki_api_outcome(&ans, ans.kernel, ans.command, RKI_REFUSED, "no");
+    if (ans.kind == RKI_ANSWER_TAP) {
+        s->tap_close(ans.tap);
+    } else if (ans.kind == RKI_ANSWER_BODY) {
+        rki_buf_init(&head);
+        rki_http_head(&head, ans.status, "application/json", ans.fields, ans.body.n, true);
+        if (!is_json(&ans.body) || !rki_http_parse_answer(head.p, head.n, &seen) || seen.status != ans.status ||
+            !seen.has_length || seen.length != ans.body.n)
+            abort();
+        rki_buf_fini(&head);
+    }
+    rki_answer_fini(&ans);
+}
+
+static void chunks(const char *p, size_t n)
+{
+    rki_dechunk one = { 0 }, two = { 0 };
+    rki_buf a, b;
+    size_t used = 0, at = 0;
+    int rc, rc2 = 0;
+    rki_buf_init(&a);
+    rki_buf_init(&b);
+    rc = rki_http_dechunk(&one, p, n, &used, &a);
+    while (at < n && rc2 == 0) {
+        size_t k = 0;
+        rc2 = rki_http_dechunk(&two, p + at, 1, &k, &b);
+        at += k;
+    }
+    if (rc != rc2 ||
+        (rc >= 0 && (a.n != b.n || memcmp(a.p ? a.p : "", b.p ? b.p : "", a.n) != 0 || one.missed != two.missed)))
+        abort();
+    if (rc == 1 && used != at)
+        abort();
+    rki_buf_fini(&a);
+    rki_buf_fini(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fake f;
+    rki_admin_source s;
+    rki_http_answer seen;
+    char *p = malloc(size + 1);
+    memcpy(p, data, size); // its end is the sanitizer's to watch
+    rki_http_parse_answer(p, size, &seen);
+    chunks(p, size);
+    fake_init(&f);
+    s = fake_source(&f);
+    request(p, size, &s);
+    fake_fini(&f);
+    free(p);
+    return 0;
+}
