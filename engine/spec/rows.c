@@ -204,6 +204,100 @@ static const rkp_opt run_rows[] = {
     { 0 },
 };
 
+// ---- admin
+
+// host:port, or a port alone: no slash, and a number after the last colon.
+static bool is_host_port(rkp_str s)
+{
+    size_t n = s.n;
+    if (memchr(s.p, '/', s.n))
+        return false;
+    while (n && s.p[n - 1] >= '0' && s.p[n - 1] <= '9')
+        n--;
+    return n < s.n && (n == 0 || s.p[n - 1] == ':');
+}
+
+static rkp_status parse_listen(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
+{
+    static const char want[] = "unix:PATH or none";
+    rki_listen *to = field;
+    rkp_word path;
+
+    if (!rki_opt_scalar(c, row, n, want))
+        return RKP_INVALID;
+    if (rkp_str_is(n->text, "none")) {
+        to->kind = RKI_LISTEN_NONE;
+        return RKP_OK;
+    }
+    if (is_host_port(n->text)) {
+        if (!n->bad) {
+            rkp_diag(c->diags, RKP_ERROR, n->at, "not-supported", "'%s: %s' is not supported yet", row->name,
+                     n->text.p);
+            rkp_diag_hint(c->diags, "unix:PATH is; ssh -L forwards it to another machine");
+        }
+        return RKP_INVALID;
+    }
+    if (n->text.n < 5 || memcmp(n->text.p, "unix:", 5) != 0) {
+        static const char *const off[] = { "off", "no", "false", "disabled", "null", NULL };
+        const char *slash = memchr(n->text.p, '/', n->text.n), *hint = NULL;
+
+        if (slash && slash[1] != '/')
+            hint = "write unix: before the path";
+        for (size_t i = 0; off[i]; i++)
+            if (rkp_str_is(n->text, off[i]))
+                hint = "none switches it off";
+        return rki_opt_refuse(c, row, n, want, hint);
+    }
+    path = rki_node_word(n);
+    path.p += 5;
+    path.n -= 5;
+    if (path.n == 0 || path.p[path.n - 1] == '/')
+        return rki_opt_refuse(c, row, n, want, "the path names the socket, not its folder");
+    if (path.n >= 4096) {
+        rkp_diag(c->diags, RKP_ERROR, n->at, "opt-range", "'%s' is longer than a path can be", row->name);
+        return RKP_INVALID;
+    }
+    to->kind = RKI_LISTEN_UNIX;
+    to->path = path;
+    return RKP_OK;
+}
+
+static void print_listen(const rkp_opt *row, const void *field, struct rki_json *out)
+{
+    const rki_listen *l = field;
+    rki_buf b;
+
+    (void)row;
+    rki_buf_init(&b);
+    if (l->kind == RKI_LISTEN_NONE)
+        rki_putz(&b, "none");
+    else if (l->kind == RKI_LISTEN_UNIX)
+        rki_putf(&b, "unix:%s", l->path.p);
+    if (l->kind == RKI_LISTEN_DEFAULT || b.failed)
+        rki_json_null(out);
+    else
+        rki_json_str(out, (rkp_str){ b.p, b.n });
+    rki_buf_fini(&b);
+}
+
+static void schema_listen(const rkp_opt *row, struct rki_json *out)
+{
+    (void)row;
+    rki_schema_or_var(out, "{\"type\":\"string\",\"pattern\":\"^(none|unix:.*[^/])$\"}");
+}
+
+static const rkp_opt_type listen_type = { "unix:PATH or none", sizeof(rki_listen), parse_listen, print_listen,
+                                          schema_listen };
+
+static const rkp_opt admin_rows[] = {
+    { "listen", &listen_type, offsetof(rki_admin_conf, listen), .optional = true,
+      .help = "where commands reach the engine: unix:PATH, or none (DATA_DIR/admin.sock)",
+      .also = "address bind socket" },
+    { "token_file", &rki_any, 0, .optional = true, .help = "who may connect over TCP", .not_yet = "" },
+    { "tls", &rki_any, 0, .optional = true, .help = "certificate and key for TCP", .not_yet = "" },
+    { 0 },
+};
+
 // ---- fields of a kernel
 
 static const rkp_choice overflows[] = {
@@ -499,7 +593,8 @@ const rkp_opt rki_top_rows[] = {
       .sub_size = sizeof(rki_engine_conf) },
     { "run", &rkp_object, T(run), .def = "{}", .help = "the run", .sub = run_rows, .sub_size = sizeof(struct run_in) },
     { "reload", &rki_any, 0, .optional = true, .help = "replacing the pipeline as it runs", .not_yet = "" },
-    { "admin", &rki_any, 0, .optional = true, .help = "the admin socket", .not_yet = "" },
+    { "admin", &rkp_object, T(admin), .def = "{}", .help = "the admin socket", .sub = admin_rows,
+      .sub_size = sizeof(rki_admin_conf) },
     { "telemetry", &rki_any, 0, .optional = true, .help = "metrics and logs", .not_yet = "",
       .also = "metrics logger logging logs tracer" },
     { "defaults", &rki_any, T(defaults), .optional = true, .help = "fields for every kernel" },

@@ -73,6 +73,17 @@ typedef struct rki_run_conf {
     uint64_t stop_rows, stop_ns; // 0: none
 } rki_run_conf;
 
+typedef enum { RKI_LISTEN_DEFAULT, RKI_LISTEN_UNIX, RKI_LISTEN_NONE } rki_listen_kind;
+
+typedef struct rki_listen {
+    int kind;      // rki_listen_kind; default: a socket in data_dir
+    rkp_word path; // of RKI_LISTEN_UNIX
+} rki_listen;
+
+typedef struct rki_admin_conf {
+    rki_listen listen;
+} rki_admin_conf;
+
 typedef struct rki_error_conf {
     int action;       // rki_error_action
     double max_ratio; // 1: no limit
@@ -189,6 +200,7 @@ typedef struct rki_spec {
     rkp_word name, description;
     rki_engine_conf engine;
     rki_run_conf run;
+    rki_admin_conf admin;
     rki_var *vars;
     size_t n_vars;
     rki_named_schema *schemas;

@@ -78,6 +78,7 @@ static void a_small_file_has_all_defaults(void **state)
     assert_null(s->engine.data_dir.p);
     assert_false(s->engine.allow_exec);
     assert_true(s->engine.grace_ns == 30000000000u);
+    assert_int_equal(s->admin.listen.kind, RKI_LISTEN_DEFAULT);
     assert_int_equal(s->run.mode, RKI_MODE_AUTO);
     assert_true(s->run.max_bad_ratio >= 1);
     assert_false(s->run.fail_on_dead_letter || s->run.fail_on_drop);
@@ -113,6 +114,7 @@ static void every_field_is_taken(void **state)
                             "allow_exec: true, delivery: at_most_once, shutdown: {grace: 5s}}\n"
                             "run: {mode: batch, max_bad_ratio: 1%, fail_on: [dead_letter, drop], summary: s.json, "
                             "stop_after: {rows: 10, duration: 1m}}\n"
+                            "admin: {listen: 'unix:run/a b.sock'}\n"
                             "schemas: {o: {id: i64, v: 'f32[4]?'}}\n"
                             "tests: [{name: x}]\n"
                             "kernels:\n"
@@ -145,6 +147,8 @@ static void every_field_is_taken(void **state)
     assert_string_equal(s->engine.data_dir.p, "/tmp/d");
     assert_true(s->engine.allow_exec);
     assert_true(s->engine.grace_ns == 5000000000u);
+    assert_int_equal(s->admin.listen.kind, RKI_LISTEN_UNIX);
+    assert_string_equal(s->admin.listen.path.p, "run/a b.sock");
     assert_int_equal(s->run.mode, RKI_MODE_BATCH);
     assert_true(s->run.max_bad_ratio > 0.0099 && s->run.max_bad_ratio < 0.0101);
     assert_true(s->run.fail_on_dead_letter && s->run.fail_on_drop);
@@ -388,6 +392,7 @@ static void set_changes_the_tree_before_it_is_checked(void **state)
         { "vars.x.default", "6" },
         { "kernels.f.labels.a\\.b", "c" },
         { "description", "" },
+        { "admin.listen", "none" },
     };
     rki_spec *s = load_args(&(rki_spec_args){ .file = "t.yaml",
                                               .text = RKP_STR("version: 1\nvars: {x: {default: 5}}\n"
@@ -408,6 +413,7 @@ static void set_changes_the_tree_before_it_is_checked(void **state)
     assert_string_equal(kernel(s, "f")->labels.v[0].key.p, "a.b");
     assert_true(s->run.fail_on_drop);
     assert_false(s->run.fail_on_dead_letter);
+    assert_int_equal(s->admin.listen.kind, RKI_LISTEN_NONE);
     assert_string_equal(var(s, "x")->value.p, "6");
     rki_spec_free(s);
 }
