@@ -88,8 +88,7 @@ struct rki_admin {
     int wake;
     pthread_t thread;
     uint32_t stopping; // atomic
-    int exit_code;     // before stopping
-    // the server's thread only
+    // the server's thread only, until it has ended
     struct conn *conns[CONNECTIONS];
     size_t n_conns;
     struct job jobs[JOBS];
@@ -638,23 +637,12 @@ static void serve_all(rki_admin *a)
         accept_some(a, now);
 }
 
-// The run has ended: those who waited for it are told, and what is on its way is sent, within reason.
+// The run has ended: what is on its way is sent, within reason.  Those who wait for the end stay.
 static void finish(rki_admin *a)
 {
     uint64_t now = now_ns(), start = now, progress = now;
     rki_socket_close(&a->socket); // nobody comes any more
     collect(a, true, now);
-    for (size_t i = 0; i < a->n_conns; i++) {
-        struct conn *c = a->conns[i];
-        c->last = true;
-        if (c->state == END) {
-            rki_answer ans;
-            rki_api_ended(&ans, a->exit_code);
-            put_answer(c, &ans, false, now);
-            rki_answer_fini(&ans);
-            c->state = READ;
-        }
-    }
     for (;;) {
         bool busy = false;
         for (size_t i = 0; i < a->n_conns; i++) {
@@ -680,15 +668,15 @@ static void finish(rki_admin *a)
         now = now_ns();
     }
     for (size_t i = 0; i < a->n_conns; i++)
-        drop(a, a->conns[i]);
-    a->n_conns = 0;
+        a->conns[i]->broken = a->conns[i]->broken || a->conns[i]->state != END;
+    drop_broken(a);
 }
 
 static void *server_main(void *arg)
 {
     rki_admin *a = arg;
-    // Acquire, from the release in rki_admin_stop: the exit code.
-    while (!__atomic_load_n(&a->stopping, __ATOMIC_ACQUIRE))
+    // Relaxed: it carries nothing.
+    while (!__atomic_load_n(&a->stopping, __ATOMIC_RELAXED))
         serve_all(a);
     finish(a);
     return NULL;
@@ -744,15 +732,29 @@ fail:
     return st;
 }
 
-void rki_admin_stop(rki_admin *a, int exit_code)
+void rki_admin_stop(rki_admin *a)
 {
     if (!a)
         return;
-    a->exit_code = exit_code;
-    // Release, to the acquire in server_main: the exit code.
-    __atomic_store_n(&a->stopping, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&a->stopping, 1, __ATOMIC_RELAXED);
     wake(a);
     pthread_join(a->thread, NULL);
+}
+
+void rki_admin_free(rki_admin *a, int exit_code)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < a->n_conns; i++) {
+        struct conn *c = a->conns[i];
+        rki_answer ans;
+        c->last = true;
+        rki_api_ended(&ans, exit_code);
+        put_answer(c, &ans, false, 0);
+        rki_answer_fini(&ans);
+        send_some(c, 0);
+        drop(a, c);
+    }
     close(a->wake);
     free(a);
 }

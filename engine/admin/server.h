@@ -1,7 +1,7 @@
 // admin/server.h - the server inside a running engine: one thread, one unix socket, HTTP.
 //
 //   Owns     its thread, its socket file, its connections and their taps
-//   Threads  start and stop: one control thread
+//   Threads  start, stop and free: one control thread
 //   Fails    start says why in one sentence; later failures end the connection that they belong to
 //   Limits   100 connections, 4 commands at a time, those of http.h; the times of rki_admin_times
 //   Cost     idle: a thread that sleeps in poll.  No allocation until somebody connects
@@ -33,7 +33,9 @@ typedef struct rki_admin_args {
 } rki_admin_args;
 
 rkp_status rki_admin_start(const rki_admin_args *args, rki_admin **out, char *err, size_t n);
-// Who waits for the end is told the exit code; taps give what they still have.  The source is not used afterwards.
-void rki_admin_stop(rki_admin *a, int exit_code); // a may be NULL
+// Both take NULL.  Stop: nobody comes any more, taps give what they still have, and the source is not used afterwards.
+// Free: who waits for the end is told how the process will end, so it should be the last thing.
+void rki_admin_stop(rki_admin *a);
+void rki_admin_free(rki_admin *a, int exit_code);
 
 #endif

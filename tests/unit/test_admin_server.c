@@ -54,7 +54,8 @@ static void new_room(struct room *r)
 
 static void close_room(struct room *r)
 {
-    rki_admin_stop(r->a, 0);
+    rki_admin_stop(r->a);
+    rki_admin_free(r->a, 0);
     assert_int_equal(access(r->path, F_OK), -1);
     assert_int_equal(r->f.taps, 0);
     fake_fini(&r->f);
@@ -431,7 +432,7 @@ static void a_command_that_takes_too_long_is_taken_back(void **state)
 static void a_drain_may_wait_for_the_end(void **state)
 {
     struct room r;
-    char *got;
+    char *got, byte;
     int fd;
 
     (void)state;
@@ -440,7 +441,10 @@ static void a_drain_may_wait_for_the_end(void **state)
     fd = dial(&r);
     putz(fd, "POST /v1/shutdown?wait=1 HTTP/1.1\r\nHost: x\r\n\r\n");
     FAKE_WAIT(&r.f, r.f.drained);
-    rki_admin_stop(r.a, 75);
+    rki_admin_stop(r.a);
+    assert_int_equal(access(r.path, F_OK), -1);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1); // not yet
+    rki_admin_free(r.a, 75);
     got = get(fd, NULL);
     assert_non_null(strstr(got, "{\"state\":\"ended\",\"exit\":75}"));
     free(got);
@@ -496,7 +500,8 @@ static void a_tap_follows_until_the_run_ends(void **state)
         free(got);
     }
     FAKE_SET(&r.f, rows, 6);
-    rki_admin_stop(r.a, 0);
+    rki_admin_stop(r.a);
+    rki_admin_free(r.a, 0);
     got = get(fd, NULL);
     assert_non_null(strstr(got, "{\"n\":5}\n\r\n0\r\nRkpipe-Missed: 0\r\n\r\n"));
     free(got);
@@ -1064,10 +1069,12 @@ static void memory_may_run_out_at_the_start(void **state)
         st = rki_admin_start(&args, &r.a, err, sizeof err);
         done = nomem_count() < i;
         nomem_at(0);
-        if (st == RKP_OK)
-            rki_admin_stop(r.a, 0);
-        else
+        if (st == RKP_OK) {
+            rki_admin_stop(r.a);
+            rki_admin_free(r.a, 0);
+        } else {
             assert_true(err[0]);
+        }
         assert_true(st == RKP_OK || !done);
         assert_int_equal(access(r.path, F_OK), -1);
     }
