@@ -116,9 +116,10 @@ int rki_cli_main(const rki_verb *const *verbs, int argc, const char *const *argv
 // ---- output ---------------------------------------------------------------------------------------------------------
 
 // Writes all of it; false when it could not (the error has been said).  Clears the buffer.
-bool rki_cli_out(rki_buf *b);                            // standard output
-void rki_cli_err(rki_buf *b);                            // standard error
-void RKP_PRINTF(1, 2) rki_cli_say(const char *fmt, ...); // "rkpipe: " and the text, standard error
+bool rki_cli_out(rki_buf *b);                             // standard output
+void rki_cli_err(rki_buf *b);                             // standard error
+void RKP_PRINTF(1, 2) rki_cli_say(const char *fmt, ...);  // "rkpipe: " and the text, standard error
+void RKP_PRINTF(1, 2) rki_cli_hint(const char *fmt, ...); // "  = hint: " and the text, standard error
 // A usage error; `hint` may be NULL.  Returns RKI_EXIT_USAGE.
 int RKP_PRINTF(3, 4) rki_cli_usage(const rki_cli *c, const char *hint, const char *fmt, ...);
 int rki_cli_nomem(void); // says it and returns RKI_EXIT_FAILED

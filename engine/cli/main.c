@@ -8,18 +8,10 @@
 // Known, and not there yet: SPEC.md 10 has them all.
 #define LATER(id, n, what) static const rki_verb id = { .name = n, .summary = what }
 LATER(verb_test, "test", "Run the tests of a pipeline");
-LATER(verb_status, "status", "Show the state of a running engine");
 LATER(verb_top, "top", "Watch a running engine");
-LATER(verb_tap, "tap", "Show the messages of a topic of a running engine");
 LATER(verb_alerts, "alerts", "Show the alerts of a running engine");
 LATER(verb_reload, "reload", "Replace the pipeline of a running engine");
 LATER(verb_rollback, "rollback", "Go back to the pipeline before the last reload");
-LATER(verb_activate, "activate", "Activate a kernel");
-LATER(verb_suspend, "suspend", "Suspend a kernel");
-LATER(verb_resume, "resume", "Resume a suspended kernel");
-LATER(verb_restart, "restart", "Restart a kernel");
-LATER(verb_terminate, "terminate", "Terminate a kernel");
-LATER(verb_drain, "drain", "Let a running engine finish what it has and stop");
 LATER(verb_dlq, "dlq", "List, show or replay dead letters");
 LATER(verb_devices, "devices", "List the devices that kernels can run on");
 LATER(verb_bench, "bench", "Measure a pipeline");
@@ -34,22 +26,22 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_schema,
     &rki_verb_eval,
     &rki_verb_new,
+    &rki_verb_status,
+    &rki_verb_tap,
+    &rki_verb_activate,
+    &rki_verb_suspend,
+    &rki_verb_resume,
+    &rki_verb_restart,
+    &rki_verb_terminate,
+    &rki_verb_drain,
     &rki_verb_version,
     &rki_verb_completion,
     &rki_verb_help,
     &verb_test,
-    &verb_status,
     &verb_top,
-    &verb_tap,
     &verb_alerts,
     &verb_reload,
     &verb_rollback,
-    &verb_activate,
-    &verb_suspend,
-    &verb_resume,
-    &verb_restart,
-    &verb_terminate,
-    &verb_drain,
     &verb_dlq,
     &verb_devices,
     &verb_bench,

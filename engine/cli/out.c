@@ -66,6 +66,21 @@ void rki_cli_say(const char *fmt, ...)
     va_end(ap);
 }
 
+void rki_cli_hint(const char *fmt, ...)
+{
+    va_list ap;
+    char text[1024];
+    int n = snprintf(text, sizeof text, "  = hint: "), m;
+    va_start(ap, fmt);
+    m = vsnprintf(text + n, sizeof text - (size_t)n - 1, fmt, ap);
+    va_end(ap);
+    if (m < 0)
+        return;
+    n = (size_t)(n + m) > sizeof text - 2 ? (int)sizeof text - 2 : n + m;
+    text[n++] = '\n';
+    write_all(STDERR_FILENO, text, (size_t)n);
+}
+
 int rki_cli_usage(const rki_cli *c, const char *hint, const char *fmt, ...)
 {
     va_list ap;

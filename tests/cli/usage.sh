@@ -57,13 +57,25 @@ has err '--print and --format json exclude each other'
 run 69 check -- --help
 has out "cannot open '--help'"
 
-for verb in test status top tap alerts reload rollback activate suspend resume restart terminate drain dlq devices bench; do
+for verb in test top alerts reload rollback dlq devices bench; do
     run 69 $verb
     has err "rkpipe: '$verb' is not supported yet"
     is out ''
     run 0 $verb --help
     has out 'not supported yet'
 done
+for verb in status drain; do
+    run 69 $verb
+    has err 'no engine runs in this folder' '--admin unix:PATH'
+    run 64 $verb word
+done
+for verb in activate suspend resume restart terminate tap; do
+    run 69 $verb word
+    has err 'no engine runs in this folder'
+    run 64 $verb
+done
+run 69 status --admin unix:nowhere.sock
+has err "cannot reach an engine at 'nowhere.sock': No such file or directory"
 run 69 run --watch a.yaml
 has err "'--watch' is not supported yet"
 run 69 list metrics
