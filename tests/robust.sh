@@ -405,7 +405,8 @@ rm -f .o.csv.rkpipe-*
 # ---- at once --------------------------------------------------------------------------------------------------------
 
 for i in 1 2 3 4; do
-    "$rkpipe" run diamond.yaml --summary none --set engine.memory_limit=4MiB >"out$i" 2>"err$i" &
+    "$rkpipe" run diamond.yaml --summary none --set engine.memory_limit=4MiB --set engine.data_dir="dir$i" \
+        >"out$i" 2>"err$i" &
     pids[i]=$!
 done
 for i in 1 2 3 4; do
@@ -416,6 +417,30 @@ for i in 1 2 3 4; do
 done
 same 'four runs of one pipeline at once' big.csv o.csv
 no_temps 'four runs of one pipeline at once'
+
+# ---- the folder of a run --------------------------------------------------------------------------------------------
+
+absent 'no run left a folder' .rkpipe dir1 dir2 dir3 dir4
+if [ -z "${no_signals:-}" ]; then
+    hold 'a folder that is taken'
+    run 69 'a second run of one folder' copy.yaml --var in=in.csv --var out=p.csv
+    says 'a second run of one folder' "the folder '.rkpipe/copy' belongs to another run (pid $pid, since 20"
+    says 'a second run of one folder' '--set engine.data_dir=.rkpipe/copy-2'
+    run 0 'a second run in a folder of its own' copy.yaml --var in=in.csv --var out=p.csv --set engine.data_dir=.rkpipe/copy-2
+    kill "$pid"
+    ended 'a run whose folder was wanted' 75
+    hold 'a folder whose owner dies'
+    kill -KILL "$pid"
+    ended 'a folder whose owner dies' 137
+    run 0 'a run after it' copy.yaml --var in=in.csv --var out=p.csv
+    rm -rf .rkpipe p.csv .o.csv.rkpipe-*
+fi
+touch .rkpipe
+run 0 'a batch job where no folder can be made' copy.yaml --var in=in.csv --var out=p.csv
+says 'a batch job where no folder can be made' "note: cannot make the folder '.rkpipe/copy': Not a directory"
+run 0 'a batch job that needs none' copy.yaml --quiet --var in=in.csv --var out=p.csv --set admin.listen=none
+if [ ! -s err ]; then ok; else bad 'a batch job that needs none is quiet'; fi
+rm -f .rkpipe p.csv
 
 say "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -127,7 +127,7 @@ static int lock(rki_data_dir *d, char *who, size_t n, bool *again)
     return err;
 }
 
-rki_data_dir_state rki_data_dir_open(const char *path, rki_data_dir *out, char *err, size_t n)
+rki_data_dir_state rki_data_dir_open(const char *path, size_t ours, rki_data_dir *out, char *err, size_t n)
 {
     rki_data_dir d = { .fd = -1, .n = strlen(path) };
     char who[100] = "";
@@ -146,6 +146,7 @@ rki_data_dir_state rki_data_dir_open(const char *path, rki_data_dir *out, char *
     }
     if (e == 0) {
         write_owner(d.fd);
+        d.made = d.made > ours ? d.made : ours;
         *out = d;
         return RKI_DIR_LOCKED;
     }

@@ -18,7 +18,7 @@ typedef struct rki_data_dir {
     char *path;  // with room for the name of the lock
     size_t n;    // bytes of path
     int fd;      // of the lock; -1: not locked
-    size_t made; // how many folders at the end of the path are ours
+    size_t made; // how many folders at the end of the path are to go, when they are empty
 } rki_data_dir;
 
 typedef enum rki_data_dir_state {
@@ -27,7 +27,9 @@ typedef enum rki_data_dir_state {
     RKI_DIR_NONE, // it cannot be made, or not be locked
 } rki_data_dir_state;
 
-rki_data_dir_state rki_data_dir_open(const char *path, rki_data_dir *out, char *err, size_t n);
+// `ours`: so many folders at the end of the path go when they are empty, whoever made them (an earlier run that was
+// killed).
+rki_data_dir_state rki_data_dir_open(const char *path, size_t ours, rki_data_dir *out, char *err, size_t n);
 void rki_data_dir_close(rki_data_dir *d);
 
 #endif

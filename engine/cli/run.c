@@ -4,6 +4,7 @@
 // remembers which signal it was for the exit code.  Stopping is the run's business; but a thread that waits in the
 // kernel (a write to a pipe that nobody reads) cannot be told to stop, so an alarm ends the process when the time to
 // stop is long over.
+#include "cli/data_dir.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 
@@ -263,28 +264,42 @@ static int report(const struct run_args *a, const rki_spec *s, const rki_run *r,
     return code;
 }
 
-static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
+// The folder that this run has to itself.  0, or the exit code: a batch job goes on where no folder can be made.
+static int take_folder(const struct run_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir)
+{
+    const rki_spec *s = l->spec;
+    char err[400] = "";
+    switch (rki_data_dir_open(path, s->engine.data_dir.p ? 0 : 2, dir, err, sizeof err)) {
+    case RKI_DIR_LOCKED:
+        return 0;
+    case RKI_DIR_BUSY:
+        rki_cli_say("error: %s", err);
+        rki_cli_hint("wait for it, or give this run a folder of its own: --set engine.data_dir=%s-2", path);
+        return RKI_EXIT_UNAVAILABLE;
+    case RKI_DIR_NONE:
+        break;
+    }
+    if (l->plan->stream) {
+        rki_cli_say("error: %s", err);
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    if (!a->quiet && s->admin.listen.kind == RKI_LISTEN_DEFAULT)
+        rki_cli_say("note: %s, so commands cannot reach this run", err);
+    return 0;
+}
+
+static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir)
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
-    rki_run_args ra = { 0 };
+    rki_run_args ra = { .data_dir = path };
     rki_run *r = NULL;
-    rki_buf name;
-    char err[1024] = "", *dir;
+    char err[1024] = "";
     rkp_status st;
     int code, sig;
     ra.backend = pick_backend(c, l->spec);
     if (!ra.backend)
         return RKI_EXIT_UNAVAILABLE;
-    rki_buf_init(&name);
-    if (l->spec->engine.data_dir.p)
-        rki_putz(&name, l->spec->engine.data_dir.p);
-    else
-        rki_putf(&name, ".rkpipe/%s", l->spec->name.p);
-    dir = rki_buf_take(&name, NULL);
-    if (!dir)
-        return rki_cli_nomem();
-    ra.data_dir = dir;
     ra.env = c->env;
     choose_progress(c, a, l->plan, &bar, &ra);
     log.bar = ra.progress == rki_progress_bar;
@@ -293,7 +308,6 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
     st = rki_run_new(l->plan, &ra, &r, err, sizeof err);
     if (st != RKP_OK) {
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
-        free(dir);
         return rki_status_exit(st);
     }
     catch_signals(r, l->spec, a->quiet);
@@ -303,10 +317,33 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
     if (code == RKI_EXIT_SIGNAL && sig)
         code = 128 + sig;
     code = report(a, l->spec, r, code);
-    if (rki_run_stuck(r))
+    if (rki_run_stuck(r)) {
+        rki_data_dir_close(dir);
         _exit(code); // a thread hangs in the system and may still use what would be freed
+    }
     rki_run_free(r);
-    free(dir);
+    return code;
+}
+
+static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
+{
+    rki_data_dir dir = { .fd = -1 };
+    rki_buf name;
+    char *path;
+    int code;
+    rki_buf_init(&name);
+    if (l->spec->engine.data_dir.p)
+        rki_putz(&name, l->spec->engine.data_dir.p);
+    else
+        rki_putf(&name, ".rkpipe/%s", l->spec->name.p);
+    path = rki_buf_take(&name, NULL);
+    if (!path)
+        return rki_cli_nomem();
+    code = take_folder(a, l, path, &dir);
+    if (code == 0)
+        code = work(c, a, l, path, &dir);
+    rki_data_dir_close(&dir);
+    free(path);
     return code;
 }
 
@@ -349,7 +386,9 @@ const rki_verb rki_verb_run = {
     .details =
         "Results go to standard output or to the files that the pipeline names, everything else to standard error. "
         "The first SIGINT (Ctrl-C) or SIGTERM stops the sources and lets what was read pass, within engine.shutdown."
-        "grace; the second stops at once. Outputs with commit: rename get their names only when all went well.\n\n"
+        "grace; the second stops at once. Outputs with commit: rename get their names only when all went well. While "
+        "it "
+        "runs, engine.data_dir belongs to it: a second run with the same folder ends with 69.\n\n"
         "Exit codes: 0 done; 1 failed at run time; 64 usage; 65 too many bad rows, or run.fail_on hit; 69 a file, "
         "device or endpoint that is needed is not there; 70 the counts do not add up (our bug); 75 stopped by the "
         "first signal; 78 the pipeline is not valid; 130 and 143 stopped by a second signal.",

@@ -32,7 +32,7 @@ static void folders_are_made_and_go(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct stat st;
-        assert_int_equal(rki_data_dir_open(paths[i], &d, err, sizeof err), RKI_DIR_LOCKED);
+        assert_int_equal(rki_data_dir_open(paths[i], 0, &d, err, sizeof err), RKI_DIR_LOCKED);
         assert_int_equal(stat(paths[i], &st), 0);
         assert_int_equal(st.st_mode & 0777, 0700);
         rki_data_dir_close(&d);
@@ -51,15 +51,15 @@ static void what_is_not_ours_stays(void **state)
 
     (void)state;
     assert_int_equal(mkdir("kept", 0755), 0);
-    assert_int_equal(rki_data_dir_open("kept/in", &d, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("kept/in", 0, &d, err, sizeof err), RKI_DIR_LOCKED);
     rki_data_dir_close(&d);
     is_there("kept/in", false);
     is_there("kept", true);
-    assert_int_equal(rki_data_dir_open("kept", &d, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("kept", 0, &d, err, sizeof err), RKI_DIR_LOCKED);
     rki_data_dir_close(&d);
     is_there("kept", true);
     is_there("kept/lock", false);
-    assert_int_equal(rki_data_dir_open("kept/in", &d, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("kept/in", 0, &d, err, sizeof err), RKI_DIR_LOCKED);
     fd = open("kept/in/spilled", O_CREAT | O_WRONLY, 0600);
     close(fd);
     rki_data_dir_close(&d);
@@ -75,16 +75,16 @@ static void a_second_run_is_told_who_has_it(void **state)
     char err[300], pid[32];
 
     (void)state;
-    assert_int_equal(rki_data_dir_open("busy", &d, err, sizeof err), RKI_DIR_LOCKED);
-    assert_int_equal(rki_data_dir_open("busy", &e, err, sizeof err), RKI_DIR_BUSY);
+    assert_int_equal(rki_data_dir_open("busy", 0, &d, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("busy", 0, &e, err, sizeof err), RKI_DIR_BUSY);
     snprintf(pid, sizeof pid, "(pid %ld, since 20", (long)getpid());
     assert_non_null(strstr(err, "the folder 'busy' belongs to another run"));
     assert_non_null(strstr(err, pid));
     assert_int_equal(pwrite(d.fd, "\033[31m\n", 6, 0), 6); // not what we write: not shown
-    assert_int_equal(rki_data_dir_open("busy", &e, err, sizeof err), RKI_DIR_BUSY);
+    assert_int_equal(rki_data_dir_open("busy", 0, &e, err, sizeof err), RKI_DIR_BUSY);
     assert_null(strstr(err, "pid"));
     rki_data_dir_close(&d);
-    assert_int_equal(rki_data_dir_open("busy", &e, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("busy", 0, &e, err, sizeof err), RKI_DIR_LOCKED);
     rki_data_dir_close(&e);
     is_there("busy", false);
 }
@@ -99,15 +99,18 @@ static void a_dead_run_holds_nothing(void **state)
     (void)state;
     assert_true(pid >= 0);
     if (pid == 0)
-        _exit(rki_data_dir_open("dead", &d, err, sizeof err) == RKI_DIR_LOCKED ? 0
-                                                                               : 1); // as kill -9: nothing is closed
+        _exit(rki_data_dir_open("dead", 0, &d, err, sizeof err) == RKI_DIR_LOCKED ? 0
+                                                                                  : 1); // as kill -9: nothing is closed
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     is_there("dead/lock", true);
-    assert_int_equal(rki_data_dir_open("dead", &d, err, sizeof err), RKI_DIR_LOCKED);
+    assert_int_equal(rki_data_dir_open("dead", 0, &d, err, sizeof err), RKI_DIR_LOCKED);
     rki_data_dir_close(&d);
     is_there("dead/lock", false);
-    rmdir("dead");
+    is_there("dead", true);
+    assert_int_equal(rki_data_dir_open("dead", 1, &d, err, sizeof err), RKI_DIR_LOCKED);
+    rki_data_dir_close(&d);
+    is_there("dead", false);
 }
 
 static void what_cannot_be_is_said(void **state)
@@ -118,16 +121,16 @@ static void what_cannot_be_is_said(void **state)
 
     (void)state;
     close(fd);
-    assert_int_equal(rki_data_dir_open("file/in", &d, err, sizeof err), RKI_DIR_NONE);
+    assert_int_equal(rki_data_dir_open("file/in", 0, &d, err, sizeof err), RKI_DIR_NONE);
     assert_non_null(strstr(err, "cannot make the folder 'file/in': Not a directory"));
-    assert_int_equal(rki_data_dir_open("file", &d, err, sizeof err), RKI_DIR_NONE);
+    assert_int_equal(rki_data_dir_open("file", 0, &d, err, sizeof err), RKI_DIR_NONE);
     assert_non_null(strstr(err, "Not a directory"));
     unlink("file");
-    assert_int_equal(rki_data_dir_open("/proc/nowhere/job", &d, err, sizeof err), RKI_DIR_NONE);
+    assert_int_equal(rki_data_dir_open("/proc/nowhere/job", 0, &d, err, sizeof err), RKI_DIR_NONE);
     assert_non_null(strstr(err, "cannot make the folder"));
     assert_int_equal(mkdir("linked", 0700), 0);
     assert_int_equal(symlink("/etc/hostname", "linked/lock"), 0);
-    assert_int_equal(rki_data_dir_open("linked", &d, err, sizeof err), RKI_DIR_NONE);
+    assert_int_equal(rki_data_dir_open("linked", 0, &d, err, sizeof err), RKI_DIR_NONE);
     assert_non_null(strstr(err, "cannot lock the folder 'linked'"));
     unlink("linked/lock");
     rmdir("linked");
@@ -150,7 +153,7 @@ static void only_one_has_it_at_a_time(void **state)
         for (int i = 0; i < ROUNDS;) {
             rki_data_dir d;
             char err[300];
-            rki_data_dir_state s = rki_data_dir_open("many/of/us", &d, err, sizeof err);
+            rki_data_dir_state s = rki_data_dir_open("many/of/us", 0, &d, err, sizeof err);
             if (s == RKI_DIR_NONE) {
                 fprintf(stderr, "%s\n", err);
                 _exit(1);
@@ -185,7 +188,7 @@ static void memory_may_run_out(void **state)
         char err[300] = "";
         rki_data_dir_state s;
         nomem_at(i);
-        s = rki_data_dir_open("nomem", &d, err, sizeof err);
+        s = rki_data_dir_open("nomem", 0, &d, err, sizeof err);
         done = nomem_count() < i;
         if (s == RKI_DIR_LOCKED)
             rki_data_dir_close(&d);
