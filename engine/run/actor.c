@@ -385,7 +385,16 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
     while (!rkp_stopping(a)) {
-        int n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping
+        int n;
+        if (a->r->hlc_out) { // who waits for our clock may move it meanwhile
+            rki_floors(a->r);
+            rki_clock_leave(a->r);
+        }
+        n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping
+        if (a->r->hlc_out) {
+            rki_clock_enter(a->r);
+            a->r->wall_us = rki_wall_us();
+        }
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;
     }
@@ -413,4 +422,18 @@ void rkp_log(rkp_actor *a, rkp_str lines)
 const char *const *rkp_actor_env(const rkp_actor *a)
 {
     return a->run->args.env;
+}
+
+void rki_log(rki_run *r, const char *fmt, ...)
+{
+    va_list ap;
+    char text[1024];
+    int n;
+    if (!r->args.log)
+        return;
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        r->args.log(r->args.log_arg, (rkp_str){ text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1 });
 }

@@ -68,7 +68,6 @@ typedef struct rki_outmsg {
     uint64_t emission; // messages of one emission get one stamp
 } rki_outmsg;
 
-typedef struct rki_spool rki_spool;
 typedef struct rki_kept rki_kept; // retained messages of an edge, route.c
 
 typedef struct rki_outset {
@@ -85,10 +84,8 @@ typedef struct rki_outset {
     uint32_t n_flatten;
     const rki_unite *unite; // to the consumer's columns, by whose values rows are divided
     const rkp_schema *unite_to;
-    rki_spool *spool;      // overflow: spill; made when first needed
-    uint64_t spool_stamp;  // of the last message that left it
-    uint64_t moved, acked; // messages moved from the spool into the ring; let go in the spool
-    uint64_t moved_tail;   // ring.tail when the last of them was moved
+    struct rki_spill *spill; // overflow: spill; NULL: nothing has been spilled
+    uint64_t spool_stamp;    // of the last message that left it
     rki_kept *kept;
     bool replies;      // it goes back to the kernel that sent the request
     bool kept_made;    // it retains, or did
@@ -197,6 +194,7 @@ struct rki_runner {
     uint64_t step_start_ns;       // others look: 0 when it is not in a step
     uint32_t commands;            // atomic: look at the kernels' wishes
     uint32_t n_suspended;
+    bool spills;                  // some edge of it may
     bool behind_engine;           // the publisher of $ topics, or fed by it
     bool watched;                 // somebody asks for the times of its steps
     bool in_circle;
@@ -298,6 +296,18 @@ bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
 uint64_t rki_weight(const rkp_batch *b);
 
+bool rki_has_room(const rki_link *k, uint64_t w);
+void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
+
+// ---- spill.c: overflow: spill
+
+bool rki_spill_open(rki_runner *r, rki_outset *o); // false: the run was failed
+bool rki_spill_left(rki_run *r, const rki_outset *o); // is there a log of an earlier run?
+bool rki_spilling(const rki_outset *o);            // something waits on disk
+bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
+bool rki_spill_move(rki_runner *r, rki_outset *o); // from disk to the ring, as far as there is room
+void rki_spill_close(rki_outset *o, bool all_taken);
+
 // ---- route.c: topics of rows, groups, retained messages
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
@@ -359,6 +369,7 @@ void rki_dead_raw(struct rkp_actor *a, unsigned code, rkp_str what, rkp_str raw,
 void rki_dead_flush(rki_runner *r);
 // "cannot read 'abc' as f64 in column 'amount'"
 void rki_row_error_text(const struct rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out);
+void rki_log(rki_run *r, const char *fmt, ...) RKP_PRINTF(2, 3); // a line for the log
 uint64_t rki_mono_ns(void);
 uint64_t rki_wall_us(void);
 

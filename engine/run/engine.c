@@ -139,6 +139,7 @@ static bool build_links(rki_run *r)
             o->unite = !e->in ? NULL : &tb->unite[e->to_input];
             run->hlc_out |= e->hlc;
             run->in_circle |= e->circle;
+            run->spills |= e->overflow == RKI_OVERFLOW_SPILL;
             if (!gate(r, run, o))
                 return false;
             o->links = rki_array(&r->arena, nt, sizeof *o->links);
@@ -727,6 +728,9 @@ int rki_run_execute(rki_run *r)
         each_sink(r, false, &st);
     }
     rki_taps_end(r);
+    for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++)
+        for (uint32_t o = 0; o < r->runners[i]->n_outs; o++)
+            rki_spill_close(&r->runners[i]->outs[o], code == RKI_EXIT_OK);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = &r->runners[i]->stages[j];

@@ -27,7 +27,8 @@ static void store_floors(rki_runner *r, uint64_t wall_us)
 {
     rkp_hlc_merge(&r->clock, wall_us << 12);
     for (uint32_t i = 0; i < r->n_outs; i++)
-        for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++)
+        // What waits on disk is stamped already: its edge keeps the floor of the last that left it.
+        for (uint32_t l = 0; r->outs[i].edge->hlc && !rki_spilling(&r->outs[i]) && l < r->outs[i].n; l++)
             rki_ring_floor_set(r->outs[i].links[l]->ring, r->clock.last);
 }
 

@@ -141,7 +141,7 @@ static bool evicts(const rki_outset *o)
     return o->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
 }
 
-static bool has_room(const rki_link *k, uint64_t w)
+bool rki_has_room(const rki_link *k, uint64_t w)
 {
     uint64_t in, gone;
     if (rki_ring_room(k->ring, 1) == 0)
@@ -187,7 +187,7 @@ static bool evict(rki_link *k)
     return true;
 }
 
-static void push(rki_runner *r, rki_outset *o, rki_outmsg *m, uint64_t w)
+static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
 {
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
@@ -199,7 +199,14 @@ static void push(rki_runner *r, rki_outset *o, rki_outmsg *m, uint64_t w)
         (void)rki_ring_put(k->ring, &m->env);
     else
         rki_ring_push(k->ring, &m->env);
+    if (o->edge->hlc)
+        rki_ring_floor_set(k->ring, m->env.stamp);
+}
+
+void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m)
+{
     (void)r;
+    push(o, m, rki_weight(payload(m)));
 }
 
 enum put { PUT_DONE, PUT_LOST, PUT_WAIT };
@@ -209,8 +216,8 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     rki_link *k = o->links[m->link];
     uint64_t w = rki_weight(payload(m));
-    if (RKP_LIKELY(has_room(k, w))) {
-        push(r, o, m, w);
+    if (RKP_LIKELY(rki_has_room(k, w) && !rki_spilling(o))) {
+        push(o, m, w);
         return PUT_DONE;
     }
     if (is_control(m) && !evicts(o))
@@ -220,11 +227,15 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         let_go(k, m);
         return PUT_LOST;
     case RKI_OVERFLOW_DROP_OLDEST:
-        while (!has_room(k, w))
+        while (!rki_has_room(k, w))
             if (!evict(k) && rki_ring_room(k->ring, 1) == 0)
                 return PUT_WAIT;
-        push(r, o, m, w);
+        push(o, m, w);
         return PUT_DONE;
+    case RKI_OVERFLOW_SPILL:
+        if ((!o->spill && !rki_spill_open(r, o)) || !rki_spill_put(r, o, m))
+            return PUT_WAIT;
+        return PUT_LOST;
     case RKI_OVERFLOW_DEAD_LETTER:
         RKI_ADD(k->sent_rows, m->env.rows);
         RKI_ADD(k->overflowed_rows, m->env.rows);
@@ -308,7 +319,8 @@ static bool all_room(const rki_runner *r, uint64_t emission)
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];
-            if (rki_ring_room(k->ring, want) < want || !has_room(k, rki_weight(payload(&o->box[m]))))
+            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) ||
+                rki_spilling(o))
                 return false;
         }
     }
@@ -352,8 +364,6 @@ static bool flush_ordered(rki_runner *r)
                 o->box[m].env.stamp = stamp;
                 if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
                     rki_fail_run(&r->stages[0], RKP_INTERNAL, "a ring with room was full");
-                if (o->edge->hlc)
-                    rki_ring_floor_set(o->links[o->box[m].link]->ring, stamp);
                 touched |= 1ull << o->box[m].link;
             }
             if (!n)
@@ -368,10 +378,32 @@ static bool flush_ordered(rki_runner *r)
     }
 }
 
+static bool move_spilled(rki_runner *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        if (!r->outs[i].spill || !rki_spill_move(r, &r->outs[i]))
+            continue;
+        rki_wake_runner(r->outs[i].links[0]->to);
+        any = true;
+    }
+    return any;
+}
+
+static bool anything_spilled(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (rki_spilling(&r->outs[i]))
+            return true;
+    return false;
+}
+
 bool rki_flush(rki_runner *r)
 {
     bool empty = true;
     rki_dead_flush(r);
+    if (RKP_UNLIKELY(r->spills))
+        move_spilled(r);
     if (r->hlc_out)
         return flush_ordered(r);
     for (uint32_t i = 0; i < r->n_outs; i++)
@@ -386,8 +418,14 @@ bool rki_flush(rki_runner *r)
 // Looks once more after it has said that it waits, so that no wake-up is missed.
 bool rki_flush_or_wait(rki_runner *r)
 {
-    if (rki_flush(r))
+    if (rki_flush(r)) {
+        if (RKP_UNLIKELY(r->spills) && anything_spilled(r)) {
+            // What waits on disk keeps nobody from working, but who makes room must wake us for it.
+            __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
+            move_spilled(r);
+        }
         return true;
+    }
     // Sequentially consistent, with the consumer's read-modify-write in give_back: it releases slots and then looks
     // here.
     __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
@@ -400,13 +438,14 @@ bool rki_flush_or_wait(rki_runner *r)
 bool rki_out_empty(const rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n_box)
+        if (r->outs[i].n_box || rki_spilling(&r->outs[i]))
             return false;
     return true;
 }
 
 void rki_out_free(rki_outset *o)
 {
+    rki_spill_close(o, false);
     rki_kept_free(o);
     free(o->box);
     o->box = NULL;

@@ -75,6 +75,11 @@ void rki_deliver(rkp_actor *a, rkp_batch *b)
 
 static bool init_stages(rki_runner *r)
 {
+    // What a crash left on disk comes first.
+    for (uint32_t i = 0; r->run->plan->stream && r->spills && i < r->n_outs; i++)
+        if (r->outs[i].edge->overflow == RKI_OVERFLOW_SPILL && rki_spill_left(r->run, &r->outs[i]) &&
+            !rki_spill_open(r, &r->outs[i]))
+            return false;
     for (uint32_t i = 0; i < r->n_stages; i++) {
         rkp_actor *a = &r->stages[i];
         rkp_status st = a->op->init ? a->op->init(a->self, a) : RKP_OK;

@@ -138,7 +138,6 @@ typedef struct rki_top {
     rki_engine_conf engine;
     rki_run_conf run;
     rkp_words fail_on;
-    rki_admin_conf admin;
     rki_dead_conf dead_letter;
     const rkp_node *topics;
     rki_admin_conf admin;

@@ -1,0 +1,340 @@
+// run/spill.c - overflow: spill: what does not fit into a ring waits in a log on disk, in order, also over a crash.
+//
+// The log is at the producer's end.  While anything is in it, everything goes through it: appended at its end, moved from its front
+// into the ring when there is room.  A record is let go when the consumer has released its slot, which the ring's head tells, so what a
+// crash leaves behind is everything that was not consumed, and it comes first at the next start (in a stream; a batch job begins
+// again and so does the log).
+//
+// A record's body: the topics of the rows (count, lengths, texts, and for each row which one), then the batch (data/wire.h).
+#include "data/wire.h"
+#include "flow/spool.h"
+#include "run/actor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+
+struct rki_spill {
+    rki_spool *log;
+    rki_buf body;
+    const rkp_schema *schema;
+    uint64_t waiting; // records that are not in the ring
+    // Records that are in the ring: number of the record, and ring index behind its slot.  A queue.
+    struct {
+        uint64_t seq, tail;
+    } *moved;
+    uint32_t first, n, cap;
+    char *dir;
+};
+
+static void put_u32(rki_buf *b, uint32_t v)
+{
+    rki_put(b, (const char *)&v, sizeof v);
+}
+
+static bool encode(struct rki_spill *s, const rkp_batch *b)
+{
+    uint32_t n = b->topics ? b->topics->n : 0, of = b->topic_of ? b->rows : 0;
+    rki_buf_clear(&s->body);
+    put_u32(&s->body, n);
+    put_u32(&s->body, of);
+    for (uint32_t i = 0; i < n; i++) {
+        put_u32(&s->body, (uint32_t)b->topics->names[i].n);
+        rki_put(&s->body, b->topics->names[i].p, b->topics->names[i].n);
+    }
+    rki_put(&s->body, (const char *)b->topic_of, (size_t)of * sizeof *b->topic_of);
+    while (s->body.n % 8)
+        rki_putc(&s->body, 0);
+    return !s->body.failed && rki_wire_put(b, &s->body) == RKP_OK && !s->body.failed;
+}
+
+struct reader {
+    const char *p;
+    size_t n, at;
+    bool bad;
+};
+
+static const char *get(struct reader *r, size_t n)
+{
+    const char *p = r->p + r->at;
+    if (r->bad || n > r->n - r->at) {
+        r->bad = true;
+        return NULL;
+    }
+    r->at += n;
+    return p;
+}
+
+static uint32_t get_u32(struct reader *r)
+{
+    const char *p = get(r, 4);
+    uint32_t v = 0;
+    if (p)
+        memcpy(&v, p, 4);
+    return v;
+}
+
+// The batch of a record; NULL: the bytes are not one, or memory is out (*nomem).
+static rkp_batch *decode(rki_runner *r, const struct rki_spill *s, const rki_spool_record *rec, bool *nomem)
+{
+    struct reader in = { .p = rec->body, .n = rec->n };
+    uint32_t n = get_u32(&in), of = get_u32(&in);
+    size_t names_at = in.at, of_at;
+    rkp_batch *b = NULL;
+    rkp_topics *t;
+    rkp_str *names;
+    uint32_t *rows;
+    rkp_status st;
+    for (uint32_t i = 0; i < n && !in.bad; i++)
+        get(&in, get_u32(&in));
+    of_at = in.at;
+    get(&in, (size_t)of * 4);
+    if (!in.bad && in.at % 8)
+        get(&in, 8 - in.at % 8);
+    if (in.bad)
+        return NULL;
+    st = rki_wire_get(r->run->pool, s->schema, in.p + in.at, in.n - in.at, &b, NULL);
+    *nomem = st == RKP_NOMEM;
+    if (st != RKP_OK || (of && of != b->rows)) {
+        if (st == RKP_OK)
+            rkp_batch_put(b);
+        return NULL;
+    }
+    if (!n)
+        return b;
+    t = rkp_batch_alloc(b, sizeof *t);
+    names = rkp_batch_alloc(b, n * sizeof *names);
+    rows = rkp_batch_alloc(b, (of + 1u) * sizeof *rows);
+    if (!t || !names || !rows)
+        goto nomem;
+    in.at = names_at;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t len = get_u32(&in);
+        char *text = rkp_batch_alloc(b, len + 1);
+        const char *from = get(&in, len);
+        if (!text || !from)
+            goto nomem;
+        memcpy(text, from, len);
+        names[i] = (rkp_str){ text, len };
+    }
+    memcpy(rows, in.p + of_at, (size_t)of * 4);
+    for (uint32_t i = 0; i < of; i++) {
+        if (rows[i] >= n) {
+            rkp_batch_put(b);
+            return NULL;
+        }
+    }
+    *t = (rkp_topics){ n, names };
+    b->topics = t;
+    b->topic_of = of ? rows : NULL;
+    return b;
+nomem:
+    *nomem = true;
+    rkp_batch_put(b);
+    return NULL;
+}
+
+static const rkp_schema *schema_of(const rki_run *r, const rki_edge *e)
+{
+    const rki_stage *from = &r->plan->stages[e->from_stage];
+    return &r->plan->kernels[from->kernel].out[e->from_port];
+}
+
+static const char *name_of(const rki_run *r, uint32_t stage)
+{
+    return r->plan->kernels[r->plan->stages[stage].kernel].k->id.p;
+}
+
+static char *folder(const rki_run *run, const rki_outset *o)
+{
+    rki_buf path;
+    rki_buf_init(&path);
+    rki_putf(&path, "%s/spill/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe", name_of(run, o->edge->from_stage),
+             name_of(run, o->edge->to_stage));
+    if (o->edge->in && o->edge->in->topic)
+        rki_putf(&path, "-%u-%u", o->edge->in->pub, o->edge->in->sub);
+    else
+        rki_putf(&path, "-port%u", o->edge->from_port);
+    return rki_buf_take(&path, NULL);
+}
+
+bool rki_spill_left(rki_run *r, const rki_outset *o)
+{
+    char *dir = folder(r, o);
+    bool there = dir && access(dir, F_OK) == 0;
+    free(dir);
+    return there;
+}
+
+// Opens the log of an edge.  In a stream what it holds from the last run is waiting; a batch job begins anew.
+bool rki_spill_open(rki_runner *r, rki_outset *o)
+{
+    rki_run *run = r->run;
+    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER };
+    rki_spool_stats stats;
+    struct rki_spill *s = calloc(1, sizeof *s);
+    char err[RKI_SPOOL_ERR] = "";
+    rkp_actor *a = &r->stages[r->n_stages - 1];
+    if (!s) {
+        rki_fail_run(a, RKP_NOMEM, "out of memory");
+        return false;
+    }
+    o->spill = s;
+    rki_buf_init(&s->body);
+    s->schema = schema_of(run, o->edge);
+    s->dir = folder(run, o);
+    if (!s->dir) {
+        rki_fail_run(a, RKP_NOMEM, "out of memory");
+        return false;
+    }
+    if (rki_spool_open(s->dir, &opts, &s->log, err) != RKP_OK) {
+        rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
+        return false;
+    }
+    rki_spool_look(s->log, &stats);
+    if (stats.records && !run->plan->stream)
+        rki_spool_ack(s->log, stats.next - 1, err);
+    else
+        s->waiting = stats.records;
+    if (*rki_spool_warning(s->log))
+        rki_log(run, "kernel '%s': %s\n", a->bound->k->id.p, rki_spool_warning(s->log));
+    rki_spool_seek(s->log, 0);
+    __atomic_store_n(&o->links[0]->spilled_rows, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+// What the consumer has released is done with.
+static void let_go(rki_outset *o)
+{
+    struct rki_spill *s = o->spill;
+    uint64_t head = __atomic_load_n(&o->links[0]->ring->head, __ATOMIC_ACQUIRE), done = 0;
+    char err[RKI_SPOOL_ERR];
+    while (s->n && (int64_t)(head - s->moved[s->first].tail) >= 0) {
+        done = s->moved[s->first].seq;
+        s->first = (s->first + 1) % s->cap;
+        s->n--;
+    }
+    if (done)
+        rki_spool_ack(s->log, done, err); // a ledger that cannot be written only makes records come again
+}
+
+static bool note_moved(struct rki_spill *s, uint64_t seq, uint64_t tail)
+{
+    if (s->n == s->cap) {
+        uint32_t cap = s->cap ? s->cap * 2 : 64;
+        void *v = malloc(cap * sizeof *s->moved);
+        if (!v)
+            return false;
+        for (uint32_t i = 0; i < s->n; i++)
+            memcpy((char *)v + i * sizeof *s->moved, &s->moved[(s->first + i) % s->cap], sizeof *s->moved);
+        free(s->moved);
+        s->moved = v;
+        s->cap = cap;
+        s->first = 0;
+    }
+    s->moved[(s->first + s->n) % s->cap].seq = seq;
+    s->moved[(s->first + s->n++) % s->cap].tail = tail;
+    return true;
+}
+
+bool rki_spilling(const rki_outset *o)
+{
+    return o->spill && o->spill->waiting > 0;
+}
+
+bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
+{
+    struct rki_spill *s = o->spill;
+    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_batch *b = (rkp_batch *)(uintptr_t)m->env.payload;
+    rkp_envelope e = m->env;
+    char err[RKI_SPOOL_ERR] = "";
+    e.payload = 0;
+    if (!encode(s, b)) {
+        rki_fail_run(a, RKP_NOMEM, "out of memory while spilling");
+        return false;
+    }
+    if (rki_spool_append(s->log, &e, s->body.p, s->body.n, NULL, err) != RKP_OK) {
+        rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
+        return false;
+    }
+    s->waiting++;
+    RKI_ADD(o->links[0]->spilled_rows, e.rows);
+    rkp_batch_put(b);
+    return true;
+}
+
+// Moves the log's front into the ring while there is room.  True when something was moved.
+bool rki_spill_move(rki_runner *r, rki_outset *o)
+{
+    struct rki_spill *s = o->spill;
+    rkp_actor *a = &r->stages[r->n_stages - 1];
+    bool any = false;
+    let_go(o);
+    while (s->waiting && !rki_failed(r->run)) {
+        rki_spool_record rec;
+        char err[RKI_SPOOL_ERR] = "";
+        rki_outmsg m = { .link = 0 };
+        bool nomem = false;
+        rkp_batch *b;
+        if (!rki_has_room(o->links[0], 64u << 10))
+            break;
+        if (rki_spool_next(s->log, &rec, err) != RKP_OK) {
+            rki_fail_run(a, RKP_IO, "cannot read back what was spilled: %s", err);
+            return any;
+        }
+        if (!rec.seq) { // what was damaged is counted by the log, and told
+            rki_spool_stats stats;
+            rki_spool_look(s->log, &stats);
+            if (stats.lost)
+                rki_log(r->run, "kernel '%s': %llu spilled messages were damaged on disk and are lost\n", a->bound->k->id.p,
+                        (unsigned long long)stats.lost);
+            s->waiting = 0;
+            break;
+        }
+        b = decode(r, s, &rec, &nomem);
+        if (!b) {
+            rki_fail_run(a, nomem ? RKP_NOMEM : RKP_IO, nomem ? "out of memory while reading back what was spilled"
+                                                               : "what was spilled does not fit the pipeline any more: '%s'",
+                         s->dir);
+            return any;
+        }
+        m.env = rec.env;
+        m.env.payload = (uint64_t)(uintptr_t)b;
+        m.env.actor = r->id;
+        rki_push_one(r, o, &m);
+        if (!note_moved(s, rec.seq, __atomic_load_n(&o->links[0]->ring->tail, __ATOMIC_RELAXED))) {
+            rki_fail_run(a, RKP_NOMEM, "out of memory while reading back what was spilled");
+            return any;
+        }
+        o->spool_stamp = m.env.stamp;
+        s->waiting--;
+        any = true;
+    }
+    return any;
+}
+
+// The edge is done: everything was taken.  An empty log leaves no folder behind.
+void rki_spill_close(rki_outset *o, bool all_taken)
+{
+    struct rki_spill *s = o->spill;
+    rki_spool_stats stats = { 0 };
+    char err[RKI_SPOOL_ERR];
+    if (!s)
+        return;
+    o->spill = NULL;
+    if (s->log) {
+        if (all_taken) {
+            rki_spool_look(s->log, &stats);
+            if (stats.next > 1)
+                rki_spool_ack(s->log, stats.next - 1, err);
+        }
+        rki_spool_close(s->log);
+    }
+    rki_buf_fini(&s->body);
+    free(s->moved);
+    free(s->dir);
+    free(s);
+}
