@@ -329,9 +329,10 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
     while (!rkp_stopping(a)) {
-        int n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping
+        int n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping, or that nobody wants more
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;
+        rki_look_wanted(a->r);
     }
     return false;
 }

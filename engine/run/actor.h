@@ -167,6 +167,7 @@ struct rki_run {
 };
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
+void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody still want rows?  rkp_stopping then says so
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
 void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b); // takes b
 bool rki_failed(const rki_run *r);

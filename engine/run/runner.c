@@ -340,6 +340,11 @@ static void check_wanted(rki_runner *r)
     }
 }
 
+void rki_look_wanted(rki_runner *r)
+{
+    check_wanted(r);
+}
+
 // ---- input ----------------------------------------------------------------------------------------------------------
 
 static void next_ring(rki_inset *in)

@@ -197,7 +197,7 @@ void rkp_state_give(rkp_actor *a, uint64_t bytes);
 uint64_t rkp_state_limit(const rkp_actor *a);
 // Opens an unlinked temporary file in data_dir for spilling; -1 and rkp_fail's message when it cannot.
 int rkp_spill_open(rkp_actor *a);
-// Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.
+// Waits, on a BLOCKING actor's thread, until fd is readable; false when rkp_stopping, also because nobody listens.
 bool rkp_wait_readable(rkp_actor *a, int fd);
 // The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
 // given up, and then nobody asks for what is left.
