@@ -116,6 +116,16 @@ rkp_batch *rkp_batch_get(rkp_batch *b)
     return b;
 }
 
+uint64_t rkp_batch_bytes(const rkp_batch *b)
+{
+    uint64_t sum = 0;
+
+    for (; b; b = b->parent)
+        for (const rkp_block *k = b->blocks; k; k = k->next)
+            sum += rki_block_size(k);
+    return sum;
+}
+
 static void run_defers(rkp_block *first)
 {
     struct rki_defer *d = first->defers;

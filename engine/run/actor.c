@@ -390,13 +390,14 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
             rki_floors(a->r);
             rki_clock_leave(a->r);
         }
-        n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping
+        n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping, or that nobody wants more
         if (a->r->hlc_out) {
             rki_clock_enter(a->r);
             a->r->wall_us = rki_wall_us();
         }
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;
+        rki_look_wanted(a->r);
     }
     return false;
 }

@@ -281,6 +281,7 @@ struct rki_run {
 };
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
+void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody still want rows?  rkp_stopping then says so
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
 void rki_wake_runner(rki_runner *r);
 

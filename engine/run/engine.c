@@ -788,7 +788,7 @@ void rki_run_free(rki_run *r)
                 a->op->fini(a->self);
             rkp_frame_free(a->frame);
             rkp_errs_fini(&a->errs);
-            for (uint32_t p = 0; a->n_outs && p < a->stage->n_ports; p++)
+            for (uint32_t p = 0; a->stage && a->outs && a->n_outs && p < a->stage->n_ports; p++)
                 for (uint32_t o = 0; a->outs[p] && o < a->n_outs[p]; o++)
                     rki_route_free(a->outs[p][o].route);
             rki_arena_fini(&a->arena);

@@ -132,6 +132,11 @@ static void check_wanted(rki_runner *r)
     }
 }
 
+void rki_look_wanted(rki_runner *r)
+{
+    check_wanted(r);
+}
+
 // ---- input ----------------------------------------------------------------------------------------------------------
 
 static bool evicts(const rki_inset *in)

@@ -1,8 +1,9 @@
 // delay: gives each batch on after a time, in order.
 //
 // Batches wait in a circle, each with the time when it is due.  All wait equally long, so the first is due first and one
-// timer is enough.  It holds at most what its queue may hold, or as long as there is memory for batches in flight; then
-// it asks for the next batch to be offered again.
+// timer is enough.  It holds at most what its queue may hold and half of the memory for batches in flight; then it asks
+// for the next batch to be offered again.  (Asking whether the pool has room would not do: what waits in the queue in
+// front may have filled it, and then one batch would pass each time.)
 #include <rkpipe/op.h>
 
 #include <stdlib.h>
@@ -11,16 +12,16 @@ enum { M_STALLS };
 
 struct waiting {
     rkp_batch *b;
-    uint64_t due_ns, weight, corr;
+    uint64_t due_ns, weight, memory, corr;
 };
 
 struct delay {
-    uint64_t for_ns;           // option
-    uint64_t most, most_bytes; // init: of the kernel's queue
-    struct waiting *v;         // run state: actor thread; a circle
-    uint32_t first, n, cap;    // cap is a power of two
-    uint64_t bytes;
-    bool stalled; // the batch at hand has been refused
+    uint64_t for_ns;                        // option
+    uint64_t most, most_bytes, most_memory; // init
+    struct waiting *v;                      // run state: actor thread; a circle
+    uint32_t first, n, cap;                 // cap is a power of two
+    uint64_t bytes, memory;                 // of what it holds, as queues count and in truth
+    bool stalled;                           // the batch at hand has been refused
 };
 
 #define AT(field) offsetof(struct delay, field)
@@ -59,14 +60,13 @@ static rkp_status delay_init(void *self, rkp_actor *a)
 {
     struct delay *d = self;
     rkp_actor_queue(a, &d->most, &d->most_bytes);
+    d->most_memory = rkp_pool_limit(rkp_actor_pool(a)) / 2;
     return RKP_OK;
 }
 
-static bool full(struct delay *d, rkp_actor *a, uint64_t weight)
+static bool full(const struct delay *d, uint64_t weight, uint64_t memory)
 {
-    if (d->n == 0)
-        return false;
-    return d->n >= d->most || d->bytes + weight > d->most_bytes || !rkp_pool_room(rkp_actor_pool(a), 1 << 20);
+    return d->n && (d->n >= d->most || d->bytes + weight > d->most_bytes || d->memory + memory > d->most_memory);
 }
 
 static bool grow(struct delay *d)
@@ -95,6 +95,7 @@ static rkp_verdict delay_on_timer(void *self, rkp_actor *a)
         d->first = (d->first + 1) & (d->cap - 1);
         d->n--;
         d->bytes -= w.weight;
+        d->memory -= w.memory;
         rkp_corr_set(a, w.corr);
         rkp_emit(a, 0, w.b);
     }
@@ -106,10 +107,11 @@ static rkp_verdict delay_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
 {
     struct delay *d = self;
     uint64_t weight = b->in_bytes + (uint64_t)b->rows * 16 + 256; // as the engine weighs a message
+    uint64_t memory = rkp_batch_bytes(b);
     (void)port;
     if (!d->n && (!d->for_ns || rkp_stopping(a)))
         return RKP_PASS;
-    if (full(d, a, weight)) { // the timer is set: the first one's
+    if (full(d, weight, memory)) { // the timer is set: the first one's
         if (!d->stalled)
             rkp_count(a, M_STALLS, 1);
         d->stalled = true;
@@ -118,9 +120,10 @@ static rkp_verdict delay_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
     d->stalled = false;
     if (d->n == d->cap && !grow(d))
         return rkp_fail(a, RKP_NOMEM, "delay: no memory for %u batches", (unsigned)d->n + 1);
-    d->v[(d->first + d->n++) & (d->cap - 1)] = (struct waiting){ rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, weight,
-                                                                     rkp_corr(a) };
+    d->v[(d->first + d->n++) & (d->cap - 1)] =
+        (struct waiting){ rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, weight, memory, rkp_corr(a) };
     d->bytes += weight;
+    d->memory += memory;
     return delay_on_timer(self, a);
 }
 
@@ -149,10 +152,10 @@ const rkp_op rkp_op_delay = {
         "Batches come out in the order in which they came, each `for` after it was taken, also when nothing comes "
         "after it. At the end of the input the last ones are waited for; when the pipeline is told to stop they come "
         "out at once.\n\n"
-        "It holds at most as much as the kernel's `queue` may hold (`capacity` messages, `bytes`), and no more than "
-        "there "
-        "is memory for. Then it takes nothing until its first batch is due, and the producers wait: give a `queue` "
-        "that is large enough for what comes in during `for`.",
+        "It holds at most as much as the kernel's `queue` may hold (`capacity` messages, `bytes`), and half of the "
+        "memory "
+        "for batches in flight. Then it takes nothing until its first batch is due, and the producers wait: give a "
+        "`queue` that is large enough for what comes in during `for`.",
     .traits = RKP_DETERMINISTIC | RKP_ROWWISE | RKP_RETRIES,
     .self_size = sizeof(struct delay),
     .opts = delay_opts,

@@ -160,7 +160,7 @@ static void it_holds_no_more_than_there_is_memory_for_but_always_one(void **stat
     rkp_batch *b;
 
     (void)state;
-    op_open(&run, (fake_conf){ .op = &rkp_op_delay, .with = "for: 1s", .pool_limit = 64 << 10 }, "x i64", OP_FLAT);
+    op_open(&run, (fake_conf){ .op = &rkp_op_delay, .with = "for: 1s", .pool_limit = 8 << 10 }, "x i64", OP_FLAT);
     assert_int_equal(op_feed(&run, "1\n", 0), RKP_DONE);
     b = op_batch(&run, "2\n");
     assert_int_equal(offer(&run, b), RKP_RETRY);

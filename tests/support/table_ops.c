@@ -200,6 +200,12 @@ static const rkp_opt write_stdout[] = {
     { 0 },
 };
 
+static const rkp_opt read_exec[] = {
+    { "argv", &rkp_word_list, AT(list), .required = true, .no_secrets = true, .help = "the command and its arguments" },
+    { "env", &rkp_word_map, AT(map), .optional = true, .no_secrets = true, .help = "its environment" },
+    { 0 },
+};
+
 static const rkp_opt none[] = { { 0 } };
 
 static const rkp_port route_outs[] = { { "default", "rows for which no condition is true" }, { 0 } };
@@ -237,6 +243,7 @@ OP(op_read_csv, "read.csv", RKP_SOURCE, read_csv, .traits = RKP_FINITE);
 OP(op_read_jsonl, "read.jsonl", RKP_SOURCE, read_jsonl, .traits = RKP_FINITE);
 OP(op_read_lines, "read.lines", RKP_SOURCE, read_lines, .traits = RKP_FINITE);
 OP(op_generate, "generate", RKP_SOURCE, generate, .traits = RKP_FINITE);
+OP(op_read_exec, "read.exec", RKP_SOURCE, read_exec, .traits = RKP_EXECS);
 OP(op_filter, "filter", RKP_TRANSFORM, filter, .traits = RKP_STATELESS);
 OP(op_map, "map", RKP_TRANSFORM, map, .traits = RKP_STATELESS, .also = "project mutate");
 OP(op_extract, "extract", RKP_TRANSFORM, extract, .traits = RKP_STATELESS);
@@ -254,7 +261,7 @@ OP(op_write_stdout, "write.stdout", RKP_SINK, write_stdout, .traits = RKP_BLOCKI
 OP(op_write_null, "write.null", RKP_SINK, none);
 
 const rkp_op *const table_ops[] = {
-    &op_read_csv, &op_read_jsonl, &op_read_lines,  &op_generate,     &op_filter,     &op_map,    &op_extract,
-    &op_route,    &op_aggregate,  &op_sort,        &op_limit,        &op_sample,     &op_dedupe, &op_lookup,
-    &op_throttle, &op_write_csv,  &op_write_jsonl, &op_write_stdout, &op_write_null, NULL,
+    &op_read_csv,  &op_read_jsonl, &op_read_lines, &op_generate,    &op_filter,       &op_map,        &op_extract,
+    &op_route,     &op_aggregate,  &op_sort,       &op_limit,       &op_sample,       &op_dedupe,     &op_lookup,
+    &op_read_exec, &op_throttle,   &op_write_csv,  &op_write_jsonl, &op_write_stdout, &op_write_null, NULL,
 };

@@ -132,7 +132,9 @@ uint64_t rkp_batch_own_bytes(const rkp_batch *b); // of pool memory, without its
 // b keeps a reference to `other` until it dies, besides its parent: for columns of b that point into it.
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other);
 void *rkp_batch_alloc(rkp_batch *b, size_t bytes); // aligned to 64, not zeroed, dies with the batch
-bool rkp_batch_mine(const rkp_batch *b);           // only one reference, and no parent is shared: may be changed
+// Memory that it keeps alive, with that of its parents, without what rkp_batch_hold added.
+uint64_t rkp_batch_bytes(const rkp_batch *b);
+bool rkp_batch_mine(const rkp_batch *b); // only one reference, and no parent is shared: may be changed
 
 // The rows `rows[0..n)` (logical rows of `b`, any order, repeats allowed) as a new batch.  Composes selections: each
 // distinct selection of b's columns is composed once.  rows may be NULL for the first n.

@@ -216,7 +216,7 @@ bool rkp_engine_event(rkp_actor *a, rkp_event *out);
 bool rkp_engine_over(const rkp_actor *a); // every kernel that does not hang on `$` topics has ended
 // Opens an unlinked temporary file in data_dir for spilling; -1 and rkp_fail's message when it cannot.
 int rkp_spill_open(rkp_actor *a);
-// Waits, on a BLOCKING actor's thread, until fd is readable or the run is stopping; false when stopping.
+// Waits, on a BLOCKING actor's thread, until fd is readable; false when rkp_stopping, also because nobody listens.
 bool rkp_wait_readable(rkp_actor *a, int fd);
 // The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
 // given up, and then nobody asks for what is left.

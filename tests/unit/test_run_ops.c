@@ -1,0 +1,568 @@
+// labels: threads
+// Operators that wait for times and commands, in whole pipelines: nothing is lost, the counts add up, nothing is left
+// behind.  The clock is the test's where times matter; what arrives is read from the log.
+#include "run/run.h"
+#include <rkpipe/op.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// ---- running --------------------------------------------------------------------------------------------------------
+
+struct log {
+    pthread_mutex_t lock;
+    rki_buf text;
+    uint64_t lines, torn; // torn: handed over without an end
+};
+
+static struct log logged = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static char failure[1024];
+static rki_kernel_counts counts[16];
+static char names[16][32];
+static rki_totals totals;
+static uint64_t clock_ns, step_ns; // the test's clock, and how far a look moves it
+static bool own_clock;
+static unsigned signal_at[2]; // rows out at which the run gets a signal; 0: none
+static unsigned signals_sent;
+static rki_run *at_work;
+
+static void on_log(void *arg, rkp_str lines)
+{
+    struct log *l = arg;
+    pthread_mutex_lock(&l->lock);
+    l->torn += lines.n == 0 || lines.p[lines.n - 1] != '\n';
+    for (size_t i = 0; i < lines.n; i++)
+        l->lines += lines.p[i] == '\n';
+    rki_put(&l->text, lines.p, lines.n);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static const char *log_text(void)
+{
+    rki_putc(&logged.text, 0);
+    logged.text.n--;
+    assert_false(logged.text.failed);
+    return logged.text.p;
+}
+
+static uint64_t test_clock(void *arg)
+{
+    (void)arg;
+    return __atomic_add_fetch(&clock_ns, step_ns, __ATOMIC_RELAXED);
+}
+
+static void on_progress(void *arg, const rki_progress *p)
+{
+    (void)arg;
+    while (signals_sent < 2 && signal_at[signals_sent] && p->rows_out + p->rows_in >= signal_at[signals_sent]) {
+        signals_sent++;
+        rki_run_signal(at_work);
+    }
+}
+
+static const rkp_backend *cpu(void)
+{
+    for (int i = 0; rkp_backends[i]; i++)
+        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
+            return rkp_backends[i];
+    return NULL;
+}
+
+static unsigned open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+// Runs a pipeline; returns the exit code.  No process and no descriptor may be left.
+static int run(const char *text, unsigned threads)
+{
+    static const char *const env[] = { "PATH=/usr/bin:/bin", "LANG=C", NULL };
+    char path[] = "/tmp/rkp-run-ops-XXXXXX", err[256];
+    int fd = mkstemp(path), code = RKI_EXIT_INVALID;
+    rkp_diags *d = rki_diags_new();
+    rki_spec_args args = { .file = path, .ops = rkp_ops, .env = env, .allow_exec = true };
+    rki_plan_args pa = { .cores = threads, .memory = 1ull << 32, .probe = true };
+    rki_run_args ra = { .backend = cpu(),
+                        .data_dir = "/tmp",
+                        .log = on_log,
+                        .log_arg = &logged,
+                        .env = env,
+                        .progress = on_progress,
+                        .progress_ns = 1000000 };
+    unsigned fds = open_fds() - 1; // fd, which is closed before the run
+    rki_spec *s;
+    rki_plan *p;
+    if (own_clock)
+        ra.now_ns = test_clock;
+    rki_buf_clear(&logged.text);
+    logged.lines = logged.torn = 0;
+    signals_sent = 0;
+    failure[0] = 0;
+    memset(counts, 0, sizeof counts);
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "version: 1\n%s", text) > 0);
+    close(fd);
+    s = rki_spec_load(&args, d);
+    p = s ? rki_plan_new(s, &pa, d) : NULL;
+    if (!p) {
+        rki_buf b;
+        rki_buf_init(&b);
+        rki_diags_text(d, &b, false);
+        snprintf(failure, sizeof failure, "%.*s", (int)b.n, b.p);
+        rki_buf_fini(&b);
+    } else {
+        assert_int_equal(rki_run_new(p, &ra, &at_work, err, sizeof err), RKP_OK);
+        code = rki_run_execute(at_work);
+        snprintf(failure, sizeof failure, "%s", rki_run_failure(at_work));
+        assert_false(rki_run_stuck(at_work));
+        rki_run_totals(at_work, &totals);
+        for (uint32_t i = 0; i < rki_run_n_kernels(at_work) && i < 16; i++) {
+            rki_run_counts(at_work, i, &counts[i]);
+            snprintf(names[i], sizeof names[i], "%s", counts[i].kernel); // it goes with the pipeline
+            counts[i].kernel = names[i];
+        }
+    }
+    rki_run_free(at_work);
+    at_work = NULL;
+    rki_plan_free(p);
+    rki_spec_free(s);
+    rki_diags_free(d);
+    unlink(path);
+    assert_int_equal(open_fds(), fds);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    return code;
+}
+
+static void expect_ok(const char *text, unsigned threads)
+{
+    int code = run(text, threads);
+    if (code != RKI_EXIT_OK)
+        fail_msg("exit %d with %u threads: %s", code, threads, failure);
+}
+
+// The clock of the next runs: a look moves it by so much.
+static void use_clock(uint64_t step)
+{
+    own_clock = true;
+    clock_ns = 1;
+    step_ns = step;
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    own_clock = false;
+    signal_at[0] = signal_at[1] = 0;
+    return 0;
+}
+
+static const rki_kernel_counts *of(const char *kernel)
+{
+    for (int i = 0; i < 16 && counts[i].kernel; i++)
+        if (strcmp(counts[i].kernel, kernel) == 0)
+            return &counts[i];
+    fail_msg("no kernel %s", kernel);
+    return NULL;
+}
+
+// What came in has gone out, one way or another.
+static void adds_up(const char *kernel)
+{
+    const rki_kernel_counts *c = of(kernel);
+    if (c->rows_in != c->rows_out + c->absorbed + c->dropped + c->dead_lettered)
+        fail_msg("%s: %llu in, %llu out, %llu absorbed, %llu dropped, %llu dead", kernel,
+                 (unsigned long long)c->rows_in, (unsigned long long)c->rows_out, (unsigned long long)c->absorbed,
+                 (unsigned long long)c->dropped, (unsigned long long)c->dead_lettered);
+}
+
+// The log has the numbers 0 .. n-1 in order, a line each.
+static void numbers_in_order(uint64_t n)
+{
+    const char *p = log_text();
+    assert_int_equal(logged.lines, n);
+    for (uint64_t i = 0; i < n; i++) {
+        const char *end = strchrnul(p, '\n'), *at = memmem(p, (size_t)(end - p), " n=", 3);
+        assert_non_null(at);
+        assert_int_equal(strtoull(at + 3, NULL, 10), i);
+        p = end + 1;
+    }
+}
+
+// ---- throttle and delay ---------------------------------------------------------------------------------------------
+
+static void throttle_that_waits_loses_nothing_and_keeps_the_order(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(1000000);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 3000, batch_rows: 700, columns: { n: row } } }\n"
+                  "  slow: { op: throttle, from: [in], with: { rate: 10k/s, burst: 50, on_excess: wait } }\n"
+                  "  out: { op: write.log, from: [slow], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(3000);
+        adds_up("slow");
+        // 2,950 rows at 10,000 a second.
+        assert_true(clock_ns >= 295000000);
+    }
+}
+
+static void throttle_that_drops_counts_what_it_drops(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(0); // no time passes: one burst
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 3000, batch_rows: 70, columns: { n: row } } }\n"
+                  "  some: { op: throttle, from: [in], with: { rate: 100/s } }\n"
+                  "  out: { op: write.log, from: [some], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(100);
+        adds_up("some");
+        assert_int_equal(of("some")->dropped, 2900);
+        assert_string_equal(of("some")->drops[0].reason, "throttle");
+    }
+}
+
+static void throttle_that_stops_ends_an_endless_source(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(0);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { columns: { n: row } } }\n"
+                  "  some: { op: throttle, from: [in], with: { rate: 100/s, on_excess: stop } }\n"
+                  "  out: { op: write.log, from: [some], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(100);
+        adds_up("some");
+    }
+}
+
+static void replicas_of_a_throttle_keep_the_rate_together(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(0);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 4000, batch_rows: 100, columns: { n: row } } }\n"
+                  "  some: { op: throttle, from: [in], replicas: 4, partition_by: n, with: { rate: 400/s } }\n"
+                  "  out: { op: write.log, from: [some], with: { time: false } }\n",
+                  threads);
+        assert_int_equal(logged.lines, 400);
+        adds_up("some");
+        use_clock(1000000);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 4000, batch_rows: 100, columns: { n: row } } }\n"
+                  "  all: { op: throttle, from: [in], replicas: 3, partition_by: n, with: { rate: 10k/s, burst: 9, "
+                  "on_excess: wait } }\n"
+                  "  out: { op: write.log, from: [all], with: { time: false } }\n",
+                  threads);
+        assert_int_equal(logged.lines, 4000);
+        adds_up("all");
+    }
+}
+
+static void delay_gives_everything_on_in_order(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(5000000);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 3000, batch_rows: 70, columns: { n: row } } }\n"
+                  "  late: { op: delay, from: [in], with: { for: 300ms }, queue: { capacity: 4 } }\n"
+                  "  later: { op: delay, from: [late], with: { for: 1s } }\n"
+                  "  out: { op: write.log, from: [later], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(3000);
+        adds_up("late");
+        adds_up("later");
+        assert_true(clock_ns >= 1300000000);
+        assert_true(of("late")->metrics[0] > 0); // it was full
+        assert_int_equal(of("later")->metrics[0], 0);
+    }
+}
+
+static void a_delay_with_less_memory_than_it_could_use_goes_on(void **state)
+{
+    (void)state;
+    use_clock(10000000);
+    expect_ok("engine: { memory_limit: 1MiB }\n"
+              "kernels:\n"
+              "  in: { op: generate, with: { rows: 50000, columns: { n: row, s: \"concat('some text ', n)\" } } }\n"
+              "  late: { op: delay, from: [in], with: { for: 50ms } }\n"
+              "  out: { op: write.log, from: [late], with: { time: false, columns: [n] } }\n",
+              2);
+    numbers_in_order(50000);
+}
+
+static void what_waits_comes_out_when_the_run_is_told_to_stop(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(0); // only stopping brings it out
+        expect_ok("run: { stop_after: { rows: 100 } }\n"
+                  "kernels:\n"
+                  "  in: { op: generate, with: { batch_rows: 10, columns: { n: row } } }\n"
+                  "  late: { op: delay, from: [in], with: { for: 1h }, queue: { capacity: 8 } }\n"
+                  "  slow: { op: throttle, from: [late], with: { rate: 1/m, on_excess: wait } }\n"
+                  "  out: { op: write.log, from: [slow], with: { time: false } }\n",
+                  threads);
+        assert_true(logged.lines >= 100);
+        numbers_in_order(logged.lines);
+        adds_up("late");
+        adds_up("slow");
+    }
+}
+
+static void who_wants_no_more_ends_those_that_wait(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(1000000);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { batch_rows: 10, columns: { n: row } } }\n"
+                  "  late: { op: delay, from: [in], with: { for: 10ms } }\n"
+                  "  slow: { op: throttle, from: [late], with: { rate: 1k/s, burst: 7, on_excess: wait } }\n"
+                  "  some: { op: limit, from: [slow], with: { rows: 55 } }\n"
+                  "  out: { op: write.log, from: [some], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(55);
+        adds_up("late");
+        adds_up("slow");
+    }
+}
+
+// ---- generate -------------------------------------------------------------------------------------------------------
+
+static void several_generates_with_seeds_of_their_own_make_rows_of_their_own(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        expect_ok(
+            "kernels:\n"
+            "  a: { op: generate, with: { rows: 5000, seed: 1, columns: { id: uuid(), x: 'rand_float(0, 1)' } } }\n"
+            "  b: { op: generate, with: { rows: 5000, seed: 2, columns: { id: uuid(), x: 'rand_float(0, 1)' } } }\n"
+            "  c: { op: generate, with: { rows: 5000, seed: 3, columns: { id: uuid(), x: 'rand_float(0, 1)' } } }\n"
+            "  ids: { op: dedupe, from: [a, b, c], with: { by: [id] } }\n"
+            "  xs: { op: dedupe, from: [a, b, c], with: { by: [x] } }\n"
+            "  out: { op: write.null, from: [ids] }\n"
+            "  out2: { op: write.null, from: [xs] }\n",
+            threads);
+        assert_int_equal(of("ids")->rows_out, 15000);
+        assert_int_equal(of("xs")->rows_out, 15000);
+        // The same seed makes the same rows.
+        expect_ok("kernels:\n"
+                  "  a: { op: generate, with: { rows: 5000, seed: 7, columns: { id: uuid() } } }\n"
+                  "  b: { op: generate, with: { rows: 5000, seed: 7, columns: { id: uuid() } } }\n"
+                  "  ids: { op: dedupe, from: [a, b], with: { by: [id] } }\n"
+                  "  out: { op: write.null, from: [ids] }\n",
+                  threads);
+        assert_int_equal(of("ids")->rows_out, 5000);
+    }
+}
+
+static void generate_keeps_its_rate(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        use_clock(1000000);
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 2000, rate: 10k/s, columns: { n: row } } }\n"
+                  "  out: { op: write.log, from: [in], with: { time: false } }\n",
+                  threads);
+        numbers_in_order(2000);
+        assert_in_range(clock_ns, 195000000, 400000000);
+    }
+}
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+static void rows_go_through_commands(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        expect_ok(
+            "kernels:\n"
+            "  in: { op: read.exec, with: { argv: [seq, -f, '%.0f,x', '0', '19999'], format: csv, header: false,\n"
+            "        schema: { n: i64, s: string }, chunk_bytes: 4096 } }\n"
+            "  odd: { op: filter, from: [in], with: { where: n % 2 == 1 } }\n"
+            "  more: { op: write.exec, from: [odd], with: { argv: [sh, -c, 'wc -l >&2'], format: jsonl } }\n"
+            "  less: { op: write.exec, from: [odd], with: { argv: [sh, -c, 'wc -l >&2'], columns: [s] } }\n"
+            "  out: { op: write.log, from: [in], with: { time: false, columns: [n] } }\n",
+            threads);
+        assert_int_equal(of("in")->rows_out, 20000);
+        assert_int_equal(of("more")->absorbed, 10000);
+        assert_int_equal(of("less")->absorbed, 10000);
+        assert_int_equal(logged.torn, 0);
+        assert_int_equal(logged.lines, 20002);
+        assert_non_null(strstr(log_text(), "kernel 'more': 10000\n"));
+        assert_non_null(strstr(log_text(), "kernel 'less': 10000\n"));
+    }
+}
+
+static void a_command_of_which_nobody_wants_more_is_stopped(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        expect_ok("kernels:\n"
+                  "  in: { op: read.exec, with: { argv: [yes, 'a line'] } }\n"
+                  "  some: { op: limit, from: [in], with: { rows: 10 } }\n"
+                  "  out: { op: write.log, from: [some] }\n",
+                  threads);
+        assert_int_equal(logged.lines, 10);
+        // One that says nothing more.
+        expect_ok("kernels:\n"
+                  "  in: { op: read.exec, with: { argv: [sh, -c, 'seq 10; exec sleep 1000'], idle: 1ms } }\n"
+                  "  some: { op: limit, from: [in], with: { rows: 10 } }\n"
+                  "  out: { op: write.log, from: [some] }\n",
+                  threads);
+        assert_int_equal(logged.lines, 10);
+    }
+}
+
+static void a_failing_command_fails_the_run(void **state)
+{
+    static const struct {
+        const char *kernels, *why;
+    } cases[] = {
+        { "  in: { op: read.exec, with: { argv: [sh, -c, 'seq 1000; echo lost it >&2; exit 3'] } }\n"
+          "  out: { op: write.null, from: [in] }\n",
+          "kernel 'in': command 'sh' ended with exit status 3: lost it" },
+        { "  in: { op: generate, with: { columns: { n: row } } }\n"
+          "  out: { op: write.exec, from: [in], with: { argv: [sh, -c, 'read x; exit 9'] } }\n",
+          "kernel 'out': command 'sh' ended with exit status 9" },
+        { "  in: { op: generate, with: { rows: 10, columns: { n: row } } }\n"
+          "  out: { op: write.exec, from: [in], with: { argv: [sh, -c, 'cat >/dev/null; exit 2'] } }\n",
+          "kernel 'out': command 'sh' ended with exit status 2" },
+        // The other commands of the run are stopped.
+        { "  in: { op: read.exec, with: { argv: [sh, -c, 'sleep 0.1; exit 1'] } }\n"
+          "  other: { op: read.exec, with: { argv: [sleep, '1000'] } }\n"
+          "  out: { op: write.exec, from: [in, other], with: { argv: [sh, -c, 'cat; sleep 1000'] } }\n",
+          "kernel 'in': command 'sh' ended with exit status 1" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        uint64_t begin = now_ms();
+        snprintf(text, sizeof text, "kernels:\n%s", cases[i].kernels);
+        assert_int_equal(run(text, 2), RKI_EXIT_FAILED);
+        assert_string_equal(failure, cases[i].why);
+        assert_true(now_ms() - begin < 60000);
+    }
+    assert_int_equal(run("kernels:\n"
+                         "  in: { op: read.exec, with: { argv: [no-such-program] } }\n"
+                         "  out: { op: write.null, from: [in] }\n",
+                         2),
+                     RKI_EXIT_UNAVAILABLE);
+}
+
+static void a_signal_drains_commands_and_a_second_one_ends_them(void **state)
+{
+    (void)state;
+    // Drained: all that was read has reached the command that writes.
+    signal_at[0] = 1000;
+    assert_int_equal(run("kernels:\n"
+                         "  in: { op: read.exec, with: { argv: [sh, -c, 'seq 1000; exec sleep 1000'], idle: 1ms } }\n"
+                         "  out: { op: write.exec, from: [in], with: { argv: [sh, -c, 'wc -l >&2'] } }\n",
+                         2),
+                     RKI_EXIT_INTERRUPTED);
+    assert_string_equal(log_text(), "kernel 'out': 1000\n");
+    assert_int_equal(of("out")->absorbed, 1000);
+    // One that does not read: the first signal waits for it, the second does not.
+    signal_at[0] = signal_at[1] = 100000;
+    assert_int_equal(run("kernels:\n"
+                         "  in: { op: generate, with: { columns: { n: row, s: \"'a longer text'\" } } }\n"
+                         "  out: { op: write.exec, from: [in], with: { argv: [sleep, '1000'], format: jsonl } }\n",
+                         2),
+                     RKI_EXIT_SIGNAL);
+}
+
+static void rows_that_a_command_cannot_get_are_dead_letters(void **state)
+{
+    (void)state;
+    expect_ok("dead_letter: { kernel: dead }\n"
+              "kernels:\n"
+              "  in: { op: generate, with: { rows: 100, columns: { s: \"row % 10 == 0 ? 'two\\nlines' : 'one'\" } } }\n"
+              "  out: { op: write.exec, from: [in], with: { argv: [sh, -c, 'wc -l >&2'] } }\n"
+              "  dead: { op: write.null }\n",
+              2);
+    assert_int_equal(of("out")->absorbed, 90);
+    assert_int_equal(of("out")->dead_lettered, 10);
+    assert_int_equal(of("dead")->absorbed, 10);
+    assert_string_equal(log_text(), "kernel 'out': 90\n");
+}
+
+// ---- log ------------------------------------------------------------------------------------------------------------
+
+static void lines_of_several_kernels_do_not_mix(void **state)
+{
+    (void)state;
+    expect_ok("kernels:\n"
+              "  in: { op: generate, with: { rows: 20000, batch_rows: 100, columns: { n: row } } }\n"
+              "  a: { op: write.log, from: [in] }\n"
+              "  b: { op: write.log, from: [in], with: { format: json, level: error } }\n"
+              "  c: { op: write.exec, from: [in], with: { argv: [sh, -c, 'cat >&2'] } }\n",
+              3);
+    assert_int_equal(logged.lines, 60000);
+    assert_int_equal(logged.torn, 0);
+    for (const char *p = log_text(); *p; p += strcspn(p, "\n") + 1) {
+        size_t n = strcspn(p, "\n");
+        bool a = strncmp(p, "time=", 5) == 0 && memmem(p, n, " level=info kernel=a n=", 22);
+        bool b = strncmp(p, "{\"time\":\"", 9) == 0 && p[n - 1] == '}' && memmem(p, n, "\"kernel\":\"b\",\"n\":", 17);
+        bool c = strncmp(p, "kernel 'c': ", 12) == 0 && n < 18;
+        if (a + b + c != 1)
+            fail_msg("%.*s", (int)n, p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(throttle_that_waits_loses_nothing_and_keeps_the_order, reset),
+        cmocka_unit_test_setup(throttle_that_drops_counts_what_it_drops, reset),
+        cmocka_unit_test_setup(throttle_that_stops_ends_an_endless_source, reset),
+        cmocka_unit_test_setup(replicas_of_a_throttle_keep_the_rate_together, reset),
+        cmocka_unit_test_setup(delay_gives_everything_on_in_order, reset),
+        cmocka_unit_test_setup(a_delay_with_less_memory_than_it_could_use_goes_on, reset),
+        cmocka_unit_test_setup(what_waits_comes_out_when_the_run_is_told_to_stop, reset),
+        cmocka_unit_test_setup(who_wants_no_more_ends_those_that_wait, reset),
+        cmocka_unit_test_setup(several_generates_with_seeds_of_their_own_make_rows_of_their_own, reset),
+        cmocka_unit_test_setup(generate_keeps_its_rate, reset),
+        cmocka_unit_test_setup(rows_go_through_commands, reset),
+        cmocka_unit_test_setup(a_command_of_which_nobody_wants_more_is_stopped, reset),
+        cmocka_unit_test_setup(a_failing_command_fails_the_run, reset),
+        cmocka_unit_test_setup(a_signal_drains_commands_and_a_second_one_ends_them, reset),
+        cmocka_unit_test_setup(rows_that_a_command_cannot_get_are_dead_letters, reset),
+        cmocka_unit_test_setup(lines_of_several_kernels_do_not_mix, reset),
+    };
+    int rc;
+    rki_buf_init(&logged.text);
+    rc = cmocka_run_group_tests_name("run_ops", tests, NULL, NULL);
+    rki_buf_fini(&logged.text);
+    return rc;
+}
