@@ -335,6 +335,16 @@ static rkp_status values_fold(rks_fold *f, const rks_state *s, const struct inpu
     return RKP_OK;
 }
 
+static void values_ask(const rks_state *s, char *const *recs, uint32_t n)
+{
+    const rks_values *t[RKS_VALUES_TOGETHER];
+    uint32_t m = n < RKS_VALUES_TOGETHER ? n : RKS_VALUES_TOGETHER;
+
+    for (uint32_t i = 0; i < m; i++)
+        t[i] = AT(rks_values, i);
+    rks_values_ask(t, m);
+}
+
 static void values_save(rks_fold *f, const rks_state *s, const char *st, rks_spill *to)
 {
     (void)f, (void)s;
@@ -1292,6 +1302,8 @@ rkp_status rks_fold_column(rks_fold *f, uint32_t agg, char *const *recs, uint32_
         struct one v = { 0 };
         bool over = false;
 
+        if (s->kind == &values_kind && i % RKS_VALUES_TOGETHER == 0)
+            values_ask(s, recs + i, n - i);
         if (!a->fn->finish(f, a, recs[i] + s->at, &v, &over)) {
             if (v.n == UINT64_MAX)
                 return RKP_NOMEM;

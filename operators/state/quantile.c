@@ -101,6 +101,31 @@ static uint64_t values_count(const rks_values *t)
     return n;
 }
 
+void rks_values_ask(const rks_values *const *t, uint32_t n)
+{
+    enum { STEPS = 24 }; // of a group; large ones would drive each other out of the cache
+    const struct rks_chunk *at[RKS_VALUES_TOGETHER];
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (t[i]->last)
+            at[left++] = t[i]->last;
+    for (uint32_t step = 0; left && step < STEPS; step++) {
+        uint32_t m = 0;
+
+        for (uint32_t i = 0; i < left; i++) {
+            const struct rks_chunk *k = at[i];
+
+            for (size_t line = 64; line < chunk_bytes(k->nth); line += 64)
+                __builtin_prefetch((const char *)k + line);
+            __builtin_prefetch(k->prev);
+            if (k->prev)
+                at[m++] = k->prev;
+        }
+        left = m;
+    }
+}
+
 // Chunks {format, values, bytes}; one without values ends them.
 void rks_values_save(const rks_values *t, rks_spill *to)
 {

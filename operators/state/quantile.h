@@ -51,6 +51,10 @@ static inline bool rks_values_put(rks_quantiles *q, rks_values *t, unsigned form
     return true;
 }
 
+enum { RKS_VALUES_TOGETHER = 16 };
+// Asks for the memory of several groups, n <= RKS_VALUES_TOGETHER, of which the values are wanted next: their chunks hang
+// together one by one, so of a group alone they come one by one.
+void rks_values_ask(const rks_values *const *t, uint32_t n);
 // Interpolated at rank (n - 1) q; false when there are none.
 bool rks_values_quantile(rks_quantiles *q, const rks_values *t, double at, double *out);
 void rks_values_save(const rks_values *t, rks_spill *to);
