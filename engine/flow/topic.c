@@ -361,7 +361,7 @@ static bool contains(rkp_str p, rkp_str q)
 
     if (p.n == 0 || q.n == 0 || (p.p[0] == '$') != (q.p[0] == '$'))
         return false;
-    np = split(is(p, '#') ? RKP_STR("*/#") : p, lp);
+    np = split(p, lp);
     nq = split(is(q, '#') ? RKP_STR("*/#") : q, lq);
     for (size_t i = 0;; i++) {
         if (i < np && is(lp[i], '#'))
@@ -797,7 +797,7 @@ static bool level_may_be(const rki_topic_template *t, const rki_topic_level *l, 
             due++;
             continue;
         }
-        if (word.n <= due)
+        if (word.n < due)
             return false;
         at = memmem(word.p + due, word.n - due, part->text.p, part->text.n);
         if (!at)

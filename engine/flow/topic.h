@@ -11,6 +11,7 @@
 //           them is a mistake).  '$' at the very beginning: the engine's own.
 // pattern   as a name, and a level may be '*', exactly one level; the last may be '#', zero or more: a/# matches a and a/b/c.
 //           Topics that begin with '$' match only patterns that do.
+//           One level with dots and a part that is '>' (orders.>) is refused: it was meant for NATS.
 // template  as a name, with ${this.column} and ${meta.kernel}, .topic, .key, .hlc, .reason in it; $${ stands for ${ .  Levels are
 //           split before anything is filled in, so a value never adds one.  ${meta.topic} is whole levels of its own: the
 //           topic the message came under, as it is.

@@ -103,7 +103,9 @@ static void check_pairs(const rki_trie_entry *e, uint32_t n, const rkp_str *topi
         require(cmp == 0 || meet);
         if (meet) {
             check(RKI_TOPIC_PATTERN, (rkp_str){ both.p, both.n }, &legal);
-            require(legal || both.n > RKI_TOPIC_BYTES);
+            require(legal || both.n > RKI_TOPIC_BYTES ||
+                    (!memchr(both.p, '/', both.n) && memmem(both.p, both.n, ".>", 2)) ||
+                    (!memchr(both.p, '/', both.n) && memmem(both.p, both.n, ">.", 2)));
         }
         if (topic && match(a, *topic) && match(b, *topic))
             require(meet && match((rkp_str){ both.p, both.n }, *topic));
@@ -115,7 +117,7 @@ static void check_pairs(const rki_trie_entry *e, uint32_t n, const rkp_str *topi
     rki_buf_fini(&both);
 }
 
-static void check_template(const rki_trie_entry *e, uint32_t n, rkp_str text, const rkp_str *given,
+static void check_template(rki_topic_kind kind, const rki_trie_entry *e, uint32_t n, rkp_str text, const rkp_str *given,
                            const rkp_str *topic)
 {
     rki_topic_findings f;
@@ -127,7 +129,7 @@ static void check_template(const rki_trie_entry *e, uint32_t n, rkp_str text, co
 
     rki_arena_init(&a);
     rki_buf_init(&b);
-    st = rki_topic_template_parse(&a, text, &t, &f);
+    st = rki_topic_template_parse(&a, kind, text, &t, &f);
     require(st == RKP_OK ? f.n == 0 : st == RKP_INVALID && f.n > 0);
     for (uint32_t i = 0; i < f.n; i++)
         require((size_t)f.v[i].at + f.v[i].n <= text.n && f.v[i].what[0]);
@@ -146,7 +148,7 @@ static void check_template(const rki_trie_entry *e, uint32_t n, rkp_str text, co
             }
         made = rki_topic_fill(&t, values, &b);
         if (made == RKI_TOPIC_OK) {
-            check(RKI_TOPIC_NAME, (rkp_str){ b.p, b.n }, &legal);
+            check(kind, (rkp_str){ b.p, b.n }, &legal);
             require(legal);
             require(!t.fixed.p || rkp_str_eq(t.fixed, (rkp_str){ b.p, b.n }));
             for (uint32_t i = 0; i < n; i++)
@@ -188,7 +190,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (legal)
         check_trie(e, n, topic);
     check_pairs(e, n, legal ? &topic : NULL);
-    check_template(e, n, line[1], line + 2, legal ? &topic : NULL);
+    check_template(RKI_TOPIC_NAME, e, n, line[1], line + 2, legal ? &topic : NULL);
+    check_template(RKI_TOPIC_ANY, e, n, line[1], line + 2, legal ? &topic : NULL);
     free(text);
     return 0;
 }

@@ -458,9 +458,14 @@ static void patterns_whose_topics_would_be_too_long_do_not_meet(void **state)
     memcpy(b, "*/", 2);       // any level and 512 bytes
     assert_true(rki_topic_patterns_meet((rkp_str){ a, 513 }, (rkp_str){ b, 514 }, NULL));
     assert_false(rki_topic_patterns_meet((rkp_str){ a, 513 }, (rkp_str){ b, 515 }, NULL));
+    memcpy(a + 511, "/*/#", 4);
+    memcpy(b + 514, "/#", 2);
+    assert_true(rki_topic_patterns_meet((rkp_str){ a, 515 }, (rkp_str){ b, 516 }, NULL)); // "/#" may be nothing
+    b[514] = 'y';
+    memcpy(b + 515, "/#", 2);
+    assert_false(rki_topic_patterns_meet((rkp_str){ a, 515 }, (rkp_str){ b, 517 }, NULL));
+    memset(a + 511, 'x', 4);
     memcpy(a + 1022, "/#", 2);
-    a[511] = 'x';
-    a[512] = 'x';
     assert_true(rki_topic_patterns_meet((rkp_str){ a, 1024 }, RKP_STR("*/#"), NULL));
     assert_true(rki_topic_patterns_meet((rkp_str){ a, 1024 }, RKP_STR("#"), NULL));
     assert_true(rki_topic_patterns_meet((rkp_str){ a, 1024 }, (rkp_str){ a, 1024 }, NULL));
@@ -841,6 +846,35 @@ static void a_template_may_match_what_it_can_make(void **state)
     rki_arena_fini(&a);
 }
 
+static void a_template_of_the_engine_makes_topics_that_only_patterns_with_a_dollar_match(void **state)
+{
+    static const struct {
+        const char *text, *pattern;
+        bool yes;
+    } rows[] = {
+        { "$lifecycle/${meta.kernel}", "$lifecycle/#", true },
+        { "$lifecycle/${meta.kernel}", "$lifecycle/score", true },
+        { "$lifecycle/${meta.kernel}", "$alerts/#", false },
+        { "$lifecycle/${meta.kernel}", "#", false },
+        { "$lifecycle/${meta.kernel}", "*/*", false },
+        { "${this.x}/a", "$x/a", false },
+        { "${this.x}/a", "#", true },
+        { "a/$x", "a/*", true },
+    };
+    rki_arena a;
+    rki_topic_template t;
+    rki_topic_findings f;
+
+    (void)state;
+    rki_arena_init(&a);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_ANY, rkp_str_of(rows[i].text), &t, &f), RKP_OK);
+        assert_int_equal(t.engine, rows[i].text[0] == '$' && rows[i].text[1] != '{');
+        assert_int_equal(rki_topic_may_match(&t, rkp_str_of(rows[i].pattern)), rows[i].yes);
+    }
+    rki_arena_fini(&a);
+}
+
 // Values that make the template match the pattern, when each level has at most one: what is left of the pattern's word
 // after the texts, as a value; for ${meta.topic} every stretch of the pattern is tried.
 static bool witness(const rki_topic_template *t, rkp_str pattern, rkp_str *values, uint32_t part, uint32_t value,
@@ -1016,6 +1050,7 @@ int main(void)
         cmocka_unit_test(different_values_become_different_legal_levels),
         cmocka_unit_test(a_template_makes_a_topic_of_a_row),
         cmocka_unit_test(a_template_may_match_what_it_can_make),
+        cmocka_unit_test(a_template_of_the_engine_makes_topics_that_only_patterns_with_a_dollar_match),
         cmocka_unit_test(a_hundred_thousand_random_templates_match_no_pattern_that_was_ruled_out),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -1,5 +1,6 @@
 // labels: threads
 // Tests of flow/trie.h and flow/topic_memo.h, against a walk over all patterns with rki_topic_match.
+#include "flow/text_hash.h"
 #include "flow/topic.h"
 #include "flow/topic_memo.h"
 #include "flow/trie.h"
@@ -21,6 +22,13 @@ static uint32_t below(uint32_t n)
 {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((seed >> 33) % n);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
 }
 
 static const char *show(const rki_trie_hits *h)
@@ -51,6 +59,8 @@ static void a_find_gives_the_values_of_all_patterns_that_match_once_and_in_order
         { { "*", 1 }, 5 },
         { { "$alerts/*/x", 11 }, 8 },
         { { "b/a/b/a/b", 9 }, 11 },
+        { { "$x", 2 }, 12 },
+        { { "$x", 2 }, 12 },
     };
     static const struct {
         const char *topic, *values;
@@ -67,6 +77,7 @@ static void a_find_gives_the_values_of_all_patterns_that_match_once_and_in_order
         { "$other", "" },
         { "b/a/b/a/b", "7 9 11" },
         { "b/a/b/a", "7 9" },
+        { "$x", "12" },
         { "", "" },
         { "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p", "2 7 9" },
         { "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q", "" }, // no topic
@@ -228,6 +239,45 @@ static void what_does_not_begin_like_the_topic_is_not_looked_at(void **state)
     rki_trie_hits_fini(&h);
 }
 
+static void levels_whose_hashes_are_equal_are_told_apart(void **state)
+{
+    enum { TRIES = 1 << 18 };
+    uint64_t *seen = malloc(TRIES * sizeof *seen); // hash and number
+    char a[12], b[12];
+    rki_trie *t = NULL;
+    rki_trie_hits h = { 0 };
+    uint32_t i, pairs = 0;
+
+    (void)state;
+    assert_non_null(seen);
+    for (i = 0; i < TRIES; i++) {
+        snprintf(a, sizeof a, "%08u", i);
+        seen[i] = rki_text_hash(a, 8, 0) << 32 | i;
+    }
+    qsort(seen, TRIES, sizeof *seen, by_number);
+    for (i = 1; i < TRIES; i++)
+        if (seen[i] >> 32 == seen[i - 1] >> 32) {
+            rki_trie_entry e[2] = { { { a, 8 }, 1 }, { { b, 8 }, 2 } };
+
+            snprintf(a, sizeof a, "%08u", (unsigned)(uint32_t)seen[i]);
+            snprintf(b, sizeof b, "%08u", (unsigned)(uint32_t)seen[i - 1]);
+            for (uint32_t k = 0; k < 2; k++) { // both, and one without the other
+                assert_int_equal(rki_trie_new(e, 1 + k, &t), RKP_OK);
+                assert_true(rki_trie_find(t, (rkp_str){ b, 8 }, &h));
+                assert_int_equal(h.n, k);
+                assert_true(k == 0 || h.v[0] == 2);
+                assert_true(rki_trie_find(t, (rkp_str){ a, 8 }, &h));
+                assert_int_equal(h.n, 1);
+                assert_int_equal(h.v[0], 1);
+                rki_trie_free(t);
+            }
+            pairs++;
+        }
+    assert_true(pairs > 0);
+    rki_trie_hits_fini(&h);
+    free(seen);
+}
+
 static void every_topic_of_many_values_gives_them_sorted(void **state)
 {
     static const char *const patterns[] = { "a/b/c", "a/b/*", "a/*/c", "*/b/c", "#", "a/#", "*/*/*", "a/b/#" };
@@ -346,9 +396,37 @@ static void a_new_generation_forgets_everything(void **state)
     assert_int_equal(rki_topic_memo_count(m), 0);
     assert_int_equal(rki_topic_memo_bytes(m), 0);
     assert_int_equal(rki_topic_memo_find(m, RKP_STR("b/1"))->values[0], 13);
+    rki_topic_memo_begin(m, new, 3); // another one, at the same place
+    assert_int_equal(rki_topic_memo_count(m), 0);
     rki_topic_memo_free(m);
     rki_trie_free(old);
     rki_trie_free(new);
+}
+
+static void over_a_limit_a_memo_keeps_what_the_last_batch_asked_for(void **state)
+{
+    rki_trie *t = small_trie(0);
+    rki_topic_memo *m = rki_topic_memo_new(10, 1 << 20);
+    rki_topic_hit *kept;
+
+    (void)state;
+    rki_topic_memo_begin(m, t, 1);
+    kept = rki_topic_memo_find(m, RKP_STR("a/kept"));
+    for (int batch = 0; batch < 5; batch++) {
+        rki_topic_memo_begin(m, t, 1);
+        assert_ptr_equal(rki_topic_memo_find(m, RKP_STR("a/kept")), kept);
+        for (int i = 0; i < 4; i++) {
+            char topic[20];
+
+            assert_non_null(
+                rki_topic_memo_find(m, (rkp_str){ topic, (size_t)snprintf(topic, 20, "a/%d-%d", batch, i) }));
+        }
+    }
+    assert_int_equal(rki_topic_memo_count(m), 13);
+    rki_topic_memo_begin(m, t, 1);
+    assert_int_equal(rki_topic_memo_count(m), 5);
+    rki_topic_memo_free(m);
+    rki_trie_free(t);
 }
 
 static void a_memo_keeps_its_limits_from_batch_to_batch_and_what_it_gave_within_one(void **state)
@@ -463,10 +541,12 @@ int main(void)
         cmocka_unit_test(a_pattern_that_is_not_legal_is_refused),
         cmocka_unit_test(random_tries_find_what_a_walk_over_all_patterns_finds),
         cmocka_unit_test(what_does_not_begin_like_the_topic_is_not_looked_at),
+        cmocka_unit_test(levels_whose_hashes_are_equal_are_told_apart),
         cmocka_unit_test(every_topic_of_many_values_gives_them_sorted),
         cmocka_unit_test(threads_find_in_one_trie_at_the_same_time),
         cmocka_unit_test(a_memo_knows_a_topic_again_by_its_text),
         cmocka_unit_test(a_new_generation_forgets_everything),
+        cmocka_unit_test(over_a_limit_a_memo_keeps_what_the_last_batch_asked_for),
         cmocka_unit_test(a_memo_keeps_its_limits_from_batch_to_batch_and_what_it_gave_within_one),
         cmocka_unit_test(numbers_of_topics_that_a_memo_holds_differ),
         cmocka_unit_test(every_allocation_may_fail),
