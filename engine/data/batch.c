@@ -438,11 +438,15 @@ uint64_t rkp_batch_line(const rkp_batch *b, uint32_t i, rkp_str *name)
     if (!t || !b->text_pos || i >= b->rows)
         return 0;
     row = b->text_sel ? b->text_sel[i] : i;
-    start = b->text_pos[(size_t)row * b->text_stride] + 1; // a row at base[0] begins after position -1
-    if (start > t->len)
-        return 0;
     line = t->origin.first_line;
     if (!line)
+        return 0;
+    if (!t->base) {
+        *name = t->origin.name;
+        return line + b->text_pos[(size_t)row * b->text_stride];
+    }
+    start = b->text_pos[(size_t)row * b->text_stride] + 1; // a row at base[0] begins after position -1
+    if (start > t->len)
         return 0;
     for (p = t->base, end = p + start; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         line++;

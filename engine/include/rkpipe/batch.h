@@ -96,7 +96,8 @@ struct rkp_batch {
     uint64_t blob_rows;       // rows that the blob stands for, when known
     uint64_t in_bytes;        // bytes of input that this batch stands for (progress)
     const rkp_text *text;     // the text that its rows came from, for places of errors; may be NULL
-    const uint32_t *text_pos; // row r began at text_pos[r * text_stride] + 1, with text_sel as of a column
+    const uint32_t *text_pos; // row r began at text_pos[r * text_stride] + 1, with text_sel as of a column; when the
+                              // text itself is gone (text->base is NULL): r's line after text->origin.first_line
     const uint32_t *text_sel;
     uint32_t text_stride;
     const rkp_topics *topics;  // NULL: it came over no topic
