@@ -15,8 +15,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "buffers are written a
 
 enum { MAGIC = 0x31574b52 }; // "RKW1"
 
-enum { HAS_BLOB = 1, HAS_LINES = 2 };                 // head.flags
-enum { HAS_VALID = 1, IS_CONSTANT = 2, IS_UTF8 = 4 }; // of a column
+enum { HAS_BLOB = 1, HAS_LINES = 2, HAS_TOPICS = 4, HAS_TOPIC_OF = 8 }; // head.flags
+enum { HAS_VALID = 1, IS_CONSTANT = 2, IS_UTF8 = 4 };                   // of a column
 enum {
     MAX_COLS = 4096,
     MAX_ARRAY = 65536,
@@ -32,7 +32,7 @@ struct head {
     uint64_t in_bytes, blob_rows, first_line;
     uint32_t batch_flags;
     uint32_t blob; // bytes
-    uint32_t zero[2];
+    uint64_t reserved;
 };
 _Static_assert(sizeof(struct head) == 64, "the head is one line");
 
@@ -351,7 +351,45 @@ static bool put_lines(rki_buf *o, size_t start, const rkp_batch *b, uint64_t *fi
     return pad(o, start);
 }
 
-static bool put_all(rki_buf *o, size_t start, const rkp_batch *b, struct column *cols)
+// The names of the topics, those that rows came over: topic[t] becomes the number of topic t among them, from 1.
+static void put_topics(rki_buf *o, const rkp_batch *b, uint32_t *topic)
+{
+    uint32_t n = 0;
+    size_t at = o->n;
+
+    put_u32(o, 1);
+    if (!topic) {
+        put_str(o, b->topics->names[0]);
+        return;
+    }
+    for (uint32_t i = 0; i < b->rows; i++) {
+        uint32_t t = b->topic_of[i];
+
+        if (!topic[t]) {
+            put_str(o, b->topics->names[t]);
+            topic[t] = ++n;
+        }
+    }
+    if (!o->failed)
+        patch(o, at, n);
+}
+
+static bool put_topic_of(rki_buf *o, size_t start, const rkp_batch *b, const uint32_t *topic)
+{
+    char *to = take(o, start, b->rows * sizeof *topic);
+
+    if (!to)
+        return false;
+    for (uint32_t i = 0; i < b->rows; i++) {
+        uint32_t t = topic[b->topic_of[i]] - 1;
+
+        memcpy(to + i * sizeof t, &t, sizeof t);
+    }
+    return pad(o, start);
+}
+
+// `topic` is zeros, one for each topic; NULL: all rows came over the first.
+static bool put_all(rki_buf *o, size_t start, const rkp_batch *b, struct column *cols, uint32_t *topic)
 {
     struct head h = { .magic = MAGIC,
                       .version = RKI_WIRE_VERSION,
@@ -370,6 +408,10 @@ static bool put_all(rki_buf *o, size_t start, const rkp_batch *b, struct column 
         put_meta(o, start, &cols[i], &b->schema->f[i]);
     }
     put_str(o, b->text ? b->text->origin.name : (rkp_str){ 0 });
+    if (b->topics && b->topics->n) {
+        h.flags |= HAS_TOPICS;
+        put_topics(o, b, topic);
+    }
     if (o->failed || !pad(o, start))
         return false;
     meta = o->n - start - sizeof h;
@@ -378,6 +420,11 @@ static bool put_all(rki_buf *o, size_t start, const rkp_batch *b, struct column 
             return false;
     if (!put_lines(o, start, b, &h.first_line, &lines))
         return false;
+    if (topic) {
+        h.flags |= HAS_TOPIC_OF;
+        if (!put_topic_of(o, start, b, topic))
+            return false;
+    }
     if (b->blob.p) {
         char *to = take(o, start, b->blob.n);
 
@@ -404,6 +451,7 @@ rkp_status rki_wire_put(const rkp_batch *b, rki_buf *out)
     struct column some[32], *cols = some;
     size_t start = out->n;
     bool had_failed = out->failed, ok;
+    uint32_t *topic = NULL;
 
     if (had_failed)
         return RKP_NOMEM;
@@ -420,7 +468,11 @@ rkp_status rki_wire_put(const rkp_batch *b, rki_buf *out)
         if (!cols)
             return RKP_NOMEM;
     }
-    ok = put_all(out, start, b, cols);
+    if (b->topics && b->topic_of && b->topics->n > 1 && b->rows)
+        topic = calloc(b->topics->n, sizeof *topic);
+    out->failed = b->topics && b->topic_of && b->topics->n > 1 && b->rows && !topic;
+    ok = !out->failed && put_all(out, start, b, cols, topic);
+    free(topic);
     if (cols != some)
         free(cols);
     if (ok)
@@ -706,6 +758,37 @@ static bool get_column(struct incoming *in, uint32_t i)
     return true;
 }
 
+static bool get_topics(struct incoming *in)
+{
+    rkp_topics *t = rkp_batch_alloc(in->b, sizeof *t);
+    uint32_t n = get_u32(&in->meta);
+    rkp_str *names;
+
+    if (!n || n > (size_t)(in->meta.end - in->meta.at) / sizeof n) // each has its length
+        return invalid(in, "the topics do not lie in the record");
+    names = rkp_batch_alloc(in->b, n * sizeof *names);
+    if (!t || !names)
+        return nomem(in);
+    for (uint32_t i = 0; i < n; i++)
+        names[i] = get_str(&in->meta);
+    *t = (rkp_topics){ n, names };
+    in->b->topics = t;
+    return true;
+}
+
+static bool get_topic_of(struct incoming *in)
+{
+    const uint32_t *of = (const uint32_t *)(const void *)get_buffer(in, in->rows * sizeof *of);
+
+    if (!of)
+        return false;
+    for (uint32_t i = 0; i < in->rows; i++)
+        if (of[i] >= in->b->topics->n)
+            return invalid(in, "a row came over no topic that is there");
+    in->b->topic_of = of;
+    return true;
+}
+
 static bool get_places(struct incoming *in, const struct head *h)
 {
     rkp_text *t = rkp_batch_alloc(in->b, sizeof *t);
@@ -714,6 +797,8 @@ static bool get_places(struct incoming *in, const struct head *h)
 
     if (!t)
         return nomem(in);
+    if (h->flags & HAS_TOPICS && !get_topics(in))
+        return false;
     while (in->meta.at < in->meta.end && !in->meta.bad)
         if (get_u8(&in->meta))
             in->meta.bad = true;
@@ -750,6 +835,8 @@ static bool get_all(struct incoming *in, const struct head *h)
             return false;
     if (!get_places(in, h))
         return false;
+    if (h->flags & HAS_TOPIC_OF && !get_topic_of(in))
+        return false;
     if (h->flags & HAS_BLOB) {
         in->b->blob = (rkp_str){ get_buffer(in, h->blob), h->blob };
         if (!in->b->blob.p)
@@ -765,7 +852,8 @@ static const char *bad_head(const struct head *h, const rkp_schema *expect, size
         return "it is not a batch";
     if (h->version != RKI_WIRE_VERSION)
         return "it is of another version";
-    if (h->flags > (HAS_BLOB | HAS_LINES) || h->zero[0] || h->zero[1])
+    if (h->flags > (HAS_BLOB | HAS_LINES | HAS_TOPICS | HAS_TOPIC_OF) ||
+        (h->flags & (HAS_TOPICS | HAS_TOPIC_OF)) == HAS_TOPIC_OF)
         return "the head has what is not known";
     if (h->size != n || h->meta > n - sizeof *h || h->meta % 8)
         return "it is not of the size that is said";

@@ -10,9 +10,9 @@
 // Little endian, in this order, each part at a multiple of 8:
 //
 //   head      64 bytes: magic, version, what there is, rows, columns, sizes
-//   meta      per column: type, name, form, and for text how it is read; the name of the rows' source
+//   meta      per column: type, name, form, and for text how it is read; the name of the rows' source; their topics
 //   buffers   per column, Arrow's layout: validity bits, then values (fixed widths, bits, views and their text), or
-//             places and text.  Then the lines of the rows, or the blob.
+//             places and text.  Then the lines of the rows, their topics, the blob.
 //
 // A column's selection is carried out on the way, except that of a constant, which stays one value.  Text that nobody
 // has read yet stays the field's raw text with its quotes and its dialect, so reading it later gives the same value or

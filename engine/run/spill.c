@@ -5,7 +5,7 @@
 // crash leaves behind is everything that was not consumed, and it comes first at the next start (in a stream; a batch job begins
 // again and so does the log).
 //
-// A record's body: the topics of the rows (count, lengths, texts, and for each row which one), then the batch (data/wire.h).
+// A record is the message's envelope and its batch (data/wire.h).
 #include "data/wire.h"
 #include "flow/spool.h"
 #include "run/actor.h"
@@ -28,113 +28,6 @@ struct rki_spill {
     uint32_t first, n, cap;
     char *dir;
 };
-
-static void put_u32(rki_buf *b, uint32_t v)
-{
-    rki_put(b, (const char *)&v, sizeof v);
-}
-
-static bool encode(struct rki_spill *s, const rkp_batch *b)
-{
-    uint32_t n = b->topics ? b->topics->n : 0, of = b->topic_of ? b->rows : 0;
-    rki_buf_clear(&s->body);
-    put_u32(&s->body, n);
-    put_u32(&s->body, of);
-    for (uint32_t i = 0; i < n; i++) {
-        put_u32(&s->body, (uint32_t)b->topics->names[i].n);
-        rki_put(&s->body, b->topics->names[i].p, b->topics->names[i].n);
-    }
-    rki_put(&s->body, (const char *)b->topic_of, (size_t)of * sizeof *b->topic_of);
-    while (s->body.n % 8)
-        rki_putc(&s->body, 0);
-    return !s->body.failed && rki_wire_put(b, &s->body) == RKP_OK && !s->body.failed;
-}
-
-struct reader {
-    const char *p;
-    size_t n, at;
-    bool bad;
-};
-
-static const char *get(struct reader *r, size_t n)
-{
-    const char *p = r->p + r->at;
-    if (r->bad || n > r->n - r->at) {
-        r->bad = true;
-        return NULL;
-    }
-    r->at += n;
-    return p;
-}
-
-static uint32_t get_u32(struct reader *r)
-{
-    const char *p = get(r, 4);
-    uint32_t v = 0;
-    if (p)
-        memcpy(&v, p, 4);
-    return v;
-}
-
-// The batch of a record; NULL: the bytes are not one, or memory is out (*nomem).
-static rkp_batch *decode(rki_runner *r, const struct rki_spill *s, const rki_spool_record *rec, bool *nomem)
-{
-    struct reader in = { .p = rec->body, .n = rec->n };
-    uint32_t n = get_u32(&in), of = get_u32(&in);
-    size_t names_at = in.at, of_at;
-    rkp_batch *b = NULL;
-    rkp_topics *t;
-    rkp_str *names;
-    uint32_t *rows;
-    rkp_status st;
-    for (uint32_t i = 0; i < n && !in.bad; i++)
-        get(&in, get_u32(&in));
-    of_at = in.at;
-    get(&in, (size_t)of * 4);
-    if (!in.bad && in.at % 8)
-        get(&in, 8 - in.at % 8);
-    if (in.bad)
-        return NULL;
-    st = rki_wire_get(r->run->pool, s->schema, in.p + in.at, in.n - in.at, &b, NULL);
-    *nomem = st == RKP_NOMEM;
-    if (st != RKP_OK || (of && of != b->rows)) {
-        if (st == RKP_OK)
-            rkp_batch_put(b);
-        return NULL;
-    }
-    if (!n)
-        return b;
-    t = rkp_batch_alloc(b, sizeof *t);
-    names = rkp_batch_alloc(b, n * sizeof *names);
-    rows = rkp_batch_alloc(b, (of + 1u) * sizeof *rows);
-    if (!t || !names || !rows)
-        goto nomem;
-    in.at = names_at;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t len = get_u32(&in);
-        char *text = rkp_batch_alloc(b, len + 1);
-        const char *from = get(&in, len);
-        if (!text || !from)
-            goto nomem;
-        memcpy(text, from, len);
-        names[i] = (rkp_str){ text, len };
-    }
-    memcpy(rows, in.p + of_at, (size_t)of * 4);
-    for (uint32_t i = 0; i < of; i++) {
-        if (rows[i] >= n) {
-            rkp_batch_put(b);
-            return NULL;
-        }
-    }
-    *t = (rkp_topics){ n, names };
-    b->topics = t;
-    b->topic_of = of ? rows : NULL;
-    return b;
-nomem:
-    *nomem = true;
-    rkp_batch_put(b);
-    return NULL;
-}
 
 static const rkp_schema *schema_of(const rki_run *r, const rki_edge *e)
 {
@@ -252,8 +145,9 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
     rkp_envelope e = m->env;
     char err[RKI_SPOOL_ERR] = "";
     e.payload = 0;
-    if (!encode(s, b)) {
-        rki_fail_run(a, RKP_NOMEM, "out of memory while spilling");
+    rki_buf_clear(&s->body);
+    if (rki_wire_put(b, &s->body) != RKP_OK) {
+        rki_fail_run(a, RKP_NOMEM, "a message is too large to spill, or memory is out");
         return false;
     }
     if (rki_spool_append(s->log, &e, s->body.p, s->body.n, NULL, err) != RKP_OK) {
@@ -277,8 +171,9 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
         rki_spool_record rec;
         char err[RKI_SPOOL_ERR] = "";
         rki_outmsg m = { .link = 0 };
-        bool nomem = false;
-        rkp_batch *b;
+        const char *why = "";
+        rkp_batch *b = NULL;
+        rkp_status st;
         if (!rki_has_room(o->links[0], 64u << 10))
             break;
         if (rki_spool_next(s->log, &rec, err) != RKP_OK) {
@@ -294,11 +189,14 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
             s->waiting = 0;
             break;
         }
-        b = decode(r, s, &rec, &nomem);
-        if (!b) {
-            rki_fail_run(a, nomem ? RKP_NOMEM : RKP_IO, nomem ? "out of memory while reading back what was spilled"
-                                                               : "what was spilled does not fit the pipeline any more: '%s'",
-                         s->dir);
+        st = rki_wire_get(r->run->pool, s->schema, rec.body, rec.n, &b, &why);
+        if (st == RKP_INVALID) {
+            rki_fail_run(a, RKP_IO, "what was spilled to '%s' does not fit the pipeline any more: %s; remove that folder to go on without it",
+                         s->dir, why);
+            return any;
+        }
+        if (st != RKP_OK) {
+            rki_fail_run(a, RKP_NOMEM, "out of memory while reading back what was spilled");
             return any;
         }
         m.env = rec.env;

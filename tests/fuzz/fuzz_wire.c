@@ -62,7 +62,7 @@ static uint64_t sum(rkp_pool *pool, const rkp_batch *b)
     if (b->n_cols && flat)
         require(rki_csv_rows(RKI_CSV_BEST, mem, b, NULL, b->n_cols, &style, &text, &errs) == RKP_OK);
     for (uint32_t i = 0; i < b->rows && i < 1000; i++)
-        sum = sum * 31 + rkp_batch_line(b, i, &name);
+        sum = sum * 31 + rkp_batch_line(b, i, &name) + rkp_batch_topic(b, i).n;
     rkp_errs_fini(&errs);
     rkp_batch_put(mem);
     return sum;

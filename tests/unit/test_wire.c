@@ -174,6 +174,8 @@ static void check_same(rkp_pool *p, const rkp_batch *a, const rkp_batch *b)
 
         assert_int_equal(rkp_batch_line(a, i, &na), rkp_batch_line(b, i, &nb));
         assert_true(rkp_str_eq(na, nb));
+        assert_int_equal(!rkp_batch_topic(a, i).p, !rkp_batch_topic(b, i).p);
+        assert_true(rkp_str_eq(rkp_batch_topic(a, i), rkp_batch_topic(b, i)));
     }
     rkp_errs_fini(&ea);
     rkp_errs_fini(&eb);
@@ -427,6 +429,37 @@ static void lines_of_rows_are_kept_without_their_text(void **state)
     rkp_batch_put(b);
 }
 
+// ---- topics ---------------------------------------------------------------------------------------------------------
+
+static void topics_of_rows_are_kept(void **state)
+{
+    static const rkp_str names[] = { S("a"), S("scores/de"), S("scores/a topic that is longer than others"), S("") };
+    static const rkp_topics topics = { 4, names }, one = { 1, names + 1 };
+    static const uint32_t of[] = { 2, 2, 0, 2, 0 };
+    rkp_batch *b = any_batch(*state, 5, 1, 0), *back, *part;
+    uint32_t rows[] = { 4, 2 };
+
+    b->topics = &one;
+    check_trip(*state, b);
+    b->topics = &topics;
+    check_trip(*state, b); // the first, of many
+    b->topic_of = of;
+    check_trip(*state, b);
+    back = trip(*state, b, NULL);
+    assert_int_equal(back->topics->n, 2); // only those that are needed
+    rkp_batch_put(back);
+    part = rkp_batch_pick(b, rows, 2);
+    check_trip(*state, part);
+    rkp_batch_put(part);
+    part = rkp_batch_slice(b, 1, 3);
+    check_trip(*state, part);
+    rkp_batch_put(part);
+    part = rkp_batch_slice(b, 1, 0);
+    check_trip(*state, part);
+    rkp_batch_put(part);
+    rkp_batch_put(b);
+}
+
 // ---- what is refused ------------------------------------------------------------------------------------------------
 
 static void other_columns_than_expected_are_refused(void **state)
@@ -534,6 +567,9 @@ static void get_copy(rkp_pool *p, const char *from, size_t n)
 
 static void no_byte_can_do_harm(void **state)
 {
+    static const rkp_str names[] = { S("x"), S("a topic") };
+    static const rkp_topics topics = { 2, names };
+
     for (int which = 0; which < 5; which++) {
         rkp_batch *b = which < 2 ? any_batch(*state, which ? 9 : 2, 9, 2)
                                  : text_batch(*state, RKP_TEXT_CSV + (unsigned)which % 3, which == 3),
@@ -545,6 +581,8 @@ static void no_byte_can_do_harm(void **state)
         if (which == 1)
             part = rkp_batch_pick(b, same, 9);
         if (which == 0) {
+            b->topics = &topics;
+            b->topic_of = same;
             b->text = &t;
             b->text_pos = same;
             b->text_stride = 1;
@@ -626,6 +664,7 @@ int main(void)
         CASE(a_batch_without_columns_keeps_its_rows_or_its_blob),
         CASE(text_reads_the_same_values_and_the_same_errors),
         CASE(lines_of_rows_are_kept_without_their_text),
+        CASE(topics_of_rows_are_kept),
         CASE(other_columns_than_expected_are_refused),
         CASE(what_is_too_large_is_refused),
         CASE(no_byte_can_do_harm),
