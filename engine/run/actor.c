@@ -108,7 +108,7 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     rows = rki_batch_rows(b);
     a->r->emission++;
     if (!a->r->hlc_out)
-        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->wall_us);
+        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
@@ -393,7 +393,7 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
         n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping, or that nobody wants more
         if (a->r->hlc_out) {
             rki_clock_enter(a->r);
-            a->r->wall_us = rki_wall_us();
+            rki_look_at_clock(a->r);
         }
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;

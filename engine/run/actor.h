@@ -13,6 +13,9 @@
 #define RKI_ACTOR_H
 
 #include "base/json.h"
+#include "flow/actor_ids.h"
+#include "flow/clock.h"
+#include "flow/lease.h"
 #include "flow/ring.h"
 #include "run/control.h"
 #include <pthread.h>
@@ -212,7 +215,8 @@ struct rki_runner {
     bool timed;         // a stage has set a timer
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
-    uint64_t wall_us; // of the step at hand
+    uint64_t wall_us; // of the step at hand: what people call the time
+    uint64_t pt_us;   // of the step at hand: physical time of stamps
     uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
 };
@@ -262,6 +266,11 @@ struct rki_run {
     rkp_status fail_status;
     char failure[1024];
     uint64_t start_ns, end_ns, cpu_start_ns, cpu_end_ns;
+    rki_clock clock;       // physical time of all stamps
+    rki_lease lease;       // of a stream: above every stamp, on disk
+    bool leased;
+    bool lease_told;       // that it cannot be renewed
+    int dir;               // of data_dir; -1: none
     rki_kstate *ks;        // per kernel
     pthread_cond_t obeyed; // with lock
     bool cond_made;
@@ -354,6 +363,7 @@ void rki_put_csv(rki_buf *out, rkp_str field);
 
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
 int rki_hold_next(rki_runner *r);
+void rki_look_at_clock(rki_runner *r); // wall_us, pt_us
 void rki_clock_enter(rki_runner *r); // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);

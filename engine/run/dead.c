@@ -232,7 +232,7 @@ static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
         b->topics = a->run->plan->dead_topics;
     a->r->emission++;
     if (!a->r->hlc_out)
-        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->wall_us);
+        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
     for (uint32_t i = 0; i < a->r->n_dead; i++)
         rki_out_push(a->r, a->r->dead[i], i + 1 < a->r->n_dead ? rkp_batch_get(b) : b);
 }

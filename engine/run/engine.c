@@ -1,10 +1,13 @@
 // run/engine.c - builds actors and rings from a plan, runs them to the end, checks that the counts add up, publishes.
 #include "run/actor.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { STUCK_NS = 500000000 }; // a thread that has not stopped so long after a signal told it to hangs
 
@@ -22,6 +25,57 @@ static uint64_t pow2_at_least(uint64_t n)
     while (p < n && p < (1u << 20))
         p *= 2;
     return p;
+}
+
+// Stamps of a stream go on above those of the last run, and actors keep their numbers: data_dir remembers both.
+static bool open_clock(rki_run *r, char *err, size_t err_n)
+{
+    char text[RKP_FILE_ERR] = "";
+    rki_actor_ids *ids = NULL;
+    bool ok = false;
+    rki_clock_init(&r->clock, &rki_time_system);
+    if (!r->plan->stream || !r->args.data_dir)
+        return true;
+    r->dir = open(r->args.data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->dir < 0) {
+        snprintf(err, err_n, "cannot open the folder '%s': %s", r->args.data_dir, strerror(errno));
+        return false;
+    }
+    r->leased = rki_lease_open(&r->lease, r->dir, rki_clock_now_us(&r->clock), text) == RKP_OK;
+    if (!r->leased || rki_actor_ids_open(r->dir, &ids, text) != RKP_OK)
+        goto out;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        const rkp_actor *head = &r->runners[i]->stages[0];
+        char name[256];
+        int n = snprintf(name, sizeof name, "%s%s#%u", head->bound->k->id.p, rki_role_name(head->stage->role),
+                         r->runners[i]->replica);
+        if (n < 0 || (size_t)n >= sizeof name ||
+            rki_actor_ids_get(ids, (rkp_str){ name, (size_t)n }, &r->runners[i]->id, text) != RKP_OK)
+            goto out;
+        r->runners[i]->clock.last = r->lease.start;
+    }
+    ok = rki_actor_ids_save(ids, text) == RKP_OK;
+out:
+    if (!ok)
+        snprintf(err, err_n, "%s", text);
+    rki_actor_ids_free(ids);
+    return ok;
+}
+
+// Once a second: the bound is moved, the wall clock is followed.
+static void keep_clock(rki_run *r, uint64_t now_ns, uint64_t *next)
+{
+    char text[RKP_FILE_ERR] = "";
+    if (!r->leased || now_ns < *next)
+        return;
+    *next = now_ns + 250000000u;
+    rki_clock_follow(&r->clock);
+    if (rki_lease_renew(&r->lease, rki_clock_now_us(&r->clock), text) == RKP_OK) {
+        r->lease_told = false;
+    } else if (!r->lease_told) {
+        r->lease_told = true;
+        rki_log(r, "warning: %s; publishing stops until the clock's bound can be written\n", text);
+    }
 }
 
 static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runner *out)
@@ -308,6 +362,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     if (!r)
         return RKP_NOMEM;
     rki_arena_init(&r->arena);
+    r->dir = -1;
     r->plan = p;
     r->args = *args;
     r->backend = args->backend;
@@ -349,6 +404,10 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         if (!wire_stages(r, r->runners[i]))
             goto fail;
     find_engine(r);
+    if (!open_clock(r, err, err_n)) {
+        st = RKP_UNAVAILABLE;
+        goto fail;
+    }
     if (!rki_life_new(r))
         goto fail;
     st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
@@ -474,6 +533,7 @@ static bool control_loop(rki_run *r)
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
     uint64_t give_up = 0;
+    uint64_t next_clock = 0;
     struct rest rest = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
@@ -500,6 +560,9 @@ static bool control_loop(rki_run *r)
             asked = true;
             stop_sources(r);
         }
+        keep_clock(r, now, &next_clock);
+        if (r->leased && (!until || next_clock < until))
+            until = next_clock;
         rki_look_for_hung(r, now, &until);
         if (r->has_circles && !__atomic_load_n(&r->circles_done, __ATOMIC_RELAXED)) {
             if (circles_at_rest(r, &rest))
@@ -798,6 +861,8 @@ void rki_run_free(rki_run *r)
         free(run);
     }
     rki_life_free(r);
+    if (r->dir >= 0)
+        close(r->dir);
     for (uint32_t i = 0; i < r->n_links; i++)
         free(r->ring_mem[i]);
     if (r->pool)

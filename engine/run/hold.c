@@ -12,6 +12,12 @@
 // After max_skew it goes on as on_skew says (lines 21 to 24).
 #include "run/actor.h"
 
+void rki_look_at_clock(rki_runner *r)
+{
+    r->wall_us = rki_wall_us();
+    r->pt_us = rki_clock_now_us(&r->run->clock);
+}
+
 void rki_clock_enter(rki_runner *r)
 {
     uint32_t free = RKI_CLOCK_FREE;
@@ -23,9 +29,13 @@ void rki_clock_enter(rki_runner *r)
 }
 
 // Raises the clock to now and stores it as the floor of every ordered edge on which nothing waits that is stamped already.
-static void store_floors(rki_runner *r, uint64_t wall_us)
+static void store_floors(rki_runner *r, uint64_t pt_us)
 {
-    rkp_hlc_merge(&r->clock, wall_us << 12);
+    uint64_t now = pt_us << 12;
+    // A floor is a promise about stamps, so it stays below the bound on disk as they do.
+    if (r->run->leased && now >= rki_lease_limit(&r->run->lease))
+        return;
+    rkp_hlc_merge(&r->clock, now);
     for (uint32_t i = 0; i < r->n_outs; i++)
         // What waits on disk is stamped already: its edge keeps the floor of the last that left it.
         for (uint32_t l = 0; r->outs[i].edge->hlc && !rki_spilling(&r->outs[i]) && l < r->outs[i].n; l++)
@@ -34,7 +44,7 @@ static void store_floors(rki_runner *r, uint64_t wall_us)
 
 void rki_floors(rki_runner *r)
 {
-    store_floors(r, rki_wall_us());
+    store_floors(r, rki_clock_now_us(&r->run->clock));
     for (uint32_t i = 0; i < r->n_outs; i++) {
         for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++) {
             rki_runner *to = r->outs[i].links[l]->to;
@@ -145,7 +155,7 @@ int rki_hold_next(rki_runner *r)
                 rkp_envelope e;
                 if (((int)i == b.input && l == b.link) || !may_give(&r->ins[i], k, &b))
                     continue;
-                wall = wall ? wall : rki_wall_us();
+                wall = wall ? wall : rki_clock_now_us(&r->run->clock);
                 if (push_clock(k->from, wall) && !may_give(&r->ins[i], k, &b))
                     continue;
                 if (look(&r->ins[i], k, &e)) {

@@ -355,7 +355,7 @@ static bool flush_ordered(rki_runner *r)
             return false;
         __atomic_store_n(&r->in_commit, 1, __ATOMIC_SEQ_CST);
         rejoin(r);
-        stamp = rkp_hlc_tick(&r->clock, r->wall_us);
+        stamp = rkp_hlc_tick(&r->clock, r->pt_us);
         for (uint32_t i = 0; i < r->n_outs; i++) {
             rki_outset *o = &r->outs[i];
             uint32_t n = run_of(o, first);

@@ -610,7 +610,7 @@ void rki_open_gates(rki_runner *r)
             if (o->kept->conf->retain.age_ns && age > o->kept->conf->retain.age_ns)
                 continue;
             r->emission++;
-            r->stamp = rkp_hlc_tick(&r->clock, r->wall_us);
+            r->stamp = rkp_hlc_tick(&r->clock, r->pt_us);
             rki_out_push(r, o, rkp_batch_get(o->kept->v[m].b));
         }
         rki_kept_free(o);

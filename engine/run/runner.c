@@ -12,6 +12,7 @@
 
 enum { PHASE_RUN, PHASE_END, PHASE_PREPARE, PHASE_SEND_END, PHASE_DONE };
 enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 128 << 10 };
+enum { RKI_CLOCK_MARGIN_US = 500000, RKI_CLOCK_MARGIN_TICKS = 65536 }; // a step may give stamps for so long without looking at the bound
 
 // ---- stages ---------------------------------------------------------------------------------------------------------
 
@@ -419,7 +420,7 @@ static rkp_step poll_source(rki_runner *r)
         default:
             break;
         }
-        r->wall_us = rki_wall_us();
+        rki_look_at_clock(r);
         if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))
             break;
     }
@@ -526,6 +527,22 @@ static bool end_requests(rki_runner *r)
     return v != RKP_FAIL;
 }
 
+// No stamp may pass the bound on disk (RELIABILITY.md 2.4 line 7): near it the runner waits for the control thread to move it.
+static bool clock_stands(rki_runner *r)
+{
+    rki_run *run = r->run;
+    uint64_t limit;
+    if (!run->leased)
+        return false;
+    limit = rki_lease_limit(&run->lease);
+    // By time, and by count where the clock is ahead of time (after a wall clock was set back).
+    if ((r->pt_us + RKI_CLOCK_MARGIN_US) << 12 < limit && r->clock.last + RKI_CLOCK_MARGIN_TICKS < limit)
+        return false;
+    __atomic_store_n(&run->lease.wanted, r->clock.last + RKI_CLOCK_MARGIN_TICKS, __ATOMIC_RELAXED);
+    r->wake_ns = rki_mono_ns() + 10000000u;
+    return true;
+}
+
 static rkp_step step(rki_runner *r)
 {
     uint64_t bytes = 0;
@@ -544,6 +561,8 @@ static rkp_step step(rki_runner *r)
         rki_flush_or_wait(r);
         return idle(r);
     }
+    if (RKP_UNLIKELY(clock_stands(r)))
+        return idle(r);
     if (r->phase == PHASE_RUN && r->n_ins == 0) {
         st = poll_source(r);
         if (st == RKP_STEP_DONE)
@@ -616,7 +635,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     // Relaxed: only a wake-up hint of our own; whoever saw 1 wakes us once too often.
     __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
     r->wake_ns = 0;
-    r->wall_us = rki_wall_us();
+    rki_look_at_clock(r);
     RKI_ADD(r->steps, 1);
     if (!r->watched && !r->hlc_out)
         return step(r);
