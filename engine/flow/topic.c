@@ -492,7 +492,8 @@ static void add_value(struct parse *p, size_t at, size_t n, rkp_str body, bool a
 
     if (!part)
         return;
-    p->t->n_values++;
+    if (++p->t->n_values == RKI_TOPIC_VALUES + 1)
+        found(&p->w, "topic-limit", at, n, "a topic with more than %d values", RKI_TOPIC_VALUES);
     level->kind = RKI_LEVEL_VARIABLE;
     if (starts(body, "this.") && body.n > 5) {
         part->kind = RKI_TOPIC_COLUMN;

@@ -3,7 +3,8 @@
 //   Owns     nothing; a parsed template lies in the arena that it was given
 //   Threads  any
 //   Fails    findings with a code, a sentence, a hint and the bytes they are about; RKP_NOMEM
-//   Limits   RKI_TOPIC_BYTES bytes and RKI_TOPIC_LEVELS levels, of names, of patterns, and of what a template makes
+//   Limits   RKI_TOPIC_BYTES bytes and RKI_TOPIC_LEVELS levels, of names, of patterns, and of what a template makes;
+//            RKI_TOPIC_VALUES values in a template
 //   Cost     matching: one walk over both texts.  Checking and parsing are for plan time
 //
 // name      levels split at '/', at least one, none of them empty, first and last byte not '/'.  UTF-8 that can be seen
@@ -26,7 +27,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-enum { RKI_TOPIC_BYTES = 1024, RKI_TOPIC_LEVELS = 16 };
+enum { RKI_TOPIC_BYTES = 1024, RKI_TOPIC_LEVELS = 16, RKI_TOPIC_VALUES = 64 };
 
 // ---- checking
 

@@ -622,11 +622,12 @@ static void a_template_that_is_not_legal_says_why(void **state)
     rki_arena_fini(&a);
 }
 
-static void a_template_counts_a_byte_for_each_value_and_not_its_name(void **state)
+static void a_template_counts_a_byte_for_each_value_and_not_its_name_and_has_64_of_them(void **state)
 {
     char text[1200];
     rki_arena a;
     rki_topic_template t;
+    rki_topic_findings f;
 
     (void)state;
     rki_arena_init(&a);
@@ -635,6 +636,15 @@ static void a_template_counts_a_byte_for_each_value_and_not_its_name(void **stat
     assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1039 }, &t, NULL), RKP_OK);
     assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1040 }, &t, NULL), RKP_OK);
     assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 1041 }, &t, NULL), RKP_INVALID);
+    for (size_t i = 0; i <= RKI_TOPIC_VALUES; i++)
+        memcpy(text + 9 * i, "${this.x}", 9);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 9 * RKI_TOPIC_VALUES }, &t, NULL),
+                     RKP_OK);
+    assert_int_equal(t.n_values, RKI_TOPIC_VALUES);
+    assert_int_equal(rki_topic_template_parse(&a, RKI_TOPIC_NAME, (rkp_str){ text, 9 * RKI_TOPIC_VALUES + 9 }, &t, &f),
+                     RKP_INVALID);
+    assert_int_equal(f.n, 1);
+    assert_string_equal(f.v[0].what, "a topic with more than 64 values");
     rki_arena_fini(&a);
 }
 
@@ -1045,7 +1055,7 @@ int main(void)
         cmocka_unit_test(the_more_specific_pattern_is_the_one_whose_topics_the_other_has_too),
         cmocka_unit_test(a_template_is_split_into_levels_texts_and_values),
         cmocka_unit_test(a_template_that_is_not_legal_says_why),
-        cmocka_unit_test(a_template_counts_a_byte_for_each_value_and_not_its_name),
+        cmocka_unit_test(a_template_counts_a_byte_for_each_value_and_not_its_name_and_has_64_of_them),
         cmocka_unit_test(a_value_is_escaped_so_that_it_stays_one_level),
         cmocka_unit_test(different_values_become_different_legal_levels),
         cmocka_unit_test(a_template_makes_a_topic_of_a_row),
