@@ -149,6 +149,25 @@ static void a_derived_batch_keeps_its_parent(void **state)
     rkp_batch_put(d);
 }
 
+static void its_memory_is_counted_with_that_of_its_parents(void **state)
+{
+    rkp_pool *pool = *state;
+    uint64_t before = rkp_pool_used(pool), all;
+    rkp_batch *b = rkp_batch_new(pool, NULL, 0, 100000), *d;
+
+    assert_non_null(b);
+    assert_non_null(rkp_batch_alloc(b, 300000));
+    all = rkp_batch_bytes(b);
+    assert_in_range(all, 400000, 1 << 20);
+    assert_true(all <= rkp_pool_used(pool) - before);
+    d = rkp_batch_derive(b, 5000);
+    assert_non_null(d);
+    assert_true(rkp_batch_bytes(d) >= all + 5000);
+    rkp_batch_put(b);
+    assert_true(rkp_batch_bytes(d) >= all + 5000);
+    rkp_batch_put(d);
+}
+
 static void *put_it(void *b)
 {
     rkp_batch_put(b);
@@ -482,6 +501,7 @@ int main(void)
         CASE(a_hint_of_a_power_of_two_does_not_take_twice_as_much),
         CASE(a_wide_batch_has_zeroed_columns),
         CASE(a_derived_batch_keeps_its_parent),
+        CASE(its_memory_is_counted_with_that_of_its_parents),
         CASE(a_long_chain_of_parents_is_put_without_recursion),
         CASE(picking_composes_each_selection_once),
         CASE(the_first_rows_cost_no_selection),

@@ -298,6 +298,25 @@ static void a_pipe_is_read_as_it_comes(void **unused)
     close(old);
 }
 
+static void an_open_descriptor_is_read_as_it_is_and_closed(void **unused)
+{
+    int p[2];
+    rkp_reader *r = NULL;
+    char q[64];
+    (void)unused;
+    assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+    assert_int_equal(rkp_reader_open_fd(p[0], "a pipe", &r, err), RKP_OK);
+    assert_int_equal(rkp_reader_fd(r), p[0]);
+    assert_true(rkp_reader_waits(r));
+    assert_int_equal(write(p[1], "\x1f\x8b gzip?", 9), 9); // first bytes mean nothing here
+    assert_int_equal(rkp_reader_read(r, q, sizeof q, err), 9);
+    assert_memory_equal(q, "\x1f\x8b gzip?", 9);
+    close(p[1]);
+    assert_int_equal(rkp_reader_read(r, q, sizeof q, err), 0);
+    rkp_reader_close(r);
+    assert_int_equal(fcntl(p[0], F_GETFD), -1);
+}
+
 static void what_cannot_be_opened_is_unavailable(void **unused)
 {
     rkp_reader *r = NULL;
@@ -616,6 +635,7 @@ int main(void)
         cmocka_unit_test(first_bytes_that_look_alike_are_plain),
         cmocka_unit_test(kept_bytes_come_first),
         cmocka_unit_test(a_pipe_is_read_as_it_comes),
+        cmocka_unit_test(an_open_descriptor_is_read_as_it_is_and_closed),
         cmocka_unit_test(what_cannot_be_opened_is_unavailable),
         cmocka_unit_test(globs_are_expanded_in_order_of_bytes),
         cmocka_unit_test(a_file_appears_when_it_is_committed),
