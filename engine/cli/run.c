@@ -265,8 +265,9 @@ static int report(const struct run_args *a, const rki_spec *s, const rki_run *r,
 }
 
 // The folder that this run has to itself.  0, or the exit code: a batch job goes on where no folder can be made.
-static int take_folder(const struct run_args *a, const rki_spec *s, const char *path, rki_data_dir *dir)
+static int take_folder(const struct run_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir)
 {
+    const rki_spec *s = l->spec;
     char err[400] = "";
     switch (rki_data_dir_open(path, s->engine.data_dir.p ? 0 : 2, dir, err, sizeof err)) {
     case RKI_DIR_LOCKED:
@@ -278,7 +279,7 @@ static int take_folder(const struct run_args *a, const rki_spec *s, const char *
     case RKI_DIR_NONE:
         break;
     }
-    if (s->run.mode == RKI_MODE_STREAM) {
+    if (l->plan->stream) {
         rki_cli_say("error: %s", err);
         return RKI_EXIT_UNAVAILABLE;
     }
@@ -338,7 +339,7 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
     path = rki_buf_take(&name, NULL);
     if (!path)
         return rki_cli_nomem();
-    code = take_folder(a, l->spec, path, &dir);
+    code = take_folder(a, l, path, &dir);
     if (code == 0)
         code = work(c, a, l, path, &dir);
     rki_data_dir_close(&dir);
