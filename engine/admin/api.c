@@ -360,7 +360,7 @@ static void one_kernel(const rki_admin_source *s, const rki_http_request *r, rkp
     error(a, 404, "not-found", "a kernel has no command '%.*s'", shown(word), word.p);
 }
 
-void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_str body, rki_answer *a)
+static void route(const rki_admin_source *s, const rki_http_request *r, rkp_str body, rki_answer *a)
 {
     static const char kernels[] = "/v1/kernels/";
     const struct route *to = NULL;
@@ -386,4 +386,11 @@ void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_st
     }
     if (only_params(r, to->params, a) && no_body(body, a))
         (to->get ? to->get : to->post)(s, r, a);
+}
+
+void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_str body, rki_answer *a)
+{
+    route(s, r, body, a);
+    if (a->kind == RKI_ANSWER_BODY && a->body.n && a->body.p[a->body.n - 1] != '\n')
+        rki_putc(&a->body, '\n'); // for those who look at it with curl
 }

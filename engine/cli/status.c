@@ -20,7 +20,7 @@ static const rki_arg status_rows[] = {
 
 // ---- cells ----------------------------------------------------------------------------------------------------------
 
-enum { CELL = 80, COLUMNS = 8 };
+enum { CELL = 80, COLUMNS = 9 };
 
 typedef struct table {
     rki_arena *a;
@@ -103,19 +103,6 @@ static uint64_t count(const rki_json_node *of, const char *key)
     return v;
 }
 
-// A number, or numbers by reason.
-static uint64_t sum(const rki_json_node *of, const char *key)
-{
-    const rki_json_node *n = rki_json_get(of, key);
-    uint64_t all = 0, v;
-    if (rki_json_count(n, &all))
-        return all;
-    for (const rki_json_node *c = n ? n->child : NULL; c; c = c->next)
-        if (rki_json_count(c, &v))
-            all += v;
-    return all;
-}
-
 // "12 / 1,024": messages that wait, and how many may.
 static rkp_str fill(table *t, uint64_t messages, uint64_t capacity)
 {
@@ -135,58 +122,71 @@ static bool sized(table *t, const rki_json_node *list)
 
 static bool kernels(rki_arena *a, const rki_json_node *status, rki_buf *out)
 {
-    static const char *const heads[] = { "kernel",    "operator", "state",          ">rows in",
+    static const char *const heads[] = { "kernel",    "operator", "state",          ">restarts", ">rows in",
                                          ">rows out", ">dropped", ">dead-lettered", ">queue" };
-    const rki_json_node *list = rki_json_get(status, "kernels"), *edges = rki_json_get(status, "edges");
+    const rki_json_node *list = rki_json_get(status, "kernels");
     table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
     if (!sized(&t, list))
         return false;
     for (const rki_json_node *k = list ? list->child : NULL; k; k = k->next) {
-        rkp_str *row = new_row(&t), name = rki_json_text(rki_json_get(k, "kernel"), "?");
-        uint64_t waits = 0, room = 0, rows_out = count(k, "rows_out");
+        const rki_json_node *queue = rki_json_get(k, "queue");
+        rkp_str *row = new_row(&t);
+        uint64_t rows_out = count(k, "rows_out");
         if (!row)
             return false;
-        for (const rki_json_node *e = edges ? edges->child : NULL; e; e = e->next) {
-            if (!rkp_str_eq(rki_json_text(rki_json_get(e, "to"), ""), name))
-                continue;
-            waits += count(e, "messages");
-            room += count(e, "capacity");
-        }
-        row[0] = cell(&t, name);
+        row[0] = cell(&t, rki_json_text(rki_json_get(k, "kernel"), "?"));
         row[1] = cell(&t, rki_json_text(rki_json_get(k, "op"), ""));
         row[2] = cell(&t, rki_json_text(rki_json_get(k, "state"), "?"));
-        row[3] = number(&t, count(k, "rows_in"));
-        row[4] = number(&t, rows_out ? rows_out : count(k, "absorbed"));
-        row[5] = number(&t, sum(k, "dropped"));
-        row[6] = number(&t, sum(k, "dead_lettered"));
-        row[7] = fill(&t, waits, room);
+        row[3] = number(&t, count(k, "restarts"));
+        row[4] = number(&t, count(k, "rows_in"));
+        row[5] = number(&t, rows_out ? rows_out : count(k, "absorbed"));
+        row[6] = number(&t, count(k, "dropped"));
+        row[7] = number(&t, count(k, "dead_lettered"));
+        row[8] = fill(&t, count(queue, "messages"), count(queue, "capacity"));
     }
     print(&t, out);
     return true;
 }
 
+// What failed and what has ended, and why.
+static void why(const rki_json_node *status, rki_buf *out)
+{
+    const rki_json_node *list = rki_json_get(status, "kernels");
+    for (const rki_json_node *k = list ? list->child : NULL; k; k = k->next) {
+        rkp_str state = rki_json_text(rki_json_get(k, "state"), ""),
+                reason = rki_json_text(rki_json_get(k, "reason"), "");
+        if (!reason.n || !(rkp_str_is(state, "failed") || rkp_str_is(state, "terminated")))
+            continue;
+        rki_putz(out, "  ");
+        rki_remote_text(out, rki_json_text(rki_json_get(k, "kernel"), "?"));
+        rki_putz(out, ": ");
+        rki_remote_text(out, reason);
+        rki_putc(out, '\n');
+    }
+}
+
 static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
 {
-    static const char *const heads[] = { "edge", "topic", ">messages", ">bytes", ">dropped" };
+    static const char *const heads[] = { "edge", "topic", ">sent", ">received", ">filtered", ">overflowed", ">queue" };
     const rki_json_node *list = rki_json_get(status, "edges");
     table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
     if (!sized(&t, list))
         return false;
     for (const rki_json_node *e = list ? list->child : NULL; e; e = e->next) {
-        rkp_str *row = new_row(&t), from = rki_json_text(rki_json_get(e, "from"), "?"),
-                to = rki_json_text(rki_json_get(e, "to"), "?"), both;
+        rkp_str *row = new_row(&t), from, to;
         if (!row)
             return false;
-        from = cell(&t, from);
-        to = cell(&t, to);
-        both = rki_printf(a, "%.*s -> %.*s", RKP_STR_ARG(from), RKP_STR_ARG(to));
-        if (!both.p)
+        from = cell(&t, rki_json_text(rki_json_get(e, "from"), "?"));
+        to = cell(&t, rki_json_text(rki_json_get(e, "to"), "?"));
+        row[0] = rki_printf(a, "%.*s -> %.*s", RKP_STR_ARG(from), RKP_STR_ARG(to));
+        if (!row[0].p)
             return false;
-        row[0] = both;
         row[1] = cell(&t, rki_json_text(rki_json_get(e, "topic"), ""));
-        row[2] = fill(&t, count(e, "messages"), count(e, "capacity"));
-        row[3] = fill(&t, count(e, "bytes"), count(e, "byte_limit"));
-        row[4] = number(&t, sum(e, "dropped"));
+        row[2] = number(&t, count(e, "sent"));
+        row[3] = number(&t, count(e, "received"));
+        row[4] = number(&t, count(e, "filtered"));
+        row[5] = number(&t, count(e, "overflowed"));
+        row[6] = fill(&t, count(e, "messages"), count(e, "capacity"));
     }
     if (t.n) {
         rki_putc(out, '\n');
@@ -237,8 +237,9 @@ static int verb_status(rki_cli *c)
     s = rki_json_read(&arena, (rkp_str){ r.body.p, r.body.n });
     if (s) {
         first_line(s, &out);
-        if (!kernels(&arena, s, &out) || !edges(&arena, s, &out))
-            out.failed = true;
+        out.failed = !kernels(&arena, s, &out) || out.failed;
+        why(s, &out);
+        out.failed = !edges(&arena, s, &out) || out.failed;
         code = rki_cli_out(&out) ? RKI_EXIT_OK : RKI_EXIT_FAILED;
     } else {
         rki_cli_say("error: %s", rki_arena_failed(&arena) ? "out of memory" : "the engine's answer is not JSON");

@@ -99,14 +99,14 @@ static void stop(struct engine *e)
 static const char status[] =
     "{\"name\":\"cards\",\"state\":\"running\",\"mode\":\"stream\",\"uptime_seconds\":3725.5,\"kernels\":["
     "{\"kernel\":\"read\",\"op\":\"read.csv\",\"state\":\"active\",\"rows_in\":1234567,\"rows_out\":1234560,"
-    "\"dropped\":{\"fields\":5,\"type\":2},\"dead_lettered\":{}},"
-    "{\"kernel\":\"score\",\"op\":\"map\",\"state\":\"suspended\",\"rows_in\":1000,\"rows_out\":1000,\"dropped\":0,"
-    "\"dead_lettered\":{\"crash\":12}},"
-    "{\"kernel\":\"w\\u001b[31mrite\",\"op\":\"write.csv\",\"state\":\"active\",\"rows_in\":1000,\"absorbed\":1000}],"
+    "\"dropped\":7,\"drops\":{\"fields\":5,\"type\":2},\"dead_lettered\":0,\"queue\":{\"messages\":0,\"capacity\":0}},"
+    "{\"kernel\":\"score\",\"op\":\"map\",\"state\":\"failed\",\"reason\":\"column\\n'x' is bad\",\"restarts\":2,"
+    "\"rows_in\":1000,\"rows_out\":1000,\"dead_lettered\":12,\"queue\":{\"messages\":1024,\"capacity\":1024}},"
+    "{\"kernel\":\"w\\u001b[31mrite\",\"op\":\"write.csv\",\"state\":\"active\",\"rows_in\":1000,\"absorbed\":1000,"
+    "\"queue\":{\"messages\":0,\"capacity\":64}}],"
     "\"edges\":[{\"from\":\"read\",\"to\":\"score\",\"topic\":\"cards/#\",\"messages\":1024,\"capacity\":1024,"
-    "\"bytes\":8388608,\"byte_limit\":8388608,\"dropped\":{\"overflow\":7}},"
-    "{\"from\":\"score\",\"to\":\"write\",\"topic\":null,\"messages\":0,\"capacity\":64,\"bytes\":0,\"byte_limit\":"
-    "1000}"
+    "\"sent\":8388608,\"received\":5,\"filtered\":1,\"overflowed\":7},"
+    "{\"from\":\"score\",\"to\":\"write\",\"topic\":null,\"messages\":0,\"capacity\":64,\"sent\":1,\"received\":1}"
     "]}\n";
 
 static void status_is_a_table(void **state)
@@ -120,14 +120,16 @@ static void status_is_a_table(void **state)
     expect(RUN("status", "--admin", "unix:s.sock"), 0,
            "cards: running, stream, up 1:02:05\n"
            "\n"
-           "kernel      operator   state        rows in   rows out  dropped  dead-lettered          queue\n"
-           "read        read.csv   active     1,234,567  1,234,560        7              0\n"
-           "score       map        suspended      1,000      1,000        0             12  1,024 / 1,024\n"
-           "w\xef\xbf\xbd[31mrite  write.csv  active         1,000      1,000        0              0\n"
+           "kernel      operator   state   restarts    rows in   rows out  dropped  dead-lettered          queue\n"
+           "read        read.csv   active         0  1,234,567  1,234,560        7              0\n"
+           "score       map        failed         2      1,000      1,000        0             12  1,024 / 1,024\n"
+           "w\xef\xbf\xbd[31mrite  write.csv  active         0      1,000      1,000        0              0         0 "
+           "/ 64\n"
+           "  score: column\xef\xbf\xbd'x' is bad\n"
            "\n"
-           "edge            topic         messages                  bytes  dropped\n"
-           "read -> score   cards/#  1,024 / 1,024  8,388,608 / 8,388,608        7\n"
-           "score -> write                  0 / 64              0 / 1,000        0\n",
+           "edge            topic         sent  received  filtered  overflowed          queue\n"
+           "read -> score   cards/#  8,388,608         5         1           7  1,024 / 1,024\n"
+           "score -> write                   1         1         0           0         0 / 64\n",
            "");
     expect(RUN("status", "--json", "--admin=s.sock"), 0, status, "");
     stop(&e);
