@@ -196,13 +196,15 @@ bool rki_run_ready(rki_run *r)
 void rki_run_status_json(rki_run *r, rki_buf *out)
 {
     rki_json j;
+    uint64_t start;
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
     field_text(&j, "name", r->plan->spec->name.p);
     field_text(&j, "state", __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending" : draining(r) ? "draining" : "running");
     field_text(&j, "mode", r->plan->stream ? "stream" : "batch");
     rki_json_key(&j, "uptime_seconds");
-    rki_json_f64(&j, r->start_ns ? (double)(rki_mono_ns() - r->start_ns) * 1e-9 : 0);
+    start = RKI_LOOK(r->start_ns);
+    rki_json_f64(&j, start ? (double)(rki_mono_ns() - start) * 1e-9 : 0);
     field_u64(&j, "workers", r->plan->workers);
     rki_json_key(&j, "kernels");
     kernels_json(&j, r);
@@ -276,10 +278,12 @@ struct rki_tap {
     pthread_mutex_t lock;
     pthread_cond_t came;
     struct tapped box[TAP_BATCHES];
-    uint32_t first, n;
+    uint32_t first, n, row; // row: the next of the first
     uint64_t bytes, missed, rows;
     const rkp_schema *last; // of the header of CSV
-    rki_buf rest;           // what was left when the run ended
+    // What was left when the run ended, printed, so that the batches could go: rows, and where each ends (size_t).
+    rki_buf rest, ends;
+    size_t given; // of ends
     bool over;
 };
 
@@ -316,7 +320,6 @@ static void print_row(rki_tap *t, const struct tapped *m, rkp_batch *mem, uint32
         rki_row_csv(mem, m->b, row, out);
     }
     rki_putc(out, '\n');
-    t->rows++;
 }
 
 static bool row_fits(const rki_tap *t, const struct tapped *m, uint32_t row)
@@ -328,23 +331,52 @@ static bool row_fits(const rki_tap *t, const struct tapped *m, uint32_t row)
     return topic.p && rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, topic);
 }
 
-// Prints from the box, with the lock held.
-static bool print_some(rki_tap *t, uint64_t max_rows, rki_buf *out)
+// Prints from the box, with the lock held.  `ends`: where each row ends; may be NULL.  How many rows.
+static uint64_t print_some(rki_tap *t, uint64_t max_rows, rki_buf *out, rki_buf *ends)
 {
-    uint64_t before = t->rows;
-    while (t->n && t->rows - before < max_rows) {
+    uint64_t rows = 0;
+    while (t->n && rows < max_rows) {
         struct tapped m = t->box[t->first];
         rkp_batch *mem = rkp_batch_new(m.b->pool, NULL, 0, 4096);
-        for (uint32_t i = 0; mem && i < m.b->rows && t->rows - before < max_rows; i++)
-            if (row_fits(t, &m, i))
-                print_row(t, &m, mem, i, out);
+        if (!mem) {
+            __atomic_fetch_add(&t->missed, m.b->rows - t->row, __ATOMIC_RELAXED);
+            t->row = m.b->rows;
+        }
+        for (; t->row < m.b->rows && rows < max_rows; t->row++) {
+            if (!row_fits(t, &m, t->row))
+                continue;
+            print_row(t, &m, mem, t->row, out);
+            if (ends)
+                rki_put(ends, (const char *)&out->n, sizeof out->n);
+            rows++;
+        }
         rkp_batch_put(mem);
+        if (t->row < m.b->rows)
+            break;
+        t->row = 0;
         t->bytes -= rki_weight(m.b);
         rkp_batch_put(m.b);
         t->first = (t->first + 1) % TAP_BATCHES;
         t->n--;
     }
-    return t->rows > before;
+    return rows;
+}
+
+// The same from what was printed at the end.
+static uint64_t give_rest(rki_tap *t, uint64_t max_rows, rki_buf *out)
+{
+    size_t all = t->ends.n / sizeof(size_t), from = 0, to = 0, n;
+    if (t->rest.failed || t->ends.failed)
+        all = t->given;
+    n = all - t->given < max_rows ? all - t->given : (size_t)max_rows;
+    if (n == 0)
+        return 0;
+    if (t->given)
+        memcpy(&from, t->ends.p + (t->given - 1) * sizeof from, sizeof from);
+    memcpy(&to, t->ends.p + (t->given + n - 1) * sizeof to, sizeof to);
+    rki_put(out, t->rest.p + from, to - from);
+    t->given += n;
+    return n;
 }
 
 void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b)
@@ -445,6 +477,7 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
         return NULL;
     }
     rki_buf_init(&t->rest);
+    rki_buf_init(&t->ends);
     t->format = f;
     t->run = r;
     if (!aim(r, pattern, t, text, n)) {
@@ -476,19 +509,15 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
 int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out)
 {
     struct timespec ts = { (time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u) };
+    uint64_t rows;
     int rc = 0;
     pthread_mutex_lock(&t->lock);
     while (!t->n && !t->over && rc == 0)
         rc = pthread_cond_timedwait(&t->came, &t->lock, &ts);
-    if (t->n) {
-        rc = print_some(t, max_rows, out) ? 1 : 0;
-    } else if (t->over) {
-        rc = t->rest.n ? 1 : -1;
-        rki_put(out, t->rest.p, t->rest.n);
-        rki_buf_clear(&t->rest);
-    } else {
-        rc = 0;
-    }
+    rows = t->n ? print_some(t, max_rows, out, NULL) : give_rest(t, max_rows, out);
+    rc = rows ? 1 : t->over && !t->n ? -1 : 0;
+    // Relaxed: who asks for it has read them, or only wants to know.
+    __atomic_store_n(&t->rows, t->rows + rows, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&t->lock);
     return rc;
 }
@@ -505,7 +534,10 @@ uint64_t rki_tap_missed(const rki_tap *t)
 
 void rki_tap_close(rki_tap *t)
 {
-    rki_run *r = t->run;
+    rki_run *r;
+    pthread_mutex_lock(&t->lock); // rki_taps_end has let go of it
+    r = t->run;
+    pthread_mutex_unlock(&t->lock);
     if (r) {
         pthread_mutex_lock(&r->tap_lock);
         for (uint32_t i = 0; i < r->n_taps; i++) {
@@ -525,6 +557,7 @@ void rki_tap_close(rki_tap *t)
     pthread_cond_destroy(&t->came);
     pthread_mutex_destroy(&t->lock);
     rki_buf_fini(&t->rest);
+    rki_buf_fini(&t->ends);
     free(t);
 }
 
@@ -536,7 +569,7 @@ void rki_taps_end(rki_run *r)
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
         pthread_mutex_lock(&t->lock);
-        print_some(t, UINT64_MAX, &t->rest);
+        print_some(t, UINT64_MAX, &t->rest, &t->ends);
         t->over = true;
         t->run = NULL;
         pthread_cond_broadcast(&t->came);

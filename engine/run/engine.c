@@ -671,7 +671,7 @@ int rki_run_execute(rki_run *r)
     rkp_status st;
     int code = RKI_EXIT_OK;
     uint64_t left;
-    r->start_ns = rki_mono_ns();
+    __atomic_store_n(&r->start_ns, rki_mono_ns(), __ATOMIC_RELAXED); // the status is asked for from the start
     r->cpu_start_ns = cpu_ns();
     rki_life_start(r);
     __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);

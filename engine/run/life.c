@@ -508,9 +508,18 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     return out;
 }
 
+// Once; a second one is not the second signal.
 void rki_run_drain(rki_run *r)
 {
-    rki_run_signal(r);
+    uint32_t none = 0;
+    pthread_mutex_lock(&r->lock);
+    if (!__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
+        __atomic_compare_exchange_n(&r->signals, &none, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        rkp_backend_run *b = __atomic_load_n(&r->poke, __ATOMIC_SEQ_CST);
+        if (b) // while the lock is held it is not closed: `ending` comes first
+            r->backend->poke(b);
+    }
+    pthread_mutex_unlock(&r->lock);
 }
 
 // ---- hung kernels ---------------------------------------------------------------------------------------------------
