@@ -272,7 +272,7 @@ struct rki_run {
     rki_runner *publisher; // of $topics; NULL: nobody subscribes
     uint32_t live;         // atomic: runners that are not behind it and not done
     uint32_t circles_done; // atomic
-    pthread_mutex_t tap_lock;
+    pthread_rwlock_t tap_lock; // read: who emits; written: who opens and closes
     struct rki_tap *taps[64];
     uint32_t n_taps;       // written with tap_lock; others look whether there are any
     bool taps_closed;

@@ -382,7 +382,7 @@ static uint64_t give_rest(rki_tap *t, uint64_t max_rows, rki_buf *out)
 void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b)
 {
     rki_run *r = a->run;
-    if (!b->n_cols || pthread_mutex_trylock(&r->tap_lock) != 0)
+    if (!b->n_cols || pthread_rwlock_tryrdlock(&r->tap_lock) != 0)
         return; // a chunk of text; or taps are being opened or closed
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
@@ -407,7 +407,7 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
         }
         pthread_mutex_unlock(&t->lock);
     }
-    pthread_mutex_unlock(&r->tap_lock);
+    pthread_rwlock_unlock(&r->tap_lock);
 }
 
 static bool find_kernel(const rki_run *r, rkp_str name, uint32_t *at)
@@ -489,14 +489,14 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&t->came, &attr);
     pthread_condattr_destroy(&attr);
-    pthread_mutex_lock(&r->tap_lock);
+    pthread_rwlock_wrlock(&r->tap_lock);
     full = r->n_taps == TAPS || r->taps_closed;
     if (!full) {
         r->taps[r->n_taps] = t;
         // Relaxed: a tap may begin a message later.
         __atomic_store_n(&r->n_taps, r->n_taps + 1, __ATOMIC_RELAXED);
     }
-    pthread_mutex_unlock(&r->tap_lock);
+    pthread_rwlock_unlock(&r->tap_lock);
     if (full) {
         snprintf(text, n, r->taps_closed ? "the run is ending" : "there are %d taps already", TAPS);
         t->run = NULL;
@@ -539,7 +539,7 @@ void rki_tap_close(rki_tap *t)
     r = t->run;
     pthread_mutex_unlock(&t->lock);
     if (r) {
-        pthread_mutex_lock(&r->tap_lock);
+        pthread_rwlock_wrlock(&r->tap_lock);
         for (uint32_t i = 0; i < r->n_taps; i++) {
             if (r->taps[i] != t)
                 continue;
@@ -547,7 +547,7 @@ void rki_tap_close(rki_tap *t)
             __atomic_store_n(&r->n_taps, r->n_taps - 1, __ATOMIC_RELAXED);
             break;
         }
-        pthread_mutex_unlock(&r->tap_lock);
+        pthread_rwlock_unlock(&r->tap_lock);
     }
     while (t->n) {
         rkp_batch_put(t->box[t->first].b);
@@ -564,7 +564,7 @@ void rki_tap_close(rki_tap *t)
 // The run ends: what is in the boxes is printed, so that the batches can go.
 void rki_taps_end(rki_run *r)
 {
-    pthread_mutex_lock(&r->tap_lock);
+    pthread_rwlock_wrlock(&r->tap_lock);
     r->taps_closed = true;
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
@@ -576,5 +576,5 @@ void rki_taps_end(rki_run *r)
         pthread_mutex_unlock(&t->lock);
     }
     __atomic_store_n(&r->n_taps, 0, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&r->tap_lock);
+    pthread_rwlock_unlock(&r->tap_lock);
 }

@@ -301,6 +301,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     rki_run *r = calloc(1, sizeof *r);
     uint32_t total = 0;
     rkp_backend_conf conf = { .workers = p->workers };
+    pthread_rwlockattr_t attr;
     rkp_status st = RKP_NOMEM;
     snprintf(err, err_n, "out of memory while building the graph");
     if (!r)
@@ -309,7 +310,10 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     r->plan = p;
     r->args = *args;
     r->backend = args->backend;
-    if (pthread_mutex_init(&r->lock, NULL) != 0 || pthread_mutex_init(&r->tap_lock, NULL) != 0)
+    // Who opens a tap goes before those who emit, or might wait for ever.
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    if (pthread_mutex_init(&r->lock, NULL) != 0 || pthread_rwlock_init(&r->tap_lock, &attr) != 0)
         goto fail;
     r->lock_made = true;
     r->pool = rkp_pool_new(p->pool_bytes);
@@ -798,7 +802,7 @@ void rki_run_free(rki_run *r)
         rkp_pool_free(r->state_pool);
     rki_taps_end(r);
     if (r->lock_made) {
-        pthread_mutex_destroy(&r->tap_lock);
+        pthread_rwlock_destroy(&r->tap_lock);
         pthread_mutex_destroy(&r->lock);
     }
     rki_arena_fini(&r->arena);
