@@ -86,8 +86,9 @@ static void write_owner(int fd)
     clock_gettime(CLOCK_REALTIME, &t);
     n += (int)rkp_print_timestamp(text + n, (int64_t)t.tv_sec * 1000000);
     text[n++] = '\n';
-    // For the message of a second run only: one that cannot be written is no reason not to run.
-    k = ftruncate(fd, 0) == 0 ? write(fd, text, (size_t)n) : 0;
+    // For the message of a second run only: one that cannot be written is no reason not to run.  Not truncated before,
+    // what is after the line is not read: ext4 would write a truncated file to the disk when it is closed, for 10 ms.
+    k = pwrite(fd, text, (size_t)n, 0);
     (void)k;
 }
 
