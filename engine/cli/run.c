@@ -6,6 +6,7 @@
 // stop is long over.
 #include "cli/data_dir.h"
 #include "cli/progress.h"
+#include "cli/serve.h"
 #include "cli/verbs.h"
 
 #include <errno.h>
@@ -294,6 +295,7 @@ static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l,
     rki_bar bar = { 0 };
     rki_run_args ra = { .data_dir = path };
     rki_run *r = NULL;
+    rki_admin *admin = NULL;
     char err[1024] = "";
     rkp_status st;
     int code, sig;
@@ -310,17 +312,23 @@ static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l,
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
         return rki_status_exit(st);
     }
+    code = rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, &admin);
+    if (code) {
+        rki_run_free(r);
+        return code;
+    }
     catch_signals(r, l->spec, a->quiet);
     code = rki_run_execute(r);
+    rki_admin_stop(admin);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
     if (code == RKI_EXIT_SIGNAL && sig)
         code = 128 + sig;
     code = report(a, l->spec, r, code);
-    if (rki_run_stuck(r)) {
-        rki_data_dir_close(dir);
+    rki_data_dir_close(dir);
+    rki_admin_free(admin, code); // who waits for the end may start the next run
+    if (rki_run_stuck(r))
         _exit(code); // a thread hangs in the system and may still use what would be freed
-    }
     rki_run_free(r);
     return code;
 }
@@ -386,9 +394,10 @@ const rki_verb rki_verb_run = {
     .details =
         "Results go to standard output or to the files that the pipeline names, everything else to standard error. "
         "The first SIGINT (Ctrl-C) or SIGTERM stops the sources and lets what was read pass, within engine.shutdown."
-        "grace; the second stops at once. Outputs with commit: rename get their names only when all went well. While "
-        "it "
-        "runs, engine.data_dir belongs to it: a second run with the same folder ends with 69.\n\n"
+        "grace; the second stops at once. Outputs with commit: rename get their names only when all went well.\n\n"
+        "While it runs, engine.data_dir belongs to it, and a second run of the same folder ends with 69. There is its "
+        "socket, where status, tap, suspend and the other commands for a running engine find it; admin.listen in the "
+        "file names another place, or none.\n\n"
         "Exit codes: 0 done; 1 failed at run time; 64 usage; 65 too many bad rows, or run.fail_on hit; 69 a file, "
         "device or endpoint that is needed is not there; 70 the counts do not add up (our bug); 75 stopped by the "
         "first signal; 78 the pipeline is not valid; 130 and 143 stopped by a second signal.",

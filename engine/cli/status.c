@@ -173,11 +173,15 @@ static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
     if (!sized(&t, list))
         return false;
     for (const rki_json_node *e = list ? list->child : NULL; e; e = e->next) {
-        rkp_str *row = new_row(&t), from, to;
+        rkp_str *row, from = rki_json_text(rki_json_get(e, "from"), "?"),
+                      to = rki_json_text(rki_json_get(e, "to"), "?");
+        if (rkp_str_eq(from, to))
+            continue; // between the two halves of a source or sink
+        row = new_row(&t);
         if (!row)
             return false;
-        from = cell(&t, rki_json_text(rki_json_get(e, "from"), "?"));
-        to = cell(&t, rki_json_text(rki_json_get(e, "to"), "?"));
+        from = cell(&t, from);
+        to = cell(&t, to);
         row[0] = rki_printf(a, "%.*s -> %.*s", RKP_STR_ARG(from), RKP_STR_ARG(to));
         if (!row[0].p)
             return false;
