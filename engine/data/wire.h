@@ -5,7 +5,7 @@
 //   Fails    putting: RKP_NOMEM, RKP_UNSUPPORTED (too large).  Getting: RKP_NOMEM, or RKP_INVALID with a reason; bytes
 //            are not trusted, whatever they are
 //   Limits   RKI_WIRE_MAX bytes a record, 2^31 - 1 bytes of text in a column, 255 null texts
-//   Cost     putting copies every value once; getting copies the record once and looks at every view and every string
+//   Cost     putting copies every value once; getting copies the record once and looks at every view
 //
 // Little endian, in this order, each part at a multiple of 8:
 //
@@ -16,7 +16,7 @@
 //
 // A column's selection is carried out on the way, except that of a constant, which stays one value.  Text that nobody
 // has read yet stays the field's raw text with its quotes and its dialect, so reading it later gives the same value or
-// the same error of the row.  Of the place of a row its line and its file's name are kept, its text is not.
+// the same error of the row.  Strings are what they were, also when that is not UTF-8.  Of the place of a row its line and its file's name are kept, its text is not.
 #ifndef RKI_WIRE_H
 #define RKI_WIRE_H
 

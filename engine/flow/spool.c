@@ -165,20 +165,22 @@ static uint64_t sys_wall_us(void *ctx)
 const rki_spool_io rki_spool_system = { NULL,         sys_open,   sys_read,   sys_write,   sys_fsync,
                                         sys_truncate, sys_rename, sys_unlink, sys_mono_ns, sys_wall_us };
 
+static rkp_status no_memory(char err[RKI_SPOOL_ERR])
+{
+    snprintf(err, RKI_SPOOL_ERR, "out of memory");
+    return RKP_NOMEM;
+}
+
 // "cannot WHAT 'DIR/NAME': why"; the status of a call that failed with e.
 static rkp_status failed(const rki_spool *s, int e, const char *what, const char *name, char err[RKI_SPOOL_ERR])
 {
     char t[128];
 
+    if (e == ENOMEM)
+        return no_memory(err);
     snprintf(err, RKI_SPOOL_ERR, "cannot %s '%s%s%s': %s", what, s->dir, *name ? "/" : "", name,
              strerror_r(e, t, sizeof t));
     return RKP_IO;
-}
-
-static rkp_status no_memory(char err[RKI_SPOOL_ERR])
-{
-    snprintf(err, RKI_SPOOL_ERR, "out of memory");
-    return RKP_NOMEM;
 }
 
 static void RKP_PRINTF(2, 3) warn(rki_spool *s, const char *fmt, ...)
@@ -801,7 +803,7 @@ static rkp_status find_tail(rki_spool *s, struct segment *g, uint64_t *end, uint
                 break;
             // fallthrough
         case LOOK_FAILED:
-            return e == ENOMEM ? no_memory(err) : failed(s, e, "read", name_of(g, name), err);
+            return failed(s, e, "read", name_of(g, name), err);
         }
     }
     return RKP_OK;
@@ -1223,7 +1225,7 @@ static bool step(rki_spool *s, rki_spool_record *r, rkp_status *st, char err[RKI
             s->cur_seq = s->seg[s->cur].first;
         return false;
     }
-    *st = e == ENOMEM ? no_memory(err) : failed(s, e, "read", name_of(g, name), err);
+    *st = failed(s, e, "read", name_of(g, name), err);
     return true;
 }
 

@@ -2,6 +2,8 @@
 #include "run/actor.h"
 
 #include "flow/topic.h"
+#include "flow/topic_memo.h"
+#include "flow/trie.h"
 #include <rkpipe/num.h>
 #include <stdlib.h>
 
@@ -120,13 +122,6 @@ static void send_dest(rki_runner *r, rki_dest *d, rkp_batch *b)
 
 enum { MEMO_MAX = 65536, MEMO_BYTES = 8 << 20 };
 
-struct known {
-    rkp_str text; // the topic
-    uint64_t hash;
-    const uint32_t *dests;
-    uint32_t n;
-};
-
 struct rki_route {
     rki_run *run;
     const rki_bound *b;
@@ -134,11 +129,9 @@ struct rki_route {
     const uint32_t *cols; // per part of the template
     rki_dest *dests;
     uint32_t n_dests, cap_dests;
-    rki_arena memory; // of the memo
-    struct known *memo;
-    uint32_t n_memo;
-    size_t memo_bytes;
-    uint32_t *hit; // scratch, n_dests
+    rki_trie *trie; // of the subscriptions' patterns: which dests
+    rki_topic_memo *memo;
+    uint32_t *takers; // scratch, n_dests
     uint8_t *touched;
 };
 
@@ -151,8 +144,7 @@ rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub)
     t->b = b;
     t->pub = &b->k->pubs[pub];
     t->cols = b->tpl_cols[pub];
-    rki_arena_init(&t->memory);
-    t->memo = calloc(2 * MEMO_MAX, sizeof *t->memo);
+    t->memo = rki_topic_memo_new(MEMO_MAX, MEMO_BYTES);
     if (!t->memo) {
         rki_route_free(t);
         return NULL;
@@ -199,9 +191,15 @@ bool rki_route_add(rki_route *t, rki_outset *o)
 
 bool rki_route_seal(rki_route *t)
 {
-    t->hit = calloc(t->n_dests + 1u, sizeof *t->hit);
+    rki_trie_entry *v = calloc(t->n_dests + 1u, sizeof *v);
+    bool ok;
+    t->takers = calloc(t->n_dests + 1u, sizeof *t->takers);
     t->touched = calloc(t->n_dests + 1u, 1);
-    return t->hit && t->touched;
+    for (uint32_t i = 0; v && i < t->n_dests; i++)
+        v[i] = (rki_trie_entry){ t->dests[i].pattern, i };
+    ok = v && t->takers && t->touched && rki_trie_new(v, t->n_dests, &t->trie) == RKP_OK;
+    free(v);
+    return ok;
 }
 
 void rki_route_free(rki_route *t)
@@ -211,66 +209,34 @@ void rki_route_free(rki_route *t)
     for (uint32_t i = 0; i < t->n_dests; i++)
         free(t->dests[i].sets);
     free(t->dests);
-    free(t->memo);
-    free(t->hit);
+    rki_topic_memo_free(t->memo);
+    rki_trie_free(t->trie);
+    free(t->takers);
     free(t->touched);
-    rki_arena_fini(&t->memory);
     free(t);
 }
 
-// The edges that a topic goes to.  Of the subscriptions of one kernel the first that matches takes it; they stand beside
-// each other, in their order.
-static uint32_t resolve(rki_route *t, rkp_str topic)
+// The edges that a topic goes to, into t->takers.  Of the subscriptions of one kernel the first that matches takes it; they
+// stand beside each other, in their order.
+static uint32_t takers(rki_route *t, const rki_topic_hit *h)
 {
     uint32_t n = 0, last = UINT32_MAX;
-    for (uint32_t i = 0; i < t->n_dests; i++) {
-        const rki_dest *d = &t->dests[i];
-        if ((d->n == 1 && !d->sets[0]->edge->group && d->kernel == last) || !rki_topic_match(d->pattern, topic))
+    for (uint32_t i = 0; i < h->n; i++) {
+        const rki_dest *d = &t->dests[h->values[i]];
+        bool shared = d->sets[0]->edge->group != 0;
+        if (!shared && d->kernel == last)
             continue;
-        t->hit[n++] = i;
-        last = d->n == 1 && !d->sets[0]->edge->group ? d->kernel : UINT32_MAX;
+        t->takers[n++] = h->values[i];
+        last = shared ? UINT32_MAX : d->kernel;
     }
     return n;
-}
-
-static void forget(rki_route *t)
-{
-    rki_arena_fini(&t->memory);
-    rki_arena_init(&t->memory);
-    memset(t->memo, 0, 2 * MEMO_MAX * sizeof *t->memo);
-    t->n_memo = 0;
-    t->memo_bytes = 0;
-}
-
-static const struct known *look_up(rki_route *t, rkp_str topic)
-{
-    uint64_t h = hash_value(0xcbf29ce484222325ull, topic.p, topic.n) * 0x9e3779b97f4a7c15ull;
-    uint32_t mask = 2 * MEMO_MAX - 1, at = (uint32_t)(h >> 40) & mask, n;
-    struct known *k;
-    uint32_t *dests;
-    char *text;
-    for (; t->memo[at].text.p; at = (at + 1) & mask)
-        if (t->memo[at].hash == h && rkp_str_eq(t->memo[at].text, topic))
-            return &t->memo[at];
-    n = resolve(t, topic);
-    k = &t->memo[at];
-    text = rki_dup(&t->memory, topic.p, topic.n);
-    dests = rki_array(&t->memory, n ? n : 1, sizeof *dests);
-    if (!text || !dests)
-        return NULL;
-    if (n)
-        memcpy(dests, t->hit, n * sizeof *dests);
-    *k = (struct known){ { text, topic.n }, h, dests, n };
-    t->n_memo++;
-    t->memo_bytes += topic.n + n * sizeof *dests + 64;
-    return k;
 }
 
 // One distinct topic of the batch at hand.
 struct made {
     uint64_t hash;
     uint32_t row; // first with these values
-    const struct known *known; // NULL: no legal topic
+    const rki_topic_hit *known; // NULL: no legal topic
 };
 
 struct work {
@@ -331,7 +297,7 @@ static bool same_values(const struct work *w, uint32_t a, uint32_t b)
 static rki_topic_made fill(const struct work *w, uint32_t row, rki_buf *to)
 {
     const rki_topic_template *tpl = w->t->pub->tpl;
-    rkp_str values[RKI_TOPIC_BYTES / 4];
+    rkp_str values[RKI_TOPIC_VALUES];
     char numbers[8][24];
     uint32_t n = 0, numbered = 0;
     for (uint32_t i = 0; i < tpl->n_parts; i++)
@@ -386,7 +352,7 @@ static bool classify(struct work *w, rki_buf *text)
             how = fill(w, i, text);
             if (how == RKI_TOPIC_NO_MEMORY)
                 return false;
-            if (how == RKI_TOPIC_OK && !(m->known = look_up(w->t, (rkp_str){ text->p, text->n })))
+            if (how == RKI_TOPIC_OK && !(m->known = rki_topic_memo_find(w->t->memo, (rkp_str){ text->p, text->n })))
                 return false;
             w->table[at] = w->n++;
         }
@@ -423,19 +389,21 @@ static bool give(struct work *w)
         return false;
     memset(w->t->touched, 0, w->t->n_dests);
     for (uint32_t m = 0; m < w->n; m++) {
-        const struct known *k = w->v[m].known;
+        const rki_topic_hit *k = w->v[m].known;
+        uint32_t n_takers;
         char *text;
         bad |= !k;
         names[m] = (rkp_str){ "", 0 };
         if (!k)
             continue;
-        text = rkp_batch_alloc(w->b, k->text.n + 1);
+        text = rkp_batch_alloc(w->b, k->topic.n + 1);
         if (!text)
             return false;
-        memcpy(text, k->text.p, k->text.n);
-        names[m] = (rkp_str){ text, k->text.n };
-        for (uint32_t i = 0; i < k->n; i++)
-            w->t->touched[k->dests[i]] = 1;
+        memcpy(text, k->topic.p, k->topic.n);
+        names[m] = (rkp_str){ text, k->topic.n };
+        n_takers = takers(w->t, k);
+        for (uint32_t i = 0; i < n_takers; i++)
+            w->t->touched[w->t->takers[i]] = 1;
     }
     *topics = (rkp_topics){ w->n, names };
     w->b->topics = topics;
@@ -456,10 +424,11 @@ static bool give(struct work *w)
         if (!w->t->touched[d])
             continue;
         for (uint32_t m = 0; m < w->n; m++) {
-            const struct known *k = w->v[m].known;
+            const rki_topic_hit *k = w->v[m].known;
+            uint32_t n_takers = k ? takers(w->t, k) : 0;
             wants[m] = 0;
-            for (uint32_t i = 0; k && i < k->n && !wants[m]; i++)
-                wants[m] = k->dests[i] == d;
+            for (uint32_t i = 0; i < n_takers && !wants[m]; i++)
+                wants[m] = w->t->takers[i] == d;
         }
         for (uint32_t i = 0; i < w->b->rows; i++) {
             rows[n] = i;
@@ -479,8 +448,7 @@ static void send_route(rkp_actor *a, rki_route *t, rkp_batch *b)
     rkp_errs errs = { 0 };
     rki_buf text;
     rki_buf_init(&text);
-    if (t->n_memo > MEMO_MAX || t->memo_bytes > MEMO_BYTES)
-        forget(t);
+    rki_topic_memo_begin(t->memo, t->trie, 1);
     // A value that cannot be read is null in the topic; whoever reads the column reports it.
     if (!w.b || !columns(&w, &errs) || !classify(&w, &text) || !give(&w))
         rki_fail_run(a, RKP_NOMEM, "out of memory while finding topics");
