@@ -144,6 +144,7 @@ typedef struct rki_diag_code {
     { "topic-hash", "`#` stands before other levels; it is possible only at the end." }, \
     { "topic-level-empty", "A level of a topic is empty: a `/` at the beginning, at the end, or two in a row." }, \
     { "topic-limit", "A topic is longer, or has more levels or more values in it, than a topic can have." }, \
+    { "topic-part", "An entry of `topics` speaks about some of the topics that a template makes, and they share their settings." }, \
     { "topic-partial", "A wildcard is only a part of a level of a pattern; it can only be a whole one." }, \
     { "topic-schema", "What a kernel publishes does not fit the columns that the topic declares." }, \
     { "topic-template", "`${..}` in a topic that is published to is not written right." }, \

@@ -7,8 +7,6 @@
 // or offset in it is used before that.
 #include "data/wire.h"
 
-#include "data/text.h"
-
 #include <stdlib.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "buffers are written as they are in memory");
@@ -32,7 +30,7 @@ struct head {
     uint64_t in_bytes, blob_rows, first_line;
     uint32_t batch_flags;
     uint32_t blob; // bytes
-    uint64_t reserved;
+    uint64_t zero;
 };
 _Static_assert(sizeof(struct head) == 64, "the head is one line");
 
@@ -656,15 +654,9 @@ static bool get_views(struct incoming *in, const struct form *m, rkp_col *c)
     c->bufs = bufs;
     c->buf_sizes = sizes;
     c->n_bufs = 1;
-    for (uint32_t i = 0; i < c->phys_rows; i++) {
-        rkp_str s;
-
+    for (uint32_t i = 0; i < c->phys_rows; i++)
         if (!get_view(&views[i], rkp_col_is_null(c, i), text, m->bytes))
             return invalid(in, "a text does not lie in its buffer");
-        s = rkp_view_str(c, i);
-        if (c->type.kind == RKP_STRING && !rki_ascii(s.p, s.n) && !rkp_text_is_utf8(s.p, s.n))
-            return invalid(in, "a string is not UTF-8");
-    }
     return true;
 }
 
@@ -692,8 +684,7 @@ static bool get_texts(struct incoming *in, const struct form *m, rkp_col *c)
         return false;
     if (ends[0] != 1 || ends[c->phys_rows] != m->bytes)
         return invalid(in, "the texts of a column do not fill their buffer");
-    if (t->utf8 && !rkp_text_is_utf8(t->base, t->len))
-        return invalid(in, "a text that should be UTF-8 is not");
+    t->utf8 = t->utf8 && rkp_text_is_utf8(t->base, t->len);
     if (t->kind == RKP_TEXT_CSV)
         cut_well = !memchr(t->base + 1, '\n', t->len - 1) && !(t->delim && memchr(t->base + 1, t->delim, t->len - 1));
     else if (t->kind == RKP_TEXT_JSON && memchr(t->base + 1, '\n', t->len - 1))
@@ -701,8 +692,10 @@ static bool get_texts(struct incoming *in, const struct form *m, rkp_col *c)
     for (uint32_t i = 0; i < c->phys_rows; i++) {
         uint32_t from = ends[i], to = ends[i + 1];
 
-        if (to < from || to > m->bytes || (t->utf8 && to < t->len && ((unsigned char)t->base[to] & 0xc0) == 0x80))
+        if (to < from || to > m->bytes)
             return invalid(in, "the texts of a column do not follow each other");
+        if (to < t->len && ((unsigned char)t->base[to] & 0xc0) == 0x80)
+            t->utf8 = false; // one ends inside of a character
         if (!cut_well && !csv_field(t, t->base + from, to - from))
             return invalid(in, "a CSV field has a separator in it");
         pos[2 * (size_t)i] = rkp_col_is_null(c, i) ? RKP_NO_TEXT : from - 1;
@@ -852,7 +845,7 @@ static const char *bad_head(const struct head *h, const rkp_schema *expect, size
         return "it is not a batch";
     if (h->version != RKI_WIRE_VERSION)
         return "it is of another version";
-    if (h->flags > (HAS_BLOB | HAS_LINES | HAS_TOPICS | HAS_TOPIC_OF) ||
+    if (h->flags > (HAS_BLOB | HAS_LINES | HAS_TOPICS | HAS_TOPIC_OF) || h->zero ||
         (h->flags & (HAS_TOPICS | HAS_TOPIC_OF)) == HAS_TOPIC_OF)
         return "the head has what is not known";
     if (h->size != n || h->meta > n - sizeof *h || h->meta % 8)

@@ -132,7 +132,6 @@ struct rki_route {
     rki_trie *trie; // of the subscriptions' patterns: which dests
     rki_topic_memo *memo;
     uint32_t *takers; // scratch, n_dests
-    uint8_t *touched;
 };
 
 rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub)
@@ -194,10 +193,9 @@ bool rki_route_seal(rki_route *t)
     rki_trie_entry *v = calloc(t->n_dests + 1u, sizeof *v);
     bool ok;
     t->takers = calloc(t->n_dests + 1u, sizeof *t->takers);
-    t->touched = calloc(t->n_dests + 1u, 1);
     for (uint32_t i = 0; v && i < t->n_dests; i++)
         v[i] = (rki_trie_entry){ t->dests[i].pattern, i };
-    ok = v && t->takers && t->touched && rki_trie_new(v, t->n_dests, &t->trie) == RKP_OK;
+    ok = v && t->takers && rki_trie_new(v, t->n_dests, &t->trie) == RKP_OK;
     free(v);
     return ok;
 }
@@ -212,7 +210,6 @@ void rki_route_free(rki_route *t)
     rki_topic_memo_free(t->memo);
     rki_trie_free(t->trie);
     free(t->takers);
-    free(t->touched);
     free(t);
 }
 
@@ -377,64 +374,128 @@ static void refuse(struct work *w)
     rkp_errs_fini(&errs);
 }
 
-static bool give(struct work *w)
+// Who gets which topics, and which rows a topic has: lists one behind the other, list i from at[i] to at[i + 1].
+struct lists {
+    uint32_t *at, *v;
+};
+
+static bool lists_new(rkp_batch *mem, uint32_t n, uint32_t total, struct lists *l)
 {
-    uint32_t *rows = rkp_batch_alloc(w->b, (w->b->rows + 1u) * sizeof *rows);
-    uint8_t *wants = rkp_batch_alloc(w->b, w->n + 1u);
+    l->at = rkp_batch_alloc(mem, (n + 2u) * sizeof *l->at);
+    l->v = rkp_batch_alloc(mem, (total + 1u) * sizeof *l->v);
+    if (l->at)
+        memset(l->at, 0, (n + 2u) * sizeof *l->at);
+    return l->at && l->v;
+}
+
+// Lengths were counted into at[i + 2]: now at[i + 1] is where list i is filled from.
+static void lists_place(struct lists *l, uint32_t n)
+{
+    for (uint32_t i = 2; i < n + 2u; i++)
+        l->at[i] += l->at[i - 1];
+}
+
+static bool rows_by_topic(const struct work *w, struct lists *l)
+{
+    if (!lists_new(w->b, w->n, w->b->rows, l))
+        return false;
+    for (uint32_t i = 0; i < w->b->rows; i++)
+        l->at[w->of[i] + 2]++;
+    lists_place(l, w->n);
+    for (uint32_t i = 0; i < w->b->rows; i++)
+        l->v[l->at[w->of[i] + 1]++] = i;
+    return true;
+}
+
+static bool topics_by_dest(const struct work *w, struct lists *l)
+{
+    uint32_t total = 0;
+    for (uint32_t m = 0; m < w->n; m++)
+        total += w->v[m].known ? takers(w->t, w->v[m].known) : 0;
+    if (!lists_new(w->b, w->t->n_dests, total, l))
+        return false;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t m = 0; m < w->n; m++) {
+            uint32_t n = w->v[m].known ? takers(w->t, w->v[m].known) : 0;
+            for (uint32_t i = 0; i < n; i++) {
+                if (pass)
+                    l->v[l->at[w->t->takers[i] + 1]++] = m;
+                else
+                    l->at[w->t->takers[i] + 2]++;
+            }
+        }
+        if (!pass)
+            lists_place(l, w->t->n_dests);
+    }
+    return true;
+}
+
+static bool name_topics(struct work *w)
+{
     rkp_topics *topics = rkp_batch_alloc(w->b, sizeof *topics);
     rkp_str *names = rkp_batch_alloc(w->b, (w->n + 1u) * sizeof *names);
-    uint64_t unread = 0;
-    bool bad = false;
-    if (!rows || !wants || !topics || !names)
+    if (!topics || !names)
         return false;
-    memset(w->t->touched, 0, w->t->n_dests);
     for (uint32_t m = 0; m < w->n; m++) {
         const rki_topic_hit *k = w->v[m].known;
-        uint32_t n_takers;
-        char *text;
-        bad |= !k;
+        char *text = k ? rkp_batch_alloc(w->b, k->topic.n + 1) : NULL;
         names[m] = (rkp_str){ "", 0 };
         if (!k)
             continue;
-        text = rkp_batch_alloc(w->b, k->topic.n + 1);
         if (!text)
             return false;
         memcpy(text, k->topic.p, k->topic.n);
         names[m] = (rkp_str){ text, k->topic.n };
-        n_takers = takers(w->t, k);
-        for (uint32_t i = 0; i < n_takers; i++)
-            w->t->touched[w->t->takers[i]] = 1;
     }
     *topics = (rkp_topics){ w->n, names };
     w->b->topics = topics;
     w->b->topic_of = w->of;
+    return true;
+}
+
+static bool give(struct work *w)
+{
+    uint32_t *rows = rkp_batch_alloc(w->b, (w->b->rows + 1u) * sizeof *rows);
+    uint8_t *wants = rkp_batch_alloc(w->b, w->n + 1u);
+    struct lists of_dest, of_topic;
+    uint64_t unread = 0;
+    bool bad = false;
+    if (!rows || !wants || !name_topics(w) || !rows_by_topic(w, &of_topic) || !topics_by_dest(w, &of_dest))
+        return false;
+    memset(wants, 0, w->n);
     if (RKP_UNLIKELY(__atomic_load_n(&w->a->run->n_taps, __ATOMIC_RELAXED)))
         rki_tap_offer(w->a, w->t->pub->port, w->t->pub, NULL, w->b);
+    for (uint32_t m = 0; m < w->n; m++) {
+        bad |= !w->v[m].known;
+        if (w->v[m].known && w->v[m].known->n == 0)
+            unread += of_topic.at[m + 1] - of_topic.at[m];
+    }
     if (bad)
         refuse(w);
-    for (uint32_t i = 0; i < w->b->rows; i++)
-        unread += w->v[w->of[i]].known && w->v[w->of[i]].known->n == 0;
     if (unread) {
         rki_drop_rows(w->a, unread, "unread");
         RKI_ADD(w->a->counts.rows_out, 0 - unread);
     }
     for (uint32_t d = 0; d < w->t->n_dests; d++) {
+        const uint32_t *topic = of_dest.v + of_dest.at[d], *chosen = rows;
+        uint32_t n_topics = of_dest.at[d + 1] - of_dest.at[d], n = 0;
         rkp_batch *part;
-        uint32_t n = 0;
-        if (!w->t->touched[d])
+        if (!n_topics)
             continue;
-        for (uint32_t m = 0; m < w->n; m++) {
-            const rki_topic_hit *k = w->v[m].known;
-            uint32_t n_takers = k ? takers(w->t, k) : 0;
-            wants[m] = 0;
-            for (uint32_t i = 0; i < n_takers && !wants[m]; i++)
-                wants[m] = w->t->takers[i] == d;
+        if (n_topics == 1) {
+            chosen = of_topic.v + of_topic.at[*topic];
+            n = of_topic.at[*topic + 1] - of_topic.at[*topic];
+        } else {
+            for (uint32_t i = 0; i < n_topics; i++)
+                wants[topic[i]] = 1;
+            for (uint32_t i = 0; i < w->b->rows; i++) {
+                rows[n] = i;
+                n += wants[w->of[i]];
+            }
+            for (uint32_t i = 0; i < n_topics; i++)
+                wants[topic[i]] = 0;
         }
-        for (uint32_t i = 0; i < w->b->rows; i++) {
-            rows[n] = i;
-            n += wants[w->of[i]];
-        }
-        part = n == w->b->rows ? rkp_batch_get(w->b) : rkp_batch_pick(w->b, rows, n);
+        part = n == w->b->rows ? rkp_batch_get(w->b) : rkp_batch_pick(w->b, chosen, n);
         if (!part)
             return false;
         send_dest(w->a->r, &w->t->dests[d], part);

@@ -45,24 +45,57 @@ static bool pattern_ok(rki_load *l, rkp_word w)
 
 static bool speaks_of(const rki_topic_conf *c, rkp_word topic, const rki_topic_template *tpl)
 {
-    return tpl ? rki_topic_may_match(tpl, rkp_word_str(c->pattern)) : rki_topic_match(rkp_word_str(c->pattern), rkp_word_str(topic));
+    return tpl ? rki_topic_may_match(tpl, rkp_word_str(c->pattern))
+               : rki_topic_match(rkp_word_str(c->pattern), rkp_word_str(topic));
+}
+
+// The pattern of all topics that a template may make: a level that is filled in is '*'.
+static bool widest(rki_load *l, const rki_topic_template *t, rkp_str *out)
+{
+    rki_buf b;
+
+    rki_buf_init(&b);
+    for (uint32_t i = 0; i < t->n_levels; i++) {
+        const rki_topic_level *v = &t->levels[i];
+
+        if (i)
+            rki_putc(&b, '/');
+        if (v->kind == RKI_LEVEL_FIXED)
+            rki_put(&b, t->parts[v->first].text.p, t->parts[v->first].text.n);
+        else
+            rki_putc(&b, v->kind == RKI_LEVEL_MANY ? '#' : '*');
+        if (v->kind == RKI_LEVEL_MANY)
+            break;
+    }
+    *out = (rkp_str){ b.failed ? NULL : rki_dup(l->arena, b.p, b.n), b.n };
+    rki_buf_fini(&b);
+    return out->p != NULL;
 }
 
 // The entry that speaks about this topic (name or template): the one more specific than every other that does.  NULL: none.
+// What a template makes shares its edges, so an entry about some of its topics only cannot be kept.
 static const rki_topic_conf *conf_of(rki_load *l, rkp_word topic, const rki_topic_template *tpl)
 {
     const rki_topic_conf *best = NULL, *v = l->s->topics;
+    rkp_str all;
 
     for (size_t i = 0; i < l->s->n_topics; i++)
         if (speaks_of(&v[i], topic, tpl) &&
             (!best || rki_topic_specific_cmp(rkp_word_str(v[i].pattern), rkp_word_str(best->pattern)) < 0))
             best = &v[i];
+    if (best && tpl && widest(l, tpl, &all) && !rkp_str_eq(all, rkp_word_str(best->pattern)) &&
+        rki_topic_specific_cmp(all, rkp_word_str(best->pattern)) >= 0) {
+        rkp_diag(l->d, RKP_ERROR, best->pattern.at, "topic-part", "'%s' speaks about some of the topics that '%s' makes", best->pattern.p,
+                 topic.p);
+        rkp_diag_hint(l->d, "topics of one template share their settings: write the entry for '%.*s'", RKP_STR_ARG(all));
+        return best;
+    }
     for (size_t i = 0; best && i < l->s->n_topics; i++) {
         if (&v[i] == best || !speaks_of(&v[i], topic, tpl) ||
             rki_topic_specific_cmp(rkp_word_str(best->pattern), rkp_word_str(v[i].pattern)) < 0)
             continue;
-        rkp_diag(l->d, RKP_ERROR, topic.at, "topic-tie", "'%s' and '%s' under 'topics' speak about '%s' equally", best->pattern.p,
-                 v[i].pattern.p, topic.p);
+        rkp_diag(l->d, RKP_ERROR, topic.at, "topic-tie", "'%s' and '%s' under 'topics' speak about '%s' equally",
+                 best->pattern.p, v[i].pattern.p, topic.p);
         rkp_diag_hint(l->d, "add an entry that is more specific than both");
         break;
     }
