@@ -546,6 +546,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         return "its input is a topic";
     if (!halves && k->n_from == 1 && k->from[0].overflow != RKI_OVERFLOW_BLOCK)
         return "its queue does not block";
+    if (!halves && k->batches)
+        return "it has a batch policy";
     if (!halves && (k->supervised || k->start_suspended || k->timeout_ns))
         return "it is supervised";
     if (!halves && fk->supervised)
@@ -665,6 +667,8 @@ static const char *single_why(const struct planner *w, uint32_t actor)
     const rki_kernel *head = w->p->kernels[w->p->stages[a->stages[0]].kernel].k;
     if (head->order == RKI_ORDER_HLC)
         return "order: hlc";
+    if (head->batches && w->p->stages[a->stages[0]].role != RKI_WRITE && w->p->stages[a->stages[0]].role != RKI_DECODE)
+        return "it has a batch policy";
     if (head->supervised || head->start_suspended)
         return "it is supervised";
     for (size_t j = 0; j < head->n_from; j++) {
@@ -740,6 +744,12 @@ static void choose_replicas(struct planner *w)
             rkp_diag(w->d, RKP_ERROR, k->at, "replicas-stateful",
                      "kernel '%s' keeps state, so %llu replicas need partition_by", k->id.p, (unsigned long long)want);
             rkp_diag_hint(w->d, "add 'partition_by: <column>', so that one key always goes to one replica");
+            w->invalid = true;
+            continue;
+        }
+        if (given && want > 1 && k->batches && (head->role == RKI_WHOLE || head->role == RKI_ENCODE)) {
+            rkp_diag(w->d, RKP_ERROR, k->at, "not-supported", "'batch' of kernel '%s' with replicas is not supported yet", k->id.p);
+            rkp_diag_hint(w->d, "give the kernel before it the batch, or leave out replicas");
             w->invalid = true;
             continue;
         }

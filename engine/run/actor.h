@@ -119,6 +119,8 @@ typedef struct rki_life rki_life; // life.c
 
 #define RKI_CRASHED ((rkp_verdict)100) // a supervised kernel failed: what it had is offered again
 
+typedef struct rki_batcher rki_batcher; // batcher.c
+
 struct rkp_actor {
     rki_runner *r;
     rki_run *run;
@@ -201,6 +203,7 @@ struct rki_runner {
     bool behind_engine;           // the publisher of $ topics, or fed by it
     bool watched;                 // somebody asks for the times of its steps
     bool in_circle;
+    rki_batcher *batcher;         // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended;   // its head sends requests; and has sent its last
     uint8_t in_port;              // of the message at hand: 1 for replies
     uint8_t pending_port;
@@ -302,6 +305,7 @@ void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
 bool rki_flush_or_wait(rki_runner *r); // and asks to be woken otherwise
+bool rki_out_room(rki_runner *r);        // flushes: nothing waits any more
 bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
 uint64_t rki_weight(const rkp_batch *b);
@@ -350,6 +354,16 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until); // true: t
 rkp_verdict rki_fail_run(struct rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRINTF(3, 4);
 void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b); // its queue is full
 void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
+
+// ---- batcher.c
+
+rki_batcher *rki_batcher_new(rki_run *r, const rki_bound *b);
+void rki_batcher_free(rki_batcher *s);
+uint64_t rki_batcher_rows(const rki_batcher *s); // that wait in it
+void rki_batcher_put(rki_batcher *s, rkp_batch *b, uint64_t corr);
+rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, bool flush, uint64_t *corr, bool *nomem);
+bool rki_batcher_full(const rki_batcher *s); // a message is at hand that is not given on yet
+bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t *wake_ns);
 
 // ---- control.c: taps
 

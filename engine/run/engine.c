@@ -232,6 +232,8 @@ static bool build_links(rki_run *r)
             in->unite_to = in->reply ? &tb->replies : &tb->in;
             run->calls |= in->reply;
             in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
+            if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, tb)))
+                return false;
             run->hlc_in |= e->hlc;
             run->in_circle |= e->circle;
             // Whoever gets every chunk takes the rings in turn; a replica t of nt gets chunks t, t + nt, ..
@@ -646,6 +648,9 @@ static uint64_t drain(rki_run *r)
         rows += run->letters.n;
         rkp_batch_put(run->letters.mem);
         run->letters = (rki_letters){ 0 };
+        rows += rki_batcher_rows(run->batcher);
+        rki_batcher_free(run->batcher);
+        run->batcher = NULL;
         if (run->pending) {
             rows += rki_batch_rows(run->pending);
             rkp_batch_put(run->pending);

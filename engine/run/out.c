@@ -192,7 +192,7 @@ static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
     RKI_ADD(k->sent_rows, m->env.rows);
-    k->ring->bytes_in += w;
+    __atomic_store_n(&k->ring->bytes_in, k->ring->bytes_in + w, __ATOMIC_RELAXED); // the consumer looks how full it is
     // Relaxed: published with the slot; atomic because a ring that evicts reads it early.
     __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w, __ATOMIC_RELAXED);
     if (evicts(o))
@@ -433,6 +433,11 @@ bool rki_flush_or_wait(rki_runner *r)
         return false;
     __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
     return true;
+}
+
+bool rki_out_room(rki_runner *r)
+{
+    return rki_flush(r);
 }
 
 bool rki_out_empty(const rki_runner *r)

@@ -171,6 +171,21 @@ static bool front(rki_inset *in, rkp_envelope *e)
     return true;
 }
 
+static bool half_free(const rki_link *k)
+{
+    return rki_ring_fill(k->ring) * 2 <= k->ring->mask + 1 &&
+           (RKI_LOOK(k->ring->bytes_in) - RKI_LOOK(k->ring->bytes_out)) * 2 <= k->byte_limit;
+}
+
+// A read-modify-write, with the exchange in rki_flush_or_wait: either it sees the slots or we see that it waits.
+static bool wake_producer(rki_link *k)
+{
+    if (!__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
+        return false;
+    rki_wake_runner(k->from);
+    return true;
+}
+
 // Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.
 static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
 {
@@ -189,10 +204,22 @@ static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
         rki_ring_release(k->ring, 1);
     }
     *bytes += w;
-    // A read-modify-write, with the exchange in rki_flush_or_wait: either it sees the slot or we see that it waits.
-    if (__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
-        rki_wake_runner(k->from);
+    // A producer with a thread of its own costs a system call to wake, so one that waits is woken when half of the ring is free, not for
+    // each slot; and in any case before this runner goes idle.
+    if (half_free(k) && RKI_LOOK(k->from->out_waiting))
+        wake_producer(k);
     return true;
+}
+
+// This runner has nothing to do, perhaps because a producer waits that was not woken yet.  With rings taken in turns it need not be the
+// producer of the ring that it waits for.
+static bool wake_producers(rki_runner *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        for (uint32_t l = 0; l < r->ins[i].n; l++)
+            any |= wake_producer(r->ins[i].links[l]);
+    return any;
 }
 
 // Only the rows that the subscription wants.  Takes b; NULL: none, or it failed.
@@ -224,6 +251,31 @@ out:
     return out;
 }
 
+// Runs the head stage on what the batcher has; false when it asks for a retry.
+static bool give_batches(rki_runner *r, bool flush)
+{
+    bool nomem = false;
+    uint64_t corr = 0;
+    rkp_batch *b;
+    while (!rki_failed(r->run) && (b = rki_batcher_get(r->batcher, r->now_ns, flush, &corr, &nomem))) {
+        rkp_verdict v;
+        r->corr = corr;
+        v = run_stage(&r->stages[0], b);
+        if (v == RKP_RETRY || v == RKI_CRASHED) {
+            r->pending = b;
+            r->pending_port = 0;
+            r->pending_corr = corr;
+            return false;
+        }
+        rkp_batch_put(b);
+        if (!rki_out_room(r))
+            break; // the rest when there is room
+    }
+    if (nomem)
+        rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory while making batches");
+    return true;
+}
+
 // Runs the head stage on a batch of an input; false when it asks for a retry (the batch is kept as pending).
 static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags)
 {
@@ -236,6 +288,13 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
     }
     if (in->where && !(b = wanted_rows(r, in, b)))
         return true;
+    if (RKP_UNLIKELY(r->batcher) && !in->reply) {
+        if (head->bound->k->batch_period_ns)
+            r->now_ns = rkp_now_ns(head);
+        rki_batcher_put(r->batcher, b, r->corr);
+        r->pending_flags = flags;
+        return give_batches(r, false);
+    }
     v = run_stage(head, b);
     if (v == RKP_RETRY || v == RKI_CRASHED) {
         r->pending = b;
@@ -310,6 +369,11 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     return TOOK_SOME;
 }
 
+static uint64_t rki_now_ns(const rki_runner *r)
+{
+    return rkp_now_ns(&r->stages[0]);
+}
+
 static bool inputs_ended(const rki_runner *r)
 {
     bool circle = r->in_circle && __atomic_load_n(&r->run->circles_done, __ATOMIC_ACQUIRE);
@@ -343,6 +407,7 @@ static bool run_timers(rki_runner *r)
 
 static rkp_step idle(rki_runner *r)
 {
+    wake_producers(r);
     uint64_t wake = r->wake_ns;
     bool full = false; // it waits for room, which wakes it: a timer could do nothing before
     for (uint32_t i = 0; i < r->n_outs; i++)
@@ -582,6 +647,14 @@ static rkp_step step(rki_runner *r)
         check_wanted(r);
         if (run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
+        if (RKP_UNLIKELY(r->batcher) && !r->pending && r->stages[0].bound->k->batch_period_ns &&
+            rki_batcher_due(r->batcher, r->now_ns = rki_now_ns(r), false, &r->wake_ns)) {
+            if (!give_batches(r, true)) {
+                rki_flush_or_wait(r);
+                return idle(r);
+            }
+            continue;
+        }
         if (r->pending && r->calls && take(r, &bytes, true) == TOOK_SOME)
             continue; // a reply may be what it waits for
         if (r->pending) {
@@ -596,6 +669,8 @@ static rkp_step step(rki_runner *r)
             rkp_batch_put(b);
             if (r->pending_flags & RKP_F_LAST)
                 rki_close_chunk(r);
+        } else if (RKP_UNLIKELY(r->batcher) && rki_batcher_full(r->batcher)) {
+            took = give_batches(r, false) ? TOOK_SOME : TOOK_RETRY;
         } else {
             took = take(r, &bytes, false);
         }
@@ -604,6 +679,17 @@ static rkp_step step(rki_runner *r)
         if (took == TOOK_RETRY) {
             rki_flush_or_wait(r);
             return idle(r);
+        }
+        if (took == TOOK_NONE && RKP_UNLIKELY(r->batcher)) {
+            bool over = inputs_ended(r);
+            if (over || rki_batcher_due(r->batcher, rki_now_ns(r), true, &r->wake_ns)) {
+                if (!give_batches(r, true)) {
+                    rki_flush_or_wait(r);
+                    return idle(r);
+                }
+                if (!over || rki_batcher_rows(r->batcher))
+                    continue;
+            }
         }
         if (took == TOOK_NONE) {
             if (!inputs_ended(r))

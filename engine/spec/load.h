@@ -152,7 +152,7 @@ typedef struct rki_kernel_conf {
         int overflow;
     } queue;
     struct {
-        uint64_t count, bytes;
+        uint64_t count, bytes, period_ns;
     } batch;
     struct {
         int device, mode;

@@ -425,6 +425,9 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->batch_bytes = conf->batch.bytes;
     if (b && b->kind == RKI_MAP && b->n == 0)
         rkp_diag(l->d, RKP_ERROR, b->at, "key-missing", "'batch' needs 'count' or 'bytes'");
+    k->batch_period_ns = conf->batch.period_ns;
+    k->batch_period_given = b && rki_node_get(b, "period");
+    k->batches = k->batch_count || k->batch_bytes || k->batch_period_ns;
     k->place_device = conf->place.device;
     k->place_mode = conf->place.mode;
     k->fuse_never = conf->fuse == 1;

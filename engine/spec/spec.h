@@ -172,6 +172,8 @@ typedef struct rki_kernel {
     int overflow; // rki_overflow, of `queue`; DEFAULT: not given
     uint64_t batch_count;                 // 0: none
     uint64_t batch_bytes;                 // 0: none
+    uint64_t batch_period_ns;
+    bool batches, batch_period_given;
     bool fuse_never;
     bool enabled; // false: the kernel is left out, and so are the edges to it
     rkp_word description;
