@@ -143,15 +143,15 @@ pid=$first
 
 # ---- drain ----------------------------------------------------------------------------------------------------------
 
-"$rkpipe" tap 'sensors/#' >tap.out 2>tap.err &
+"$rkpipe" tap 'sensors/#' >last.out 2>last.err &
 tapper=$!
-until_true grep -q topic tap.out || bad 'a tap before the end gives nothing'
+until_true grep -q topic last.out || bad 'a tap before the end gives nothing'
 ask 0 drain
 ask 69 status
 ended 'a drained engine' 0
 rc=0
 wait "$tapper" || rc=$?
-if [ "$rc" = 0 ]; then ok; else bad "a tap when the engine ends: exit $rc: $(cat tap.err)"; fi
+if [ "$rc" = 0 ]; then ok; else bad "a tap when the engine ends: exit $rc: $(cat last.err)"; fi
 if [ -z "$(find .rkpipe ! -type d ! -name actors ! -name clock 2>/dev/null)" ]; then ok; else bad 'more than the clock and the numbers of actors stays'; fi
 if [ "$(head -1 even.csv)" = n,t ] && [ "$(wc -l <even.csv)" -gt 2 ]; then ok; else bad 'nothing was written'; fi
 
@@ -189,11 +189,17 @@ ask 0 drain --admin mine.sock
 ended 'an engine with a socket of its own' 0
 ask 69 run plain.yaml --set admin.listen=unix:nowhere/mine.sock
 has err "cannot make the admin socket 'nowhere/mine.sock': No such file"
-start plain.yaml --set admin.listen=none
+if grep -q __tsan_init "$rkpipe"; then
+    extra='--set run.stop_after.duration=1s' # the thread sanitizer keeps a signal until the next call that it knows
+else
+    extra=
+fi
+# shellcheck disable=SC2086
+start plain.yaml --set admin.listen=none $extra
 until_true test -e .rkpipe/sensors/lock || bad 'a run without a socket does not start'
 ask 69 status
 if [ -e .rkpipe/sensors/lock ] && [ ! -e .rkpipe/sensors/admin.sock ]; then ok; else bad 'listen: none'; fi
-kill -TERM "$pid"
+[ -n "$extra" ] || kill -TERM "$pid"
 ended 'an engine without a socket' 0
 long=$(printf '%0120d' 7)
 start plain.yaml --set engine.data_dir="$long/d"

@@ -71,6 +71,8 @@ static ssize_t receive(struct caller *w, char *to, size_t n)
         if (k <= 0)
             continue;
         k = recv(w->fd, to, n, 0);
+        if (k < 0 && errno == ECONNRESET)
+            return 0; // it went with our request unread
         if (k >= 0 || errno != EINTR)
             return k;
     }

@@ -192,7 +192,7 @@ static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
     RKI_ADD(k->sent_rows, m->env.rows);
-    __atomic_store_n(&k->ring->bytes_in, k->ring->bytes_in + w, __ATOMIC_RELAXED); // the consumer looks how full it is
+    RKI_ADD(k->ring->bytes_in, w);
     // Relaxed: published with the slot; atomic because a ring that evicts reads it early.
     __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w, __ATOMIC_RELAXED);
     if (evicts(o))
