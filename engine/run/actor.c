@@ -298,7 +298,7 @@ void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes)
 
 bool rkp_stopping(const rkp_actor *a)
 {
-    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted;
+    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted || a->leaving;
 }
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)

@@ -150,6 +150,7 @@ struct rkp_actor {
     uint64_t bad;                           // rejected rows
     uint64_t state_used;
     uint64_t timer_ns; // on_timer's time; 0: none
+    bool leaving;      // its kernel is restarted or terminated: rkp_stopping
 };
 
 // One dead letter; texts live as long as the batch it is written into needs them.

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-static const char *const state_names[RKI_N_STATES] = { "created", "launched", "active", "suspended", "failed", "terminating", "terminated" };
+static const char *const state_names[RKI_N_STATES] = { "created", "launched",    "active",    "suspended",
+                                                       "failed",  "terminating", "terminated" };
 static const char *const command_names[RKI_N_COMMANDS] = { "activate", "suspend", "restart", "terminate" };
 
 // Which states a command may find.
@@ -23,7 +24,8 @@ static const uint32_t allowed[RKI_N_COMMANDS] = {
     [RKI_ACTIVATE] = 1u << RKI_LAUNCHED | 1u << RKI_SUSPENDED,
     [RKI_SUSPEND] = 1u << RKI_ACTIVE,
     [RKI_RESTART] = 1u << RKI_ACTIVE | 1u << RKI_SUSPENDED | 1u << RKI_FAILED,
-    [RKI_TERMINATE] = 1u << RKI_CREATED | 1u << RKI_LAUNCHED | 1u << RKI_ACTIVE | 1u << RKI_SUSPENDED | 1u << RKI_FAILED,
+    [RKI_TERMINATE] =
+        1u << RKI_CREATED | 1u << RKI_LAUNCHED | 1u << RKI_ACTIVE | 1u << RKI_SUSPENDED | 1u << RKI_FAILED,
 };
 
 const char *rki_state_name(int s)
@@ -124,6 +126,28 @@ static void save(rkp_actor *a)
     l->saved_bad = a->bad;
 }
 
+// Others look at the sums meanwhile: each is stored whole.
+static void put_counts(rki_counts *to, const rki_counts *from)
+{
+#define PUT(field) __atomic_store_n(&to->field, from->field, __ATOMIC_RELAXED)
+    PUT(batches);
+    PUT(rows_in);
+    PUT(rows_out);
+    PUT(bytes_in);
+    PUT(bytes_out);
+    PUT(absorbed);
+    PUT(busy_ns);
+    PUT(dropped);
+    PUT(dead);
+    for (size_t i = 0; i < sizeof to->metrics / sizeof *to->metrics; i++)
+        PUT(metrics[i]);
+#undef PUT
+    memcpy(to->drops, from->drops, sizeof to->drops);
+    memcpy(to->deads, from->deads, sizeof to->deads);
+    to->n_drops = from->n_drops;
+    to->n_deads = from->n_deads;
+}
+
 // Takes back what was emitted since save.
 static void take_back(rkp_actor *a)
 {
@@ -136,13 +160,32 @@ static void take_back(rkp_actor *a)
             o->open[j] = 0;
         o->next_chunk = l->marks[i].next_chunk;
     }
-    a->counts = l->saved;
-    a->bad = l->saved_bad;
+    put_counts(&a->counts, &l->saved);
+    __atomic_store_n(&a->bad, l->saved_bad, __ATOMIC_RELAXED);
+}
+
+// Rows that came in and have not gone out: they go with the instance.
+static void drop_held(rkp_actor *a)
+{
+    const rki_counts *c = &a->counts;
+    uint64_t out = c->rows_out + c->absorbed + c->dropped + c->dead;
+    if (a->stage->role == RKI_WHOLE && a->op->kind != RKP_SOURCE && (a->op->traits & RKP_ROWWISE) && c->rows_in > out)
+        rki_drop_rows(a, c->rows_in - out, "restart");
+}
+
+// What the instance keeps until a time is given on now.
+static void give_held(rkp_actor *a)
+{
+    a->leaving = true;
+    if (a->op->on_timer && a->timer_ns)
+        a->op->on_timer(a->self, a);
+    a->leaving = false;
 }
 
 static bool new_instance(rkp_actor *a)
 {
     rkp_status st;
+    drop_held(a);
     if (a->self_made && a->op->fini)
         a->op->fini(a->self);
     a->self_made = false;
@@ -196,8 +239,8 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
         change(r, a->stage->kernel, RKI_TERMINATED, a->crash);
         return b ? RKP_DONE : RKP_STOP;
     }
-    return rki_fail_run(a, a->crash_status, "%s (failed %llu times in %g s, restart.max)", a->crash, (unsigned long long)l->c->max + 1,
-                        (double)l->c->window_ns * 1e-9);
+    return rki_fail_run(a, a->crash_status, "%s (failed %llu times in %g s, restart.max)", a->crash,
+                        (unsigned long long)l->c->max + 1, (double)l->c->window_ns * 1e-9);
 }
 
 // It failed: waits for a restart (RKI_CRASHED), or there are no more.
@@ -307,7 +350,8 @@ static void terminate_stage(rkp_actor *a)
         r->polled_out = true; // ends as if it were exhausted
         return;
     }
-    // What it holds is given on, as at the end of its input.
+    // What it holds is given on, as at the end of its input, but without waiting for its time.
+    a->leaving = true;
     for (int i = 0; a->op->on_end && !a->ended && !a->stopped && a->stage->role == RKI_WHOLE && i < 1 << 20; i++) {
         rkp_verdict v = a->op->on_end(a->self, a);
         if (v == RKP_FAIL)
@@ -329,6 +373,8 @@ static void do_it(rkp_actor *a, rki_command c)
         suspend_stage(a, true);
         break;
     case RKI_RESTART:
+        if (!a->life || !a->life->down)
+            give_held(a);
         if (a->life)
             a->life->down = false;
         new_instance(a);
@@ -468,12 +514,12 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
         snprintf(text, n, "kernel '%.*s' has not done the last command yet", RKP_STR_ARG(kernel));
         out = RKI_TIMED_OUT;
     } else if (!(allowed[c] & 1u << k->state)) {
-        snprintf(text, n, "kernel '%.*s' is %s; %s needs %s", RKP_STR_ARG(kernel), state_names[k->state], command_names[c],
-                 state_list(allowed[c], list, sizeof list));
+        snprintf(text, n, "kernel '%.*s' is %s; %s needs %s", RKP_STR_ARG(kernel), state_names[k->state],
+                 command_names[c], state_list(allowed[c], list, sizeof list));
         out = RKI_REFUSED;
     } else if (c == RKI_RESTART && !may_restart(r->plan->kernels[at].k->op)) {
-        snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted yet: it would begin its file again", RKP_STR_ARG(kernel),
-                 r->plan->kernels[at].k->op->name);
+        snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted yet: it would begin its file again",
+                 RKP_STR_ARG(kernel), r->plan->kernels[at].k->op->name);
         out = RKI_REFUSED;
     }
     if (out != RKI_DONE) {
@@ -489,12 +535,14 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     k->obeyed = 0;
     number = ++k->wish_number;
     wake_parts(r, at);
-    while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) && until_ns(r, deadline_ns))
+    while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
+           until_ns(r, deadline_ns))
         ;
     if (k->wished && k->wish_number == number) {
         bool late = __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST);
         out = late ? RKI_TOO_LATE : RKI_TIMED_OUT;
-        snprintf(text, n, late ? "the run is ending" : "kernel '%.*s' came to no batch boundary in time", RKP_STR_ARG(kernel));
+        snprintf(text, n, late ? "the run is ending" : "kernel '%.*s' came to no batch boundary in time",
+                 RKP_STR_ARG(kernel));
         if (k->obeyed == 0) {
             k->wished = false; // taken back
             if (c == RKI_TERMINATE)

@@ -412,6 +412,7 @@ static rkp_step idle(rki_runner *r)
     bool full = false; // it waits for room, which wakes it: a timer could do nothing before
     for (uint32_t i = 0; i < r->n_outs; i++)
         full |= r->outs[i].n_box > 0;
+    full |= r->n_suspended > 0; // and a command that resumes it wakes it, too
     for (uint32_t i = 0; r->timed && !full && i < r->n_stages; i++) {
         uint64_t t = r->stages[i].timer_ns;
         if (t && (!wake || t < wake))

@@ -9,9 +9,11 @@
 
 #include <rkpipe/command.h>
 
+#include <poll.h>
 #include <stdio.h>
 
 enum { FORMAT_LINES, FORMAT_CSV, FORMAT_JSONL };
+enum { WAIT_MS = 100 };
 
 static const rkp_choice format_names[] = {
     { "lines", FORMAT_LINES, "a column with the lines" },
@@ -39,7 +41,8 @@ struct read_exec {
     } u;
     rkp_actor *actor; // poll: for the child's thread
     rkp_child *child; // poll: while it runs
-    bool begun;       // poll
+    int fd;           // poll: of the pipe
+    bool begun, read; // poll: it was started; its output has ended
 };
 
 #define AT(field) offsetof(struct read_exec, field)
@@ -299,8 +302,10 @@ static rkp_verdict start(struct read_exec *x, rkp_actor *a)
     x->begun = true;
     x->actor = a;
     st = rkp_child_start(&x->command, RKP_CHILD_READ, rkp_actor_env(a), on_line, x, &x->child, err);
-    if (st == RKP_OK)
-        st = rkp_reader_open_fd(rkp_child_take_fd(x->child), x->command.argv.v[0].p, &r, err);
+    if (st == RKP_OK) {
+        x->fd = rkp_child_take_fd(x->child);
+        st = rkp_reader_open_fd(x->fd, x->command.argv.v[0].p, &r, err);
+    }
     if (st != RKP_OK)
         return rkp_fail(a, st, "%s", err);
     if (x->format == FORMAT_CSV)
@@ -311,17 +316,25 @@ static rkp_verdict start(struct read_exec *x, rkp_actor *a)
     return RKP_MORE;
 }
 
+// Is there something, within a moment?  If not, the engine looks whether the kernel is wanted and comes back.
+static bool waits(rkp_actor *a, int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (poll(&p, 1, WAIT_MS) != 0)
+        return false;
+    rkp_wake_at(a, rkp_now_ns(a));
+    return true;
+}
+
 // Its output has ended: how has it?
 static rkp_verdict finish(struct read_exec *x, rkp_actor *a)
 {
     char err[RKP_FILE_ERR];
     rkp_status st;
-    while (!rkp_child_ended(x->child)) {
-        if (!rkp_wait_readable(a, rkp_child_exit_fd(x->child))) {
-            rkp_child_stop(x->child);
-            return RKP_DONE;
-        }
-    }
+    if (!rkp_child_ended(x->child) && waits(a, rkp_child_exit_fd(x->child)))
+        return RKP_RETRY;
+    if (!rkp_child_ended(x->child))
+        return RKP_MORE;
     st = rkp_child_wait(x->child, err);
     rkp_child_free(x->child);
     x->child = NULL;
@@ -331,19 +344,30 @@ static rkp_verdict finish(struct read_exec *x, rkp_actor *a)
 static rkp_verdict read_exec_poll(void *self, rkp_actor *a)
 {
     struct read_exec *x = self;
-    rkp_verdict v = RKP_MORE;
-    if (!x->child && (x->begun || rkp_stopping(a)))
+    rkp_verdict v;
+    if (rkp_stopping(a) || (!x->child && x->begun))
         return RKP_DONE;
-    if (!x->child)
-        v = start(x, a);
-    if (v != RKP_FAIL)
-        v = x->op->poll(&x->u, a);
-    if (v == RKP_FAIL || rkp_stopping(a)) {
-        if (x->child)
-            rkp_child_stop(x->child); // it is waited for in fini
+    if (x->read) // by polls of its own: a failure then takes back no rows
+        return finish(x, a);
+    if (!x->child && start(x, a) == RKP_FAIL)
+        return RKP_FAIL;
+    if (waits(a, x->fd))
+        return RKP_RETRY;
+    v = x->op->poll(&x->u, a);
+    if (v == RKP_FAIL || rkp_stopping(a))
         return v == RKP_FAIL ? v : RKP_DONE;
-    }
-    return v == RKP_DONE ? finish(x, a) : v;
+    x->read = v == RKP_DONE;
+    return RKP_MORE;
+}
+
+// It is polled no more: a command that still runs is told.
+static rkp_status read_exec_prepare(void *self, rkp_actor *a)
+{
+    struct read_exec *x = self;
+    (void)a;
+    if (x->child)
+        rkp_child_stop(x->child); // fini waits for it
+    return RKP_OK;
 }
 
 static rkp_verdict read_exec_decode(void *self, rkp_actor *a, rkp_batch *raw)
@@ -374,9 +398,11 @@ const rkp_op rkp_op_read_exec = {
         "group of its own.\n\n"
         "The kernel ends when the command has ended with status 0. Another status, or a signal, fails the pipeline "
         "with the last line of its standard error. When the pipeline is told to stop, or nobody wants more rows, the "
-        "process group gets SIGTERM, and SIGKILL after `grace`.\n\n"
+        "process group gets SIGTERM, and SIGKILL after `grace`. With `restart` it is started again; rows that it has "
+        "given "
+        "stay.\n\n"
         "Secrets are refused in `argv` and `env`: other users can see them there. Let the command read a file.",
-    .traits = RKP_BLOCKING | RKP_FINITE | RKP_EXECS,
+    .traits = RKP_BLOCKING | RKP_FINITE | RKP_EXECS | RKP_RESTARTS,
     .self_size = sizeof(struct read_exec),
     .opts = read_exec_opts,
     .metrics = read_exec_metrics,
@@ -386,5 +412,6 @@ const rkp_op rkp_op_read_exec = {
     .init = read_exec_init,
     .poll = read_exec_poll,
     .decode = read_exec_decode,
+    .prepare = read_exec_prepare,
     .fini = read_exec_fini,
 };

@@ -69,13 +69,14 @@ static rkp_status bind_output(struct call *c, rkp_bind *b, const rkp_schema *in,
         rkp_word name = c->output.v[i].key, from = c->output.v[i].val;
         int at = rkp_schema_find(replies, rkp_word_str(from));
         if (at < 0) {
-            rkp_diag(rkp_bind_diags(b), RKP_ERROR, from.at, "column-unknown", "replies to kernel '%s' have no column '%s'",
-                     rkp_bind_kernel(b), from.p);
+            rkp_diag(rkp_bind_diags(b), RKP_ERROR, from.at, "column-unknown",
+                     "replies to kernel '%s' have no column '%s'", rkp_bind_kernel(b), from.p);
             bad = true;
             continue;
         }
         if (rkp_schema_find(&c->out, rkp_word_str(name)) >= 0) {
-            rkp_diag(rkp_bind_diags(b), RKP_ERROR, name.at, "column-duplicate", "the request has a column '%s' already", name.p);
+            rkp_diag(rkp_bind_diags(b), RKP_ERROR, name.at, "column-duplicate", "the request has a column '%s' already",
+                     name.p);
             bad = true;
             continue;
         }
@@ -249,11 +250,15 @@ const rkp_op rkp_op_call = {
     .name = "call",
     .kind = RKP_TRANSFORM,
     .summary = "Send each batch to a topic as a request and give on the reply.",
-    .details = "Whoever subscribes to `topic` gets the rows; a kernel of `op: reply` at the end of the answering side sends rows back. "
-               "Many requests may be on their way at a time, and replies may come in any order; what is given on is in the order "
+    .details = "Whoever subscribes to `topic` gets the rows; a kernel of `op: reply` at the end of the answering side "
+               "sends rows back. "
+               "Many requests may be on their way at a time, and replies may come in any order; what is given on is in "
+               "the order "
                "of the replies.\n\n"
-               "With `output` a reply must have as many rows as its request. Rows of a request that gets no reply in time, or one "
-               "that does not fit, are in error: on_error says where they go. A request of which the answering side drops all rows "
+               "With `output` a reply must have as many rows as its request. Rows of a request that gets no reply in "
+               "time, or one "
+               "that does not fit, are in error: on_error says where they go. A request of which the answering side "
+               "drops all rows "
                "gets no reply. At the end of a batch job the kernel waits for all replies or timeouts.",
     .also = "request workflow branch",
     .traits = RKP_CALLS | RKP_RETRIES,

@@ -97,6 +97,7 @@ static rkp_verdict delay_on_timer(void *self, rkp_actor *a)
         d->bytes -= w.weight;
         d->memory -= w.memory;
         rkp_corr_set(a, w.corr);
+        rkp_corr_set(a, w.corr);
         rkp_emit(a, 0, w.b);
     }
     rkp_wake_at(a, d->n ? d->v[d->first].due_ns : 0);

@@ -24,7 +24,8 @@ const rkp_op rkp_op_reply = {
     .name = "reply",
     .kind = RKP_TRANSFORM,
     .summary = "Send rows back to the `call` whose request they answer.",
-    .details = "Every message carries the id of the request it was made from, through whatever kernels worked on it. Rows that were made from "
+    .details = "Every message carries the id of the request it was made from, through whatever kernels worked on it. "
+               "Rows that were made from "
                "no request, or whose request has timed out, are dropped and counted (`no request`, `late reply`).",
     .also = "sync_response respond response",
     .traits = RKP_REPLIES | RKP_DETERMINISTIC | RKP_ROWWISE,

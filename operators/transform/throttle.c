@@ -20,6 +20,7 @@ struct throttle {
     uint64_t last_ns;
     rkp_batch *held; // wait: what is left of it has not passed yet
     uint32_t at;     // first row of it that is left
+    uint64_t corr;   // of the request that it belongs to
 };
 
 static const rkp_choice excess_names[] = {
@@ -127,6 +128,7 @@ static rkp_verdict give(struct throttle *t, rkp_actor *a)
             n = room(t, left);
             t->tokens -= n;
         }
+        rkp_corr_set(a, t->corr);
         if (!emit_part(a, t->held, t->at, n))
             return nomem(a, n);
         t->at += n;
@@ -158,6 +160,7 @@ static rkp_verdict throttle_on_batch(void *self, rkp_actor *a, unsigned port, rk
     if (t->on_excess == EXCESS_WAIT) {
         t->held = rkp_batch_get(b);
         t->at = 0;
+        t->corr = rkp_corr(a);
         return give(t, a);
     }
     if (n && !emit_part(a, b, 0, n))

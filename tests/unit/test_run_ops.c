@@ -1,11 +1,12 @@
 // labels: threads
 // Operators that wait for times and commands, in whole pipelines: nothing is lost, the counts add up, nothing is left
 // behind.  The clock is the test's where times matter; what arrives is read from the log.
-#include "run/run.h"
+#include "run/control.h"
 #include <rkpipe/op.h>
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,6 +37,19 @@ static unsigned signal_at[2]; // rows out at which the run gets a signal; 0: non
 static unsigned signals_sent;
 static rki_run *at_work;
 
+// Commands that a thread gives while a run is at work: each when so many rows have been made, and so many lines logged.
+struct order {
+    const char *kernel;
+    rki_command command;
+    uint64_t rows, lines;
+    rki_outcome outcome;
+    uint64_t lines_before, rows_then; // when it was given; when it was obeyed
+    bool done;
+};
+static struct order orders[4];
+static uint64_t rows_made; // atomic
+static uint32_t run_ended; // atomic
+
 static void on_log(void *arg, rkp_str lines)
 {
     struct log *l = arg;
@@ -55,6 +69,41 @@ static const char *log_text(void)
     return logged.text.p;
 }
 
+static uint64_t log_lines(void)
+{
+    uint64_t n;
+    pthread_mutex_lock(&logged.lock);
+    n = logged.lines;
+    pthread_mutex_unlock(&logged.lock);
+    return n;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void *give_orders(void *arg)
+{
+    char text[256];
+    (void)arg;
+    for (struct order *o = orders; o < orders + 4 && o->kernel; o++) {
+        while (!__atomic_load_n(&run_ended, __ATOMIC_SEQ_CST) &&
+               (__atomic_load_n(&rows_made, __ATOMIC_SEQ_CST) < o->rows || log_lines() < o->lines))
+            poll(NULL, 0, 1);
+        if (__atomic_load_n(&run_ended, __ATOMIC_SEQ_CST))
+            break;
+        o->lines_before = log_lines();
+        o->outcome = rki_run_command(at_work, rkp_str_of(o->kernel), o->command, (now_ms() + 20000) * 1000000, text,
+                                     sizeof text);
+        o->rows_then = __atomic_load_n(&rows_made, __ATOMIC_SEQ_CST);
+        o->done = true;
+    }
+    return NULL;
+}
+
 static uint64_t test_clock(void *arg)
 {
     (void)arg;
@@ -64,6 +113,7 @@ static uint64_t test_clock(void *arg)
 static void on_progress(void *arg, const rki_progress *p)
 {
     (void)arg;
+    __atomic_store_n(&rows_made, p->rows_in, __ATOMIC_SEQ_CST);
     while (signals_sent < 2 && signal_at[signals_sent] && p->rows_out + p->rows_in >= signal_at[signals_sent]) {
         signals_sent++;
         rki_run_signal(at_work);
@@ -89,13 +139,6 @@ static unsigned open_fds(void)
     return n;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 // Runs a pipeline; returns the exit code.  No process and no descriptor may be left.
 static int run(const char *text, unsigned threads)
 {
@@ -113,6 +156,7 @@ static int run(const char *text, unsigned threads)
                         .progress = on_progress,
                         .progress_ns = 1000000 };
     unsigned fds = open_fds() - 1; // fd, which is closed before the run
+    pthread_t thread;
     rki_spec *s;
     rki_plan *p;
     if (own_clock)
@@ -135,7 +179,11 @@ static int run(const char *text, unsigned threads)
         rki_buf_fini(&b);
     } else {
         assert_int_equal(rki_run_new(p, &ra, &at_work, err, sizeof err), RKP_OK);
+        rows_made = run_ended = 0;
+        assert_int_equal(pthread_create(&thread, NULL, give_orders, NULL), 0);
         code = rki_run_execute(at_work);
+        __atomic_store_n(&run_ended, 1, __ATOMIC_SEQ_CST);
+        pthread_join(thread, NULL);
         snprintf(failure, sizeof failure, "%s", rki_run_failure(at_work));
         assert_false(rki_run_stuck(at_work));
         rki_run_totals(at_work, &totals);
@@ -177,6 +225,7 @@ static int reset(void **state)
     (void)state;
     own_clock = false;
     signal_at[0] = signal_at[1] = 0;
+    memset(orders, 0, sizeof orders);
     return 0;
 }
 
@@ -357,6 +406,78 @@ static void who_wants_no_more_ends_those_that_wait(void **state)
     }
 }
 
+// ---- commands to kernels --------------------------------------------------------------------------------------------
+
+static void a_kernel_that_is_restarted_or_ended_gives_on_what_it_holds(void **state)
+{
+    static const char *const ops[] = { "op: delay, with: { for: 1h }",
+                                       "op: throttle, with: { rate: 1/m, on_excess: wait }" };
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char text[512];
+        rki_command c = i % 2 ? RKI_RESTART : RKI_TERMINATE;
+        snprintf(text, sizeof text,
+                 "run: { stop_after: { rows: 200 } }\n"
+                 "kernels:\n"
+                 "  in: { op: generate, with: { rate: 1k/s, batch_rows: 10, columns: { n: row } } }\n"
+                 "  it: { %s, from: [in] }\n"
+                 "  out: { op: write.log, from: [it], with: { time: false } }\n",
+                 ops[i / 2]);
+        memset(orders, 0, sizeof orders);
+        orders[0] = (struct order){ "it", c, 50, 0, RKI_NO_MEMORY, 0, 0, false };
+        expect_ok(text, 2);
+        assert_true(orders[0].done);
+        assert_int_equal(orders[0].outcome, RKI_DONE);
+        adds_up("it");
+        numbers_in_order(logged.lines);
+        assert_in_range(logged.lines, 10, of("it")->rows_in);
+        assert_true(c == RKI_TERMINATE || of("it")->dropped == 0);
+    }
+}
+
+static void a_kernel_that_is_suspended_gives_nothing_on(void **state)
+{
+    (void)state;
+    use_clock(1000000);
+    orders[0] = (struct order){ "late", RKI_SUSPEND, 100, 1, RKI_NO_MEMORY, 0, 0, false };
+    orders[1] = (struct order){ "late", RKI_ACTIVATE, 300, 1, RKI_NO_MEMORY, 0, 0, false };
+    expect_ok("kernels:\n"
+              "  in: { op: generate, with: { rows: 400, rate: 1k/s, batch_rows: 10, columns: { n: row } } }\n"
+              "  late: { op: delay, from: [in], with: { for: 5ms } }\n"
+              "  out: { op: write.log, from: [late], with: { time: false } }\n",
+              2);
+    assert_int_equal(orders[0].outcome, RKI_DONE);
+    assert_int_equal(orders[1].outcome, RKI_DONE);
+    assert_true(orders[1].lines_before <= orders[0].rows_then + 100); // what was on its way behind it
+    numbers_in_order(400);
+    adds_up("late");
+}
+
+static void a_request_that_is_delayed_finds_back(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        use_clock(1000000);
+        expect_ok("topics: { ask: {} }\n"
+                  "kernels:\n"
+                  "  in: { op: generate, with: { rows: 60, batch_rows: 3, columns: { n: row } } }\n"
+                  "  ask: { op: call, from: [in], with: { topic: ask, timeout: 1h, output: { m: m } } }\n"
+                  "  late: { op: delay, subscribe: [ask], with: { for: 20ms } }\n"
+                  "  twice: { op: map, from: [late], with: { derive: { m: n * 2 } } }\n"
+                  "  back: { op: reply, from: [twice] }\n"
+                  "  out: { op: write.log, from: [ask], with: { time: false } }\n",
+                  threads);
+        assert_int_equal(logged.lines, 60);
+        for (uint64_t i = 0; i < 60; i++) {
+            char line[64];
+            snprintf(line, sizeof line, " n=%llu m=%llu\n", (unsigned long long)i, (unsigned long long)(2 * i));
+            assert_non_null(strstr(log_text(), line));
+        }
+        assert_int_equal(of("ask")->metrics[0], 0); // no timeout
+        adds_up("late");
+    }
+}
+
 // ---- generate -------------------------------------------------------------------------------------------------------
 
 static void several_generates_with_seeds_of_their_own_make_rows_of_their_own(void **state)
@@ -502,6 +623,39 @@ static void a_signal_drains_commands_and_a_second_one_ends_them(void **state)
                      RKI_EXIT_SIGNAL);
 }
 
+static void a_command_is_started_again_when_its_kernel_is(void **state)
+{
+    char path[] = "/tmp/rkp-again-XXXXXX", text[768];
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    // It fails twice, then it ends well.
+    snprintf(text, sizeof text,
+             "kernels:\n"
+             "  in:\n"
+             "    op: read.exec\n"
+             "    restart: { policy: on_failure, max: 5, backoff: { initial: 1ms } }\n"
+             "    with: { argv: [sh, -c, 'echo x >>%s; n=$(wc -l <%s); echo run $n; [ $n -ge 3 ]'] }\n"
+             "  out: { op: write.log, from: [in], with: { time: false } }\n",
+             path, path);
+    expect_ok(text, 2);
+    assert_string_equal(log_text(), "level=info kernel=out line=\"run 1\"\nlevel=info kernel=out line=\"run 2\"\n"
+                                    "level=info kernel=out line=\"run 3\"\n");
+    unlink(path);
+    // By hand: the process that runs is stopped and another one takes its place, although it says nothing.
+    orders[0] = (struct order){ "in", RKI_RESTART, 0, 1, RKI_NO_MEMORY, 0, 0, false };
+    orders[1] = (struct order){ "in", RKI_RESTART, 0, 2, RKI_NO_MEMORY, 0, 0, false };
+    orders[2] = (struct order){ "in", RKI_TERMINATE, 0, 3, RKI_NO_MEMORY, 0, 0, false };
+    expect_ok("kernels:\n"
+              "  in: { op: read.exec, with: { argv: [sh, -c, 'echo one; exec sleep 1000'], idle: 1ms } }\n"
+              "  out: { op: write.log, from: [in], with: { time: false } }\n",
+              2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(orders[i].outcome, RKI_DONE);
+    assert_int_equal(logged.lines, 3);
+}
+
 static void rows_that_a_command_cannot_get_are_dead_letters(void **state)
 {
     (void)state;
@@ -551,12 +705,16 @@ int main(void)
         cmocka_unit_test_setup(a_delay_with_less_memory_than_it_could_use_goes_on, reset),
         cmocka_unit_test_setup(what_waits_comes_out_when_the_run_is_told_to_stop, reset),
         cmocka_unit_test_setup(who_wants_no_more_ends_those_that_wait, reset),
+        cmocka_unit_test_setup(a_kernel_that_is_restarted_or_ended_gives_on_what_it_holds, reset),
+        cmocka_unit_test_setup(a_kernel_that_is_suspended_gives_nothing_on, reset),
+        cmocka_unit_test_setup(a_request_that_is_delayed_finds_back, reset),
         cmocka_unit_test_setup(several_generates_with_seeds_of_their_own_make_rows_of_their_own, reset),
         cmocka_unit_test_setup(generate_keeps_its_rate, reset),
         cmocka_unit_test_setup(rows_go_through_commands, reset),
         cmocka_unit_test_setup(a_command_of_which_nobody_wants_more_is_stopped, reset),
         cmocka_unit_test_setup(a_failing_command_fails_the_run, reset),
         cmocka_unit_test_setup(a_signal_drains_commands_and_a_second_one_ends_them, reset),
+        cmocka_unit_test_setup(a_command_is_started_again_when_its_kernel_is, reset),
         cmocka_unit_test_setup(rows_that_a_command_cannot_get_are_dead_letters, reset),
         cmocka_unit_test_setup(lines_of_several_kernels_do_not_mix, reset),
     };

@@ -40,7 +40,7 @@ typedef enum rkp_trait {
     RKP_NOT_YET = 1 << 6,       // known by name, refused with "not supported yet"
     RKP_RETRIES = 1 << 7,       // on_batch may answer RKP_RETRY: always the first stage of its actor
     RKP_HOLDS = 1 << 8,         // keeps memory that grows with its input (rkp_state_take): gets a share of memory_limit
-    RKP_RESTARTS = 1 << 9, // source: a new instance goes on with what comes, it does not begin a file again
+    RKP_RESTARTS = 1 << 9,      // source: a new instance goes on with what comes, it does not begin a file again
     RKP_EXECS = 1 << 10,        // starts a command: refused unless engine.allow_exec
     // Sends requests: its option `topic` is where they go, from output port 1; replies come to on_batch as port 1.  on_end is asked when
     // the other inputs have ended, and answers RKP_RETRY while it waits for replies.
@@ -108,7 +108,7 @@ typedef struct rkp_op {
     rkp_verdict (*decode)(void *self, rkp_actor *a, rkp_batch *raw); // worker; raw is borrowed
     rkp_verdict (*encode)(void *self, rkp_actor *a, rkp_batch *b);   // worker; emits one batch with a blob
     rkp_verdict (*on_end)(void *self, rkp_actor *a); // all inputs have ended; MORE to go on, RETRY: at rkp_wake_at
-    rkp_status (*prepare)(void *self, rkp_actor *a); // sinks: make everything durable; actor thread
+    rkp_status (*prepare)(void *self, rkp_actor *a); // after the end: sinks make everything durable; actor thread
     rkp_status (*commit)(void *self, rkp_actor *a);  // sinks: publish under the final name; control, after all prepared
     void (*abort)(void *self, rkp_actor *a);         // sinks: the job failed: leave no output behind
     void (*fini)(void *self);
@@ -187,7 +187,7 @@ rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...) RKP_PRIN
 // The correlation id that the message at hand carries (0: none), and that what is emitted from here on carries.
 uint64_t rkp_corr(const rkp_actor *a);
 void rkp_corr_set(rkp_actor *a, uint64_t corr);
-uint64_t rkp_corr_new(rkp_actor *a); // unique in this run; replies to it come back to this kernel
+uint64_t rkp_corr_new(rkp_actor *a);     // unique in this run; replies to it come back to this kernel
 uint64_t rkp_now_ns(const rkp_actor *a); // the actor's monotonic clock
 int64_t rkp_wall_us(const rkp_actor *a); // wall clock, for now()
 // With RKP_RETRY or RKP_MORE.  For an operator with on_timer it holds until the time has come, or another is set (0:
