@@ -27,8 +27,8 @@ static bool readable(const char *file, rkp_diags *d)
     return !err;
 }
 
-int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const char *backend, bool allow_exec,
-                 rki_load_how how, rki_loaded *l)
+int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, const char *backend, bool allow_exec,
+                      rki_loaded *l)
 {
     rki_spec_args sa = { .file = file,
                          .vars = a ? a->vars.v : NULL,
@@ -40,8 +40,6 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
                          .engine_op = &rki_op_engine,
                          .backend = backend,
                          .allow_exec = allow_exec || (a && a->allow_exec) };
-    rki_plan_args pa = { .may_read_stdin = how == RKI_LOAD_RUN, .probe = true };
-    rki_machine m;
     if (!l->diags)
         l->diags = rki_diags_new();
     if (!l->diags)
@@ -51,6 +49,17 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
     l->spec = rki_spec_load(&sa, l->diags);
     if (!l->spec)
         return rki_diags_failed(l->diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
+    return RKI_EXIT_OK;
+}
+
+int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const char *backend, bool allow_exec,
+                 rki_load_how how, rki_loaded *l)
+{
+    rki_plan_args pa = { .may_read_stdin = how == RKI_LOAD_RUN, .probe = true };
+    rki_machine m;
+    int code = rki_cli_load_spec(c, file, a, backend, allow_exec, l);
+    if (code)
+        return code;
     rki_machine_look(&m);
     pa.cores = m.cores;
     pa.memory = m.memory;
@@ -58,6 +67,17 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
     if (rki_diags_failed(l->diags))
         return RKI_EXIT_INVALID;
     return l->plan ? RKI_EXIT_OK : rki_cli_nomem();
+}
+
+char *rki_cli_data_dir(const rki_spec *s)
+{
+    rki_buf name;
+    rki_buf_init(&name);
+    if (s->engine.data_dir.p)
+        rki_putz(&name, s->engine.data_dir.p);
+    else
+        rki_putf(&name, ".rkpipe/%s", s->name.p);
+    return rki_buf_take(&name, NULL);
 }
 
 void rki_loaded_free(rki_loaded *l)

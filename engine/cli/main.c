@@ -12,7 +12,6 @@ LATER(verb_top, "top", "Watch a running engine");
 LATER(verb_alerts, "alerts", "Show the alerts of a running engine");
 LATER(verb_reload, "reload", "Replace the pipeline of a running engine");
 LATER(verb_rollback, "rollback", "Go back to the pipeline before the last reload");
-LATER(verb_dlq, "dlq", "List, show or replay dead letters");
 LATER(verb_devices, "devices", "List the devices that kernels can run on");
 LATER(verb_bench, "bench", "Measure a pipeline");
 
@@ -34,6 +33,7 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_restart,
     &rki_verb_terminate,
     &rki_verb_drain,
+    &rki_verb_dlq,
     &rki_verb_version,
     &rki_verb_completion,
     &rki_verb_help,
@@ -42,7 +42,6 @@ const rki_verb *const rki_verbs[] = {
     &verb_alerts,
     &verb_reload,
     &verb_rollback,
-    &verb_dlq,
     &verb_devices,
     &verb_bench,
     NULL,

@@ -336,15 +336,8 @@ static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l,
 static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
 {
     rki_data_dir dir = { .fd = -1 };
-    rki_buf name;
-    char *path;
+    char *path = rki_cli_data_dir(l->spec);
     int code;
-    rki_buf_init(&name);
-    if (l->spec->engine.data_dir.p)
-        rki_putz(&name, l->spec->engine.data_dir.p);
-    else
-        rki_putf(&name, ".rkpipe/%s", l->spec->name.p);
-    path = rki_buf_take(&name, NULL);
     if (!path)
         return rki_cli_nomem();
     code = take_folder(a, l, path, &dir);

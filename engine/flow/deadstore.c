@@ -161,12 +161,15 @@ static rkp_batch *letters_of(rkp_pool *pool, const rki_dead_set *set)
     for (unsigned c = RKI_DEAD_REASON; c <= RKI_DEAD_TEXT; c++) {
         if (c == RKI_DEAD_LINE)
             continue;
+        bool same = true; // as reason, error and source mostly are
+
         for (uint32_t i = 0; i < n; i++) {
             v[i] = field_of(&set->v[i], c);
             if (!v[i].p && !fields[c].type.nullable)
                 v[i] = (rkp_str){ nothing, 0 };
+            same &= !v[i].p == !v[0].p && rkp_str_eq(v[i], v[0]);
         }
-        if (rkp_col_set_strs(b, c, fields[c].type, v, set->n) != RKP_OK)
+        if ((same ? set_constant(b, c, v[0], zeros) : rkp_col_set_strs(b, c, fields[c].type, v, set->n)) != RKP_OK)
             goto nomem;
     }
     for (uint32_t i = 0; i < n; i++) {

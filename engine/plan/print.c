@@ -209,6 +209,8 @@ static void errors_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
     rki_putz(out, error_names[b->on_error]);
     if (b->on_error == RKI_ERR_DEAD_LETTER && dead_target(p))
         rki_putf(out, " to %s", dead_target(p));
+    if (b->on_error == RKI_ERR_DEAD_LETTER && p->spec->dead_store.bytes)
+        rki_putz(out, dead_target(p) ? " and to disk" : " to disk");
     if (e->max_ratio < 1)
         rki_putf(out, ", at most %g %% of its rows", e->max_ratio * 100);
     if (e->reason.p) {

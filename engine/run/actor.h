@@ -13,6 +13,7 @@
 #define RKI_ACTOR_H
 
 #include "base/json.h"
+#include "data/row_text.h"
 #include "flow/actor_ids.h"
 #include "flow/clock.h"
 #include "flow/lease.h"
@@ -157,6 +158,8 @@ struct rkp_actor {
 typedef struct rki_letter {
     rkp_str kernel, reason, error, source, row;
     int64_t line; // 0: none
+    bool made;    // `row` has been made of its columns
+    rkp_str to;   // the kernel that should have had it; p NULL: the one in which it went wrong
 } rki_letter;
 
 // Raw rows that went wrong and are not sent yet: a batch for each would cost pages a row.
@@ -254,6 +257,7 @@ struct rki_run {
     rkp_backend_run *b, *poke; // poke: atomic, b while it runs, for the signal handler
     rki_arena arena;
     rkp_pool *pool, *state_pool;
+    struct rki_deadstore *dead_store; // NULL: none
     rki_runner **runners; // cache-line aligned, one allocation each
     uint32_t n_runners;
     uint32_t *first_runner; // per planned actor
@@ -370,9 +374,6 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
 
 void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b);
 void rki_taps_end(rki_run *r);
-void rki_row_json(rki_json *j, rkp_batch *mem, const rkp_batch *b, uint32_t row);
-void rki_row_csv(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out); // each value after a comma
-void rki_put_csv(rki_buf *out, rkp_str field);
 
 // ---- hold.c: order hlc
 
@@ -393,6 +394,11 @@ rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_
 void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
 void rki_dead_raw(struct rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
 void rki_dead_flush(rki_runner *r);
+// Dead letters on disk.  Letter i is of row rows[i] of b (rows NULL: of row i; b NULL: they never had columns).  False:
+// the run fails.
+rkp_status rki_store_open(rki_run *r, char *err, size_t n);
+void rki_store_close(rki_run *r);
+bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n);
 // "cannot read 'abc' as f64 in column 'amount'"
 void rki_row_error_text(const struct rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out);
 void rki_log(rki_run *r, const char *fmt, ...) RKP_PRINTF(2, 3); // a line for the log

@@ -3,9 +3,7 @@
 //
 // A dead letter has a schema of its own whatever the pipeline's types are (kernel, reason, error, source, line, row),
 // so one target takes them all.  `row` is the text the row came with, or the row as JSON when it was made by a kernel.
-#include "base/json.h"
 #include "run/actor.h"
-#include <rkpipe/num.h>
 #include <stdio.h>
 
 enum {
@@ -71,80 +69,6 @@ static rkp_str source_text(const rkp_batch *b, uint32_t row)
     return (rkp_str){ t->base + from, i - from };
 }
 
-static void value_json(rki_json *j, const rkp_col *c)
-{
-    const void *v = c->values;
-    if (rkp_col_is_null(c, 0)) {
-        rki_json_null(j);
-        return;
-    }
-    switch (c->type.kind) {
-    case RKP_BOOL:
-        rki_json_bool(j, rkp_bit(v, 0));
-        break;
-    case RKP_I8:
-        rki_json_i64(j, *(const int8_t *)v);
-        break;
-    case RKP_I16:
-        rki_json_i64(j, *(const int16_t *)v);
-        break;
-    case RKP_I32:
-        rki_json_i64(j, *(const int32_t *)v);
-        break;
-    case RKP_I64:
-        rki_json_i64(j, *(const int64_t *)v);
-        break;
-    case RKP_U8:
-        rki_json_u64(j, *(const uint8_t *)v);
-        break;
-    case RKP_U16:
-        rki_json_u64(j, *(const uint16_t *)v);
-        break;
-    case RKP_U32:
-        rki_json_u64(j, *(const uint32_t *)v);
-        break;
-    case RKP_U64:
-        rki_json_u64(j, *(const uint64_t *)v);
-        break;
-    case RKP_F32:
-        rki_json_f64(j, (double)*(const float *)v);
-        break;
-    case RKP_F64:
-        rki_json_f64(j, *(const double *)v);
-        break;
-    case RKP_TIMESTAMP: {
-        char text[RKP_TIMESTAMP_TEXT];
-        size_t n = rkp_print_timestamp(text, *(const int64_t *)v);
-        rki_json_str(j, (rkp_str){ text, n });
-        break;
-    }
-    default:
-        rki_json_str(j, rkp_view_str(c, 0));
-        break;
-    }
-}
-
-void rki_row_json(rki_json *j, rkp_batch *mem, const rkp_batch *b, uint32_t row)
-{
-    rkp_errs errs = { 0 };
-    size_t start = j->out->n;
-    rki_json_object(j);
-    for (uint32_t c = 0; b->schema && c < b->n_cols && j->out->n - start < MAX_TEXT; c++) {
-        rkp_col one;
-        rki_json_key_str(j, b->schema->f[c].name);
-        if (b->cols[c].type.len || rkp_col_flat(mem, b, c, &row, 1, &one, &errs) != RKP_OK) {
-            rki_json_null(j);
-        } else if (errs.n && b->cols[c].rep == RKP_TEXT) {
-            rki_json_str(j, rkp_col_raw(&b->cols[c], row));
-        } else {
-            value_json(j, &one);
-        }
-        rkp_errs_clear(&errs);
-    }
-    rki_json_end_object(j);
-    rkp_errs_fini(&errs);
-}
-
 static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
 {
     rki_json j;
@@ -152,53 +76,11 @@ static void row_json(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *
     rki_row_json(&j, mem, b, row);
 }
 
-// Quoted where a reader could take it for something else.
-void rki_put_csv(rki_buf *out, rkp_str s)
+// One batch of n dead letters, kept and sent.  Letter i is of row rows[i] of `of`.
+static void send(rkp_actor *a, rkp_batch *mem, rkp_batch *of, const uint32_t *rows, const rki_letter *v, uint32_t n)
 {
-    bool quote = false;
-    for (size_t i = 0; i < s.n && !quote; i++)
-        quote = s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
-    if (!quote) {
-        rki_put(out, s.p, s.n);
+    if (a->run->dead_store && (!rki_store_letters(a, of, rows, v, n) || !a->r->n_dead))
         return;
-    }
-    rki_putc(out, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"')
-            rki_putc(out, '"');
-        rki_putc(out, s.p[i]);
-    }
-    rki_putc(out, '"');
-}
-
-void rki_row_csv(rkp_batch *mem, const rkp_batch *b, uint32_t row, rki_buf *out)
-{
-    rkp_type text = { .kind = RKP_STRING, .nullable = 1 };
-    rkp_errs errs = { 0 };
-    for (uint32_t c = 0; c < b->n_cols; c++) {
-        rkp_col one, cast;
-        rki_putc(out, ',');
-        rkp_errs_clear(&errs);
-        if (b->cols[c].type.len || rkp_col_flat(mem, b, c, &row, 1, &one, &errs) != RKP_OK)
-            continue;
-        if (errs.n && b->cols[c].rep == RKP_TEXT) {
-            rki_put_csv(out, rkp_col_raw(&b->cols[c], row));
-            continue;
-        }
-        if (!rkp_kind_is_view(one.type.kind)) {
-            if (rkp_col_cast(mem, &one, 1, text, &cast, &errs) != RKP_OK)
-                continue;
-            one = cast;
-        }
-        if (!rkp_col_is_null(&one, rkp_col_row(&one, 0)))
-            rki_put_csv(out, rkp_view_str(&one, rkp_col_row(&one, 0)));
-    }
-    rkp_errs_fini(&errs);
-}
-
-// One batch of n dead letters, sent.
-static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
-{
     rkp_batch *b = rkp_batch_new(a->run->pool, rki_dead_schema(), rki_dead_schema()->n, 4096);
     rkp_str *col = rkp_batch_alloc(mem, n * sizeof *col);
     int64_t *lines = b ? rkp_batch_alloc(b, n * sizeof *lines) : NULL;
@@ -212,7 +94,7 @@ static void send(rkp_actor *a, rkp_batch *mem, const rki_letter *v, uint32_t n)
                      : c == 1 ? v[i].reason
                      : c == 2 ? v[i].error
                      : c == 3 ? v[i].source
-                              : v[i].row;
+                              : (rkp_str){ v[i].row.p, v[i].row.n > MAX_TEXT ? MAX_TEXT : v[i].row.n };
         st = rkp_col_set_strs(b, c, rki_dead_schema()->f[c].type, col, n);
     }
     if (st != RKP_OK || !a->r->n_dead) {
@@ -252,7 +134,10 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
 {
     rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
     rki_letter *v = mem ? rkp_batch_alloc(mem, errs->n * sizeof *v) : NULL;
+    uint32_t *rows = mem ? rkp_batch_alloc(mem, errs->n * sizeof *rows) : NULL;
     rki_buf text;
+    if (!rows)
+        v = NULL;
     rki_dead_flush(a->r); // in the order in which they went wrong
     rki_buf_init(&text);
     for (uint32_t i = 0; v && i < errs->n; i++) {
@@ -268,19 +153,19 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
                              .error = keep(mem, text.p ? text.p : "", text.n),
                              .source = line ? file : (rkp_str){ 0 },
                              .line = (int64_t)line };
+        rows[i] = e->row;
         v[i].row = source_text(b, e->row);
         if (!v[i].row.p) {
             rki_buf_clear(&text);
             row_json(mem, b, e->row, &text);
             v[i].row = keep(mem, text.p ? text.p : "", text.n);
+            v[i].made = true;
         }
-        if (v[i].row.n > MAX_TEXT)
-            v[i].row.n = MAX_TEXT;
         if (text.failed)
             v = NULL;
     }
     if (v)
-        send(a, mem, v, errs->n);
+        send(a, mem, b, rows, v, errs->n);
     else
         rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
     rki_buf_fini(&text);
@@ -288,7 +173,7 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
 }
 
 // A whole batch: `reason` and `error` are the same for all rows.
-static void dead_all(rkp_actor *a, rkp_batch *b, const char *reason, const char *error)
+static void dead_all(rkp_actor *a, rkp_str to, rkp_batch *b, const char *reason, const char *error)
 {
     rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
     rki_letter *v = mem ? rkp_batch_alloc(mem, (b->rows + 1u) * sizeof *v) : NULL;
@@ -302,7 +187,9 @@ static void dead_all(rkp_actor *a, rkp_batch *b, const char *reason, const char 
                              .reason = rkp_str_of(reason),
                              .error = rkp_str_of(error),
                              .source = line ? file : (rkp_str){ 0 },
-                             .line = (int64_t)line };
+                             .line = (int64_t)line,
+                             .made = true,
+                             .to = to };
         rki_buf_clear(&text);
         row_json(mem, b, i, &text);
         v[i].row = keep(mem, text.p ? text.p : "", text.n);
@@ -310,7 +197,7 @@ static void dead_all(rkp_actor *a, rkp_batch *b, const char *reason, const char 
             v = NULL;
     }
     if (v && b->rows)
-        send(a, mem, v, b->rows);
+        send(a, mem, b, NULL, v, b->rows);
     else if (!v)
         rki_fail_run(a, RKP_NOMEM, "out of memory for dead letters");
     rki_buf_fini(&text);
@@ -322,12 +209,12 @@ void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b)
     char error[256];
     const rkp_actor *to = &k->to->stages[0];
     snprintf(error, sizeof error, "the queue of kernel '%s' is full", to->bound->k->id.p);
-    dead_all(&r->stages[r->n_stages - 1], b, "queue_full", error);
+    dead_all(&r->stages[r->n_stages - 1], rkp_word_str(to->bound->k->id), b, "queue_full", error);
 }
 
 void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)
 {
-    dead_all(a, b, "crash", text);
+    dead_all(a, (rkp_str){ 0 }, b, "crash", text);
 }
 
 void rki_dead_flush(rki_runner *r)
@@ -337,7 +224,7 @@ void rki_dead_flush(rki_runner *r)
         return;
     r->letters = (rki_letters){ 0 };
     if (l.n && !rki_failed(r->run))
-        send(l.actor, l.mem, l.v, l.n);
+        send(l.actor, l.mem, NULL, NULL, l.v, l.n);
     rkp_batch_put(l.mem);
 }
 
@@ -354,7 +241,7 @@ void rki_dead_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_st
         rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
         return;
     }
-    if (raw.n > MAX_TEXT)
+    if (raw.n > MAX_TEXT && !a->run->dead_store)
         raw.n = MAX_TEXT;
     d = &l->v[l->n];
     *d = (rki_letter){ .kernel = rkp_str_of(a->bound->k->id.p), .reason = rkp_str_of(reason), .line = (int64_t)line };

@@ -412,6 +412,9 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     }
     if (!rki_life_new(r))
         goto fail;
+    st = rki_store_open(r, err, err_n);
+    if (st != RKP_OK)
+        goto fail;
     st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
     if (st != RKP_OK)
         goto fail;
@@ -866,6 +869,7 @@ void rki_run_free(rki_run *r)
         free(run);
     }
     rki_life_free(r);
+    rki_store_close(r);
     if (r->dir >= 0)
         close(r->dir);
     for (uint32_t i = 0; i < r->n_links; i++)

@@ -51,6 +51,8 @@ typedef struct rki_run_args {
     void *now_arg;
 } rki_run_args;
 
+#define RKI_STORE_FOLDER "dlq" // of data_dir: where dead letters are kept
+
 rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n);
 int rki_run_execute(rki_run *r); // exit code
 // Counts a signal: the first drains, the second stops at once.

@@ -281,7 +281,7 @@ static void dead_topic(struct graph *g, rkp_word w)
             }
         }
     }
-    g->s->dead_letters = found;
+    g->s->dead_letters |= found;
     if (!found)
         rkp_diag(g->l->d, RKP_ERROR, w.at, "dead-letter", "nobody subscribes to the dead-letter topic '%s'", w.p);
 }
@@ -296,6 +296,8 @@ static void find_dead_letter(struct graph *g)
         rkp_diag(g->l->d, RKP_ERROR, topic.at, "dead-letter", "'dead_letter' has a kernel and a topic; it needs one of them");
         return;
     }
+    g->s->dead_store = g->in->dead_letter.store;
+    g->s->dead_letters = g->s->dead_store.bytes != 0;
     if (topic.p)
         dead_topic(g, topic);
     if (!w.p)
@@ -360,7 +362,7 @@ static void check_errors(struct graph *g, uint32_t at)
     rki_kernel *k = &g->s->kernels[at];
     bool dead = k->on_error.action == RKI_ERR_DEAD_LETTER;
 
-    if (dead && !g->in->dead_letter.kernel.p && !g->in->dead_letter.topic.p) {
+    if (dead && !g->in->dead_letter.kernel.p && !g->in->dead_letter.topic.p && !g->s->dead_store.bytes) {
         rkp_diag(g->l->d, RKP_ERROR, k->on_error.at, "dead-letter-none",
                  "kernel '%s' has no dead-letter target to send to", k->id.p);
         rkp_diag_hint(g->l->d, "name one at the top of the file: dead_letter: {kernel: ID}");

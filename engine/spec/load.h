@@ -129,6 +129,7 @@ void rki_load_templates(rki_load *l);
 
 typedef struct rki_dead_conf {
     rkp_word kernel, topic; // p NULL: not given
+    rki_store_conf store;
 } rki_dead_conf;
 
 typedef struct rki_top {

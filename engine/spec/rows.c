@@ -574,10 +574,20 @@ const rkp_opt rki_defaults_rows[] = { QUEUE_ROW, BATCH_ROW, RETRY_ROW, ERROR_ROW
 
 // ---- top level
 
+static const rkp_opt store_rows[] = {
+    { "bytes", &rkp_size, offsetof(rki_store_conf, bytes), .def = "1GiB", .bounded = true, .min = 1 << 20, .max = 1e15, .unit = "bytes",
+      .help = "on disk; the oldest go", .also = "size max_bytes limit" },
+    { "age", &rkp_duration, offsetof(rki_store_conf, age_ns), .def = "7d", .help = "how long they are kept; 0 is for ever",
+      .also = "retention ttl max_age" },
+    { 0 },
+};
+
 static const rkp_opt dead_letter_rows[] = {
     { "kernel", &rkp_string, offsetof(rki_dead_conf, kernel), .optional = true, .help = "the kernel that gets them" },
     { "topic", &rkp_string, offsetof(rki_dead_conf, topic), .optional = true, .help = "the topic they go to" },
-    { "store", &rki_any, 0, .optional = true, .help = "keeps them on disk", .not_yet = "" },
+    { "store", &rkp_object, offsetof(rki_dead_conf, store), .optional = true,
+      .help = "keeps them on disk, with their rows, for 'rkpipe dlq'", .sub = store_rows,
+      .sub_size = sizeof(rki_store_conf), .also = "keep disk" },
     { 0 },
 };
 

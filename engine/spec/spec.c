@@ -204,7 +204,7 @@ static void top_level(rki_load *l, rki_top *top)
     take_backend(l);
     dead = rki_node_get(l->root, "dead_letter");
     if (dead && dead->kind == RKI_MAP && dead->n == 0)
-        rkp_diag(l->d, RKP_ERROR, dead->at, "key-missing", "'dead_letter' needs 'kernel' or 'topic'");
+        rkp_diag(l->d, RKP_ERROR, dead->at, "key-missing", "'dead_letter' needs 'kernel', 'topic' or 'store'");
 }
 
 // ---- operators

@@ -84,6 +84,11 @@ typedef struct rki_admin_conf {
     rki_listen listen;
 } rki_admin_conf;
 
+typedef struct rki_store_conf {
+    uint64_t bytes;  // 0: there is no store
+    uint64_t age_ns; // 0: for ever
+} rki_store_conf;
+
 typedef struct rki_error_conf {
     int action;       // rki_error_action
     double max_ratio; // 1: no limit
@@ -213,10 +218,11 @@ typedef struct rki_spec {
     size_t n_kernels;
     rki_topic_conf *topics;
     size_t n_topics;
-    bool dead_letters;         // there is a target:
+    bool dead_letters;         // there is a target, or a store:
     uint8_t *takes_dead;       //   per kernel: it gets them
     rkp_word dead_topic;       //   p NULL: a kernel
     rkp_loc dead_letter_at;
+    rki_store_conf dead_store; //   they are kept on disk as well
 } rki_spec;
 
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);

@@ -179,7 +179,7 @@ static const char table_yaml[] =
 static const char lines_yaml[] =
     "version: 1\n"
     "name: lines\n"
-    "dead_letter: { kernel: rejected }\n"
+    "dead_letter: { kernel: rejected, store: { bytes: 1MiB } }\n"
     "kernels:\n"
     "  read: { op: read.jsonl, with: { path: in.jsonl, paths: { ts: ts, msg: msg, deep: a.b } } }\n"
     "  parts: { op: extract, from: [read], with: { column: msg, pattern: 'status=(?<status>\\d+) user=(?<user>\\w+)', "

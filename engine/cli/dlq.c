@@ -1,0 +1,696 @@
+// cli/dlq.c - `rkpipe dlq`: the dead letters that a pipeline has kept on disk.
+//
+// The store is read as another process than its writer, so this works while the pipeline runs, and when it does not.
+#include "cli/remote.h"
+#include "cli/verbs.h"
+#include "data/row_text.h"
+#include "flow/deadstore.h"
+#include <rkpipe/num.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const format_names[] = { "table", "json", "csv", NULL };
+enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
+static const char *const what_names[] = { "list", "show", "replay", NULL };
+enum { STORES = 32, TABLE_ROWS = 20, POOL = 64 << 20, OUT_BYTES = 256 << 10 };
+
+struct dlq_args {
+    rki_load_args load;
+    const char *kernel, *reason, *limit;
+    int format;
+};
+
+static const rki_arg dlq_rows[] = {
+    RKI_ARGS_LOAD,
+    { .kind = RKI_ARG_TEXT,
+      .name = "kernel",
+      .value = "ID",
+      .at = offsetof(struct dlq_args, kernel),
+      .help = "only rows that went wrong in this kernel" },
+    { .kind = RKI_ARG_TEXT,
+      .name = "reason",
+      .value = "REASON",
+      .at = offsetof(struct dlq_args, reason),
+      .help = "only rows with this reason, such as parse or zero" },
+    { .kind = RKI_ARG_TEXT,
+      .name = "limit",
+      .value = "N",
+      .at = offsetof(struct dlq_args, limit),
+      .help = "show: at most the newest N; without it 20 in a table and all otherwise" },
+    { .kind = RKI_ARG_CHOICE,
+      .name = "format",
+      .at = offsetof(struct dlq_args, format),
+      .choices = format_names,
+      .words = RKI_WORDS_CHOICE,
+      .help = "a table for people; JSON (show: an object a line) or CSV for programs" },
+    { 0 },
+};
+
+// ---- finding the store ----------------------------------------------------------------------------------------------
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+// PATH/dlq, or NULL without memory.
+static char *inside(const char *path)
+{
+    rki_buf b;
+    rki_buf_init(&b);
+    rki_putf(&b, "%s/" RKI_STORE_FOLDER, path);
+    return rki_buf_take(&b, NULL);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// The one store of the current folder.
+static int find_here(char **out)
+{
+    char *paths[STORES];
+    size_t n = 0;
+    DIR *d = opendir(".rkpipe");
+    const struct dirent *e;
+    int code = 0;
+    while (d && n < STORES && (e = readdir(d))) {
+        rki_buf b;
+        if (e->d_name[0] == '.')
+            continue;
+        rki_buf_init(&b);
+        rki_putf(&b, ".rkpipe/%s/" RKI_STORE_FOLDER, e->d_name);
+        paths[n] = rki_buf_take(&b, NULL);
+        if (!paths[n]) {
+            code = rki_cli_nomem();
+            break;
+        }
+        if (is_folder(paths[n]))
+            n++;
+        else
+            free(paths[n]);
+    }
+    if (d)
+        closedir(d);
+    qsort(paths, n, sizeof *paths, by_name);
+    if (!code && n == 1) {
+        *out = paths[0];
+        return 0;
+    }
+    if (!code && n == 0) {
+        rki_cli_say("error: no dead letters are kept in this folder");
+        rki_cli_hint("name the pipeline, or the folder of its store");
+        code = RKI_EXIT_UNAVAILABLE;
+    } else if (!code) {
+        rki_cli_say("error: dead letters of %zu pipelines are kept in this folder", n);
+        for (size_t i = 0; i < n; i++)
+            rki_cli_hint("%s %s", i ? "or" : "one of", paths[i]);
+        code = RKI_EXIT_USAGE;
+    }
+    for (size_t i = 0; i < n; i++)
+        free(paths[i]);
+    return code;
+}
+
+// Of a pipeline's file.
+static int find_of(rki_cli *c, const char *file, char **out)
+{
+    const struct dlq_args *a = c->args;
+    rki_loaded l = { 0 };
+    char *dir;
+    int code = rki_cli_load_spec(c, file, &a->load, NULL, false, &l);
+    if (code) {
+        if (l.diags)
+            rki_load_print(c, l.diags);
+    } else {
+        dir = rki_cli_data_dir(l.spec);
+        *out = dir ? inside(dir) : NULL;
+        if (!*out) {
+            code = rki_cli_nomem();
+        } else if (!is_folder(*out)) {
+            rki_cli_say("error: pipeline '%s' has kept no dead letters in '%s'", l.spec->name.p, *out);
+            if (!l.spec->dead_store.bytes)
+                rki_cli_hint("it keeps them with dead_letter: {store: {}}");
+            code = RKI_EXIT_UNAVAILABLE;
+            free(*out);
+        }
+        free(dir);
+    }
+    rki_loaded_free(&l);
+    return code;
+}
+
+static int find(rki_cli *c, char **out)
+{
+    const char *what = c->n_pos > 1 ? c->pos[1] : NULL;
+    if (!what)
+        return find_here(out);
+    if (!is_folder(what))
+        return find_of(c, what, out);
+    *out = inside(what); // of a data_dir, or the store itself
+    if (*out && !is_folder(*out)) {
+        free(*out);
+        *out = strdup(what);
+    }
+    return *out ? 0 : rki_cli_nomem();
+}
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+struct store {
+    rki_deadstore *d;
+    rkp_pool *pool;
+    const struct dlq_args *a;
+    uint64_t unreadable;
+};
+
+typedef int seen_fn(void *arg, const rki_dead_record *r, uint32_t row); // not 0: an exit code
+
+// Calls `seen` for each row that is asked for, oldest first.
+static int each(struct store *s, seen_fn *seen, void *arg)
+{
+    char err[RKI_SPOOL_ERR] = "";
+    rki_dead_record r;
+    int code = 0;
+    s->unreadable = 0;
+    rki_deadstore_rewind(s->d);
+    while (!code) {
+        rkp_status st = rki_deadstore_next(s->d, s->pool, &r, err);
+        if (st == RKP_INVALID) {
+            s->unreadable++;
+            continue;
+        }
+        if (st != RKP_OK) {
+            rki_cli_say("error: %s", err);
+            return RKI_EXIT_FAILED;
+        }
+        if (!r.seq)
+            break;
+        for (uint32_t i = 0; i < r.letters->rows && !code; i++) {
+            if (s->a->kernel && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_KERNEL), s->a->kernel))
+                continue;
+            if (s->a->reason && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_REASON), s->a->reason))
+                continue;
+            code = seen(arg, &r, i);
+        }
+        rki_dead_record_put(&r);
+    }
+    return code;
+}
+
+static void tell_damage(const struct store *s)
+{
+    rki_spool_stats st;
+    rki_deadstore_look(s->d, &st);
+    if (st.lost || s->unreadable)
+        rki_cli_say("warning: %llu records are damaged and left out", (unsigned long long)(st.lost + s->unreadable));
+}
+
+static void put_time(rki_buf *out, uint64_t us)
+{
+    char text[RKP_TIMESTAMP_TEXT];
+    rki_put(out, text, rkp_print_timestamp(text, us < INT64_MAX ? (int64_t)us : INT64_MAX));
+}
+
+// ---- tables ---------------------------------------------------------------------------------------------------------
+
+enum { MAX_COLS = 8 };
+
+struct table {
+    rki_buf text; // cells, one after the other, each with a NUL
+    size_t rows, cols, cell;
+    size_t wide[MAX_COLS];
+    uint32_t right; // bit c: column c is a number
+};
+
+static void cell_end(struct table *t, size_t from)
+{
+    size_t n = 0;
+    for (size_t i = from; i < t->text.n; i++)
+        n += ((unsigned char)t->text.p[i] & 0xc0) != 0x80;
+    if (n > t->wide[t->cell])
+        t->wide[t->cell] = n;
+    rki_putc(&t->text, 0);
+    if (++t->cell == t->cols) {
+        t->cell = 0;
+        t->rows++;
+    }
+}
+
+// At most `most` characters of it (0: all).
+static void cell(struct table *t, rkp_str s, size_t most)
+{
+    size_t from = t->text.n, n = 0;
+    rki_remote_text(&t->text, s);
+    for (size_t i = from; most && i < t->text.n && !t->text.failed; i++) {
+        n += ((unsigned char)t->text.p[i] & 0xc0) != 0x80;
+        if (n > most) {
+            t->text.n = i;
+            rki_putz(&t->text, "..");
+            break;
+        }
+    }
+    cell_end(t, from);
+}
+
+static void cell_time(struct table *t, uint64_t us)
+{
+    size_t from = t->text.n;
+    put_time(&t->text, us);
+    cell_end(t, from);
+}
+
+static void table_text(struct table *t, rki_buf *out)
+{
+    const char *p = t->text.p;
+    for (size_t r = 0; r < t->rows && !t->text.failed; r++) {
+        for (size_t c = 0; c < t->cols; c++) {
+            size_t bytes = strlen(p), n = 0, gap;
+            for (size_t i = 0; i < bytes; i++)
+                n += ((unsigned char)p[i] & 0xc0) != 0x80;
+            gap = t->wide[c] - n;
+            if (t->right & 1u << c)
+                rki_putf(out, "%*s", (int)gap, "");
+            rki_put(out, p, bytes);
+            if (c + 1 < t->cols)
+                rki_putf(out, "%*s  ", t->right & 1u << c ? 0 : (int)gap, "");
+            p += bytes + 1;
+        }
+        rki_putc(out, '\n');
+    }
+    out->failed |= t->text.failed;
+    rki_buf_fini(&t->text);
+}
+
+// ---- list -----------------------------------------------------------------------------------------------------------
+
+struct group {
+    char *kernel, *reason;
+    uint64_t rows, oldest, newest;
+};
+
+struct groups {
+    struct group *v;
+    size_t n, cap, last;
+    uint64_t rows;
+};
+
+static bool is_group(const struct group *g, rkp_str kernel, rkp_str reason)
+{
+    return rkp_str_is(kernel, g->kernel) && rkp_str_is(reason, g->reason);
+}
+
+static int count_row(void *arg, const rki_dead_record *r, uint32_t row)
+{
+    struct groups *gs = arg;
+    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL), reason = rki_dead_text(r, row, RKI_DEAD_REASON);
+    struct group *g;
+    size_t i = gs->last;
+    if (i >= gs->n || !is_group(&gs->v[i], kernel, reason))
+        for (i = 0; i < gs->n && !is_group(&gs->v[i], kernel, reason); i++)
+            ;
+    if (i == gs->n) {
+        if (gs->n == gs->cap) {
+            size_t cap = gs->cap ? gs->cap * 2 : 16;
+            g = reallocarray(gs->v, cap, sizeof *g);
+            if (!g)
+                return rki_cli_nomem();
+            gs->v = g;
+            gs->cap = cap;
+        }
+        gs->v[i] = (struct group){ strndup(kernel.p, kernel.n), strndup(reason.p, reason.n), 0, r->at_us, r->at_us };
+        if (!gs->v[i].kernel || !gs->v[i].reason) {
+            free(gs->v[i].kernel);
+            free(gs->v[i].reason);
+            return rki_cli_nomem();
+        }
+        gs->n++;
+    }
+    g = &gs->v[i];
+    gs->last = i;
+    gs->rows++;
+    g->rows++;
+    g->oldest = r->at_us < g->oldest ? r->at_us : g->oldest;
+    g->newest = r->at_us > g->newest ? r->at_us : g->newest;
+    return 0;
+}
+
+static void list_json(const struct groups *gs, const char *path, const rki_spool_stats *st, rki_buf *out)
+{
+    rki_buf text;
+    rki_json j;
+    rki_buf_init(&text);
+    rki_json_init(&j, out, 2);
+    rki_json_object(&j);
+    rki_json_key(&j, "store");
+    rki_json_z(&j, path);
+    rki_json_key(&j, "bytes");
+    rki_json_u64(&j, st->bytes);
+    rki_json_key(&j, "rows");
+    rki_json_u64(&j, gs->rows);
+    rki_json_key(&j, "groups");
+    rki_json_array(&j);
+    for (size_t i = 0; i < gs->n; i++) {
+        const struct group *g = &gs->v[i];
+        rki_json_object(&j);
+        rki_json_key(&j, "kernel");
+        rki_json_z(&j, g->kernel);
+        rki_json_key(&j, "reason");
+        rki_json_z(&j, g->reason);
+        rki_json_key(&j, "rows");
+        rki_json_u64(&j, g->rows);
+        rki_json_key(&j, "oldest");
+        rki_buf_clear(&text);
+        put_time(&text, g->oldest);
+        rki_json_str(&j, (rkp_str){ text.p, text.n });
+        rki_json_key(&j, "newest");
+        rki_buf_clear(&text);
+        put_time(&text, g->newest);
+        rki_json_str(&j, (rkp_str){ text.p, text.n });
+        rki_json_end_object(&j);
+    }
+    rki_json_end_array(&j);
+    rki_json_end_object(&j);
+    rki_putc(out, '\n');
+    out->failed |= text.failed;
+    rki_buf_fini(&text);
+}
+
+static void list_csv(const struct groups *gs, rki_buf *out)
+{
+    rki_putz(out, "kernel,reason,rows,oldest,newest\n");
+    for (size_t i = 0; i < gs->n; i++) {
+        rki_put_csv(out, rkp_str_of(gs->v[i].kernel));
+        rki_putc(out, ',');
+        rki_put_csv(out, rkp_str_of(gs->v[i].reason));
+        rki_putf(out, ",%llu,", (unsigned long long)gs->v[i].rows);
+        put_time(out, gs->v[i].oldest);
+        rki_putc(out, ',');
+        put_time(out, gs->v[i].newest);
+        rki_putc(out, '\n');
+    }
+}
+
+static void list_table(const struct groups *gs, const char *path, const rki_spool_stats *st, rki_buf *out)
+{
+    struct table t = { .cols = 5, .right = 1u << 2 };
+    rki_buf_init(&t.text);
+    cell(&t, RKP_STR("kernel"), 0);
+    cell(&t, RKP_STR("reason"), 0);
+    cell(&t, RKP_STR("rows"), 0);
+    cell(&t, RKP_STR("oldest"), 0);
+    cell(&t, RKP_STR("newest"), 0);
+    for (size_t i = 0; i < gs->n; i++) {
+        char number[24];
+        snprintf(number, sizeof number, "%llu", (unsigned long long)gs->v[i].rows);
+        cell(&t, rkp_str_of(gs->v[i].kernel), 0);
+        cell(&t, rkp_str_of(gs->v[i].reason), 0);
+        cell(&t, rkp_str_of(number), 0);
+        cell_time(&t, gs->v[i].oldest);
+        cell_time(&t, gs->v[i].newest);
+    }
+    if (gs->n)
+        table_text(&t, out);
+    else
+        rki_buf_fini(&t.text);
+    rki_putf(out, "%llu rows in '%s', %llu bytes on disk\n", (unsigned long long)gs->rows, path,
+             (unsigned long long)st->bytes);
+}
+
+static int list(struct store *s, const char *path)
+{
+    struct groups gs = { 0 };
+    rki_spool_stats st;
+    rki_buf out;
+    int code = each(s, count_row, &gs);
+    rki_buf_init(&out);
+    rki_deadstore_look(s->d, &st);
+    if (!code) {
+        if (s->a->format == FORMAT_JSON)
+            list_json(&gs, path, &st, &out);
+        else if (s->a->format == FORMAT_CSV)
+            list_csv(&gs, &out);
+        else
+            list_table(&gs, path, &st, &out);
+        if (!rki_cli_out(&out))
+            code = RKI_EXIT_FAILED;
+    }
+    rki_buf_fini(&out);
+    for (size_t i = 0; i < gs.n; i++) {
+        free(gs.v[i].kernel);
+        free(gs.v[i].reason);
+    }
+    free(gs.v);
+    return code;
+}
+
+// ---- show -----------------------------------------------------------------------------------------------------------
+
+struct showing {
+    const struct store *s;
+    uint64_t skip; // the oldest
+    rki_buf out, json;
+    struct table t;
+};
+
+static int count_only(void *arg, const rki_dead_record *r, uint32_t row)
+{
+    (void)r;
+    (void)row;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+// The columns as a JSON object in `to`; nothing when it never had any.  False without memory.
+static bool columns_json(struct showing *w, const rki_dead_record *r, uint32_t row, rki_buf *to)
+{
+    rkp_batch *mem;
+    rki_json j;
+    if (!r->rows)
+        return true;
+    mem = rkp_batch_new(w->s->pool, NULL, 0, 4096);
+    if (!mem)
+        return false;
+    rki_json_init(&j, to, 0);
+    rki_row_json(&j, mem, r->rows, row);
+    rkp_batch_put(mem);
+    return !to->failed;
+}
+
+static void text_json(rki_json *j, const char *key, rkp_str s)
+{
+    if (!s.p)
+        return;
+    rki_json_key(j, key);
+    rki_json_str(j, s);
+}
+
+static void show_json(struct showing *w, const rki_dead_record *r, uint32_t row, rkp_str columns)
+{
+    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL), to = rki_dead_text(r, row, RKI_DEAD_TO);
+    char id[48], at[RKP_TIMESTAMP_TEXT];
+    size_t n = rkp_print_timestamp(at, (int64_t)(r->at_us & INT64_MAX));
+    rki_json j;
+    snprintf(id, sizeof id, "%llu.%u", (unsigned long long)r->seq, row);
+    rki_json_init(&j, &w->out, 0);
+    rki_json_object(&j);
+    text_json(&j, "id", rkp_str_of(id));
+    text_json(&j, "at", (rkp_str){ at, n });
+    text_json(&j, "kernel", kernel);
+    if (!rkp_str_eq(kernel, to))
+        text_json(&j, "to", to);
+    text_json(&j, "reason", rki_dead_text(r, row, RKI_DEAD_REASON));
+    text_json(&j, "error", rki_dead_text(r, row, RKI_DEAD_ERROR));
+    text_json(&j, "source", rki_dead_text(r, row, RKI_DEAD_SOURCE));
+    if (rki_dead_line(r, row)) {
+        rki_json_key(&j, "line");
+        rki_json_i64(&j, rki_dead_line(r, row));
+    }
+    if (r->rows)
+        text_json(&j, "topic", rkp_batch_topic(r->rows, row));
+    if (r->stamp) {
+        rki_json_key(&j, "stamp");
+        rki_json_u64(&j, r->stamp);
+    }
+    text_json(&j, "text", rki_dead_text(r, row, RKI_DEAD_TEXT));
+    if (columns.n) {
+        rki_json_key(&j, "row");
+        rki_json_raw(&j, columns);
+    }
+    rki_json_end_object(&j);
+    rki_putc(&w->out, '\n');
+}
+
+static void show_csv(struct showing *w, const rki_dead_record *r, uint32_t row, rkp_str columns)
+{
+    static const unsigned texts[] = { RKI_DEAD_KERNEL, RKI_DEAD_TO, RKI_DEAD_REASON, RKI_DEAD_ERROR, RKI_DEAD_SOURCE };
+    int64_t line = rki_dead_line(r, row);
+    rki_putf(&w->out, "%llu.%u,", (unsigned long long)r->seq, row);
+    put_time(&w->out, r->at_us);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        rki_putc(&w->out, ',');
+        rki_put_csv(&w->out, rki_dead_text(r, row, texts[i]));
+    }
+    rki_putc(&w->out, ',');
+    if (line)
+        rki_putf(&w->out, "%lld", (long long)line);
+    rki_putc(&w->out, ',');
+    if (r->rows)
+        rki_put_csv(&w->out, rkp_batch_topic(r->rows, row));
+    rki_putc(&w->out, ',');
+    if (r->stamp)
+        rki_putf(&w->out, "%llu", (unsigned long long)r->stamp);
+    rki_putc(&w->out, ',');
+    rki_put_csv(&w->out, rki_dead_text(r, row, RKI_DEAD_TEXT));
+    rki_putc(&w->out, ',');
+    rki_put_csv(&w->out, columns);
+    rki_putc(&w->out, '\n');
+}
+
+static void show_row(struct showing *w, const rki_dead_record *r, uint32_t row, rkp_str columns)
+{
+    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL), source = rki_dead_text(r, row, RKI_DEAD_SOURCE);
+    char id[48];
+    size_t most = isatty(STDOUT_FILENO) ? 80 : 0, from;
+    snprintf(id, sizeof id, "%llu.%u", (unsigned long long)r->seq, row);
+    cell(&w->t, rkp_str_of(id), 0);
+    cell_time(&w->t, r->at_us);
+    cell(&w->t, kernel, 0);
+    cell(&w->t, rki_dead_text(r, row, RKI_DEAD_REASON), 0);
+    from = w->t.text.n;
+    if (source.p)
+        rki_remote_text(&w->t.text, source);
+    if (source.p && rki_dead_line(r, row))
+        rki_putf(&w->t.text, ":%lld", (long long)rki_dead_line(r, row));
+    cell_end(&w->t, from);
+    cell(&w->t, rki_dead_text(r, row, RKI_DEAD_ERROR), most);
+    cell(&w->t, columns.n ? columns : rki_dead_text(r, row, RKI_DEAD_TEXT), most);
+}
+
+static int show_one(void *arg, const rki_dead_record *r, uint32_t row)
+{
+    struct showing *w = arg;
+    rkp_str columns;
+    if (w->skip) {
+        w->skip--;
+        return 0;
+    }
+    rki_buf_clear(&w->json);
+    if (!columns_json(w, r, row, &w->json))
+        return rki_cli_nomem();
+    columns = (rkp_str){ w->json.p, w->json.n };
+    if (w->s->a->format == FORMAT_TABLE) {
+        show_row(w, r, row, columns);
+        return w->t.text.failed ? rki_cli_nomem() : 0;
+    }
+    if (w->s->a->format == FORMAT_JSON)
+        show_json(w, r, row, columns);
+    else
+        show_csv(w, r, row, columns);
+    if (w->out.n >= OUT_BYTES && !rki_cli_out(&w->out))
+        return RKI_EXIT_FAILED;
+    return w->out.failed ? rki_cli_nomem() : 0;
+}
+
+static int show(struct store *s, uint64_t most)
+{
+    static const char *const titles[] = { "id", "at", "kernel", "reason", "place", "error", "row" };
+    struct showing w = { .s = s, .t = { .cols = sizeof titles / sizeof *titles } };
+    uint64_t rows = 0;
+    int code;
+    rki_buf_init(&w.out);
+    rki_buf_init(&w.json);
+    rki_buf_init(&w.t.text);
+    code = most == UINT64_MAX ? 0 : each(s, count_only, &rows);
+    w.skip = rows > most ? rows - most : 0;
+    if (s->a->format == FORMAT_CSV)
+        rki_putz(&w.out, "id,at,kernel,to,reason,error,source,line,topic,stamp,text,row\n");
+    for (size_t i = 0; s->a->format == FORMAT_TABLE && i < w.t.cols; i++)
+        cell(&w.t, rkp_str_of(titles[i]), 0);
+    if (!code)
+        code = each(s, show_one, &w);
+    if (!code && s->a->format == FORMAT_TABLE) {
+        uint64_t shown = w.t.rows - 1;
+        if (shown)
+            table_text(&w.t, &w.out);
+        if (shown < rows)
+            rki_putf(&w.out, "the newest %llu of %llu rows; --limit N shows more\n", (unsigned long long)shown,
+                     (unsigned long long)rows);
+        else if (!shown)
+            rki_putz(&w.out, "no rows\n");
+    }
+    if (!code && !rki_cli_out(&w.out))
+        code = RKI_EXIT_FAILED;
+    rki_buf_fini(&w.t.text);
+    rki_buf_fini(&w.json);
+    rki_buf_fini(&w.out);
+    return code;
+}
+
+// ---- the verb -------------------------------------------------------------------------------------------------------
+
+static int verb_dlq(rki_cli *c)
+{
+    const rki_deadstore_opts o = { .read_only = true };
+    struct store s = { .a = c->args };
+    char err[RKI_SPOOL_ERR] = "", *path = NULL;
+    uint64_t most = s.a->format == FORMAT_TABLE ? TABLE_ROWS : UINT64_MAX;
+    const char *near;
+    rkp_status st;
+    int what = 0, code;
+    while (what_names[what] && strcmp(what_names[what], c->pos[0]) != 0)
+        what++;
+    if (!what_names[what]) {
+        near = rki_nearest(rkp_str_of(c->pos[0]), what_names);
+        if (!near)
+            return rki_cli_usage(c, "it knows list and show", "'dlq' does not know '%s'", c->pos[0]);
+        snprintf(err, sizeof err, "did you mean '%s'?", near);
+        return rki_cli_usage(c, err, "'dlq' does not know '%s'", c->pos[0]);
+    }
+    if (strcmp(what_names[what], "replay") == 0) {
+        rki_cli_say("'dlq replay' is not supported yet");
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    if (s.a->limit && !rkp_parse_u64(s.a->limit, strlen(s.a->limit), &most))
+        return rki_cli_usage(c, NULL, "--limit needs a number, not '%s'", s.a->limit);
+    code = find(c, &path);
+    if (code)
+        return code;
+    s.pool = rkp_pool_new(POOL);
+    st = s.pool ? rki_deadstore_open(path, &o, &s.d, err) : RKP_NOMEM;
+    if (st != RKP_OK) {
+        rki_cli_say("error: %s", st == RKP_NOMEM ? "out of memory" : err);
+        code = rki_status_exit(st);
+    } else {
+        code = what ? show(&s, most) : list(&s, path);
+        tell_damage(&s);
+    }
+    rki_deadstore_close(s.d);
+    rkp_pool_free(s.pool);
+    free(path);
+    return code;
+}
+
+const rki_verb rki_verb_dlq = {
+    .name = "dlq",
+    .summary = "List and show the dead letters that a pipeline has kept",
+    .pos = { "list|show [PIPELINE|FOLDER]", 1, 2, RKI_WORDS_YAML, NULL,
+             "what to do, and the pipeline, its data_dir, or the folder of its store; without it the one store in "
+             ".rkpipe" },
+    .args = dlq_rows,
+    .args_size = sizeof(struct dlq_args),
+    .details = "A pipeline keeps dead letters with dead_letter: {store: {bytes: 1GiB, age: 7d}}, in data_dir/dlq. They "
+               "can be read while it runs and afterwards. 'list' counts them by kernel and reason; 'show' has the "
+               "newest last, each with what was said about it, where it came from, its text when it had one, and its "
+               "columns as they stood before the kernel. 'dlq replay' is not supported yet.",
+    .examples = "  rkpipe dlq list job.yaml\n"
+                "  rkpipe dlq show job.yaml --kernel parse --limit 5\n"
+                "  rkpipe dlq show .rkpipe/job --reason zero --format json\n",
+    .run = verb_dlq,
+};

@@ -1,0 +1,70 @@
+// run/store.c - dead letters that are kept on disk (dead_letter.store): one store a run, in <data_dir>/dlq.
+//
+// What is kept of a row is more than what the dead-letter kernel gets: its columns as they stood before the kernel that
+// failed, so that it can be put there again.
+#include "flow/deadstore.h"
+#include "run/actor.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+rkp_status rki_store_open(rki_run *r, char *err, size_t n)
+{
+    const rki_store_conf *c = &r->plan->spec->dead_store;
+    rki_deadstore_opts o = { .bytes = c->bytes, .age_us = c->age_ns / 1000 };
+    char path[PATH_MAX], why[RKI_SPOOL_ERR] = "";
+    rkp_status st;
+    int k;
+
+    if (!c->bytes)
+        return RKP_OK;
+    k = snprintf(path, sizeof path, "%s/" RKI_STORE_FOLDER, r->args.data_dir ? r->args.data_dir : ".");
+    if (k < 0 || (size_t)k >= sizeof path) {
+        snprintf(err, n, "engine.data_dir is too long");
+        return RKP_INVALID;
+    }
+    st = rki_deadstore_open(path, &o, &r->dead_store, why);
+    if (st != RKP_OK) {
+        snprintf(err, n, "dead letters cannot be kept: %s", why);
+        return st;
+    }
+    if (*rki_deadstore_warning(r->dead_store))
+        rki_log(r, "warning: dead letters: %s", rki_deadstore_warning(r->dead_store));
+    return RKP_OK;
+}
+
+void rki_store_close(rki_run *r)
+{
+    rki_deadstore_close(r->dead_store);
+    r->dead_store = NULL;
+}
+
+bool rki_store_letters(rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n)
+{
+    rki_dead_set set = { .kernel = v->kernel, .to = v->to, .stamp = a->r->in_stamp, .n = n };
+    rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, (size_t)n * sizeof *set.v), *part = NULL;
+    rki_dead_row *d = mem ? rkp_batch_alloc(mem, n * sizeof *d) : NULL;
+    char err[RKI_SPOOL_ERR] = "out of memory";
+    rkp_status st = d ? RKP_OK : RKP_NOMEM;
+
+    if (st == RKP_OK && b && b->n_cols) {
+        part = rkp_batch_pick(b, rows, n);
+        st = part ? RKP_OK : RKP_NOMEM;
+    }
+    for (uint32_t i = 0; st == RKP_OK && i < n; i++)
+        d[i] = (rki_dead_row){ .reason = v[i].reason,
+                               .error = v[i].error,
+                               .source = v[i].source,
+                               .line = v[i].line,
+                               .text = v[i].made && part ? (rkp_str){ 0 } : v[i].row };
+    if (st == RKP_OK) {
+        set.v = d;
+        set.rows = part;
+        st = rki_deadstore_add(a->run->dead_store, &set, err);
+    }
+    rkp_batch_put(part);
+    rkp_batch_put(mem);
+    if (st != RKP_OK)
+        rki_fail_run(a, st, "dead letters cannot be kept: %s", err);
+    return st == RKP_OK;
+}
