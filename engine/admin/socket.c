@@ -124,7 +124,7 @@ static rkp_status look(const char *path, char *err, size_t n)
 static int bind_and_listen(const char *path, rki_socket *s)
 {
     struct sockaddr_un at;
-    struct stat st;
+    struct stat st = { 0 };
     size_t len = strlen(path) + 24;
     char *own = malloc(len);
     bool made = false;

@@ -76,7 +76,9 @@ void rki_cli_hint(const char *fmt, ...)
     va_end(ap);
     if (m < 0)
         return;
-    n = (size_t)(n + m) > sizeof text - 2 ? (int)sizeof text - 2 : n + m;
+    n += m;
+    if ((size_t)n > sizeof text - 2)
+        n = (int)sizeof text - 2;
     text[n++] = '\n';
     write_all(STDERR_FILENO, text, (size_t)n);
 }
