@@ -4,7 +4,8 @@
 // one.  So in any time t at most burst + rate * t rows pass, and an idle hour earns one burst.
 //
 // With `wait` a batch that is above the rate is kept and given on in parts, each as large as the tokens of 10 ms.  While
-// it is kept no other is taken, so the queue in front fills and the producers wait.
+// it is kept no other is taken, so the queue in front fills and the producers wait; and up to 10 ms that a wake-up comes
+// late are made up for.
 #include <rkpipe/op.h>
 
 enum excess { EXCESS_DROP, EXCESS_WAIT, EXCESS_STOP };
@@ -84,10 +85,13 @@ static rkp_status throttle_init(void *self, rkp_actor *a)
 
 static void refill(struct throttle *t, uint64_t now)
 {
+    double cap;
     t->tokens += (double)(now - t->last_ns) * 1e-9 * t->rate;
     t->last_ns = now;
-    if (t->tokens > t->cap)
-        t->tokens = t->cap;
+    // While rows wait a wake-up that comes late is made up for, or the pace would be that of the timers.
+    cap = t->cap + (t->held ? t->rate * PART_NS * 1e-9 : 0);
+    if (t->tokens > cap)
+        t->tokens = cap;
 }
 
 // How many of n rows may pass now.
@@ -200,8 +204,9 @@ const rkp_op rkp_op_throttle = {
         "one. So in any time of t seconds at most `burst` + `rate` x t rows pass. Rows count, not batches: of a batch "
         "that is too large the first rows pass.\n\n"
         "With `on_excess: wait` nothing is lost and the order is kept: rows come out at the rate, in parts of about 10 "
-        "ms, and what is in front has to wait, up to a source that stops reading. When the pipeline is told to stop, "
-        "what waits passes at once.\n\n"
+        "ms, and what is in front has to wait, up to a source that stops reading. (A machine that is late by up to 10 "
+        "ms "
+        "makes up for it, beyond `burst`.) When the pipeline is told to stop, what waits passes at once.\n\n"
         "With `partition_by` and replicas each replica lets through its equal share of `rate` and `burst`.",
     .traits = RKP_ROWWISE | RKP_RETRIES,
     .self_size = sizeof(struct throttle),
