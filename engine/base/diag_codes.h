@@ -115,6 +115,7 @@ typedef struct rki_diag_code {
     { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
     { "publish-sink", "A sink has no output to publish." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
+    { "replicas-single", "A kernel with replicas has an edge that needs a single producer or consumer." }, \
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
     { "reply-unasked", "No request can reach a `reply` kernel." }, \
     { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
@@ -132,6 +133,7 @@ typedef struct rki_diag_code {
     { "source-endless", "A source that never ends in a job that is to end." }, \
     { "source-field", "A source has no input, so this key means nothing there." }, \
     { "source-from", "A source reads no other kernel." }, \
+    { "start-nothing", "A subscription asks for retained messages, and there can be none." }, \
     { "subscribe-twice", "A kernel has two subscriptions with the same pattern." }, \
     { "subscribe-unreached", "No kernel publishes what a subscription matches." }, \
     { "template-op", "A kernel with `use` gets its operator from the template." }, \

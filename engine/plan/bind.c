@@ -243,9 +243,12 @@ rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checki
     for (size_t i = 0; i < s->n_vars; i++)
         b.vars[i] =
             (rkp_expr_var){ rkp_word_str(s->vars[i].name), RKP_TYPE((uint8_t)s->vars[i].kind), s->vars[i].value };
-    b.scope = (rkp_scope){
-        .schema = &to->in, .vars = b.vars, .n_vars = s->n_vars, .meta = rkp_meta_names, .n_meta = RKP_N_META, .meta_used = &b.meta
-    };
+    b.scope = (rkp_scope){ .schema = &to->in,
+                           .vars = b.vars,
+                           .n_vars = s->n_vars,
+                           .meta = rkp_meta_names,
+                           .n_meta = RKP_N_META,
+                           .meta_used = &b.meta };
     st = to->k->op->bind ? to->k->op->bind(self, &b) : RKP_OK;
     if (b.failed)
         return RKP_NOMEM;

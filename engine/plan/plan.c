@@ -131,7 +131,8 @@ static void order_kernels(struct planner *w)
         const rki_kernel *k = &w->s->kernels[i];
         if (placed[i])
             continue;
-        rkp_diag(w->d, RKP_ERROR, k->at, "cycle-schema", "kernel '%s' is on a circle, and no topic of it says its columns", k->id.p);
+        rkp_diag(w->d, RKP_ERROR, k->at, "cycle-schema",
+                 "kernel '%s' is on a circle, and no topic of it says its columns", k->id.p);
         rkp_diag_hint(w->d, "give one of its topics a schema: topics: { TOPIC: { schema: .. } }");
         w->invalid = true;
         break;
@@ -270,12 +271,13 @@ static void bind_templates(struct planner *w, rki_bound *b)
                 continue;
             at = rkp_schema_find(s, part->text);
             if (at < 0) {
-                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-unknown", "topic '%s': kernel '%s' has no output column '%.*s'", pub->topic.p,
-                         k->id.p, RKP_STR_ARG(part->text));
+                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-unknown",
+                         "topic '%s': kernel '%s' has no output column '%.*s'", pub->topic.p, k->id.p,
+                         RKP_STR_ARG(part->text));
                 w->invalid = true;
             } else if (s->f[at].type.len) {
-                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-type", "topic '%s': column '%.*s' is an array", pub->topic.p,
-                         RKP_STR_ARG(part->text));
+                rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-type", "topic '%s': column '%.*s' is an array",
+                         pub->topic.p, RKP_STR_ARG(part->text));
                 w->invalid = true;
             } else {
                 b->tpl_cols[p][i] = (uint32_t)at;
@@ -317,11 +319,13 @@ static void fit_schema(struct planner *w, rki_bound *b, uint32_t input)
             continue;
         rkp_type_print(tw, want->f[c].type);
         if (at < 0) {
-            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema", "topic '%s' has a column '%.*s' (%s), and kernel '%s' has none to give",
-                     pub->topic.p, RKP_STR_ARG(want->f[c].name), tw, from->k->id.p);
+            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema",
+                     "topic '%s' has a column '%.*s' (%s), and kernel '%s' has none to give", pub->topic.p,
+                     RKP_STR_ARG(want->f[c].name), tw, from->k->id.p);
         } else {
             rkp_type_print(th, have->f[at].type);
-            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema", "topic '%s' has '%.*s' as %s, and kernel '%s' gives %s", pub->topic.p,
+            rkp_diag(w->d, RKP_ERROR, pub->topic.at, "topic-schema",
+                     "topic '%s' has '%.*s' as %s, and kernel '%s' gives %s", pub->topic.p,
                      RKP_STR_ARG(want->f[c].name), tw, from->k->id.p, th);
             rkp_diag_hint(w->d, "cast it with a map");
         }
@@ -705,10 +709,14 @@ static void resolve_overflows(struct planner *w)
             bool lossy = w->s->engine.delivery == RKI_DELIVERY_AT_MOST_ONCE ||
                          (k->from[j].conf && k->from[j].conf->delivery == RKI_DELIVERY_AT_MOST_ONCE);
             if (k->from[j].overflow == RKI_OVERFLOW_DEFAULT)
-                k->from[j].overflow = !w->p->stream ? RKI_OVERFLOW_BLOCK : lossy ? RKI_OVERFLOW_DROP_OLDEST : RKI_OVERFLOW_SPILL;
+                k->from[j].overflow = !w->p->stream ? RKI_OVERFLOW_BLOCK
+                                      : lossy       ? RKI_OVERFLOW_DROP_OLDEST
+                                                    : RKI_OVERFLOW_SPILL;
             if (k->from[j].overflow == RKI_OVERFLOW_DEAD_LETTER && !w->s->dead_letters) {
                 rkp_diag(w->d, RKP_ERROR, k->at, "dead-letter-none",
-                         "the queue of kernel '%s' sends what does not fit to dead letters, and the pipeline has no dead_letter target", k->id.p);
+                         "the queue of kernel '%s' sends what does not fit to dead letters, and the pipeline has no "
+                         "dead_letter target",
+                         k->id.p);
                 rkp_diag_hint(w->d, "add 'dead_letter: { kernel: NAME }' at the top level");
                 w->invalid = true;
             }
@@ -747,8 +755,16 @@ static void choose_replicas(struct planner *w)
             w->invalid = true;
             continue;
         }
+        if (given && want > 1 && a->stateless && single_why(w, i)) {
+            rkp_diag(w->d, RKP_ERROR, k->at, "replicas-single", "kernel '%s' cannot have %llu replicas: %s", k->id.p,
+                     (unsigned long long)want, single_why(w, i));
+            rkp_diag_hint(w->d, "leave out replicas, or put a kernel between them");
+            w->invalid = true;
+            continue;
+        }
         if (given && want > 1 && k->batches && (head->role == RKI_WHOLE || head->role == RKI_ENCODE)) {
-            rkp_diag(w->d, RKP_ERROR, k->at, "not-supported", "'batch' of kernel '%s' with replicas is not supported yet", k->id.p);
+            rkp_diag(w->d, RKP_ERROR, k->at, "not-supported",
+                     "'batch' of kernel '%s' with replicas is not supported yet", k->id.p);
             rkp_diag_hint(w->d, "give the kernel before it the batch, or leave out replicas");
             w->invalid = true;
             continue;
@@ -934,7 +950,8 @@ static void find_circles(struct planner *w)
         }
     for (uint32_t e = 0; n < p->n_actors && e < p->n_edges; e++) {
         memset(seen, 0, p->n_actors);
-        p->edges[e].circle = !(p->edges[e].in && p->edges[e].in->reply) && waits[p->edges[e].from_actor] && waits[p->edges[e].to_actor] &&
+        p->edges[e].circle = !(p->edges[e].in && p->edges[e].in->reply) && waits[p->edges[e].from_actor] &&
+                             waits[p->edges[e].to_actor] &&
                              reaches(p, p->edges[e].to_actor, p->edges[e].from_actor, seen);
     }
 }

@@ -39,8 +39,8 @@ typedef struct rki_bound {
     rkp_schema in;
     rkp_schema *out; // per port
     uint32_t n_out;
-    rki_unite *unite;     // per input of `from`
-    rkp_schema replies;   // of RKP_CALLS: what comes back, united
+    rki_unite *unite;   // per input of `from`
+    rkp_schema replies; // of RKP_CALLS: what comes back, united
     bool replies_known;
     rki_unite dead_unite; // of the dead-letter input, when this kernel is its target
     bool takes_dead;
@@ -124,12 +124,12 @@ typedef struct rki_plan {
     uint32_t n_edges;
     uint32_t workers;
     uint64_t memory_limit, pool_bytes, state_bytes;
-    uint32_t n_holders;   // instances that share state_bytes in equal parts
-    bool known;           // every type is known: it can run
-    bool stream;          // it runs until it is stopped
+    uint32_t n_holders;            // instances that share state_bytes in equal parts
+    bool known;                    // every type is known: it can run
+    bool stream;                   // it runs until it is stopped
     const rkp_topics *dead_topics; // of dead letters that go to a topic
-    bool reads_topics;    // some expression or template asks for meta.topic
-    const char **reasons; // of the whole: threads, memory, delivery
+    bool reads_topics;             // some expression or template asks for meta.topic
+    const char **reasons;          // of the whole: threads, memory, delivery
     uint32_t n_reasons;
 } rki_plan;
 
@@ -150,7 +150,7 @@ rkp_status rki_plan_instance(rki_plan *p, uint32_t kernel, rki_arena *arena, voi
 
 const rkp_schema *rki_dead_schema(void);
 const char *rki_overflow_name(int overflow); // "drop_oldest"
-const char *rki_role_name(int role); // "", "/poll", "/decode", "/encode", "/write"
+const char *rki_role_name(int role);         // "", "/poll", "/decode", "/encode", "/write"
 
 // `rkpipe plan`: text for people; with `json`, the same as JSON.
 void rki_plan_text(const rki_plan *p, rki_buf *out);

@@ -143,7 +143,8 @@ static void in_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
         return;
     if (k->n_from == 1 && !b->takes_dead && same_schema(&b->in, &p->kernels[k->from[0].kernel].out[k->from[0].port])) {
         label(out, "in");
-        rki_putf(out, "what '%s' gives\n", k->from[0].topic ? p->kernels[k->from[0].kernel].k->id.p : k->from[0].text.p);
+        rki_putf(out, "what '%s' gives\n",
+                 k->from[0].topic ? p->kernels[k->from[0].kernel].k->id.p : k->from[0].text.p);
         return;
     }
     columns_text(out, "in", &b->in);
@@ -234,7 +235,8 @@ static void kernel_text(rki_buf *out, const rki_plan *p, const rki_bound *b)
     rki_putc(out, '\n');
     for (size_t i = 0; i < k->n_pubs; i++) {
         label(out, i ? "" : "publishes");
-        rki_putf(out, "%s%s%s\n", k->n_ports > 1 ? k->ports[k->pubs[i].port].p : "", k->n_ports > 1 ? ": " : "", k->pubs[i].topic.p);
+        rki_putf(out, "%s%s%s\n", k->n_ports > 1 ? k->ports[k->pubs[i].port].p : "", k->n_ports > 1 ? ": " : "",
+                 k->pubs[i].topic.p);
     }
     if (k->order != RKI_ORDER_FIFO || k->n_subs) {
         static const char *const orders[] = { "", "fifo", "none", "key", "hlc" };

@@ -60,9 +60,9 @@ typedef struct rki_inset {
     const rki_edge *edge;
     const rki_unite *unite;
     const rkp_schema *unite_to;
-    bool reply; // replies to this kernel's requests
+    bool reply;            // replies to this kernel's requests
     const rkp_expr *where; // rows that the subscription wants; NULL: all
-    rki_link **links; // from every producer replica
+    rki_link **links;      // from every producer replica
     uint32_t n, n_ended, cur, step;
 } rki_inset;
 
@@ -113,7 +113,7 @@ typedef struct rki_out {
     rki_route *route;
     const rki_publication *pub; // NULL: no topic
     bool first_of_pub;          // of several edges of a publication the one that taps listen to
-    const rkp_topics *topics; // of a plain topic; NULL: none
+    const rkp_topics *topics;   // of a plain topic; NULL: none
 } rki_out;
 
 typedef struct rki_life rki_life; // life.c
@@ -137,14 +137,14 @@ struct rkp_actor {
     rkp_errs errs;
     rkp_meta meta;
     bool inited, stopped, failed_init;
-    bool self_made;                         // options were set: fini must run
-    const char *stop_reason;                // of rows that come when it is stopped; NULL: "stop"
-    rki_arena arena;                        // of the instance
-    bool suspended;                         // its kernel is: the runner takes nothing
-    bool ended;                             // on_end has run
-    uint64_t wish_done;                     // number of the last command that it obeyed
-    rki_life *life;                         // NULL: not supervised
-    bool crashed;                           // supervised, and it failed on what it has at hand
+    bool self_made;          // options were set: fini must run
+    const char *stop_reason; // of rows that come when it is stopped; NULL: "stop"
+    rki_arena arena;         // of the instance
+    bool suspended;          // its kernel is: the runner takes nothing
+    bool ended;              // on_end has run
+    uint64_t wish_done;      // number of the last command that it obeyed
+    rki_life *life;          // NULL: not supervised
+    bool crashed;            // supervised, and it failed on what it has at hand
     rkp_status crash_status;
     char crash[256];
     uint64_t progress_done, progress_total; // read by others
@@ -194,22 +194,22 @@ struct rki_runner {
     uint32_t held;                // atomic, of hlc_in: tell me when a floor moves
     uint64_t hold_stamp, hold_ns; // of hlc_in: the message that waits, and since when
     uint16_t hold_id, front_id;
-    uint64_t front_stamp;         // of hlc_in: the last that was delivered
-    uint64_t emission;            // number of the emission at hand
-    uint64_t stamp;               // of it, where nobody orders by stamps
-    uint64_t in_stamp, corr;      // of the message at hand
+    uint64_t front_stamp;    // of hlc_in: the last that was delivered
+    uint64_t emission;       // number of the emission at hand
+    uint64_t stamp;          // of it, where nobody orders by stamps
+    uint64_t in_stamp, corr; // of the message at hand
     uint8_t in_priority;
-    uint64_t steps;               // others look: has it moved?
-    uint64_t step_start_ns;       // others look: 0 when it is not in a step
-    uint32_t commands;            // atomic: look at the kernels' wishes
+    uint64_t steps;         // others look: has it moved?
+    uint64_t step_start_ns; // others look: 0 when it is not in a step
+    uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
-    bool spills;                  // some edge of it may
-    bool behind_engine;           // the publisher of $ topics, or fed by it
-    bool watched;                 // somebody asks for the times of its steps
+    bool spills;        // some edge of it may
+    bool behind_engine; // the publisher of $ topics, or fed by it
+    bool watched;       // somebody asks for the times of its steps
     bool in_circle;
-    rki_batcher *batcher;         // of the head's `batch`; NULL: messages pass as they come
-    bool calls, requests_ended;   // its head sends requests; and has sent its last
-    uint8_t in_port;              // of the message at hand: 1 for replies
+    rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
+    bool calls, requests_ended; // its head sends requests; and has sent its last
+    uint8_t in_port;            // of the message at hand: 1 for replies
     uint8_t pending_port;
     uint64_t pending_corr;
     uint64_t next_corr;
@@ -258,7 +258,7 @@ struct rki_run {
     rki_arena arena;
     rkp_pool *pool, *state_pool;
     struct rki_deadstore *dead_store; // NULL: none
-    rki_runner **runners; // cache-line aligned, one allocation each
+    rki_runner **runners;             // cache-line aligned, one allocation each
     uint32_t n_runners;
     uint32_t *first_runner; // per planned actor
     rkp_task **tasks;
@@ -274,25 +274,25 @@ struct rki_run {
     rkp_status fail_status;
     char failure[1024];
     uint64_t start_ns, end_ns, cpu_start_ns, cpu_end_ns;
-    rki_clock clock;       // physical time of all stamps
-    rki_lease lease;       // of a stream: above every stamp, on disk
+    rki_clock clock; // physical time of all stamps
+    rki_lease lease; // of a stream: above every stamp, on disk
     bool leased;
     bool lease_told;       // that it cannot be renewed
     int dir;               // of data_dir; -1: none
     rki_kstate *ks;        // per kernel
     pthread_cond_t obeyed; // with lock
     bool cond_made;
-    rki_event *events;     // waiting for the engine's own publisher
+    rki_event *events; // waiting for the engine's own publisher
     uint32_t n_events, cap_events;
-    rki_runner *publisher; // of $topics; NULL: nobody subscribes
-    uint32_t live;         // atomic: runners that are not behind it and not done
-    uint32_t circles_done; // atomic
+    rki_runner *publisher;     // of $topics; NULL: nobody subscribes
+    uint32_t live;             // atomic: runners that are not behind it and not done
+    uint32_t circles_done;     // atomic
     pthread_rwlock_t tap_lock; // read: who emits; written: who opens and closes
     struct rki_tap *taps[64];
-    uint32_t n_taps;       // written with tap_lock; others look whether there are any
+    uint32_t n_taps; // written with tap_lock; others look whether there are any
     bool taps_closed;
     bool has_circles;
-    uint32_t ending;       // atomic: no more commands
+    uint32_t ending; // atomic: no more commands
     bool interrupted;
     bool stuck; // threads are left behind: nothing they may touch is freed
 };
@@ -309,7 +309,7 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b);                  
 void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
-bool rki_flush_or_wait(rki_runner *r); // and asks to be woken otherwise
+bool rki_flush_or_wait(rki_runner *r);   // and asks to be woken otherwise
 bool rki_out_room(rki_runner *r);        // flushes: nothing waits any more
 bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
@@ -320,11 +320,11 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 
 // ---- spill.c: overflow: spill
 
-bool rki_spill_open(rki_runner *r, rki_outset *o); // false: the run was failed
-bool rki_spill_left(rki_run *r, const rki_outset *o); // is there a log of an earlier run?
-bool rki_spilling(const rki_outset *o);            // something waits on disk
+bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the run was failed
+bool rki_spill_left(rki_run *r, const rki_outset *o);            // is there a log of an earlier run?
+bool rki_spilling(const rki_outset *o);                          // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
-bool rki_spill_move(rki_runner *r, rki_outset *o); // from disk to the ring, as far as there is room
+bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_spill_close(rki_outset *o, bool all_taken);
 
 // ---- route.c: topics of rows, groups, retained messages
@@ -372,7 +372,8 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
 
 // ---- control.c: taps
 
-void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b);
+void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
+                   rkp_batch *b);
 void rki_taps_end(rki_run *r);
 
 // ---- hold.c: order hlc
@@ -380,7 +381,7 @@ void rki_taps_end(rki_run *r);
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
 int rki_hold_next(rki_runner *r);
 void rki_look_at_clock(rki_runner *r); // wall_us, pt_us
-void rki_clock_enter(rki_runner *r); // around everything that may tick, where hlc_out
+void rki_clock_enter(rki_runner *r);   // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);

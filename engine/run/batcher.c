@@ -131,7 +131,8 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
         return false;
     if (now_ns >= s->since_ns + s->k->batch_period_ns)
         return true;
-    *wake_ns = !*wake_ns || s->since_ns + s->k->batch_period_ns < *wake_ns ? s->since_ns + s->k->batch_period_ns : *wake_ns;
+    *wake_ns =
+        !*wake_ns || s->since_ns + s->k->batch_period_ns < *wake_ns ? s->since_ns + s->k->batch_period_ns : *wake_ns;
     return false;
 }
 

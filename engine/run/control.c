@@ -200,7 +200,10 @@ void rki_run_status_json(rki_run *r, rki_buf *out)
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
     field_text(&j, "name", r->plan->spec->name.p);
-    field_text(&j, "state", __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending" : draining(r) ? "draining" : "running");
+    field_text(&j, "state",
+               __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending"
+               : draining(r)                                 ? "draining"
+                                                             : "running");
     field_text(&j, "mode", r->plan->stream ? "stream" : "batch");
     rki_json_key(&j, "uptime_seconds");
     start = RKI_LOOK(r->start_ns);
@@ -386,8 +389,9 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
         return; // a chunk of text; or taps are being opened or closed
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
-        bool fits = t->kernel != UINT32_MAX ? !pub && t->kernel == a->bound->index && (t->port == UINT32_MAX || t->port == port)
-                    : !pub                  ? false
+        bool fits = t->kernel != UINT32_MAX
+                        ? !pub && t->kernel == a->bound->index && (t->port == UINT32_MAX || t->port == port)
+                    : !pub     ? false
                     : pub->tpl ? rki_topic_may_match(pub->tpl, (rkp_str){ t->pattern, t->n_pattern })
                                : rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, rkp_word_str(pub->topic));
         uint64_t w = fits ? rki_weight(b) : 0;
@@ -442,8 +446,8 @@ static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_
             if (rkp_str_eq(rkp_word_str(k->ports[p]), port))
                 t->port = p;
         if (k->op->kind == RKP_SINK || (port.p && t->port == UINT32_MAX)) {
-            snprintf(text, n, port.p ? "kernel '%s' has no port '%.*s'" : "kernel '%s' is a sink and emits nothing", k->id.p,
-                     RKP_STR_ARG(port));
+            snprintf(text, n, port.p ? "kernel '%s' has no port '%.*s'" : "kernel '%s' is a sink and emits nothing",
+                     k->id.p, RKP_STR_ARG(port));
             return false;
         }
         return true;

@@ -13,13 +13,20 @@ enum {
 };
 
 static const char *const sentences[RKP_N_ROW_ERRORS] = {
-    [RKP_ROW_PARSE] = "cannot read the value", [RKP_ROW_FIELDS] = "too few or too many fields",
-    [RKP_ROW_QUOTES] = "broken quoting",       [RKP_ROW_SYNTAX] = "not valid JSON",
-    [RKP_ROW_OVERFLOW] = "integer overflow",   [RKP_ROW_ZERO] = "integer division by zero",
-    [RKP_ROW_CAST] = "the conversion failed",  [RKP_ROW_REGEX] = "the regular expression hit a limit",
-    [RKP_ROW_UTF8] = "not valid UTF-8",        [RKP_ROW_MISSING] = "no match",
-    [RKP_ROW_SIZE] = "larger than the limit",  [RKP_ROW_DOMAIN] = "argument out of the function's domain",
-    [RKP_ROW_TIMEOUT] = "no reply in time",    [RKP_ROW_REPLY] = "the reply has another number of rows than the request",
+    [RKP_ROW_PARSE] = "cannot read the value",
+    [RKP_ROW_FIELDS] = "too few or too many fields",
+    [RKP_ROW_QUOTES] = "broken quoting",
+    [RKP_ROW_SYNTAX] = "not valid JSON",
+    [RKP_ROW_OVERFLOW] = "integer overflow",
+    [RKP_ROW_ZERO] = "integer division by zero",
+    [RKP_ROW_CAST] = "the conversion failed",
+    [RKP_ROW_REGEX] = "the regular expression hit a limit",
+    [RKP_ROW_UTF8] = "not valid UTF-8",
+    [RKP_ROW_MISSING] = "no match",
+    [RKP_ROW_SIZE] = "larger than the limit",
+    [RKP_ROW_DOMAIN] = "argument out of the function's domain",
+    [RKP_ROW_TIMEOUT] = "no reply in time",
+    [RKP_ROW_REPLY] = "the reply has another number of rows than the request",
 };
 
 void rki_row_error_text(const rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out)

@@ -203,8 +203,8 @@ static bool build_links(rki_run *r)
             for (uint32_t t = 0; t < nt; t++)
                 o->links[t] = &r->links[at - nf * nt + f * nt + t];
             const rki_stage *ts = &r->plan->stages[e->to_stage];
-            if (!o->replies && ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM && !(tb->k->op->traits & RKP_STATELESS) &&
-                !e->dead && tb->unite[e->to_input].same) {
+            if (!o->replies && ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM &&
+                !(tb->k->op->traits & RKP_STATELESS) && !e->dead && tb->unite[e->to_input].same) {
                 o->flatten = only_read(r, tb);
                 o->n_flatten = tb->in.n;
                 if (!o->flatten)
@@ -568,7 +568,11 @@ static bool control_loop(rki_run *r)
         keep_clock(r, now, &next_clock);
         if (r->leased && (!until || next_clock < until))
             until = next_clock;
-        rki_look_for_hung(r, now, &until);
+        if (!give_up && rki_look_for_hung(r, now, &until)) {
+            cancelled = true;
+            cancel(r);
+            give_up = now + STUCK_NS;
+        }
         if (r->has_circles && !__atomic_load_n(&r->circles_done, __ATOMIC_RELAXED)) {
             if (circles_at_rest(r, &rest))
                 end_circles(r);
@@ -668,7 +672,8 @@ static uint64_t on_the_way(const rki_run *r)
 {
     uint64_t rows = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
-        uint64_t got = RKI_LOOK(r->links[i].got_rows) + RKI_LOOK(r->links[i].overflowed_rows), sent = RKI_LOOK(r->links[i].sent_rows);
+        uint64_t got = RKI_LOOK(r->links[i].got_rows) + RKI_LOOK(r->links[i].overflowed_rows),
+                 sent = RKI_LOOK(r->links[i].sent_rows);
         rows += sent > got ? sent - got : 0;
     }
     return rows;

@@ -22,7 +22,8 @@ void rki_clock_enter(rki_runner *r)
 {
     uint32_t free = RKI_CLOCK_FREE;
     // Acquire, from the release of who pushed: the clock as it left it.  A push is a few stores long.
-    while (!__atomic_compare_exchange_n(&r->clock_word, &free, RKI_CLOCK_RUNNING, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    while (!__atomic_compare_exchange_n(&r->clock_word, &free, RKI_CLOCK_RUNNING, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST)) {
         free = RKI_CLOCK_FREE;
         __builtin_ia32_pause();
     }
@@ -63,7 +64,8 @@ void rki_clock_leave(rki_runner *r)
 static bool push_clock(rki_runner *from, uint64_t wall_us)
 {
     uint32_t free = RKI_CLOCK_FREE;
-    if (!__atomic_compare_exchange_n(&from->clock_word, &free, RKI_CLOCK_PUSHED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    if (!__atomic_compare_exchange_n(&from->clock_word, &free, RKI_CLOCK_PUSHED, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST))
         return false;
     store_floors(from, wall_us);
     __atomic_store_n(&from->clock_word, RKI_CLOCK_FREE, __ATOMIC_SEQ_CST);

@@ -194,7 +194,8 @@ static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
     RKI_ADD(k->sent_rows, m->env.rows);
     RKI_ADD(k->ring->bytes_in, w);
     // Relaxed: published with the slot; atomic because a ring that evicts reads it early.
-    __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w, __ATOMIC_RELAXED);
+    __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w,
+                     __ATOMIC_RELAXED);
     if (evicts(o))
         (void)rki_ring_put(k->ring, &m->env);
     else
@@ -244,7 +245,8 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         rkp_batch_put(payload(m));
         return PUT_LOST;
     case RKI_OVERFLOW_FAIL:
-        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)", k->to->plan->name);
+        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)",
+                     k->to->plan->name);
         return PUT_WAIT;
     default:
         return PUT_WAIT;

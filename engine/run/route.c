@@ -232,18 +232,18 @@ static uint32_t takers(rki_route *t, const rki_topic_hit *h)
 // One distinct topic of the batch at hand.
 struct made {
     uint64_t hash;
-    uint32_t row; // first with these values
+    uint32_t row;               // first with these values
     const rki_topic_hit *known; // NULL: no legal topic
 };
 
 struct work {
     rki_route *t;
     rkp_actor *a;
-    rkp_batch *b;   // derived: owns what is below
-    rkp_col *cols;  // per part: strings
+    rkp_batch *b;  // derived: owns what is below
+    rkp_col *cols; // per part: strings
     struct made *v;
     uint32_t n, *table, mask;
-    uint32_t *of;   // per row
+    uint32_t *of; // per row
 };
 
 static rkp_str part_text(const struct work *w, uint32_t part, uint32_t row, char number[24])
@@ -285,7 +285,8 @@ static bool same_values(const struct work *w, uint32_t a, uint32_t b)
 {
     char na[24], nb[24];
     for (uint32_t i = 0; i < w->t->pub->tpl->n_parts; i++)
-        if (w->t->pub->tpl->parts[i].kind != RKI_TOPIC_TEXT && !rkp_str_eq(part_text(w, i, a, na), part_text(w, i, b, nb)))
+        if (w->t->pub->tpl->parts[i].kind != RKI_TOPIC_TEXT &&
+            !rkp_str_eq(part_text(w, i, a, na), part_text(w, i, b, nb)))
             return false;
     return true;
 }

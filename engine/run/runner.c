@@ -12,7 +12,10 @@
 
 enum { PHASE_RUN, PHASE_END, PHASE_PREPARE, PHASE_SEND_END, PHASE_DONE };
 enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 128 << 10 };
-enum { RKI_CLOCK_MARGIN_US = 500000, RKI_CLOCK_MARGIN_TICKS = 65536 }; // a step may give stamps for so long without looking at the bound
+enum {
+    RKI_CLOCK_MARGIN_US = 500000,
+    RKI_CLOCK_MARGIN_TICKS = 65536
+}; // a step may give stamps for so long without looking at the bound
 
 // ---- stages ---------------------------------------------------------------------------------------------------------
 
@@ -46,6 +49,8 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
         return RKP_DONE;
     }
     a->meta.stamp = a->r->in_stamp;
+    if (RKP_UNLIKELY(a->bound->k->timeout_ns)) // of one message, not of a step
+        __atomic_store_n(&a->r->step_start_ns, rki_mono_ns(), __ATOMIC_RELAXED);
     if (RKP_UNLIKELY(a->life)) {
         v = rki_supervised_call(a, b);
         if (v == RKP_RETRY || v == RKI_CRASHED)

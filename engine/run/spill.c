@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 struct rki_spill {
     rki_spool *log;
     rki_buf body;
@@ -24,7 +23,7 @@ struct rki_spill {
     // Records that are in the ring: number of the record, and ring index behind its slot.  A queue.
     struct {
         uint64_t seq, tail;
-    } *moved;
+    } * moved;
     uint32_t first, n, cap;
     char *dir;
 };
@@ -44,8 +43,8 @@ static char *folder(const rki_run *run, const rki_outset *o)
 {
     rki_buf path;
     rki_buf_init(&path);
-    rki_putf(&path, "%s/spill/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe", name_of(run, o->edge->from_stage),
-             name_of(run, o->edge->to_stage));
+    rki_putf(&path, "%s/spill/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
+             name_of(run, o->edge->from_stage), name_of(run, o->edge->to_stage));
     if (o->edge->in && o->edge->in->topic)
         rki_putf(&path, "-%u-%u", o->edge->in->pub, o->edge->in->sub);
     else
@@ -184,14 +183,16 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
             rki_spool_stats stats;
             rki_spool_look(s->log, &stats);
             if (stats.lost)
-                rki_log(r->run, "kernel '%s': %llu spilled messages were damaged on disk and are lost\n", a->bound->k->id.p,
-                        (unsigned long long)stats.lost);
+                rki_log(r->run, "kernel '%s': %llu spilled messages were damaged on disk and are lost\n",
+                        a->bound->k->id.p, (unsigned long long)stats.lost);
             s->waiting = 0;
             break;
         }
         st = rki_wire_get(r->run->pool, s->schema, rec.body, rec.n, &b, &why);
         if (st == RKP_INVALID) {
-            rki_fail_run(a, RKP_IO, "what was spilled to '%s' does not fit the pipeline any more: %s; remove that folder to go on without it",
+            rki_fail_run(a, RKP_IO,
+                         "what was spilled to '%s' does not fit the pipeline any more: %s; remove that folder to go on "
+                         "without it",
                          s->dir, why);
             return any;
         }

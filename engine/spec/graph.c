@@ -212,8 +212,9 @@ static void report_cycle(struct graph *g, const struct walk *w, size_t depth, ui
     g->l->arena->failed |= b.failed;
     if (!b.failed)
         rkp_diag(g->l->d, RKP_ERROR, at, "cycle-blocks", "kernels read each other in a circle: %.*s", (int)b.n, b.p);
-    rkp_diag_hint(g->l->d, "every edge here blocks when it is full, so the circle would stop for ever; give a kernel of it "
-                           "another 'queue: { overflow: .. }'");
+    rkp_diag_hint(g->l->d,
+                  "every edge here blocks when it is full, so the circle would stop for ever; give a kernel of it "
+                  "another 'queue: { overflow: .. }'");
     rki_buf_fini(&b);
 }
 
@@ -293,7 +294,8 @@ static void find_dead_letter(struct graph *g)
 
     g->s->dead_letter_at = topic.p ? topic.at : w.at;
     if (w.p && topic.p) {
-        rkp_diag(g->l->d, RKP_ERROR, topic.at, "dead-letter", "'dead_letter' has a kernel and a topic; it needs one of them");
+        rkp_diag(g->l->d, RKP_ERROR, topic.at, "dead-letter",
+                 "'dead_letter' has a kernel and a topic; it needs one of them");
         return;
     }
     g->s->dead_store = g->in->dead_letter.store;
@@ -408,8 +410,8 @@ static bool prepare(struct graph *g)
     g->read = rki_alloc(a, n);
     g->after_dead = rki_alloc(a, n);
     g->first_port = rki_array(a, n, sizeof *g->first_port);
-    if (!g->s->takes_dead || !g->first_port || !rki_names_make(a, n, &g->kernels) || !rki_names_make(a, g->in->n_off, &g->off) ||
-        !rki_names_make(a, g->in->n_lost, &g->lost))
+    if (!g->s->takes_dead || !g->first_port || !rki_names_make(a, n, &g->kernels) ||
+        !rki_names_make(a, g->in->n_off, &g->off) || !rki_names_make(a, g->in->n_lost, &g->lost))
         return false;
     for (uint32_t i = 0; i < n; i++) {
         rki_names_add(&g->kernels, rkp_word_str(g->s->kernels[i].id), i);

@@ -211,7 +211,8 @@ void rki_load_graph(rki_load *l, const rki_graph_in *in);
 void rki_load_topics(rki_load *l, const rkp_node *map); // `topics:`
 void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f);
 // The kernel's subscribe and publish, checked by themselves.
-void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known, rki_kernel *to);
+void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known,
+                     rki_kernel *to);
 bool rki_engine_wanted(const rki_spec *s);
 void rki_engine_kernel(rki_load *l, rki_kernel *k);
 // How many publications of the pipeline subscription patterns of k could meet, at most.

@@ -457,7 +457,7 @@ static void schema_publish(const rkp_opt *row, struct rki_json *out)
     (void)row;
     rki_json_key(out, "anyOf");
     rki_json_raw(out, RKP_STR("[{\"type\":\"string\",\"minLength\":1},{\"type\":\"object\",\"minProperties\":1,"
-                      "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1}}]"));
+                              "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1}}]"));
 }
 
 static const rkp_opt_type publish_type = { "topic, or topics by port", sizeof(rkp_pairs), parse_publish, print_publish,
@@ -575,10 +575,10 @@ const rkp_opt rki_defaults_rows[] = { QUEUE_ROW, BATCH_ROW, RETRY_ROW, ERROR_ROW
 // ---- top level
 
 static const rkp_opt store_rows[] = {
-    { "bytes", &rkp_size, offsetof(rki_store_conf, bytes), .def = "1GiB", .bounded = true, .min = 1 << 20, .max = 1e15, .unit = "bytes",
-      .help = "on disk; the oldest go", .also = "size max_bytes limit" },
-    { "age", &rkp_duration, offsetof(rki_store_conf, age_ns), .def = "7d", .help = "how long they are kept; 0 is for ever",
-      .also = "retention ttl max_age" },
+    { "bytes", &rkp_size, offsetof(rki_store_conf, bytes), .def = "1GiB", .bounded = true, .min = 1 << 20, .max = 1e15,
+      .unit = "bytes", .help = "on disk; the oldest go", .also = "size max_bytes limit" },
+    { "age", &rkp_duration, offsetof(rki_store_conf, age_ns), .def = "7d",
+      .help = "how long they are kept; 0 is for ever", .also = "retention ttl max_age" },
     { 0 },
 };
 

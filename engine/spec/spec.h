@@ -60,7 +60,7 @@ typedef struct rki_engine_conf {
     uint64_t threads;      // 0: cores
     uint64_t memory_limit; // bytes, 0: SPEC.md 14's default
     rkp_word data_dir;     // p NULL: .rkpipe/<name>
-    int delivery; // rki_delivery
+    int delivery;          // rki_delivery
     bool allow_exec;
     uint64_t grace_ns; // shutdown.grace
 } rki_engine_conf;
@@ -153,7 +153,7 @@ typedef struct rki_kernel {
     const rkp_op *op;
     rkp_word op_name;
     const rkp_node *with; // NULL: none
-    rki_input *from; // `from` first, then what the subscriptions find
+    rki_input *from;      // `from` first, then what the subscriptions find
     size_t n_from;
     const rki_subscription *subs;
     size_t n_subs;
@@ -163,7 +163,7 @@ typedef struct rki_kernel {
     int on_skew; // rki_skew; of order: hlc
     uint64_t max_skew_ns, heartbeat_ns;
     rki_restart_conf restart;
-    bool supervised;      // `restart` is given, and not `never`
+    bool supervised; // `restart` is given, and not `never`
     bool start_suspended;
     uint64_t timeout_ns; // of a step; 0: none
     rki_error_conf on_error;
@@ -174,9 +174,9 @@ typedef struct rki_kernel {
     int priority;                         // rki_priority
     uint64_t queue_capacity, queue_bytes; // capacity is a power of two
     bool capacity_given, bytes_given;
-    int overflow; // rki_overflow, of `queue`; DEFAULT: not given
-    uint64_t batch_count;                 // 0: none
-    uint64_t batch_bytes;                 // 0: none
+    int overflow;         // rki_overflow, of `queue`; DEFAULT: not given
+    uint64_t batch_count; // 0: none
+    uint64_t batch_bytes; // 0: none
     uint64_t batch_period_ns;
     bool batches, batch_period_given;
     bool fuse_never;
@@ -218,9 +218,9 @@ typedef struct rki_spec {
     size_t n_kernels;
     rki_topic_conf *topics;
     size_t n_topics;
-    bool dead_letters;         // there is a target, or a store:
-    uint8_t *takes_dead;       //   per kernel: it gets them
-    rkp_word dead_topic;       //   p NULL: a kernel
+    bool dead_letters;   // there is a target, or a store:
+    uint8_t *takes_dead; //   per kernel: it gets them
+    rkp_word dead_topic; //   p NULL: a kernel
     rkp_loc dead_letter_at;
     rki_store_conf dead_store; //   they are kept on disk as well
 } rki_spec;

@@ -6,7 +6,6 @@
 #include "spec/load.h"
 #include "spec/value.h"
 
-
 // ---- texts
 
 static rkp_loc inside(rkp_word w, size_t at, size_t n)
@@ -85,9 +84,10 @@ static const rki_topic_conf *conf_of(rki_load *l, rkp_word topic, const rki_topi
             best = &v[i];
     if (best && tpl && widest(l, tpl, &all) && !rkp_str_eq(all, rkp_word_str(best->pattern)) &&
         rki_topic_specific_cmp(all, rkp_word_str(best->pattern)) >= 0) {
-        rkp_diag(l->d, RKP_ERROR, best->pattern.at, "topic-part", "'%s' speaks about some of the topics that '%s' makes", best->pattern.p,
-                 topic.p);
-        rkp_diag_hint(l->d, "topics of one template share their settings: write the entry for '%.*s'", RKP_STR_ARG(all));
+        rkp_diag(l->d, RKP_ERROR, best->pattern.at, "topic-part",
+                 "'%s' speaks about some of the topics that '%s' makes", best->pattern.p, topic.p);
+        rkp_diag_hint(l->d, "topics of one template share their settings: write the entry for '%.*s'",
+                      RKP_STR_ARG(all));
         return best;
     }
     for (size_t i = 0; best && i < l->s->n_topics; i++) {
@@ -126,7 +126,8 @@ void rki_load_topics(rki_load *l, const rkp_node *map)
         if (!pattern_ok(l, c->pattern))
             continue;
         if (n->kind != RKI_MAP) {
-            rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "%s needs a mapping of settings, not %s", owner.p, rki_node_shown(l->arena, n));
+            rkp_diag(l->d, RKP_ERROR, n->at, "opt-type", "%s needs a mapping of settings, not %s", owner.p,
+                     rki_node_shown(l->arena, n));
             continue;
         }
         rki_interp_rows(l, n, rki_topic_rows, NULL);
@@ -150,7 +151,8 @@ static void take_subscriptions(rki_load *l, const rki_kernel_conf *conf, rki_ker
         for (size_t j = 0; j < i; j++) {
             if (!rkp_str_eq(rkp_word_str(v[i].topic), rkp_word_str(v[j].topic)))
                 continue;
-            rkp_diag(l->d, RKP_ERROR, v[i].topic.at, "subscribe-twice", "kernel '%s' subscribes to '%s' twice", k->id.p, v[i].topic.p);
+            rkp_diag(l->d, RKP_ERROR, v[i].topic.at, "subscribe-twice", "kernel '%s' subscribes to '%s' twice", k->id.p,
+                     v[i].topic.p);
             rkp_diag_hint(l->d, "a kernel gets a message once: put both conditions into one 'where', with ||");
         }
         if (v[i].group.p && !rki_is_id(rkp_word_str(v[i].group)))
@@ -193,7 +195,8 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
     if (!p->n)
         return;
     if (k->op->kind == RKP_SINK) {
-        rkp_diag(l->d, RKP_ERROR, p->at, "publish-sink", "kernel '%s' is a sink (%s) and has nothing to publish", k->id.p, k->op->name);
+        rkp_diag(l->d, RKP_ERROR, p->at, "publish-sink", "kernel '%s' is a sink (%s) and has nothing to publish",
+                 k->id.p, k->op->name);
         return;
     }
     k->pubs = rki_array(l->arena, p->n, sizeof *k->pubs);
@@ -206,14 +209,15 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
         if (p->v[i].key.p) {
             port = port_named(k, rkp_word_str(p->v[i].key));
             if (port < 0) {
-                rkp_diag(l->d, RKP_ERROR, p->v[i].key.at, "port-unknown", "kernel '%s' (%s) has no port '%s'", k->id.p, k->op->name,
-                         p->v[i].key.p);
+                rkp_diag(l->d, RKP_ERROR, p->v[i].key.at, "port-unknown", "kernel '%s' (%s) has no port '%s'", k->id.p,
+                         k->op->name, p->v[i].key.p);
                 if (k->n_ports == 1)
                     rkp_diag_hint(l->d, "it has one output: write 'publish: %s'", p->v[i].val.p);
                 continue;
             }
         } else if (k->op->ports) {
-            rkp_diag(l->d, RKP_ERROR, p->v[i].val.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p, k->op->name);
+            rkp_diag(l->d, RKP_ERROR, p->v[i].val.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p,
+                     k->op->name);
             if (k->n_ports)
                 rkp_diag_hint(l->d, "say which, as in 'publish: { %s: %s }'", k->ports[0].p, p->v[i].val.p);
             continue;
@@ -252,7 +256,8 @@ void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf 
     const rkp_node *n = rki_node_get(kernel, "subscribe");
 
     if (n && k->op->kind == RKP_SOURCE) {
-        rkp_diag(l->d, RKP_ERROR, n->key_at, "source-field", "'subscribe' is about a kernel's input, and '%s' is a source", k->id.p);
+        rkp_diag(l->d, RKP_ERROR, n->key_at, "source-field",
+                 "'subscribe' is about a kernel's input, and '%s' is a source", k->id.p);
         return;
     }
     take_subscriptions(l, conf, k);
@@ -296,7 +301,8 @@ void rki_engine_kernel(rki_load *l, rki_kernel *k)
                        .ports = &port,
                        .n_ports = 1 };
     k->pubs = rki_array(l->arena, ENGINE_TOPICS, sizeof *k->pubs);
-    if (!t || !k->pubs || rki_topic_template_parse(l->arena, RKI_TOPIC_ANY, rkp_word_str(topics[0]), t, &f) == RKP_NOMEM)
+    if (!t || !k->pubs ||
+        rki_topic_template_parse(l->arena, RKI_TOPIC_ANY, rkp_word_str(topics[0]), t, &f) == RKP_NOMEM)
         return;
     k->pubs[0] = (rki_publication){ .topic = topics[0], .tpl = t };
     k->n_pubs = 1;
@@ -318,7 +324,8 @@ static bool meets(const rki_publication *p, rkp_str pattern)
     return p->tpl ? rki_topic_may_match(p->tpl, pattern) : rki_topic_match(pattern, rkp_word_str(p->topic));
 }
 
-void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, uint32_t kernel, uint32_t port), void *arg)
+void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, uint32_t kernel, uint32_t port),
+                          void *arg)
 {
     rki_kernel *k = &l->s->kernels[kernel];
 
@@ -396,16 +403,19 @@ void rki_load_replies(rki_load *l)
         k->from = v;
         for (uint32_t r = 0; r < s->n_kernels; r++)
             if (seen[r] && (s->kernels[r].op->traits & RKP_REPLIES))
-                v[k->n_from++] = (rki_input){ .text = s->kernels[r].id, .kernel = r, .reply = true, .overflow = RKI_OVERFLOW_BLOCK };
+                v[k->n_from++] =
+                    (rki_input){ .text = s->kernels[r].id, .kernel = r, .reply = true, .overflow = RKI_OVERFLOW_BLOCK };
         if (!found && rki_diags_count(l->d, RKP_ERROR) == l->errors) {
-            rkp_diag(l->d, RKP_ERROR, k->at, "call-unanswered", "no 'reply' kernel can answer the requests of kernel '%s'", k->id.p);
+            rkp_diag(l->d, RKP_ERROR, k->at, "call-unanswered",
+                     "no 'reply' kernel can answer the requests of kernel '%s'", k->id.p);
             rkp_diag_hint(l->d, "subscribe to '%s', and end what answers it with a kernel of op: reply",
                           k->n_pubs ? k->pubs[k->n_pubs - 1].topic.p : "its topic");
         }
     }
     for (uint32_t r = 0; answers && r < s->n_kernels; r++)
         if ((s->kernels[r].op->traits & RKP_REPLIES) && !answers[r] && rki_diags_count(l->d, RKP_ERROR) == l->errors)
-            rkp_diag(l->d, RKP_WARNING, s->kernels[r].at, "reply-unasked", "no request can reach kernel '%s'", s->kernels[r].id.p);
+            rkp_diag(l->d, RKP_WARNING, s->kernels[r].at, "reply-unasked", "no request can reach kernel '%s'",
+                     s->kernels[r].id.p);
 }
 
 // ---- in the end
@@ -431,7 +441,8 @@ static void resolve_order(rki_load *l, rki_kernel *k)
         if (k->order != RKI_ORDER_DEFAULT || c->order == RKI_ORDER_DEFAULT)
             continue;
         if (says && says->order != c->order) {
-            rkp_diag(l->d, RKP_ERROR, k->at, "order-which", "topics '%s' and '%s' have different orders, %s and %s, and kernel '%s' reads both",
+            rkp_diag(l->d, RKP_ERROR, k->at, "order-which",
+                     "topics '%s' and '%s' have different orders, %s and %s, and kernel '%s' reads both",
                      says->pattern.p, c->pattern.p, order_name(says->order), order_name(c->order), k->id.p);
             rkp_diag_hint(l->d, "say which it gets: order: %s", order_name(c->order));
             break;
@@ -454,8 +465,8 @@ static void resolve_order(rki_load *l, rki_kernel *k)
     for (size_t i = 0; i < k->n_subs; i++) {
         if (!k->subs[i].group.p || k->order == RKI_ORDER_NONE || (k->order == RKI_ORDER_KEY && k->partition_by.p))
             continue;
-        rkp_diag(l->d, RKP_ERROR, k->subs[i].group.at, "group-order", "a group shares messages, so kernel '%s' cannot have order: %s", k->id.p,
-                 order_name(k->order));
+        rkp_diag(l->d, RKP_ERROR, k->subs[i].group.at, "group-order",
+                 "a group shares messages, so kernel '%s' cannot have order: %s", k->id.p, order_name(k->order));
         rkp_diag_hint(l->d, "write 'order: none', or 'order: key' with partition_by");
     }
 }
@@ -502,8 +513,8 @@ static void check_groups(rki_load *l)
                         continue;
                     if (rkp_str_eq(rkp_word_str(one->topic), rkp_word_str(two->topic)))
                         continue;
-                    rkp_diag(l->d, RKP_ERROR, one->topic.at, "group-topic", "group '%s' has members on '%s' and on '%s'", one->group.p, two->topic.p,
-                             one->topic.p);
+                    rkp_diag(l->d, RKP_ERROR, one->topic.at, "group-topic",
+                             "group '%s' has members on '%s' and on '%s'", one->group.p, two->topic.p, one->topic.p);
                     rkp_diag_hint(l->d, "members of a group subscribe to the same pattern");
                 }
             }
@@ -516,11 +527,35 @@ static bool is_dead_pattern(const rki_spec *s, rkp_str pattern)
     return s->dead_topic.p && rki_topic_match(pattern, rkp_word_str(s->dead_topic));
 }
 
+// Subscriptions that ask for retained messages where there are none.
+static void check_starts(rki_load *l, const rki_kernel *k)
+{
+    for (uint32_t i = 0; i < k->n_subs; i++) {
+        bool retains = false;
+
+        if (k->subs[i].start == RKI_FROM_NOW)
+            continue;
+        for (size_t e = 0; e < k->n_from; e++)
+            retains |= k->from[e].topic && k->from[e].sub == i && k->from[e].conf && k->from[e].conf->retains;
+        if (!k->start_suspended) {
+            rkp_diag(l->d, RKP_WARNING, k->subs[i].topic.at, "start-nothing",
+                     "kernel '%s' runs from the start, so its subscription has missed nothing that 'start' could give",
+                     k->id.p);
+            rkp_diag_hint(l->d, "'start' is for a kernel that is activated later: start: suspended");
+        } else if (!retains) {
+            rkp_diag(l->d, RKP_WARNING, k->subs[i].topic.at, "start-nothing",
+                     "no topic that '%s' matches retains messages", k->subs[i].topic.p);
+            rkp_diag_hint(l->d, "add it: topics: { TOPIC: { retain: { count: 1 } } }");
+        }
+    }
+}
+
 static void unreached(rki_load *l)
 {
     const rki_spec *s = l->s;
 
     for (size_t i = 0; i < s->n_kernels; i++) {
+        check_starts(l, &s->kernels[i]);
         for (uint32_t j = 0; j < s->kernels[i].n_subs; j++) {
             const rki_subscription *sub = &s->kernels[i].subs[j];
             bool found = is_dead_pattern(s, rkp_word_str(sub->topic));
@@ -531,7 +566,8 @@ static void unreached(rki_load *l)
                 found = s->kernels[i].from[e].topic && s->kernels[i].from[e].sub == j;
             if (found)
                 continue;
-            rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches", sub->topic.p);
+            rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches",
+                     sub->topic.p);
             for (size_t k = 0; k < s->n_kernels; k++)
                 for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
                     names[n++] = s->kernels[k].pubs[p].topic.p;
@@ -546,7 +582,8 @@ static void unreached(rki_load *l)
 
             for (size_t k = 0; !heard && k < s->n_kernels; k++)
                 for (size_t e = 0; !heard && e < s->kernels[k].n_from; e++)
-                    heard = s->kernels[k].from[e].topic && s->kernels[k].from[e].kernel == i && s->kernels[k].from[e].pub == p;
+                    heard = s->kernels[k].from[e].topic && s->kernels[k].from[e].kernel == i &&
+                            s->kernels[k].from[e].pub == p;
             if (!heard && s->kernels[i].id.p[0] != '$')
                 rkp_diag(l->d, RKP_WARNING, pub->topic.at, "topic-unheard", "nobody subscribes to '%s'", pub->topic.p);
         }

@@ -162,7 +162,9 @@ static bool run_it(void)
     static const char *const no_env[] = { NULL };
     rkp_diags *d = rki_diags_new();
     rki_spec *s = rki_spec_load(
-        &(rki_spec_args){ .file = "pipeline.yaml", .env = no_env, .ops = rkp_ops, .engine_op = &rki_op_engine, .allow_exec = true }, d);
+        &(rki_spec_args){
+            .file = "pipeline.yaml", .env = no_env, .ops = rkp_ops, .engine_op = &rki_op_engine, .allow_exec = true },
+        d);
     rki_plan *p =
         s ? rki_plan_new(s, &(rki_plan_args){ .cores = 2, .memory = 1u << 30, .may_read_stdin = true, .probe = true },
                          d)
@@ -273,7 +275,8 @@ static void every_operator_has_a_small_and_a_larger_example(void **state)
         int n = 0;
         for (const rkp_example *e = rkp_ops[i]->examples; e && e->title; e++)
             n++;
-        if (n < (strcmp(rkp_ops[i]->name, "write.null") == 0 ? 1 : 2) && !(rkp_ops[i]->traits & (RKP_NOT_YET | RKP_CALLS | RKP_REPLIES))) {
+        if (n < (strcmp(rkp_ops[i]->name, "write.null") == 0 ? 1 : 2) &&
+            !(rkp_ops[i]->traits & (RKP_NOT_YET | RKP_CALLS | RKP_REPLIES))) {
             print_error("%s has %d examples\n", rkp_ops[i]->name, n);
             bad++;
         }
