@@ -2,8 +2,9 @@
 # Runs every example as its run.sh says, with one and with two threads, N times each, in a copy of its folder, and
 # compares what it wrote with expected/. usage: examples.sh RKPIPE SOURCE_DIR [N]; RKP_UPDATE_GOLDEN=1 writes expected/.
 set -u
-export RKPIPE=$1 PIPELINES=$2/pipelines
-source=$2 times=${3:-1} failed=0 passed=0
+RKPIPE=$(realpath "$1") source=$(realpath "$2")
+export RKPIPE PIPELINES=$source/pipelines
+times=${3:-1} failed=0 passed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for dir in "$source"/examples/*/; do

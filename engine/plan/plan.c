@@ -537,6 +537,17 @@ static rki_pactor *new_actor(struct planner *w, uint32_t stage)
     return a;
 }
 
+// May the actor become several?
+static bool divided(const struct planner *w, const rki_pactor *a)
+{
+    for (uint32_t i = 0; i < a->n_stages; i++) {
+        const rki_kernel *k = w->p->kernels[w->p->stages[a->stages[i]].kernel].k;
+        if (k->partition_by.p || (k->replicas_given && k->replicas != 1))
+            return true;
+    }
+    return false;
+}
+
 // Why `stage` is not fused into the actor of its only producer; NULL when it can be.
 static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
 {
@@ -561,8 +572,10 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
     if (stage_own_thread(w, s))
         return "it has a thread of its own";
     if (!stage_stateless(w, s)) {
-        // With one worker nothing could run beside it: a batch then goes through while it is warm.
-        bool alone = w->p->workers == 1 && s->role == RKI_WHOLE && !k->partition_by.p && k->op->kind == RKP_TRANSFORM;
+        // With one worker nothing could run beside it: a batch then goes through while it is warm.  Replicas that the
+        // file asks for are several all the same, and each would have a state of its own.
+        bool alone = w->p->workers == 1 && s->role == RKI_WHOLE && !k->partition_by.p && k->op->kind == RKP_TRANSFORM &&
+                     !divided(w, a);
         if (!alone)
             return w->p->kernels[s->kernel].single ? w->p->kernels[s->kernel].single : "it keeps state";
     }

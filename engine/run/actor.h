@@ -239,6 +239,7 @@ typedef struct rki_kstate {
     rki_command wish;
     uint64_t wish_number;
     uint32_t obeyed; // parts that have done it
+    rki_state reached; // by the last command; RKI_TERMINATED also when it ended before it came to it
     uint64_t restarts, since_us;
     char reason[256]; // of the last change
 } rki_kstate;

@@ -416,6 +416,7 @@ void rki_obey(rki_runner *r)
                 set_state(r->run, a->stage->kernel, RKI_LAUNCHED, "command");
             }
             set_state(r->run, a->stage->kernel, after(c), "command");
+            k->reached = after(c);
             pthread_cond_broadcast(&r->run->obeyed);
         }
         pthread_mutex_unlock(&r->run->lock);
@@ -495,6 +496,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     uint32_t at = 0;
     rki_kstate *k;
     rki_outcome out = RKI_DONE;
+    rki_state was;
     char list[128] = "";
     uint64_t number;
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
@@ -528,6 +530,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     }
     if (k->state == RKI_LAUNCHED && c == RKI_ACTIVATE)
         open_gates_of(r, at);
+    was = (rki_state)k->state;
     if (c == RKI_TERMINATE)
         set_state(r, at, RKI_TERMINATING, "command");
     k->wished = true;
@@ -546,10 +549,14 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
         if (k->obeyed == 0) {
             k->wished = false; // taken back
             if (c == RKI_TERMINATE)
-                set_state(r, at, RKI_ACTIVE, "taken back");
+                set_state(r, at, was, "taken back");
         }
+    } else if (k->reached == RKI_TERMINATED && c != RKI_TERMINATE) {
+        snprintf(text, n, "kernel '%.*s' has ended", RKP_STR_ARG(kernel));
+        out = RKI_TOO_LATE;
     } else {
-        snprintf(text, n, "kernel '%.*s' is %s", RKP_STR_ARG(kernel), state_names[k->state]);
+        // Not its state now: it may have gone on from there.
+        snprintf(text, n, "kernel '%.*s' is %s", RKP_STR_ARG(kernel), state_names[after(c)]);
     }
     pthread_mutex_unlock(&r->lock);
     tell(r);
@@ -663,6 +670,7 @@ void rki_life_end(rki_runner *r)
             continue;
         if (k->wished) {
             k->wished = false;
+            k->reached = RKI_TERMINATED;
             pthread_cond_broadcast(&run->obeyed);
         }
         if (k->state == RKI_TERMINATED)

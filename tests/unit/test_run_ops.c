@@ -261,6 +261,29 @@ static void numbers_in_order(uint64_t n)
     }
 }
 
+// ---- replicas -------------------------------------------------------------------------------------------------------
+
+static void behind_replicas_one_kernel_has_all_the_state(void **state)
+{
+    static const char *const many[] = { "replicas: 3, partition_by: n % 5", "replicas: 3",
+                                        "partition_by: n % 5, replicas: auto" };
+    (void)state;
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            char text[512];
+            snprintf(text, sizeof text,
+                     "kernels:\n"
+                     "  in: { op: generate, with: { rows: 100, batch_rows: 7, columns: { n: row } } }\n"
+                     "  part: { op: map, from: [in], %s, with: { derive: { x: n + 1 } } }\n"
+                     "  all: { op: sort, from: [part], with: { by: [n] } }\n"
+                     "  out: { op: write.log, from: [all], with: { time: false } }\n",
+                     many[i]);
+            expect_ok(text, threads);
+            numbers_in_order(100);
+        }
+    }
+}
+
 // ---- throttle and delay ---------------------------------------------------------------------------------------------
 
 static void throttle_that_waits_loses_nothing_and_keeps_the_order(void **state)
@@ -697,6 +720,7 @@ static void lines_of_several_kernels_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(behind_replicas_one_kernel_has_all_the_state, reset),
         cmocka_unit_test_setup(throttle_that_waits_loses_nothing_and_keeps_the_order, reset),
         cmocka_unit_test_setup(throttle_that_drops_counts_what_it_drops, reset),
         cmocka_unit_test_setup(throttle_that_stops_ends_an_endless_source, reset),

@@ -1,0 +1,1 @@
+"$RKPIPE" run "$PIPELINES/dead-letters.yaml" --var "in=day-*.csv" --var out=. "$@"

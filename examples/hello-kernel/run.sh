@@ -1,0 +1,1 @@
+"$RKPIPE" run "$PIPELINES/hello-kernel.yaml" "$@"

@@ -1,0 +1,1 @@
+"$RKPIPE" run "$PIPELINES/kernel-to-kernel.yaml" --var in=transactions.csv --var out=. "$@"
