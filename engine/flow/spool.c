@@ -884,19 +884,25 @@ static rkp_status drop_done(rki_spool *s, char err[RKI_SPOOL_ERR])
 
 static rkp_status lock(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
-    s->lockfd = openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (s->lockfd < 0) {
-        failed(s, errno, "open", "lock", err);
-        return RKP_UNAVAILABLE;
+    struct stat about;
+
+    for (;;) {
+        s->lockfd = openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (s->lockfd < 0) {
+            failed(s, errno, "open", "lock", err);
+            return RKP_UNAVAILABLE;
+        }
+        if (flock(s->lockfd, LOCK_EX | LOCK_NB) < 0) {
+            if (errno != EWOULDBLOCK)
+                failed(s, errno, "lock", "lock", err);
+            else
+                snprintf(err, RKI_SPOOL_ERR, "'%s' is in use by another process", s->dir);
+            return RKP_UNAVAILABLE;
+        }
+        if (fstat(s->lockfd, &about) < 0 || about.st_nlink)
+            return RKP_OK;
+        close(s->lockfd); // its owner has removed it in the meantime
     }
-    if (flock(s->lockfd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK)
-            failed(s, errno, "lock", "lock", err);
-        else
-            snprintf(err, RKI_SPOOL_ERR, "'%s' is in use by another process", s->dir);
-        return RKP_UNAVAILABLE;
-    }
-    return RKP_OK;
 }
 
 // The folder and those above it.
@@ -1023,6 +1029,26 @@ void rki_spool_close(rki_spool *s)
     free(s->seg);
     free(s->dir);
     free(s);
+}
+
+void rki_spool_remove(rki_spool *s)
+{
+    char name[NAME];
+
+    if (!s || s->o.read_only || s->acked + 1 != s->next) {
+        rki_spool_close(s);
+        return;
+    }
+    while (s->n_seg && s->io.unlink(s->io.ctx, s->dirfd, name_of(&s->seg[s->n_seg - 1], name)) == 0)
+        s->n_seg--;
+    if (!s->n_seg) {
+        s->io.unlink(s->io.ctx, s->dirfd, "ledger");
+        s->io.unlink(s->io.ctx, s->dirfd, "ledger.tmp");
+        s->io.unlink(s->io.ctx, s->dirfd, "lock"); // who opens it sees that it has gone
+        (void)rmdir(s->dir);
+    }
+    s->o.read_only = true; // nothing is written any more
+    rki_spool_close(s);
 }
 
 // ---- appending ------------------------------------------------------------------------------------------------------

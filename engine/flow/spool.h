@@ -94,6 +94,10 @@ const char *rki_spool_warning(const rki_spool *s);
 // Writes the ledger, syncs unless NEVER, and lets go.  NULL is fine.
 void rki_spool_close(rki_spool *s);
 
+// As close, and when all records are acknowledged the log goes from the disk: its files, and the folder when nothing
+// else is in it.  Numbers begin at 1 again then.
+void rki_spool_remove(rki_spool *s);
+
 // Appends a record; *seq (may be NULL) is its number.  RKP_UNAVAILABLE: max_bytes is reached, and room comes with
 // acknowledgements.  RKP_IO: the system refused (no space, a bad disk); nothing was appended, and it may be tried again.
 // RKP_UNSUPPORTED: too large, it will never fit.

@@ -29,7 +29,7 @@ rkp_status rki_store_open(rki_run *r, char *err, size_t n)
         return st;
     }
     if (*rki_deadstore_warning(r->dead_store))
-        rki_log(r, "warning: dead letters: %s", rki_deadstore_warning(r->dead_store));
+        rki_log(r, "warning: dead letters: %s\n", rki_deadstore_warning(r->dead_store));
     return RKP_OK;
 }
 

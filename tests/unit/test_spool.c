@@ -187,6 +187,41 @@ static void one_writer_has_it_and_strangers_are_left_alone(void **state)
     assert_null(other);
 }
 
+static bool is_there(const char *dir)
+{
+    struct stat st;
+
+    return stat(dir, &st) == 0;
+}
+
+static void a_log_of_which_nothing_is_left_can_go(void **state)
+{
+    char dir[128];
+    rki_spool *s;
+
+    snprintf(dir, sizeof dir, "%s/a", (const char *)*state);
+    for (int how = 0; how < 4; how++) {
+        s = open_log(dir, (rki_spool_opts){ .segment_bytes = 500, .ledger_records = 3 });
+        for (uint64_t id = 1; id <= 20 && how != 1; id++)
+            put(s, id, 100);
+        if (how != 1 && how != 2)
+            ack(s, 20);
+        if (how == 3)
+            spool_write(dir, "of somebody else", "x", 1);
+        rki_spool_remove(s);
+        assert_int_equal(is_there(dir), how >= 2);
+        if (how == 2) { // not all was acknowledged: it is as it was
+            s = open_log(dir, (rki_spool_opts){ 0 });
+            for (uint64_t id = 1; id <= 20; id++)
+                expect(s, id, 100);
+            ack(s, 20);
+            rki_spool_remove(s);
+        }
+    }
+    spool_folder_remove(dir);
+    rki_spool_remove(NULL);
+}
+
 // ---- limits ---------------------------------------------------------------------------------------------------------
 
 static void a_full_log_takes_more_when_something_was_let_go(void **state)
@@ -1092,6 +1127,7 @@ int main(void)
         CASE(reading_can_begin_anywhere),
         CASE(opening_again_goes_on_behind_what_was_acknowledged),
         CASE(one_writer_has_it_and_strangers_are_left_alone),
+        CASE(a_log_of_which_nothing_is_left_can_go),
         CASE(a_full_log_takes_more_when_something_was_let_go),
         CASE(a_trimmed_log_keeps_its_newest_records),
         CASE(every_flipped_bit_is_noticed_and_costs_one_record_at_most),
