@@ -207,9 +207,11 @@ static int each(struct store *s, seen_fn *seen, void *arg)
 static void tell_damage(const struct store *s)
 {
     rki_spool_stats st;
+    unsigned long long n;
     rki_deadstore_look(s->d, &st);
-    if (st.lost || s->unreadable)
-        rki_cli_say("warning: %llu records are damaged and left out", (unsigned long long)(st.lost + s->unreadable));
+    n = st.lost + s->unreadable;
+    if (n)
+        rki_cli_say("warning: %llu record%s damaged and left out", n, n == 1 ? " is" : "s are");
 }
 
 static void put_time(rki_buf *out, uint64_t us)

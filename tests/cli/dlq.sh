@@ -78,7 +78,7 @@ has out '"text":"7,' '"b":"'
 seg=$(ls other/dlq/*.seg)
 printf 'X' | dd of="$seg" bs=1 seek=300 conv=notrunc 2>/dev/null
 run 0 dlq list other
-has err 'warning: 1 records are damaged and left out'
+has err 'warning: 1 record is damaged and left out'
 run 0 run job.yaml --set engine.data_dir=other --quiet
 rm -r other/dlq
 mkdir -p other
