@@ -207,6 +207,7 @@ struct rki_runner {
     bool behind_engine; // the publisher of $ topics, or fed by it
     bool watched;       // somebody asks for the times of its steps
     bool in_circle;
+    uint32_t at_rest;             // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
     uint8_t in_port;            // of the message at hand: 1 for replies

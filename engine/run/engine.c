@@ -492,19 +492,13 @@ struct rest {
 static bool member_quiet(const rki_runner *m)
 {
     // Acquire, from the worker's release when a step ends.
-    if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE)
+    if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE || !__atomic_load_n(&m->at_rest, __ATOMIC_ACQUIRE))
         return false;
-    for (uint32_t i = 0; i < m->n_ins; i++) {
-        for (uint32_t l = 0; l < m->ins[i].n; l++) {
-            const rki_link *k = m->ins[i].links[l];
-            if (rki_ring_fill(k->ring) > 0 || (!m->ins[i].edge->circle && !RKI_LOOK(k->ended)))
+    for (uint32_t i = 0; i < m->n_ins; i++)
+        for (uint32_t l = 0; l < m->ins[i].n; l++)
+            if (m->ins[i].edge->circle && rki_ring_fill(m->ins[i].links[l]->ring) > 0)
                 return false;
-        }
-    }
-    for (uint32_t i = 0; i < m->n_outs; i++)
-        if (m->outs[i].edge->circle && RKI_LOOK(m->outs[i].n_box))
-            return false;
-    return RKI_LOOK(m->pending) == NULL;
+    return true;
 }
 
 static bool circles_at_rest(const rki_run *r, struct rest *last)

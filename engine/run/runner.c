@@ -718,6 +718,18 @@ static rkp_step step(rki_runner *r)
     return st == RKP_STEP_IDLE ? idle(r) : st;
 }
 
+// A member of a circle: nothing in its hands, and everything that comes from outside of the circle has come.
+static bool holds_nothing(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        if (!r->ins[i].edge->circle && r->ins[i].n_ended < r->ins[i].n)
+            return false;
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        if (r->stages[i].timer_ns)
+            return false;
+    return !r->pending && rki_batcher_rows(r->batcher) == 0 && rki_out_empty(r);
+}
+
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
 {
     rki_runner *r = arg;
@@ -729,8 +741,14 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     r->wake_ns = 0;
     rki_look_at_clock(r);
     RKI_ADD(r->steps, 1);
-    if (!r->watched && !r->hlc_out)
-        return step(r);
+    if (RKP_UNLIKELY(r->in_circle))
+        __atomic_store_n(&r->at_rest, 0, __ATOMIC_RELAXED);
+    if (!r->watched && !r->hlc_out) {
+        st = step(r);
+        if (RKP_UNLIKELY(r->in_circle))
+            __atomic_store_n(&r->at_rest, holds_nothing(r), __ATOMIC_RELEASE);
+        return st;
+    }
     r->now_ns = rki_mono_ns();
     __atomic_store_n(&r->step_start_ns, r->now_ns, __ATOMIC_RELAXED);
     if (r->hlc_out)
@@ -741,5 +759,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
         rki_clock_leave(r);
     }
     __atomic_store_n(&r->step_start_ns, 0, __ATOMIC_RELAXED);
+    if (RKP_UNLIKELY(r->in_circle))
+        __atomic_store_n(&r->at_rest, holds_nothing(r), __ATOMIC_RELEASE);
     return st;
 }

@@ -230,7 +230,10 @@ void rki_spill_close(rki_outset *o, bool all_taken)
             if (stats.next > 1)
                 rki_spool_ack(s->log, stats.next - 1, err);
         }
-        rki_spool_close(s->log);
+        if (all_taken)
+            rki_spool_remove(s->log);
+        else
+            rki_spool_close(s->log);
     }
     rki_buf_fini(&s->body);
     free(s->moved);
