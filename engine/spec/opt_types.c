@@ -1054,8 +1054,7 @@ static rkp_status parse_objects(rkp_opt_ctx *c, const rkp_opt *row, const rkp_no
 
         st = one == RKP_OK ? st : one;
     }
-    if (st == RKP_OK)
-        *(rkp_objects_of *)field = (rkp_objects_of){ v, count, n->at };
+    *(rkp_objects_of *)field = (rkp_objects_of){ v, count, n->at }; // also what is right of one that is wrong
     return st;
 }
 

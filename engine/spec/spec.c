@@ -529,7 +529,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     from = rki_node_get(n, "from");
     all->ports_known[all->n] = !meant[row_of("with")] && check_options(l, k, n);
     all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL, .bad = meant[row_of("from")] };
-    if (with && rki_node_get(with, "from"))
+    if ((with && rki_node_get(with, "from")) || (rki_node_get(n, "subscribe") && !k->n_subs))
         all->from[all->n].bad = true;
     rki_load_pubsub(l, n, &conf, all->ports_known[all->n], k);
     if (from) {

@@ -142,14 +142,15 @@ void rki_load_topics(rki_load *l, const rkp_node *map)
 static void take_subscriptions(rki_load *l, const rki_kernel_conf *conf, rki_kernel *k)
 {
     const rki_subscription *v = conf->subscribe.v;
+    bool bad = false;
 
     for (size_t i = 0; i < conf->subscribe.n; i++) {
-        if (!v[i].topic.p)
-            return; // its row has said so
-        if (!pattern_ok(l, v[i].topic))
-            return;
+        if (!v[i].topic.p || !pattern_ok(l, v[i].topic)) {
+            bad = true; // that has been said
+            continue;
+        }
         for (size_t j = 0; j < i; j++) {
-            if (!rkp_str_eq(rkp_word_str(v[i].topic), rkp_word_str(v[j].topic)))
+            if (!v[j].topic.p || !rkp_str_eq(rkp_word_str(v[i].topic), rkp_word_str(v[j].topic)))
                 continue;
             rkp_diag(l->d, RKP_ERROR, v[i].topic.at, "subscribe-twice", "kernel '%s' subscribes to '%s' twice", k->id.p,
                      v[i].topic.p);
@@ -158,6 +159,8 @@ static void take_subscriptions(rki_load *l, const rki_kernel_conf *conf, rki_ker
         if (v[i].group.p && !rki_is_id(rkp_word_str(v[i].group)))
             rkp_diag(l->d, RKP_ERROR, v[i].group.at, "id", "'%s' cannot be the name of a group", v[i].group.p);
     }
+    if (bad)
+        return;
     k->subs = v;
     k->n_subs = conf->subscribe.n;
 }
