@@ -708,6 +708,9 @@ static const char *single_why(const struct planner *w, uint32_t actor)
                 return "a reader's queue does not block";
             if (to->from[j].topic && to->subs[to->from[j].sub].group.p)
                 return "a group reads it";
+            if (to->from[j].topic && to->start_suspended && to->from[j].conf && to->from[j].conf->retains &&
+                to->subs[to->from[j].sub].start != RKI_FROM_NOW)
+                return "it retains messages for a reader";
         }
     }
     return NULL;

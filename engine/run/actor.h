@@ -342,6 +342,7 @@ void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
                 void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg);
 void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns); // retains; b stays the caller's
 void rki_open_gates(rki_runner *r);                          // replays what is retained where a subscription begins
+void rki_end_gates(rki_runner *r);                           // nothing more comes: what is retained waits in the ring
 rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
 void rki_kept_free(rki_outset *o);
 

@@ -601,22 +601,21 @@ static void drop_kept(struct rki_kept *k, uint32_t i)
     memmove(&k->v[i], &k->v[i + 1], (k->n - i) * sizeof *k->v);
 }
 
-// Of each topic the last `count` messages.  A batch of several topics counts for the topic of its first row.
-void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns)
+// Of each topic the last `count` messages.  Takes b, which is of one topic.
+static void keep_one(struct rki_kept *k, rkp_batch *b, uint64_t now_ns)
 {
-    struct rki_kept *k = o->kept;
     uint64_t count = k->last_only ? 1 : k->conf->retain.count, same = 0;
-    if (!o->gated)
-        return;
     if (k->n == k->cap) {
         uint32_t cap = k->cap ? k->cap * 2 : 16;
         struct kept_one *v = realloc(k->v, cap * sizeof *v);
-        if (!v)
+        if (!v) {
+            rkp_batch_put(b);
             return;
+        }
         k->v = v;
         k->cap = cap;
     }
-    k->v[k->n++] = (struct kept_one){ rkp_batch_get(b), now_ns, rki_weight(b) };
+    k->v[k->n++] = (struct kept_one){ b, now_ns, rki_weight(b) };
     k->bytes += k->v[k->n - 1].bytes;
     for (uint32_t i = k->n; i-- > 0;)
         if (same_topic(k->v[i].b, b) && ++same > count)
@@ -625,6 +624,31 @@ void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns)
         drop_kept(k, 0);
     while (k->n && k->conf->retain.age_ns && now_ns - k->v[0].ns > k->conf->retain.age_ns)
         drop_kept(k, 0);
+}
+
+// A batch of several topics is kept as a message of each.
+void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns)
+{
+    uint32_t *rows;
+    if (!o->gated)
+        return;
+    if (!b->topic_of || b->topics->n == 1) {
+        keep_one(o->kept, rkp_batch_get(b), now_ns);
+        return;
+    }
+    rows = malloc((b->rows + 1u) * sizeof *rows);
+    for (uint32_t t = 0; rows && t < b->topics->n; t++) {
+        rkp_batch *part;
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < b->rows; i++) {
+            rows[n] = i;
+            n += b->topic_of[i] == t;
+        }
+        part = !n ? NULL : n == b->rows ? rkp_batch_get(b) : rkp_batch_pick(b, rows, n);
+        if (part)
+            keep_one(o->kept, part, now_ns);
+    }
+    free(rows);
 }
 
 void rki_open_gates(rki_runner *r)
@@ -645,6 +669,14 @@ void rki_open_gates(rki_runner *r)
         }
         rki_kept_free(o);
     }
+}
+
+void rki_end_gates(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (r->outs[i].gated)
+            __atomic_store_n(&r->outs[i].open_now, 1, __ATOMIC_RELAXED);
+    rki_open_gates(r);
 }
 
 rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only)

@@ -537,6 +537,7 @@ static rkp_step end_phase(rki_runner *r)
             }
         }
         rki_dead_flush(r); // before the end
+        rki_end_gates(r);
         for (uint32_t i = 0; i < r->n_outs; i++)
             for (uint32_t l = 0; l < r->outs[i].n && !(r->requests_ended && is_request(r, &r->outs[i])); l++)
                 rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
