@@ -245,8 +245,8 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         rkp_batch_put(payload(m));
         return PUT_LOST;
     case RKI_OVERFLOW_FAIL:
-        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of '%s' is full (overflow: fail)",
-                     k->to->plan->name);
+        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of kernel '%s' is full (overflow: fail)",
+                     k->to->stages[0].bound->k->id.p);
         return PUT_WAIT;
     default:
         return PUT_WAIT;

@@ -40,12 +40,11 @@ static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *o
             if (!rows)
                 continue;
             out->rows_in += rows;
+            one = (rki_reason_count){ "overflow", rows };
             if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-                one = (rki_reason_count){ "queue_full", rows };
                 out->dead_lettered += rows;
                 add_reasons(out->deads, &out->n_deads, &one, 1);
             } else {
-                one = (rki_reason_count){ "overflow", rows };
                 out->dropped += rows;
                 add_reasons(out->drops, &out->n_drops, &one, 1);
             }

@@ -476,6 +476,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     bool meant[RKI_MAX_ROWS] = { false };
     const rkp_node *from;
     const rkp_op *op;
+    const rkp_node *subscribe;
     rkp_node *with;
     rki_kernel *k;
 
@@ -529,7 +530,8 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     from = rki_node_get(n, "from");
     all->ports_known[all->n] = !meant[row_of("with")] && check_options(l, k, n);
     all->from[all->n] = (rki_graph_from){ .w = conf.from, .given = from != NULL, .bad = meant[row_of("from")] };
-    if ((with && rki_node_get(with, "from")) || (rki_node_get(n, "subscribe") && !k->n_subs))
+    subscribe = rki_node_get(n, "subscribe"); // when nothing comes of it, that has been said
+    if ((with && rki_node_get(with, "from")) || (subscribe && !(subscribe->kind == RKI_LIST && !subscribe->child)))
         all->from[all->n].bad = true;
     rki_load_pubsub(l, n, &conf, all->ports_known[all->n], k);
     if (from) {
