@@ -60,6 +60,15 @@ void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
     RKI_ADD(a->counts.dropped, rows);
 }
 
+void rki_drop_unread(rkp_actor *a, uint64_t rows)
+{
+    RKI_ADD(a->counts.rows_out, 0 - rows);
+    if (a->r == a->run->publisher)
+        return; // the engine tells everything, and hardly anybody wants all of it
+    RKI_ADD(a->counts.unread, rows);
+    rki_drop_rows(a, rows, "unread");
+}
+
 void rki_count_dead(rkp_actor *a, uint64_t rows, const char *reason)
 {
     if (!rows)
@@ -121,8 +130,7 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         rki_tap_offer(a, port, NULL, NULL, b);
     if (n == 0) {
         // Nobody reads this port: counted, so that the sums close.
-        rki_drop_rows(a, rows, "unread");
-        __atomic_store_n(&a->counts.rows_out, a->counts.rows_out - rows, __ATOMIC_RELAXED);
+        rki_drop_unread(a, rows);
         rkp_batch_put(b);
         return;
     }

@@ -26,6 +26,7 @@ typedef struct rki_runner rki_runner;
 
 typedef struct rki_counts {
     uint64_t batches, rows_in, rows_out, bytes_in, bytes_out, absorbed, busy_ns; // read by others, relaxed
+    uint64_t unread; // rows that went to nobody: dropped, and not in rows_out
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
     uint64_t dropped, dead; // sums of the above, read by others
@@ -389,6 +390,7 @@ void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
+void rki_drop_unread(struct rkp_actor *a, uint64_t rows); // that were counted as out, and nobody reads
 void rki_count_dead(struct rkp_actor *a, uint64_t rows, const char *reason);
 uint64_t rki_batch_rows(const rkp_batch *b);
 rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_unite *u,

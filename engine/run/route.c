@@ -473,10 +473,8 @@ static bool give(struct work *w)
     }
     if (bad)
         refuse(w);
-    if (unread) {
-        rki_drop_rows(w->a, unread, "unread");
-        RKI_ADD(w->a->counts.rows_out, 0 - unread);
-    }
+    if (unread)
+        rki_drop_unread(w->a, unread);
     for (uint32_t d = 0; d < w->t->n_dests; d++) {
         const uint32_t *topic = of_dest.v + of_dest.at[d], *chosen = rows;
         uint32_t n_topics = of_dest.at[d + 1] - of_dest.at[d], n = 0;

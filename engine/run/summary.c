@@ -86,7 +86,7 @@ void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
                 out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
             }
             if (b->k->op->kind == RKP_SOURCE && role != RKI_POLL)
-                out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad);
+                out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad) + RKI_LOOK(c->unread);
         }
     }
     add_overflow(r, kernel, out);

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Pipelines that talk over topics, with the real binary: full queues, retained messages, topics that nobody reads.
+. "$(dirname "$0")/lib.sh"
+await() { # await KERNEL STATE: until `rkpipe status --json` says so
+    local until=$((SECONDS + 60))
+    while ! "$rkpipe" status --json 2>err | grep -q "\"kernel\":\"$1\",[^{}]*\"state\":\"$2\","; do
+        [ "$SECONDS" -lt "$until" ] || { bad "kernel $1 is never $2"; return; }
+        sleep 0.02
+    done
+}
+
+# Mistakes in a subscription are told once.
+cat >wrong.yaml <<'Y2'
+version: 1
+name: wrong
+kernels:
+  src: { op: generate, with: { rows: 3, columns: { n: row } }, publish: a/b }
+  one: { op: write.null, subscribe: a* }
+  two: { op: write.null, subscribe: { topic: a/b, begin: last } }
+  all: { op: write.null, subscribe: "#" }
+Y2
+run 78 check wrong.yaml
+has out "'*' is only a part of the level 'a*'" "no key 'begin'"
+hasnt out 'reads nothing'
+run 78 check wrong.yaml --set 'kernels.one.subscribe=[]' --set kernels.two.subscribe=a/b
+has out "kernel 'one' (write.null) reads nothing"
+
+# Rows under topics that nobody reads are counted, and the sums close.
+cat >unread.yaml <<'Y2'
+version: 1
+name: unread
+kernels:
+  src: { op: generate, with: { rows: 10, columns: { n: row } }, publish: "a/${this.n}" }
+  out: { op: write.csv, subscribe: a/3, with: { path: "-" } }
+  changes: { op: write.null, subscribe: $lifecycle/out }
+Y2
+run 0 run unread.yaml
+is out $'n\n3\n'
+true_that 'the source has made 10 rows' grep -qE '^src +generate +10 +1 +9 ' err
+has err 'dropped       unread     9'
+true_that 'the engine drops nothing' grep -qE '^\$engine +\$engine +4 +4 +0 ' err
+
+# A queue that is full: nothing waits, and what does not fit is told.
+cat >full.yaml <<'Y2'
+version: 1
+name: full
+dead_letter: { topic: dead/x }
+kernels:
+  src: { op: generate, with: { rows: 100, batch_rows: 1, columns: { n: row } }, publish: a/b }
+  late: { op: write.csv, subscribe: a/b, start: suspended, queue: { capacity: 4, overflow: drop_newest }, with: { path: late.csv } }
+  all: { op: write.csv, subscribe: a/b, queue: { capacity: 128 }, with: { path: all.csv } }
+  dead: { op: write.csv, subscribe: dead/x, with: { path: dead.csv, columns: [reason, error, row] } }
+Y2
+run 1 run full.yaml --set kernels.late.queue.overflow=fail --quiet
+has err "kernel 'src': the queue of kernel 'late' is full (overflow: fail)"
+full() { # full OVERFLOW: rows of late.csv in `late`
+    "$rkpipe" run full.yaml --set "kernels.late.queue.overflow=$1" --progress none >out 2>err_run </dev/null &
+    await all terminated
+    last="rkpipe activate late, with overflow: $1"
+    "$rkpipe" activate late >out 2>err || bad 'late is not activated'
+    is out $'kernel \'late\' is active\n'
+    code=0
+    wait $! || code=$?
+    true_that "exit $code" test "$code" = 0
+    true_that 'a subscriber that keeps up has everything' test "$(wc -l <all.csv)" = 101
+    late=$(tail -n +2 late.csv | tr '\n' ' ')
+}
+full drop_newest
+true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
+true_that 'what was dropped is counted' grep -qE 'dropped +overflow +96' err_run
+full drop_oldest
+true_that "the last three come, and the end, not $late" test "$late" = '97 98 99 '
+full dead_letter
+true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
+true_that 'the others are dead letters' test "$(wc -l <dead.csv)" = 97
+true_that 'they say why' grep -qF "overflow,the queue of kernel 'late' is full,\"{\"\"n\"\":99}\"" dead.csv
+true_that 'they are counted' grep -qE 'dead-lettered overflow +96' err_run
+full spill
+true_that 'all come' test "$(wc -l <late.csv)" = 101
+
+# Retained messages are there for who begins late, also when the publisher has ended: of each topic, however rows
+# of several came in one batch.
+cat >retain.yaml <<'Y2'
+version: 1
+name: retain
+topics: { state/*: { retain: { count: 2 } } }
+kernels:
+  src:
+    op: generate
+    with: { rows: 12, batch_rows: 4, columns: { n: row, k: "row < 8 ? row % 4 : 0" } }
+    publish: state/${this.k}
+  last: { op: write.csv, subscribe: { topic: state/#, start: last }, start: suspended, with: { path: last.csv, columns: [n] } }
+  early: { op: write.csv, subscribe: { topic: state/#, start: earliest }, start: suspended, with: { path: early.csv, columns: [n] } }
+Y2
+"$rkpipe" run retain.yaml --quiet >out 2>err_run </dev/null &
+await src terminated
+last='rkpipe run retain.yaml'
+"$rkpipe" activate last >out 2>err || bad 'last is not activated'
+"$rkpipe" activate early >out 2>err || bad 'early is not activated'
+code=0
+wait $! || code=$?
+true_that "exit $code" test "$code" = 0
+is last.csv $'n\n5\n6\n7\n8\n9\n10\n11\n'
+is early.csv $'n\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n'
+finish
