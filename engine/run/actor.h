@@ -205,6 +205,7 @@ struct rki_runner {
     uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
     bool spills;        // some edge of it may
+    bool shares;        // some edges of it are of a group
     bool behind_engine; // the publisher of $ topics, or fed by it
     bool watched;       // somebody asks for the times of its steps
     bool in_circle;

@@ -194,6 +194,7 @@ static bool build_links(rki_run *r)
             run->hlc_out |= e->hlc;
             run->in_circle |= e->circle;
             run->spills |= e->overflow == RKI_OVERFLOW_SPILL;
+            run->shares |= e->group != 0;
             if (!gate(r, run, o))
                 return false;
             o->links = rki_array(&r->arena, nt, sizeof *o->links);

@@ -400,10 +400,45 @@ static bool anything_spilled(const rki_runner *r)
     return false;
 }
 
+static bool same_group(const rki_outset *a, const rki_outset *b)
+{
+    return a->edge->group == b->edge->group && a->edge->from_stage == b->edge->from_stage &&
+           a->edge->from_port == b->edge->from_port && a->edge->in->pub == b->edge->in->pub;
+}
+
+// A message for a member of a group that has no room goes to one that has: it was dealt when nobody had any, and the
+// member whose turn it was may not take anything for long.
+static void deal_again(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        rki_outset *o = &r->outs[i];
+        if (!o->n_box || !o->edge->group || o->partition || is_control(&o->box[0]) ||
+            rki_has_room(o->links[0], rki_weight(payload(&o->box[0]))))
+            continue;
+        for (uint32_t j = 0; j < r->n_outs; j++) {
+            rki_outset *to = &r->outs[j];
+            rki_outmsg m = o->box[0];
+            if (j == i || to->n_box || !to->edge->group || !same_group(o, to) ||
+                !rki_has_room(to->links[0], rki_weight(payload(&m))))
+                continue;
+            shift(o, 1);
+            forget_open(o);
+            rki_box(r, to, 0, payload(&m), to->next_chunk++, m.env.flags);
+            if (to->n_box) { // or the run has failed
+                to->box[0].env = m.env;
+                to->box[0].emission = m.emission;
+            }
+            break;
+        }
+    }
+}
+
 bool rki_flush(rki_runner *r)
 {
     bool empty = true;
     rki_dead_flush(r);
+    if (RKP_UNLIKELY(r->shares))
+        deal_again(r);
     if (RKP_UNLIKELY(r->spills))
         move_spilled(r);
     if (r->hlc_out)

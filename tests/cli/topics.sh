@@ -78,6 +78,28 @@ true_that 'they are counted' grep -qE 'dead-lettered overflow +96' err_run
 full spill
 true_that 'all come' test "$(wc -l <late.csv)" = 101
 
+# A member of a group that takes nothing keeps its share, and the others do all the rest.
+cat >group.yaml <<'Y2'
+version: 1
+name: group
+defaults: { queue: { capacity: 4 } }
+kernels:
+  src: { op: generate, with: { rows: 1000, batch_rows: 1, columns: { n: row } }, publish: jobs }
+  works: { op: map, subscribe: { topic: jobs, group: g }, order: none, with: { derive: { m: n } } }
+  count: { op: aggregate, from: [works], with: { compute: { rows: count() } } }
+  dead: { op: write.csv, subscribe: { topic: jobs, group: g }, order: none, start: suspended, with: { path: dead.csv } }
+  out: { op: write.csv, from: [count], with: { path: rows.csv } }
+Y2
+"$rkpipe" run group.yaml --quiet >out 2>err_run </dev/null &
+await out terminated
+last='rkpipe run group.yaml'
+"$rkpipe" activate dead >out 2>err || bad 'dead is not activated'
+code=0
+wait $! || code=$?
+true_that "exit $code" test "$code" = 0
+true_that 'the dead one has four' test "$(wc -l <dead.csv)" = 5
+is rows.csv $'rows\n996\n'
+
 # Retained messages are there for who begins late, also when the publisher has ended: of each topic, however rows
 # of several came in one batch.
 cat >retain.yaml <<'Y2'
