@@ -223,7 +223,7 @@ struct rki_runner {
     bool timed;         // a stage has set a timer
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
-    uint64_t wall_us; // of the step at hand: what people call the time
+    uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;   // of the step at hand: physical time of stamps
     uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
@@ -382,7 +382,7 @@ void rki_taps_end(rki_run *r);
 
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
 int rki_hold_next(rki_runner *r);
-void rki_look_at_clock(rki_runner *r); // wall_us, pt_us
+void rki_look_at_clock(rki_runner *r); // pt_us, and wall_us when it is asked for
 void rki_clock_enter(rki_runner *r);   // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
