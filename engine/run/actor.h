@@ -44,6 +44,7 @@ typedef struct rki_link {
     uint64_t byte_limit;
     uint64_t *weights; // per slot: bytes of the message in it; belongs to whoever the slot belongs to
     bool ended;        // consumer: END has been taken
+    bool taken;        // consumer: something has been taken since the producer was last looked at
     bool hlc;          // the consumer merges by stamp
     bool evicts;       // its ring is of the second kind
     // Counts, compared at the end: sent = got + overflowed.  Each has one writer; others look.
@@ -172,8 +173,8 @@ typedef struct rki_letters {
 } rki_letters;
 
 struct rki_runner {
-    rkp_task task;
-    rki_run *run;
+    rkp_task task;                             // on lines of its own: whoever wakes it writes there
+    rki_run *run __attribute__((aligned(64)));
     const rki_pactor *plan;
     uint32_t index; // of the planned actor
     uint32_t replica;
@@ -215,7 +216,7 @@ struct rki_runner {
     uint64_t pending_corr;
     uint64_t next_corr;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
-    uint64_t chunk;                                    // of the input at hand
+    uint64_t chunk __attribute__((aligned(64)));       // of the input at hand
     rkp_batch *pending;                                // RKP_RETRY: offered again
     const rki_inset *pending_in;
     uint8_t pending_flags;
