@@ -172,8 +172,9 @@ int rki_hold_next(rki_runner *r)
                     r->hold_id = b.id;
                     r->hold_ns = now;
                 }
-                if (now - r->hold_ns >= kernel->max_skew_ns && kernel->on_skew != RKI_SKEW_STRICT &&
-                    rki_ring_fill(k->ring) == 0) {
+                // Whoever is left out already, and has not come back, is not waited for again.
+                if ((now - r->hold_ns >= kernel->max_skew_ns || __atomic_load_n(&k->excluded, __ATOMIC_RELAXED)) &&
+                    kernel->on_skew != RKI_SKEW_STRICT && rki_ring_fill(k->ring) == 0) {
                     if (kernel->on_skew == RKI_SKEW_RELEASE || exclude(&r->ins[i], k, &b))
                         continue;
                     again = look(&r->ins[i], k, &e);
