@@ -279,7 +279,10 @@ uint64_t rkp_now_ns(const rkp_actor *a)
 
 int64_t rkp_wall_us(const rkp_actor *a)
 {
-    return (int64_t)a->r->wall_us;
+    rki_runner *r = a->r;
+    if (!r->wall_us)
+        r->wall_us = rki_wall_us();
+    return (int64_t)r->wall_us;
 }
 
 void rkp_wake_at(rkp_actor *a, uint64_t ns)

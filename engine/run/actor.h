@@ -45,6 +45,7 @@ typedef struct rki_link {
     uint64_t byte_limit;
     uint64_t *weights; // per slot: bytes of the message in it; belongs to whoever the slot belongs to
     bool ended;        // consumer: END has been taken
+    bool taken;        // consumer: something has been taken since the producer was last looked at
     bool hlc;          // the consumer merges by stamp
     bool evicts;       // its ring is of the second kind
     // Counts, compared at the end: sent = got + overflowed.  Each has one writer; others look.
@@ -173,8 +174,8 @@ typedef struct rki_letters {
 } rki_letters;
 
 struct rki_runner {
-    rkp_task task;
-    rki_run *run;
+    rkp_task task;                             // on lines of its own: whoever wakes it writes there
+    rki_run *run __attribute__((aligned(64)));
     const rki_pactor *plan;
     uint32_t index; // of the planned actor
     uint32_t replica;
@@ -217,7 +218,7 @@ struct rki_runner {
     uint64_t pending_corr;
     uint64_t next_corr;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
-    uint64_t chunk;                                    // of the input at hand
+    uint64_t chunk __attribute__((aligned(64)));       // of the input at hand
     rkp_batch *pending;                                // RKP_RETRY: offered again
     const rki_inset *pending_in;
     uint8_t pending_flags;
@@ -225,7 +226,7 @@ struct rki_runner {
     bool timed;         // a stage has set a timer
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
-    uint64_t wall_us; // of the step at hand: what people call the time
+    uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;   // of the step at hand: physical time of stamps
     uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
@@ -385,7 +386,7 @@ void rki_taps_end(rki_run *r);
 
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
 int rki_hold_next(rki_runner *r);
-void rki_look_at_clock(rki_runner *r); // wall_us, pt_us
+void rki_look_at_clock(rki_runner *r); // pt_us, and wall_us when it is asked for
 void rki_clock_enter(rki_runner *r);   // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);

@@ -14,7 +14,7 @@
 
 void rki_look_at_clock(rki_runner *r)
 {
-    r->wall_us = rki_wall_us();
+    r->wall_us = 0;
     r->pt_us = rki_clock_now_us(&r->run->clock);
 }
 
@@ -29,14 +29,13 @@ void rki_clock_enter(rki_runner *r)
     }
 }
 
-// Raises the clock to now and stores it as the floor of every ordered edge on which nothing waits that is stamped already.
-static void store_floors(rki_runner *r, uint64_t pt_us)
+// Raises the clock and stores it as the floor of every ordered edge on which nothing waits that is stamped already.
+static void store_floors(rki_runner *r, uint64_t to)
 {
-    uint64_t now = pt_us << 12;
     // A floor is a promise about stamps, so it stays below the bound on disk as they do.
-    if (r->run->leased && now >= rki_lease_limit(&r->run->lease))
+    if (r->run->leased && to >= rki_lease_limit(&r->run->lease))
         return;
-    rkp_hlc_merge(&r->clock, now);
+    rkp_hlc_merge(&r->clock, to);
     for (uint32_t i = 0; i < r->n_outs; i++)
         // What waits on disk is stamped already: its edge keeps the floor of the last that left it.
         for (uint32_t l = 0; r->outs[i].edge->hlc && !rki_spilling(&r->outs[i]) && l < r->outs[i].n; l++)
@@ -45,7 +44,7 @@ static void store_floors(rki_runner *r, uint64_t pt_us)
 
 void rki_floors(rki_runner *r)
 {
-    store_floors(r, rki_clock_now_us(&r->run->clock));
+    store_floors(r, rki_clock_now_us(&r->run->clock) << 12);
     for (uint32_t i = 0; i < r->n_outs; i++) {
         for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++) {
             rki_runner *to = r->outs[i].links[l]->to;
@@ -61,13 +60,16 @@ void rki_clock_leave(rki_runner *r)
     __atomic_store_n(&r->clock_word, RKI_CLOCK_FREE, __ATOMIC_SEQ_CST);
 }
 
-static bool push_clock(rki_runner *from, uint64_t wall_us)
+// To now, or to the stamp that is held where that is larger: after a restart all clocks are ahead of time for a while, and only
+// those that give stamps move.  It is as if the producer had received that message.
+static bool push_clock(rki_runner *from, uint64_t pt_us, uint64_t stamp)
 {
+    uint64_t to = pt_us << 12;
     uint32_t free = RKI_CLOCK_FREE;
     if (!__atomic_compare_exchange_n(&from->clock_word, &free, RKI_CLOCK_PUSHED, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST))
         return false;
-    store_floors(from, wall_us);
+    store_floors(from, to > stamp ? to : stamp);
     __atomic_store_n(&from->clock_word, RKI_CLOCK_FREE, __ATOMIC_SEQ_CST);
     return true;
 }
@@ -158,7 +160,7 @@ int rki_hold_next(rki_runner *r)
                 if (((int)i == b.input && l == b.link) || !may_give(&r->ins[i], k, &b))
                     continue;
                 wall = wall ? wall : rki_clock_now_us(&r->run->clock);
-                if (push_clock(k->from, wall) && !may_give(&r->ins[i], k, &b))
+                if (push_clock(k->from, wall, b.stamp) && !may_give(&r->ins[i], k, &b))
                     continue;
                 if (look(&r->ins[i], k, &e)) {
                     again = true; // something came
@@ -170,8 +172,9 @@ int rki_hold_next(rki_runner *r)
                     r->hold_id = b.id;
                     r->hold_ns = now;
                 }
-                if (now - r->hold_ns >= kernel->max_skew_ns && kernel->on_skew != RKI_SKEW_STRICT &&
-                    rki_ring_fill(k->ring) == 0) {
+                // Whoever is left out already, and has not come back, is not waited for again.
+                if ((now - r->hold_ns >= kernel->max_skew_ns || __atomic_load_n(&k->excluded, __ATOMIC_RELAXED)) &&
+                    kernel->on_skew != RKI_SKEW_STRICT && rki_ring_fill(k->ring) == 0) {
                     if (kernel->on_skew == RKI_SKEW_RELEASE || exclude(&r->ins[i], k, &b))
                         continue;
                     again = look(&r->ins[i], k, &e);

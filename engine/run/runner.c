@@ -183,12 +183,10 @@ static bool half_free(const rki_link *k)
 }
 
 // A read-modify-write, with the exchange in rki_flush_or_wait: either it sees the slots or we see that it waits.
-static bool wake_producer(rki_link *k)
+static void wake_producer(rki_link *k)
 {
-    if (!__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
-        return false;
-    rki_wake_runner(k->from);
-    return true;
+    if (__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
+        rki_wake_runner(k->from);
 }
 
 // Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.
@@ -209,22 +207,27 @@ static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
         rki_ring_release(k->ring, 1);
     }
     *bytes += w;
+    k->taken = true;
     // A producer with a thread of its own costs a system call to wake, so one that waits is woken when half of the ring is free, not for
-    // each slot; and in any case before this runner goes idle.
-    if (half_free(k) && RKI_LOOK(k->from->out_waiting))
+    // each slot; and in any case before this runner goes idle.  First the word that hardly ever changes.
+    if (RKP_UNLIKELY(RKI_LOOK(k->from->out_waiting)) && half_free(k))
         wake_producer(k);
     return true;
 }
 
-// This runner has nothing to do, perhaps because a producer waits that was not woken yet.  With rings taken in turns it need not be the
-// producer of the ring that it waits for.
-static bool wake_producers(rki_runner *r)
+// Producers that wait and were not seen to.  `all`: this runner has nothing to do, perhaps because of one of them (with rings taken in turns
+// it need not be the producer of the ring that it waits for).  Where nothing was taken there is no more room than the producer found.
+static void wake_producers(rki_runner *r, bool all)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < r->n_ins; i++)
-        for (uint32_t l = 0; l < r->ins[i].n; l++)
-            any |= wake_producer(r->ins[i].links[l]);
-    return any;
+    for (uint32_t i = 0; i < r->n_ins; i++) {
+        for (uint32_t l = 0; l < r->ins[i].n; l++) {
+            rki_link *k = r->ins[i].links[l];
+            if (!k->taken || (!all && !half_free(k)))
+                continue;
+            k->taken = false;
+            wake_producer(k);
+        }
+    }
 }
 
 // Only the rows that the subscription wants.  Takes b; NULL: none, or it failed.
@@ -412,7 +415,7 @@ static bool run_timers(rki_runner *r)
 
 static rkp_step idle(rki_runner *r)
 {
-    wake_producers(r);
+    wake_producers(r, true);
     uint64_t wake = r->wake_ns;
     bool full = false; // it waits for room, which wakes it: a timer could do nothing before
     for (uint32_t i = 0; i < r->n_outs; i++)
@@ -711,8 +714,12 @@ static rkp_step step(rki_runner *r)
         if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))
             return RKP_STEP_AGAIN;
     }
-    if (r->phase == PHASE_RUN)
-        return rki_flush_or_wait(r) ? RKP_STEP_AGAIN : idle(r);
+    if (r->phase == PHASE_RUN) {
+        if (!rki_flush_or_wait(r))
+            return idle(r);
+        wake_producers(r, false);
+        return RKP_STEP_AGAIN;
+    }
     st = end_phase(r);
     if (rki_failed(r->run) && st != RKP_STEP_DONE)
         return finish(r);
