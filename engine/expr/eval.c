@@ -14,8 +14,8 @@
 #include "expr/functions.h"
 #include "expr/kernels.h"
 
-#include <rkpipe/num.h>
 #include <math.h>
+#include <rkpipe/num.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -117,7 +117,8 @@ static void edges_json(rki_json *j, rki_run *r)
     rki_json_array(j);
     for (uint32_t e = 0; e < r->plan->n_edges; e++) {
         const rki_edge *edge = &r->plan->edges[e];
-        uint64_t sent = 0, got = 0, over = 0, spilled = 0, filtered = 0, late = 0, excluded = 0, messages = 0, capacity = 0;
+        uint64_t sent = 0, got = 0, over = 0, spilled = 0, filtered = 0, late = 0, excluded = 0, messages = 0,
+                 capacity = 0;
         for (uint32_t i = 0; i < r->n_links; i++) {
             const rki_link *k = &r->links[i];
             struct fill f;

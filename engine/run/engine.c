@@ -493,7 +493,8 @@ struct rest {
 static bool member_quiet(const rki_runner *m)
 {
     // Acquire, from the worker's release when a step ends.
-    if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE || !__atomic_load_n(&m->at_rest, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE ||
+        !__atomic_load_n(&m->at_rest, __ATOMIC_ACQUIRE))
         return false;
     for (uint32_t i = 0; i < m->n_ins; i++)
         for (uint32_t l = 0; l < m->ins[i].n; l++)

@@ -100,8 +100,8 @@ struct rkp_batch {
                               // text itself is gone (text->base is NULL): r's line after text->origin.first_line
     const uint32_t *text_sel;
     uint32_t text_stride;
-    const rkp_topics *topics;  // NULL: it came over no topic
-    const uint32_t *topic_of;  // per logical row: which of them; NULL: the first
+    const rkp_topics *topics; // NULL: it came over no topic
+    const uint32_t *topic_of; // per logical row: which of them; NULL: the first
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory
@@ -126,8 +126,8 @@ bool rkp_pool_room(const rkp_pool *p, uint64_t bytes);
 rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols, size_t bytes);
 // A batch whose columns start as the parent's (same schema and rows unless changed); holds the parent.
 rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes);
-rkp_batch *rkp_batch_get(rkp_batch *b); // one more reference
-void rkp_batch_put(rkp_batch *b);       // one less; NULL is fine
+rkp_batch *rkp_batch_get(rkp_batch *b);           // one more reference
+void rkp_batch_put(rkp_batch *b);                 // one less; NULL is fine
 uint64_t rkp_batch_own_bytes(const rkp_batch *b); // of pool memory, without its parent's
 // b keeps a reference to `other` until it dies, besides its parent: for columns of b that point into it.
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other);

@@ -36,7 +36,7 @@ typedef struct rkp_scope {
     const rkp_str *meta; // names allowed after `meta.`
     size_t n_meta;
     uint32_t *meta_used; // gets bit 1 << i for each that is used; may be NULL
-    const void *extra; // rkp_expr_extra: further functions of the place where the expression stands; may be NULL
+    const void *extra;   // rkp_expr_extra: further functions of the place where the expression stands; may be NULL
 } rkp_scope;
 
 // Compiles.  `mem` gives arena memory that outlives the program.  NULL and findings when it is wrong.
