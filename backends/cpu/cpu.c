@@ -61,6 +61,7 @@ struct rkp_backend_run {
     uint32_t sleepers;                           // atomic
     uint32_t closing;                            // atomic
     uint32_t poked __attribute__((aligned(64))); // atomic, futex: wait() looks at things again
+    uint32_t seen;                               // poked, when wait last returned; whoever waits
     uint32_t retired;                            // atomic: tasks that never run again
     uint32_t next_worker;                        // atomic: where a wake from outside the pool goes
 };
@@ -379,9 +380,11 @@ static rkp_status cpu_start(rkp_backend_run *r)
     return st;
 }
 
+// The caller looks at things between two waits, so a poke that comes while it looks must make the next wait return: what is
+// compared is the word as it was when the last wait returned, not as it is now.
 static bool cpu_wait(rkp_backend_run *r, uint64_t deadline_ns)
 {
-    uint32_t seen = __atomic_load_n(&r->poked, __ATOMIC_SEQ_CST);
+    uint32_t seen = r->seen;
     uint64_t now = now_ns(), until = deadline_ns;
     if (__atomic_load_n(&r->retired, __ATOMIC_ACQUIRE) == r->n_tasks)
         return true;
@@ -399,6 +402,7 @@ static bool cpu_wait(rkp_backend_run *r, uint64_t deadline_ns)
     }
     if (!until || until > now)
         futex_wait(&r->poked, seen, until ? until - now : 0);
+    r->seen = __atomic_load_n(&r->poked, __ATOMIC_SEQ_CST);
     return __atomic_load_n(&r->retired, __ATOMIC_ACQUIRE) == r->n_tasks;
 }
 

@@ -172,6 +172,10 @@ static void fail_run(rkp_actor *a, rkp_status st, const char *fmt, va_list ap)
     }
     pthread_mutex_unlock(&r->lock);
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+    // The control thread stops the others.
+    rkp_backend_run *b = __atomic_load_n(&r->poke, __ATOMIC_SEQ_CST);
+    if (b)
+        r->backend->poke(b);
 }
 
 rkp_verdict rki_fail_run(rkp_actor *a, rkp_status st, const char *fmt, ...)
