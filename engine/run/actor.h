@@ -299,6 +299,8 @@ struct rki_run {
     bool has_circles;
     uint32_t ending; // atomic: no more commands
     bool interrupted;
+    bool cut;                  // the drain was given up
+    const rki_kernel *held_up; // because this one is suspended
     bool stuck; // threads are left behind: nothing they may touch is freed
 };
 

@@ -100,6 +100,32 @@ true_that "exit $code" test "$code" = 0
 true_that 'the dead one has four' test "$(wc -l <dead.csv)" = 5
 is rows.csv $'rows\n996\n'
 
+# Ctrl-C does not wait for a kernel that nobody activates.
+cat >held.yaml <<'Y2'
+version: 1
+name: held
+run: { mode: stream }
+engine: { shutdown: { grace: 1h } }
+kernels:
+  src: { op: generate, with: { rows: 5, columns: { n: row } } }
+  work: { op: map, from: [src], start: suspended, with: { derive: { m: n } } }
+  out: { op: write.null, from: [work] }
+Y2
+held() { # held ARG..: exit 75, within the test's time
+    last="rkpipe run held.yaml $*, then INT"
+    "$rkpipe" run held.yaml --progress none "$@" >out 2>err_run </dev/null &
+    await src terminated
+    kill -INT $!
+    code=0
+    wait $! || code=$?
+    cp err_run err
+    true_that "exit $code" test "$code" = 75
+}
+held
+has err "kernel 'work' is suspended: 5 rows were not delivered"
+held --set run.mode=batch
+has err "kernel 'work' is suspended: outputs with commit: rename were not published (5 rows were in flight)"
+
 # Retained messages are there for who begins late, also when the publisher has ended: of each topic, however rows
 # of several came in one batch.
 cat >retain.yaml <<'Y2'
