@@ -73,8 +73,8 @@ true_that "the last three come, and the end, not $late" test "$late" = '97 98 99
 full dead_letter
 true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
 true_that 'the others are dead letters' test "$(wc -l <dead.csv)" = 97
-true_that 'they say why' grep -qF "overflow,the queue of kernel 'late' is full,\"{\"\"n\"\":99}\"" dead.csv
-true_that 'they are counted' grep -qE 'dead-lettered overflow +96' err_run
+true_that 'they say why' grep -qF "queue_full,the queue of kernel 'late' is full,\"{\"\"n\"\":99}\"" dead.csv
+true_that 'they are counted' grep -qE 'dead-lettered queue_full +96' err_run
 full spill
 true_that 'all come' test "$(wc -l <late.csv)" = 101
 
