@@ -301,7 +301,7 @@ struct rki_run {
     bool interrupted;
     bool cut;                  // the drain was given up
     const rki_kernel *held_up; // because this one is suspended
-    bool stuck; // threads are left behind: nothing they may touch is freed
+    bool stuck;                // threads are left behind: nothing they may touch is freed
 };
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);

@@ -703,12 +703,14 @@ static void tell_interrupted(rki_run *r, uint64_t left)
     if (k)
         snprintf(held, sizeof held, "kernel '%s' is suspended: ", k->id.p);
     if (r->plan->stream)
-        snprintf(r->failure, sizeof r->failure, "interrupted: %s%llu rows were not delivered", held, (unsigned long long)left);
+        snprintf(r->failure, sizeof r->failure, "interrupted: %s%llu rows were not delivered", held,
+                 (unsigned long long)left);
     else
-        snprintf(r->failure, sizeof r->failure,
-                 "interrupted: %soutputs with commit: rename were not published (%llu rows were in flight); run again to "
-                 "start over",
-                 held, (unsigned long long)left);
+        snprintf(
+            r->failure, sizeof r->failure,
+            "interrupted: %soutputs with commit: rename were not published (%llu rows were in flight); run again to "
+            "start over",
+            held, (unsigned long long)left);
 }
 
 // The same rows where nothing may be touched: counters only.
