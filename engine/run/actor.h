@@ -299,7 +299,9 @@ struct rki_run {
     bool has_circles;
     uint32_t ending; // atomic: no more commands
     bool interrupted;
-    bool stuck; // threads are left behind: nothing they may touch is freed
+    bool cut;                  // the drain was given up
+    const rki_kernel *held_up; // because this one is suspended
+    bool stuck;                // threads are left behind: nothing they may touch is freed
 };
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);

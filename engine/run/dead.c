@@ -216,7 +216,7 @@ void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b)
     char error[256];
     const rkp_actor *to = &k->to->stages[0];
     snprintf(error, sizeof error, "the queue of kernel '%s' is full", to->bound->k->id.p);
-    dead_all(&r->stages[r->n_stages - 1], rkp_word_str(to->bound->k->id), b, "overflow", error);
+    dead_all(&r->stages[r->n_stages - 1], rkp_word_str(to->bound->k->id), b, "queue_full", error);
 }
 
 void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)

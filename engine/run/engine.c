@@ -527,6 +527,36 @@ static void end_circles(rki_run *r)
             rki_wake_runner(r->runners[i]);
 }
 
+// ---- a drain that a suspended kernel holds up -----------------------------------------------------------------------
+//
+// What waits before it is not delivered however long the grace is.  Two looks in a row that find everybody idle, without a time to
+// wake at, and none of them run in between: then only a command could move anything.
+
+static const rki_kernel *suspended_kernel(const rki_run *r)
+{
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        uint32_t s = RKI_LOOK(r->ks[i].state);
+        if (s == RKI_SUSPENDED || s == RKI_LAUNCHED)
+            return r->plan->kernels[i].k;
+    }
+    return NULL;
+}
+
+static bool drain_at_rest(const rki_run *r, struct rest *last)
+{
+    uint64_t steps = 0;
+    bool quiet = suspended_kernel(r) != NULL, was = last->quiet;
+    for (uint32_t i = 0; i < r->n_runners && quiet; i++) {
+        const rki_runner *m = r->runners[i];
+        uint32_t state = __atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE);
+        steps += RKI_LOOK(m->steps);
+        quiet = state == RKP_TASK_RETIRED || (state == RKP_TASK_IDLE && !RKI_LOOK(m->task.wake_ns));
+    }
+    was = was && quiet && steps == last->steps;
+    *last = (struct rest){ quiet, steps };
+    return was;
+}
+
 // True when every task has ended; false when one did not react to being stopped by a signal.
 static bool control_loop(rki_run *r)
 {
@@ -535,7 +565,7 @@ static bool control_loop(rki_run *r)
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
     uint64_t give_up = 0;
     uint64_t next_clock = 0;
-    struct rest rest = { 0 };
+    struct rest rest = { 0 }, drained = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -550,8 +580,9 @@ static bool control_loop(rki_run *r)
             grace_end = now + s->engine.grace_ns;
             stop_sources(r);
         }
-        if (!give_up && (signals > 1 || (grace_end && now >= grace_end))) {
-            cancelled = true;
+        if (!give_up && (signals > 1 || (grace_end && now >= grace_end) || (grace_end && drain_at_rest(r, &drained)))) {
+            cancelled = r->cut = true;
+            r->held_up = signals > 1 ? NULL : suspended_kernel(r);
             cancel(r);
             give_up = now + STUCK_NS;
         }
@@ -592,6 +623,8 @@ static bool control_loop(rki_run *r)
             until = next;
         if (grace_end && !give_up && (!until || grace_end < until))
             until = grace_end;
+        if (grace_end && !give_up && suspended_kernel(r) && (!until || now + 10000000u < until))
+            until = now + 10000000u;
         if (stop_at && !asked && (!until || stop_at < until))
             until = stop_at;
         if (give_up && (!until || give_up < until))
@@ -661,6 +694,23 @@ static uint64_t drain(rki_run *r)
         }
     }
     return rows;
+}
+
+static void tell_interrupted(rki_run *r, uint64_t left)
+{
+    const rki_kernel *k = r->held_up;
+    char held[128] = "";
+    if (k)
+        snprintf(held, sizeof held, "kernel '%s' is suspended: ", k->id.p);
+    if (r->plan->stream)
+        snprintf(r->failure, sizeof r->failure, "interrupted: %s%llu rows were not delivered", held,
+                 (unsigned long long)left);
+    else
+        snprintf(
+            r->failure, sizeof r->failure,
+            "interrupted: %soutputs with commit: rename were not published (%llu rows were in flight); run again to "
+            "start over",
+            held, (unsigned long long)left);
 }
 
 // The same rows where nothing may be touched: counters only.
@@ -777,12 +827,9 @@ int rki_run_execute(rki_run *r)
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
                : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
                                                  : RKI_EXIT_FAILED;
-    } else if (r->interrupted && (!r->plan->stream || left || __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1)) {
+    } else if (r->interrupted && (!r->plan->stream || left || r->cut)) {
         code = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1 ? RKI_EXIT_SIGNAL : RKI_EXIT_INTERRUPTED;
-        snprintf(r->failure, sizeof r->failure,
-                 "interrupted: outputs with commit: rename were not published (%llu rows were in flight); run again to "
-                 "start over",
-                 (unsigned long long)left);
+        tell_interrupted(r, left);
     } else {
         check_counts(r, r->failure, sizeof r->failure);
         if (r->failure[0] || left) {

@@ -488,7 +488,8 @@ static rkp_step poll_source(rki_runner *r)
             rkp_fail(a, RKP_IO, "failed");
             return RKP_STEP_AGAIN;
         case RKP_RETRY:
-            if (!rki_flush_or_wait(r) || r->wake_ns)
+            // The engine's own publisher is woken when something happens.
+            if (!rki_flush_or_wait(r) || r->wake_ns || r == r->run->publisher)
                 return RKP_STEP_IDLE;
             break;
         default:

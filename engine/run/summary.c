@@ -42,6 +42,7 @@ static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *o
             out->rows_in += rows;
             one = (rki_reason_count){ "overflow", rows };
             if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
+                one.reason = "queue_full"; // among dead letters, overflow is that of an integer
                 out->dead_lettered += rows;
                 add_reasons(out->deads, &out->n_deads, &one, 1);
             } else {

@@ -559,7 +559,7 @@ const rkp_opt rki_kernel_rows[] = {
       .short_key = "policy" },
     { "start", &rkp_choice_type, K(start), .def = "active", .choices = starts, .help = "does it run from the start" },
     { "timeout", &rkp_duration, K(k.timeout_ns), .optional = true,
-      .help = "longest time for one message: past it the kernel hangs, and the run fails (or isolates it)" },
+      .help = "longest time for one message: past it the kernel hangs, and the run fails" },
     { "state", &rki_any, 0, .optional = true, .help = "bounds of what it remembers", .not_yet = "" },
     { "enabled", &rkp_bool, K(k.enabled), .def = "true", .help = "false leaves it out, with its edges",
       .also = "disabled active" },

@@ -73,8 +73,8 @@ true_that "the last three come, and the end, not $late" test "$late" = '97 98 99
 full dead_letter
 true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
 true_that 'the others are dead letters' test "$(wc -l <dead.csv)" = 97
-true_that 'they say why' grep -qF "overflow,the queue of kernel 'late' is full,\"{\"\"n\"\":99}\"" dead.csv
-true_that 'they are counted' grep -qE 'dead-lettered overflow +96' err_run
+true_that 'they say why' grep -qF "queue_full,the queue of kernel 'late' is full,\"{\"\"n\"\":99}\"" dead.csv
+true_that 'they are counted' grep -qE 'dead-lettered queue_full +96' err_run
 full spill
 true_that 'all come' test "$(wc -l <late.csv)" = 101
 
@@ -99,6 +99,32 @@ wait $! || code=$?
 true_that "exit $code" test "$code" = 0
 true_that 'the dead one has four' test "$(wc -l <dead.csv)" = 5
 is rows.csv $'rows\n996\n'
+
+# Ctrl-C does not wait for a kernel that nobody activates.
+cat >held.yaml <<'Y2'
+version: 1
+name: held
+run: { mode: stream }
+engine: { shutdown: { grace: 1h } }
+kernels:
+  src: { op: generate, with: { rows: 5, columns: { n: row } } }
+  work: { op: map, from: [src], start: suspended, with: { derive: { m: n } } }
+  out: { op: write.null, from: [work] }
+Y2
+held() { # held ARG..: exit 75, within the test's time
+    last="rkpipe run held.yaml $*, then INT"
+    "$rkpipe" run held.yaml --progress none "$@" >out 2>err_run </dev/null &
+    await src terminated
+    kill -INT $!
+    code=0
+    wait $! || code=$?
+    cp err_run err
+    true_that "exit $code" test "$code" = 75
+}
+held
+has err "kernel 'work' is suspended: 5 rows were not delivered"
+held --set run.mode=batch
+has err "kernel 'work' is suspended: outputs with commit: rename were not published (5 rows were in flight)"
 
 # Retained messages are there for who begins late, also when the publisher has ended: of each topic, however rows
 # of several came in one batch.
