@@ -559,7 +559,7 @@ const rkp_opt rki_kernel_rows[] = {
       .short_key = "policy" },
     { "start", &rkp_choice_type, K(start), .def = "active", .choices = starts, .help = "does it run from the start" },
     { "timeout", &rkp_duration, K(k.timeout_ns), .optional = true,
-      .help = "longest time for one message: past it the kernel hangs, and the run fails (or isolates it)" },
+      .help = "longest time for one message: past it the kernel hangs, and the run fails" },
     { "state", &rki_any, 0, .optional = true, .help = "bounds of what it remembers", .not_yet = "" },
     { "enabled", &rkp_bool, K(k.enabled), .def = "true", .help = "false leaves it out, with its edges",
       .also = "disabled active" },
@@ -628,7 +628,7 @@ static const rkp_opt retain_rows[] = {
     { "count", &rkp_uint, D(count), .def = "1", .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
       .help = "of each publisher and topic" },
     { "bytes", &rkp_size, D(bytes), .def = "8MiB", .bounded = true, .min = 1, .max = 1e15, .unit = "bytes",
-      .help = "of each publisher and topic" },
+      .help = "of each publisher and subscription; the newest message is kept whatever its size" },
     { "age", &rkp_duration, D(age_ns), .optional = true, .help = "older ones are let go" },
     { 0 },
 };
