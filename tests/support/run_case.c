@@ -1,6 +1,7 @@
 // run_case.c - see run_case.h.
 #include "run_case.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,7 +201,8 @@ static const rkp_op op_live = {
 // ---- transforms -----------------------------------------------------------------------------------------------------
 
 struct step {
-    uint64_t id, fail_from, fail_to, poison, fail_inits, skip_inits, fail_ends, fail_timers, gate, take, dawdle_ns, init_dawdle_ns, bad_every;
+    uint64_t id, fail_from, fail_to, poison, fail_inits, skip_inits, fail_ends, fail_timers, gate, take, dawdle_ns,
+        init_dawdle_ns, bad_every;
     bool early; // emits half of the batch before it fails
     bool ready, ended, broken;
     uint64_t held; // rows that t.acc has
@@ -217,7 +219,8 @@ static const rkp_opt step_opts[] = {
     { "gate", &rkp_uint, AT(struct step, gate), .def = "0", .help = "waits in a call for this gate" },
     { "take", &rkp_uint, AT(struct step, take), .def = "0", .help = "bytes of state at init" },
     { "dawdle", &rkp_duration, AT(struct step, dawdle_ns), .optional = true, .help = "in a call" },
-    { "init_dawdle", &rkp_duration, AT(struct step, init_dawdle_ns), .optional = true, .help = "in every init after the first" },
+    { "init_dawdle", &rkp_duration, AT(struct step, init_dawdle_ns), .optional = true,
+      .help = "in every init after the first" },
     { "bad_every", &rkp_uint, AT(struct step, bad_every), .def = "0", .help = "rows that it rejects" },
     { "early", &rkp_bool, AT(struct step, early), .def = "false", .help = "emits before it fails" },
     { 0 },
@@ -689,17 +692,33 @@ static void *execute(void *arg)
     return NULL;
 }
 
+static live *new_live(void)
+{
+    live *l = calloc(1, sizeof *l);
+    assert_non_null(l);
+    memcpy(l->dir, "/tmp/rkp-case-XXXXXX", sizeof "/tmp/rkp-case-XXXXXX");
+    assert_non_null(mkdtemp(l->dir));
+    return l;
+}
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
+{
+    (void)s;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 // NULL: the pipeline is wrong, and case_failure says how.
 static live *make(const live_conf *c, const char *fmt, va_list ap)
 {
     static const char *const env[] = { NULL };
-    live *l = calloc(1, sizeof *l);
+    live *l = new_live();
     rki_buf text;
     char err[256];
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = "/tmp" };
+    rki_run_args ra = { .backend = cpu(), .data_dir = l->dir };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
-    assert_non_null(l);
     l->clock = 1000000000u;
     if (c->clocked) {
         ra.now_ns = live_clock;
@@ -780,6 +799,7 @@ void live_free(live *l)
     rki_plan_free(l->p);
     rki_spec_free(l->s);
     rki_diags_free(l->d);
+    nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(l);
 }
 
@@ -848,7 +868,8 @@ int live_state(live *l, const char *kernel)
     status_of(l, kernel, &b);
     at = after_key(b.p, "state");
     for (int s = 0; at && s < RKI_N_STATES; s++)
-        if (strncmp(at + 1, rki_state_name(s), strlen(rki_state_name(s))) == 0 && at[1 + strlen(rki_state_name(s))] == '"')
+        if (strncmp(at + 1, rki_state_name(s), strlen(rki_state_name(s))) == 0 &&
+            at[1 + strlen(rki_state_name(s))] == '"')
             found = s;
     rki_buf_fini(&b);
     return found;

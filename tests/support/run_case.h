@@ -25,7 +25,7 @@
 #include <pthread.h>
 #include <rkpipe/op.h>
 
-enum { CASE_IDS = 32, CASE_DEADLINE_S = 60 };
+enum { CASE_IDS = 32, CASE_DEADLINE_S = 30 };
 
 #define CASE_SINK(into) ((into) + CASE_IDS / 2) // where sinks count what they did: below are sources and transforms
 
@@ -40,7 +40,7 @@ struct case_seen {
 };
 
 extern struct case_seen case_seen[CASE_IDS];
-extern uint64_t case_gate[CASE_IDS]; // what may pass; UINT64_MAX is open
+extern uint64_t case_gate[CASE_IDS];    // what may pass; UINT64_MAX is open
 extern uint64_t case_emitted[CASE_IDS]; // rows that source id has emitted
 
 // ---- what arrived ---------------------------------------------------------------------------------------------------
@@ -73,11 +73,10 @@ typedef struct live {
     rki_plan *p;
     rki_run *r;
     pthread_t thread;
-    int code; // of rki_run_execute
-    uint32_t over; // atomic
+    int code;       // of rki_run_execute
+    uint32_t over;  // atomic
     uint64_t clock; // atomic, of `clocked`
-    char failure[1024];
-    rki_totals totals;
+    char dir[32];   // data_dir
 } live;
 
 typedef struct live_conf {
@@ -86,9 +85,9 @@ typedef struct live_conf {
     bool keep;        // live_end does not free
 } live_conf;
 
-// Text without `version: 1`, a printf format.
+// Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.
 live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
-int live_end(live *l);  // waits and frees; the exit code
+int live_end(live *l);   // waits and frees; the exit code
 void live_free(live *l); // after live_end of one that is kept
 // Runs to the end; the exit code, and case_failure.
 int case_run(unsigned threads, const char *fmt, ...) RKP_PRINTF(2, 3);
@@ -106,14 +105,14 @@ extern rki_totals case_totals;
 void live_nap(live *l, uint64_t until_ns, const char *what, const char *file, int line);
 uint64_t case_now_ns(void);
 
-#define case_look(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define case_look(x)   __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define case_set(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #define case_add(x, v) __atomic_fetch_add(&(x), (v), __ATOMIC_RELAXED)
 
 // A command with a deadline of milliseconds; the sentence is in live_said.
 rki_outcome live_command(live *l, const char *kernel, rki_command c, unsigned ms);
 extern char live_said[256];
-int live_state(live *l, const char *kernel); // rki_state
+int live_state(live *l, const char *kernel);                        // rki_state
 uint64_t live_number(live *l, const char *kernel, const char *key); // of the kernel's status; UINT64_MAX: none
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason); // of drops or dead; 0: none
 
