@@ -578,7 +578,6 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     uint32_t at = 0;
     rki_kstate *k;
     rki_outcome out = RKI_DONE;
-    rki_state was;
     char list[128] = "";
     uint64_t number;
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))

@@ -405,6 +405,7 @@ static const rkp_op op_acc = {
 // t.hold
 struct hold {
     uint64_t id, for_ns;
+    bool silent;
     rkp_batch *held[64];
     uint64_t due[64];
     uint32_t n;
@@ -413,6 +414,7 @@ struct hold {
 static const rkp_opt hold_opts[] = {
     { "id", &rkp_uint, AT(struct hold, id), .def = "0", .help = "of its counts" },
     { "for", &rkp_duration, AT(struct hold, for_ns), .def = "1s", .help = "how long" },
+    { "silent", &rkp_bool, AT(struct hold, silent), .def = "false", .help = "sets no timer" },
     { 0 },
 };
 
@@ -426,7 +428,7 @@ static rkp_verdict hold_on_timer(void *self, rkp_actor *a)
         memmove(h->held, h->held + 1, h->n * sizeof *h->held);
         memmove(h->due, h->due + 1, h->n * sizeof *h->due);
     }
-    rkp_wake_at(a, h->n ? h->due[0] : 0);
+    rkp_wake_at(a, h->n && !h->silent ? h->due[0] : 0);
     return RKP_DONE;
 }
 
