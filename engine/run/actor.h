@@ -143,7 +143,7 @@ struct rkp_actor {
     const char *stop_reason; // of rows that come when it is stopped; NULL: "stop"
     rki_arena arena;         // of the instance
     bool suspended;          // its kernel is: the runner takes nothing
-    bool ended;              // on_end has run
+    bool ended;              // on_end has run, or never will
     uint64_t wish_done;      // number of the last command that it obeyed
     rki_life *life;          // NULL: not supervised
     bool crashed;            // supervised, and it failed on what it has at hand
@@ -223,6 +223,7 @@ struct rki_runner {
     const rki_inset *pending_in;
     uint8_t pending_flags;
     bool inited, unwanted, polled_out, done;
+    bool end_sent;      // END went to every edge that is not gated
     bool timed;         // a stage has set a timer
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
@@ -242,8 +243,10 @@ typedef struct rki_kstate {
     bool wished;    // a command is on its way:
     rki_command wish;
     uint64_t wish_number;
-    uint32_t obeyed;   // parts that have done it
-    rki_state reached; // by the last command; RKI_TERMINATED also when it ended before it came to it
+    uint32_t begun, obeyed; // parts alive that are at it or have done it; that have done it
+    uint32_t before;        // rki_state, when it came
+    uint64_t lost;          // number of the wish that nobody was left for
+    rki_state reached;      // by the last command
     uint64_t restarts, since_us;
     char reason[256]; // of the last change
 } rki_kstate;
@@ -345,9 +348,10 @@ void rki_route_free(rki_route *t);
 // Rows by the hash of the consumer's key into n parts (NULL: no row of that part).  Takes b.
 void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
                 void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg);
-void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns); // retains; b stays the caller's
-void rki_open_gates(rki_runner *r);                          // replays what is retained where a subscription begins
-void rki_end_gates(rki_runner *r);                           // nothing more comes: what is retained waits in the ring
+void rki_keep(rki_runner *r, rki_outset *o, rkp_batch *b); // retains; b stays the caller's
+void rki_keep_back(rki_outset *o, uint64_t emission);      // not what was emitted after this
+void rki_open_gates(rki_runner *r);                        // replays what is retained where a subscription begins
+void rki_end_gates(rki_runner *r);                         // nothing more comes: what is retained waits in the ring
 rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
 void rki_kept_free(rki_outset *o);
 
@@ -356,7 +360,12 @@ void rki_kept_free(rki_outset *o);
 rkp_verdict rki_call(struct rkp_actor *a, rkp_batch *b);
 rkp_verdict rki_supervised_call(struct rkp_actor *a, rkp_batch *b); // may give RKI_CRASHED
 rkp_verdict rki_supervised_poll(struct rkp_actor *a);
+rkp_verdict rki_supervised_end(struct rkp_actor *a);
+void rki_supervised_timer(struct rkp_actor *a);
 void rki_crash_at_start(struct rkp_actor *a, rkp_status st);
+bool rki_life_ready(struct rkp_actor *a); // false: it is down, r->wake_ns says until when; or the run has failed
+// What the engine did for a supervised kernel failed: that is no failure of its instance.
+void rki_crash_is_final(struct rkp_actor *a);
 void rki_stop_stage(struct rkp_actor *a);
 bool rki_life_new(rki_run *r);   // after the runners are built
 void rki_life_start(rki_run *r); // created -> launched -> active

@@ -29,7 +29,8 @@ static void reasons(rki_json *j, const char *key, const rki_reason_count *v, uin
     rki_json_key(j, key);
     rki_json_object(j);
     for (uint32_t i = 0; i < n; i++)
-        field_u64(j, v[i].reason, v[i].rows);
+        if (v[i].rows)
+            field_u64(j, v[i].reason, v[i].rows);
     rki_json_end_object(j);
 }
 

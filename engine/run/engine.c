@@ -137,7 +137,7 @@ static uint8_t *only_read(rki_run *r, const rki_bound *b)
 }
 
 // A subscription that begins when its kernel is activated, with what is retained: until then the edge only retains.
-static bool gate(rki_run *r, rki_runner *run, rki_outset *o)
+static bool gate(rki_run *r, rki_outset *o)
 {
     const rki_edge *e = o->edge;
     const rki_kernel *to = r->plan->kernels[r->plan->stages[e->to_stage].kernel].k;
@@ -146,7 +146,6 @@ static bool gate(rki_run *r, rki_runner *run, rki_outset *o)
         return true;
     o->kept = rki_kept_new(e->in->conf, to->subs[e->in->sub].start == RKI_FROM_LAST);
     o->kept_made = o->gated = true;
-    run->watched = true;
     return o->kept != NULL;
 }
 
@@ -195,7 +194,7 @@ static bool build_links(rki_run *r)
             run->in_circle |= e->circle;
             run->spills |= e->overflow == RKI_OVERFLOW_SPILL;
             run->shares |= e->group != 0;
-            if (!gate(r, run, o))
+            if (!gate(r, o))
                 return false;
             o->links = rki_array(&r->arena, nt, sizeof *o->links);
             o->open = rki_array(&r->arena, nt, sizeof *o->open);

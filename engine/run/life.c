@@ -8,6 +8,7 @@
 //
 // A supervised kernel runs alone in its actor.  What it emits for one message lies in boxes until the call is over, so when the call fails
 // it is taken back, the counts are set back, and the message is offered to a new instance after the backoff: nothing is lost or doubled.
+// What a source emitted before it failed stands: nobody would bring it again.
 #include "run/actor.h"
 
 #include <errno.h>
@@ -84,6 +85,7 @@ static void set_state(rki_run *r, uint32_t kernel, rki_state to, const char *rea
     note(r, kernel, from, to, reason);
 }
 
+// A runner, the control thread, or whoever holds the lock while the run does not end: the backend is there.
 static void tell(rki_run *r)
 {
     if (r->publisher && r->b)
@@ -114,7 +116,7 @@ struct rki_life {
     uint32_t in_a_row;
     struct mark *marks;
     rki_counts saved;
-    uint64_t saved_bad;
+    uint64_t saved_bad, saved_emission;
 };
 
 static void save(rkp_actor *a)
@@ -124,28 +126,30 @@ static void save(rkp_actor *a)
         l->marks[i] = (struct mark){ a->r->outs[i].n_box, a->r->outs[i].next_chunk };
     l->saved = a->counts;
     l->saved_bad = a->bad;
+    l->saved_emission = a->r->emission;
 }
 
-// Others look at the sums meanwhile: each is stored whole.
-static void put_counts(rki_counts *to, const rki_counts *from)
+static void set_back(rki_reason_count *v, uint32_t n, const rki_reason_count *saved, uint32_t n_saved)
 {
-#define PUT(field) __atomic_store_n(&to->field, from->field, __ATOMIC_RELAXED)
-    PUT(batches);
-    PUT(rows_in);
-    PUT(rows_out);
-    PUT(bytes_in);
-    PUT(bytes_out);
-    PUT(absorbed);
-    PUT(busy_ns);
-    PUT(dropped);
-    PUT(dead);
-    for (size_t i = 0; i < sizeof to->metrics / sizeof *to->metrics; i++)
-        PUT(metrics[i]);
-#undef PUT
-    memcpy(to->drops, from->drops, sizeof to->drops);
-    memcpy(to->deads, from->deads, sizeof to->deads);
-    to->n_drops = from->n_drops;
-    to->n_deads = from->n_deads;
+    for (uint32_t i = 0; i < n; i++) // new ones stay with no rows: others may be looking at them
+        __atomic_store_n(&v[i].rows, i < n_saved ? saved[i].rows : 0, __ATOMIC_RELAXED);
+}
+
+// Field by field: others look meanwhile.
+static void counts_back(rki_counts *c, const rki_counts *saved)
+{
+    __atomic_store_n(&c->batches, saved->batches, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->rows_in, saved->rows_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->rows_out, saved->rows_out, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->bytes_in, saved->bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->bytes_out, saved->bytes_out, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->absorbed, saved->absorbed, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->dropped, saved->dropped, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->dead, saved->dead, __ATOMIC_RELAXED);
+    set_back(c->drops, c->n_drops, saved->drops, saved->n_drops);
+    set_back(c->deads, c->n_deads, saved->deads, saved->n_deads);
+    for (int i = 0; i < 16; i++)
+        __atomic_store_n(&c->metrics[i], saved->metrics[i], __ATOMIC_RELAXED);
 }
 
 // Takes back what was emitted since save.
@@ -159,18 +163,19 @@ static void take_back(rkp_actor *a)
         for (uint32_t j = 0; j < o->n; j++)
             o->open[j] = 0;
         o->next_chunk = l->marks[i].next_chunk;
+        rki_keep_back(o, l->saved_emission);
     }
-    put_counts(&a->counts, &l->saved);
+    counts_back(&a->counts, &l->saved);
     __atomic_store_n(&a->bad, l->saved_bad, __ATOMIC_RELAXED);
 }
 
-// Rows that came in and have not gone out: they go with the instance.
-static void drop_held(rkp_actor *a)
+// Rows that the instance holds and will not give on.
+static void drop_held(rkp_actor *a, const char *reason)
 {
     const rki_counts *c = &a->counts;
-    uint64_t out = c->rows_out + c->absorbed + c->dropped + c->dead;
-    if (a->stage->role == RKI_WHOLE && a->op->kind != RKP_SOURCE && (a->op->traits & RKP_ROWWISE) && c->rows_in > out)
-        rki_drop_rows(a, c->rows_in - out, "restart");
+    uint64_t gone = c->rows_out + c->absorbed + c->dropped + c->dead;
+    if (a->stage->role == RKI_WHOLE && a->op->kind != RKP_SOURCE && (a->op->traits & RKP_ROWWISE) && c->rows_in > gone)
+        rki_drop_rows(a, c->rows_in - gone, reason);
 }
 
 // What the instance keeps until a time is given on now.
@@ -185,12 +190,13 @@ static void give_held(rkp_actor *a)
 static bool new_instance(rkp_actor *a)
 {
     rkp_status st;
-    drop_held(a);
+    drop_held(a, "restart");
     if (a->self_made && a->op->fini)
         a->op->fini(a->self);
     a->self_made = false;
     a->crashed = false;
     a->timer_ns = 0;
+    a->state_used = 0;
     rki_arena_fini(&a->arena);
     rki_arena_init(&a->arena);
     memset(a->self, 0, a->op->self_size);
@@ -232,9 +238,12 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
     if (l->c->on_exhausted == RKI_EXHAUSTED_ISOLATE) {
         change(r, a->stage->kernel, RKI_TERMINATING, "isolated");
         l->down = false;
+        a->crashed = false;
         a->stop_reason = "terminated";
         rki_stop_stage(a);
         a->ended = true;
+        a->r->polled_out |= a->op->kind == RKP_SOURCE;
+        drop_held(a, "terminated"); // b is not among what came in yet
         rki_drop_rows(a, rows, "terminated");
         change(r, a->stage->kernel, RKI_TERMINATED, a->crash);
         return b ? RKP_DONE : RKP_STOP;
@@ -243,7 +252,7 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
                         (unsigned long long)l->c->max + 1, (double)l->c->window_ns * 1e-9);
 }
 
-// It failed: waits for a restart (RKI_CRASHED), or there are no more.
+// It failed: waits for a restart (RKI_CRASHED), or there are no more.  b: what it failed on, and is to blame when it always does.
 static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
 {
     rki_life *l = a->life;
@@ -266,7 +275,7 @@ static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
 }
 
 // Makes a new instance when its time has come.  RKP_DONE: it runs.
-static rkp_verdict revive(rkp_actor *a, rkp_batch *b)
+static rkp_verdict revive(rkp_actor *a)
 {
     rki_life *l = a->life;
     if (rkp_now_ns(a) < l->until_ns) {
@@ -278,19 +287,28 @@ static rkp_verdict revive(rkp_actor *a, rkp_batch *b)
     a->run->ks[a->stage->kernel].restarts++;
     pthread_mutex_unlock(&a->run->lock);
     if (!new_instance(a))
-        return crashed(a, b);
+        return crashed(a, NULL);
     l->down = false;
     change(a->run, a->stage->kernel, RKI_ACTIVE, "restart");
     return RKP_DONE;
 }
 
+bool rki_life_ready(rkp_actor *a)
+{
+    if (a->life->down)
+        revive(a);
+    return !a->life->down && !rki_failed(a->run);
+}
+
 rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
 {
     rkp_verdict v;
-    if (a->life->down && (v = revive(a, b)) != RKP_DONE)
-        return v;
-    if (a->stopped)
+    if (a->life->down && !rki_life_ready(a))
+        return RKI_CRASHED;
+    if (a->stopped) { // isolated
+        rki_drop_rows(a, rki_batch_rows(b), a->stop_reason);
         return RKP_DONE;
+    }
     save(a);
     v = rki_call(a, b);
     if (v != RKP_FAIL && !a->crashed) {
@@ -303,15 +321,9 @@ rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
 
 rkp_verdict rki_supervised_poll(rkp_actor *a)
 {
-    rkp_verdict v;
-    if (a->life->down && (v = revive(a, NULL)) != RKP_DONE)
-        return v;
-    save(a);
-    v = a->op->poll(a->self, a);
-    if (v == RKP_FAIL || a->crashed) {
-        take_back(a);
+    rkp_verdict v = a->op->poll(a->self, a);
+    if (v == RKP_FAIL || a->crashed)
         return crashed(a, NULL);
-    }
     if (v == RKP_DONE && a->life->c->policy == RKI_RESTART_ALWAYS && !rkp_stopping(a)) {
         snprintf(a->crash, sizeof a->crash, "ended (restart: always)");
         a->crash_status = RKP_IO;
@@ -320,6 +332,38 @@ rkp_verdict rki_supervised_poll(rkp_actor *a)
     if (v != RKP_RETRY)
         a->life->in_a_row = 0;
     return v;
+}
+
+rkp_verdict rki_supervised_end(rkp_actor *a)
+{
+    rkp_verdict v;
+    save(a);
+    v = a->op->on_end(a->self, a);
+    if (v != RKP_FAIL && !a->crashed)
+        return v;
+    take_back(a);
+    return crashed(a, NULL);
+}
+
+void rki_supervised_timer(rkp_actor *a)
+{
+    rkp_verdict v;
+    save(a);
+    v = a->op->on_timer(a->self, a);
+    if (v == RKP_STOP)
+        rki_stop_stage(a);
+    if (v != RKP_FAIL && !a->crashed)
+        return;
+    take_back(a);
+    crashed(a, NULL);
+}
+
+void rki_crash_is_final(rkp_actor *a)
+{
+    if (!a->life || !a->crashed)
+        return;
+    a->crashed = false;
+    rki_fail_run(a, a->crash_status, "%s", a->crash);
 }
 
 void rki_crash_at_start(rkp_actor *a, rkp_status st)
@@ -339,26 +383,53 @@ static void suspend_stage(rkp_actor *a, bool on)
     a->r->n_suspended += on ? 1 : (uint32_t)-1;
 }
 
+// What it holds is given on, as at the end of its input and without waiting.
+static void last_words(rkp_actor *a)
+{
+    bool timer = false;
+    for (int i = 0; i < 1 << 20; i++) {
+        rkp_verdict v = RKP_DONE;
+        if (timer && a->timer_ns) {
+            a->timer_ns = 0;
+            v = a->op->on_timer(a->self, a);
+        } else if (a->op->on_end) {
+            v = a->op->on_end(a->self, a);
+        }
+        if (v == RKP_FAIL || a->crashed) {
+            rkp_fail(a, RKP_IO, "failed at its end");
+            rki_crash_is_final(a);
+            return;
+        }
+        if (v == RKP_DONE && timer) {
+            timer = false; // and its end once more
+            continue;
+        }
+        if (v == RKP_RETRY && a->op->on_timer && a->timer_ns && !timer) {
+            timer = true;
+            continue;
+        }
+        if (v != RKP_MORE)
+            return;
+    }
+}
+
 static void terminate_stage(rkp_actor *a)
 {
     rki_runner *r = a->r;
+    bool works = !a->stopped && !a->ended && !(a->life && a->life->down);
     suspend_stage(a, false);
     a->stop_reason = "terminated";
+    a->leaving = true;
     if (a->life)
         a->life->down = false;
-    if (a->op->kind == RKP_SOURCE && a->stage->role != RKI_DECODE) {
-        r->polled_out = true; // ends as if it were exhausted
+    if (a->op->kind == RKP_SOURCE) { // ends as if it were exhausted; its other half gives on what is on the way
+        r->polled_out |= a->stage->role != RKI_DECODE;
+        a->ended |= !works;
         return;
     }
-    // What it holds is given on, as at the end of its input, but without waiting for its time.
-    a->leaving = true;
-    for (int i = 0; a->op->on_end && !a->ended && !a->stopped && a->stage->role == RKI_WHOLE && i < 1 << 20; i++) {
-        rkp_verdict v = a->op->on_end(a->self, a);
-        if (v == RKP_FAIL)
-            rki_fail_run(a, RKP_IO, "failed at its end");
-        if (v != RKP_MORE)
-            break;
-    }
+    if (works && a->stage->role == RKI_WHOLE)
+        last_words(a);
+    drop_held(a, "terminated");
     a->ended = true;
     rki_stop_stage(a);
 }
@@ -373,12 +444,13 @@ static void do_it(rkp_actor *a, rki_command c)
         suspend_stage(a, true);
         break;
     case RKI_RESTART:
+        suspend_stage(a, false);
         if (!a->life || !a->life->down)
             give_held(a);
         if (a->life)
             a->life->down = false;
-        new_instance(a);
-        suspend_stage(a, false);
+        if (!new_instance(a) && a->life)
+            crashed(a, NULL);
         break;
     default:
         terminate_stage(a);
@@ -389,6 +461,22 @@ static void do_it(rkp_actor *a, rki_command c)
 static rki_state after(rki_command c)
 {
     return c == RKI_SUSPEND ? RKI_SUSPENDED : c == RKI_TERMINATE ? RKI_TERMINATED : RKI_ACTIVE;
+}
+
+// Every part that is left has done it.  With the lock held.
+static void wish_done(rki_run *r, uint32_t kernel, bool failed)
+{
+    rki_kstate *k = &r->ks[kernel];
+    k->wished = false;
+    pthread_cond_broadcast(&r->obeyed);
+    if (k->wish == RKI_RESTART)
+        k->restarts++;
+    k->reached = failed ? (rki_state)k->state : after(k->wish);
+    if (failed)
+        return; // and its state says so already
+    if (k->wish == RKI_RESTART)
+        set_state(r, kernel, RKI_LAUNCHED, "command");
+    set_state(r, kernel, after(k->wish), "command");
 }
 
 void rki_obey(rki_runner *r)
@@ -402,23 +490,17 @@ void rki_obey(rki_runner *r)
         pthread_mutex_lock(&r->run->lock);
         mine = k->wished && a->wish_done != k->wish_number;
         c = k->wish;
-        if (mine)
-            a->wish_done = k->wish_number;
+        if (mine) {
+            a->wish_done = k->wish_number; // from here on it is not taken back
+            k->begun++;
+        }
         pthread_mutex_unlock(&r->run->lock);
         if (!mine)
             continue;
         do_it(a, c);
         pthread_mutex_lock(&r->run->lock);
-        if (++k->obeyed >= k->parts) {
-            k->wished = false;
-            if (c == RKI_RESTART) {
-                k->restarts++;
-                set_state(r->run, a->stage->kernel, RKI_LAUNCHED, "command");
-            }
-            set_state(r->run, a->stage->kernel, after(c), "command");
-            k->reached = after(c);
-            pthread_cond_broadcast(&r->run->obeyed);
-        }
+        if (++k->obeyed >= k->alive) // a supervised kernel is one part
+            wish_done(r->run, a->stage->kernel, c == RKI_RESTART && a->life && (a->life->down || a->stopped));
         pthread_mutex_unlock(&r->run->lock);
         tell(r->run);
     }
@@ -496,12 +578,11 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     uint32_t at = 0;
     rki_kstate *k;
     rki_outcome out = RKI_DONE;
-    rki_state was;
     char list[128] = "";
     uint64_t number;
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
         at++;
-    if (at == r->plan->n_kernels) {
+    if (at == r->plan->n_kernels || (kernel.n && kernel.p[0] == '$')) { // the engine's own is nobody's business
         snprintf(text, n, "no kernel is named '%.*s'", (int)(kernel.n < 64 ? kernel.n : 64), kernel.p);
         return RKI_NO_KERNEL;
     }
@@ -530,12 +611,12 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     }
     if (k->state == RKI_LAUNCHED && c == RKI_ACTIVATE)
         open_gates_of(r, at);
-    was = (rki_state)k->state;
+    k->before = k->state;
     if (c == RKI_TERMINATE)
         set_state(r, at, RKI_TERMINATING, "command");
     k->wished = true;
     k->wish = c;
-    k->obeyed = 0;
+    k->begun = k->obeyed = 0;
     number = ++k->wish_number;
     wake_parts(r, at);
     while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
@@ -544,22 +625,27 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     if (k->wished && k->wish_number == number) {
         bool late = __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST);
         out = late ? RKI_TOO_LATE : RKI_TIMED_OUT;
-        snprintf(text, n, late ? "the run is ending" : "kernel '%.*s' came to no batch boundary in time",
+        snprintf(text, n,
+                 late       ? "the run is ending"
+                 : k->begun ? "kernel '%.*s' has begun with it and was not done in time"
+                            : "kernel '%.*s' came to no batch boundary in time",
                  RKP_STR_ARG(kernel));
-        if (k->obeyed == 0) {
+        if (!k->begun) {
             k->wished = false; // taken back
+            pthread_cond_broadcast(&r->obeyed);
             if (c == RKI_TERMINATE)
-                set_state(r, at, was, "taken back");
+                set_state(r, at, (rki_state)k->before, "taken back");
         }
-    } else if (k->reached == RKI_TERMINATED && c != RKI_TERMINATE) {
+    } else if (k->lost == number && c != RKI_TERMINATE) {
         snprintf(text, n, "kernel '%.*s' has ended", RKP_STR_ARG(kernel));
         out = RKI_TOO_LATE;
     } else {
         // Not its state now: it may have gone on from there.
-        snprintf(text, n, "kernel '%.*s' is %s", RKP_STR_ARG(kernel), state_names[after(c)]);
+        snprintf(text, n, "kernel '%.*s' is %s", RKP_STR_ARG(kernel), state_names[k->reached]);
     }
+    if (!__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST))
+        tell(r);
     pthread_mutex_unlock(&r->lock);
-    tell(r);
     return out;
 }
 
@@ -585,7 +671,7 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until)
         rki_runner *run = r->runners[i];
         rkp_actor *a = &run->stages[0];
         uint64_t limit = a->bound->k->timeout_ns, start;
-        if (!limit)
+        if (!limit || rki_failed(r))
             continue;
         start = __atomic_load_n(&run->step_start_ns, __ATOMIC_RELAXED);
         if (!start) {
@@ -666,10 +752,21 @@ void rki_life_end(rki_runner *r)
     for (uint32_t i = 0; i < r->n_stages; i++) {
         uint32_t kernel = r->stages[i].stage->kernel;
         rki_kstate *k = &run->ks[kernel];
-        if (k->alive == 0 || --k->alive > 0)
+        bool did = k->wished && r->stages[i].wish_done == k->wish_number;
+        if (k->alive == 0)
             continue;
+        if (did) {
+            k->begun--;
+            k->obeyed--;
+        }
+        if (--k->alive > 0) {
+            if (k->wished && k->obeyed >= k->alive)
+                wish_done(run, kernel, false);
+            continue;
+        }
         if (k->wished) {
             k->wished = false;
+            k->lost = did ? 0 : k->wish_number;
             k->reached = RKI_TERMINATED;
             pthread_cond_broadcast(&run->obeyed);
         }

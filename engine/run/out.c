@@ -92,7 +92,7 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
     bool many = r->plan->replicas > 1;
     uint64_t chunk;
     if (o->kept)
-        rki_keep(o, b, r->now_ns);
+        rki_keep(r, o, b);
     if (o->gated) {
         rkp_batch_put(b);
         return;

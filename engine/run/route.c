@@ -575,7 +575,7 @@ void rki_send_reply(rkp_actor *a, rkp_batch *b)
 
 struct kept_one {
     rkp_batch *b;
-    uint64_t ns, bytes;
+    uint64_t ns, bytes, emission;
 };
 
 struct rki_kept {
@@ -586,11 +586,6 @@ struct rki_kept {
     uint64_t bytes;
 };
 
-static bool same_topic(const rkp_batch *a, const rkp_batch *b)
-{
-    return rkp_str_eq(rkp_batch_topic(a, 0), rkp_batch_topic(b, 0));
-}
-
 static void drop_kept(struct rki_kept *k, uint32_t i)
 {
     k->bytes -= k->v[i].bytes;
@@ -599,10 +594,56 @@ static void drop_kept(struct rki_kept *k, uint32_t i)
     memmove(&k->v[i], &k->v[i + 1], (k->n - i) * sizeof *k->v);
 }
 
-// Of each topic the last `count` messages.  Takes b, which is of one topic.
-static void keep_one(struct rki_kept *k, rkp_batch *b, uint64_t now_ns)
+static bool has_topic(const rkp_batch *b, rkp_str t)
 {
-    uint64_t count = k->last_only ? 1 : k->conf->retain.count, same = 0;
+    if (!b->topic_of)
+        return rkp_str_eq(rkp_batch_topic(b, 0), t);
+    for (uint32_t i = 0; i < b->rows; i++)
+        if (rkp_str_eq(rkp_batch_topic(b, i), t))
+            return true;
+    return false;
+}
+
+// Lets go of the rows of a topic.
+static void strip(struct rki_kept *k, uint32_t at, rkp_str t)
+{
+    rkp_batch *b = k->v[at].b, *rest = NULL;
+    uint32_t *rows = b->topic_of ? malloc((b->rows + 1u) * sizeof *rows) : NULL, n = 0;
+    for (uint32_t i = 0; rows && i < b->rows; i++) {
+        rows[n] = i;
+        n += !rkp_str_eq(rkp_batch_topic(b, i), t);
+    }
+    if (n)
+        rest = rkp_batch_pick(b, rows, n);
+    free(rows);
+    if (!rest) { // nothing is left, or there is no memory for it
+        drop_kept(k, at);
+        return;
+    }
+    k->bytes -= k->v[at].bytes;
+    rkp_batch_put(b);
+    k->v[at].b = rest;
+    k->v[at].bytes = rki_weight(rest);
+    k->bytes += k->v[at].bytes;
+}
+
+// Keeps the last `count` messages of a topic of the newest batch.
+static void keep_last(struct rki_kept *k, rkp_str t, uint64_t count)
+{
+    uint64_t same = 0;
+    for (uint32_t i = k->n; i-- > 0;)
+        if (has_topic(k->v[i].b, t) && ++same > count)
+            strip(k, i, t);
+}
+
+// Of each topic the last `count` messages; a batch is a message of each topic that its rows have.
+void rki_keep(rki_runner *r, rki_outset *o, rkp_batch *b)
+{
+    struct rki_kept *k = o->kept;
+    uint64_t now = rkp_now_ns(&r->stages[0]);
+    uint64_t count = k->last_only ? 1 : k->conf->retain.count;
+    if (!o->gated)
+        return;
     if (k->n == k->cap) {
         uint32_t cap = k->cap ? k->cap * 2 : 16;
         struct kept_one *v = realloc(k->v, cap * sizeof *v);
@@ -613,62 +654,60 @@ static void keep_one(struct rki_kept *k, rkp_batch *b, uint64_t now_ns)
         k->v = v;
         k->cap = cap;
     }
-    k->v[k->n++] = (struct kept_one){ b, now_ns, rki_weight(b) };
+    k->v[k->n++] = (struct kept_one){ rkp_batch_get(b), now, rki_weight(b), r->emission };
     k->bytes += k->v[k->n - 1].bytes;
-    for (uint32_t i = k->n; i-- > 0;)
-        if (same_topic(k->v[i].b, b) && ++same > count)
-            drop_kept(k, i);
+    if (!b->topic_of)
+        keep_last(k, rkp_batch_topic(b, 0), count);
+    for (uint32_t t = 0; b->topic_of && t < b->topics->n; t++)
+        if (has_topic(b, b->topics->names[t]))
+            keep_last(k, b->topics->names[t], count);
     while (k->n > 1 && k->bytes > k->conf->retain.bytes)
         drop_kept(k, 0);
-    while (k->n && k->conf->retain.age_ns && now_ns - k->v[0].ns > k->conf->retain.age_ns)
+    while (k->n && k->conf->retain.age_ns && now - k->v[0].ns > k->conf->retain.age_ns)
         drop_kept(k, 0);
 }
 
-// A batch of several topics is kept as a message of each.
-void rki_keep(rki_outset *o, rkp_batch *b, uint64_t now_ns)
+void rki_keep_back(rki_outset *o, uint64_t emission)
 {
-    uint32_t *rows;
-    if (!o->gated)
-        return;
-    if (!b->topic_of || b->topics->n == 1) {
-        keep_one(o->kept, rkp_batch_get(b), now_ns);
-        return;
+    while (o->kept && o->kept->n && o->kept->v[o->kept->n - 1].emission > emission)
+        drop_kept(o->kept, o->kept->n - 1);
+}
+
+static void replay(rki_runner *r, rki_outset *o)
+{
+    uint64_t now = rkp_now_ns(&r->stages[0]), limit = o->kept->conf->retain.age_ns;
+    for (uint32_t m = 0; m < o->kept->n; m++) {
+        if (limit && now - o->kept->v[m].ns > limit)
+            continue;
+        r->emission++;
+        r->stamp = rkp_hlc_tick(&r->clock, r->pt_us);
+        rki_out_push(r, o, rkp_batch_get(o->kept->v[m].b));
     }
-    rows = malloc((b->rows + 1u) * sizeof *rows);
-    for (uint32_t t = 0; rows && t < b->topics->n; t++) {
-        rkp_batch *part;
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < b->rows; i++) {
-            rows[n] = i;
-            n += b->topic_of[i] == t;
-        }
-        part = !n ? NULL : n == b->rows ? rkp_batch_get(b) : rkp_batch_pick(b, rows, n);
-        if (part)
-            keep_one(o->kept, part, now_ns);
-    }
-    free(rows);
 }
 
 void rki_open_gates(rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
-        // Acquire, from the release of who activates the consumer; nothing but the word itself.
-        if (!o->gated || !__atomic_load_n(&o->open_now, __ATOMIC_ACQUIRE))
+        bool closed;
+        if (!o->gated)
+            continue;
+        // Acquire, from the release of who activates or ends the consumer; nothing but the words themselves.
+        closed = __atomic_load_n(&o->links[0]->closed, __ATOMIC_ACQUIRE);
+        if (!closed && !__atomic_load_n(&o->open_now, __ATOMIC_ACQUIRE))
             continue;
         o->gated = false;
-        for (uint32_t m = 0; o->kept && m < o->kept->n; m++) {
-            uint64_t age = r->now_ns - o->kept->v[m].ns;
-            if (o->kept->conf->retain.age_ns && age > o->kept->conf->retain.age_ns)
-                continue;
-            r->emission++;
-            r->stamp = rkp_hlc_tick(&r->clock, r->pt_us);
-            rki_out_push(r, o, rkp_batch_get(o->kept->v[m].b));
-        }
+        if (o->kept && !closed)
+            replay(r, o);
         rki_kept_free(o);
+        if (r->end_sent) { // it waited for this
+            r->emission++;
+            rki_box(r, o, 0, NULL, UINT64_MAX, RKP_F_END);
+        }
     }
 }
 
+// Nothing more comes: what is retained waits in the ring for the subscription to begin.
 void rki_end_gates(rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)

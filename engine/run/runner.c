@@ -51,14 +51,8 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
     a->meta.stamp = a->r->in_stamp;
     if (RKP_UNLIKELY(a->bound->k->timeout_ns)) // of one message, not of a step
         __atomic_store_n(&a->r->step_start_ns, rki_mono_ns(), __ATOMIC_RELAXED);
-    if (RKP_UNLIKELY(a->life)) {
-        v = rki_supervised_call(a, b);
-        if (v == RKP_RETRY || v == RKI_CRASHED)
-            return v;
-    } else {
-        v = rki_call(a, b);
-    }
-    if (v == RKP_RETRY)
+    v = RKP_UNLIKELY(a->life) ? rki_supervised_call(a, b) : rki_call(a, b);
+    if (v == RKP_RETRY || v == RKI_CRASHED)
         return v;
     RKI_ADD(a->counts.batches, 1);
     RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
@@ -291,11 +285,16 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
     rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
         b = rki_unite_batch(head, in->unite_to, in->unite, b);
+        rki_crash_is_final(head);
         if (!b)
             return true;
     }
-    if (in->where && !(b = wanted_rows(r, in, b)))
-        return true;
+    if (in->where) {
+        b = wanted_rows(r, in, b);
+        rki_crash_is_final(head);
+        if (!b)
+            return true;
+    }
     if (RKP_UNLIKELY(r->batcher) && !in->reply) {
         if (head->bound->k->batch_period_ns)
             r->now_ns = rkp_now_ns(head);
@@ -393,6 +392,19 @@ static bool inputs_ended(const rki_runner *r)
 
 // ---- the step -------------------------------------------------------------------------------------------------------
 
+// A call begins: who watches for hung kernels counts from here.
+static void look_at_watch(rki_runner *r)
+{
+    if (RKP_UNLIKELY(r->watched))
+        __atomic_store_n(&r->step_start_ns, rki_mono_ns(), __ATOMIC_RELAXED);
+}
+
+// Also a kernel may have no inputs, when nobody publishes what it subscribes to: it ends at once.
+static bool is_source(const rki_runner *r)
+{
+    return r->n_ins == 0 && r->stages[0].op->kind == RKP_SOURCE;
+}
+
 // Runs on_timer of the stages whose time has come; false when none was run.
 static bool run_timers(rki_runner *r)
 {
@@ -400,10 +412,14 @@ static bool run_timers(rki_runner *r)
     for (uint32_t i = 0; r->timed && i < r->n_stages; i++) {
         rkp_actor *a = &r->stages[i];
         rkp_verdict v;
-        if (!a->timer_ns || (a->timer_ns > rkp_now_ns(a) && !rkp_stopping(a)))
+        if (!a->timer_ns || a->ended || (a->timer_ns > rkp_now_ns(a) && !rkp_stopping(a)))
             continue;
         a->timer_ns = 0;
         any = true;
+        if (RKP_UNLIKELY(a->life)) {
+            rki_supervised_timer(a);
+            continue;
+        }
         v = a->op->on_timer(a->self, a);
         if (v == RKP_STOP)
             rki_stop_stage(a);
@@ -519,32 +535,45 @@ static rkp_step end_phase(rki_runner *r)
         rkp_actor *a = &r->stages[r->end_stage];
         rkp_verdict v = RKP_DONE;
         bool half = a->stage->role == RKI_POLL || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE;
-        if (a->op->on_end && !half && !a->ended)
-            v = a->op->on_end(a->self, a);
-        if (v == RKP_RETRY) {
+        look_at_watch(r);
+        if (RKP_UNLIKELY(a->life) && !rki_life_ready(a)) {
             rki_flush_or_wait(r);
             return RKP_STEP_IDLE;
         }
-        if (v == RKP_FAIL)
+        if (a->op->on_end && !half && !a->ended)
+            v = RKP_UNLIKELY(a->life) ? rki_supervised_end(a) : a->op->on_end(a->self, a);
+        if (v == RKP_RETRY || v == RKI_CRASHED) {
+            rki_flush_or_wait(r);
+            return RKP_STEP_IDLE;
+        }
+        if (v == RKP_FAIL) {
             rkp_fail(a, RKP_IO, "failed at the end");
-        else if (v != RKP_MORE)
+        } else if (v != RKP_MORE) {
+            a->ended = true;
             r->end_stage++;
+        }
     }
     if (r->phase == PHASE_PREPARE) {
         for (uint32_t i = 0; i < r->n_stages; i++) {
             rkp_actor *a = &r->stages[i];
-            bool half = a->stage->role == RKI_ENCODE;
-            rkp_status st = a->op->prepare && !half ? a->op->prepare(a->self, a) : RKP_OK;
+            bool half = a->stage->role == RKI_ENCODE, isolated = a->life && a->stopped;
+            rkp_status st = a->op->prepare && !half && !isolated ? a->op->prepare(a->self, a) : RKP_OK;
             if (st != RKP_OK) {
                 rkp_fail(a, st, "cannot make its output durable");
+                rki_crash_is_final(a);
                 return RKP_STEP_AGAIN;
             }
         }
         rki_dead_flush(r); // before the end
         rki_end_gates(r);
-        for (uint32_t i = 0; i < r->n_outs; i++)
-            for (uint32_t l = 0; l < r->outs[i].n && !(r->requests_ended && is_request(r, &r->outs[i])); l++)
-                rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
+        r->emission++;
+        for (uint32_t i = 0; i < r->n_outs; i++) {
+            rki_outset *o = &r->outs[i];
+            bool sent = r->requests_ended && is_request(r, o);
+            for (uint32_t l = 0; l < o->n && !sent && !o->gated; l++)
+                rki_box(r, o, l, NULL, UINT64_MAX, RKP_F_END);
+        }
+        r->end_sent = true;
         r->phase = PHASE_SEND_END;
     }
     if (!rki_flush_or_wait(r))
@@ -639,7 +668,13 @@ static rkp_step step(rki_runner *r)
     }
     if (RKP_UNLIKELY(clock_stands(r)))
         return idle(r);
-    if (r->phase == PHASE_RUN && r->n_ins == 0) {
+    if (RKP_UNLIKELY(r->stages[0].life) && !rki_life_ready(&r->stages[0])) {
+        if (rki_failed(r->run))
+            return finish(r);
+        rki_flush_or_wait(r);
+        return idle(r);
+    }
+    if (r->phase == PHASE_RUN && is_source(r)) {
         st = poll_source(r);
         if (st == RKP_STEP_DONE)
             r->phase = PHASE_END;
@@ -658,6 +693,8 @@ static rkp_step step(rki_runner *r)
         check_wanted(r);
         if (run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
+        if (RKP_UNLIKELY(r->stages[0].life) && !rki_life_ready(&r->stages[0]))
+            return rki_failed(r->run) ? finish(r) : idle(r);
         if (RKP_UNLIKELY(r->batcher) && !r->pending && r->stages[0].bound->k->batch_period_ns &&
             rki_batcher_due(r->batcher, r->now_ns = rki_now_ns(r), false, &r->wake_ns)) {
             if (!give_batches(r, true)) {

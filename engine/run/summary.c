@@ -13,6 +13,8 @@ static void add_reasons(rki_reason_count *to, uint32_t *n, const rki_reason_coun
 {
     for (uint32_t i = 0; i < m; i++) {
         uint32_t j = 0;
+        if (!RKI_LOOK(v[i].rows))
+            continue; // what a supervised kernel took back
         while (j < *n && strcmp(to[j].reason, v[i].reason) != 0)
             j++;
         if (j == *n) {

@@ -628,7 +628,7 @@ static const rkp_opt retain_rows[] = {
     { "count", &rkp_uint, D(count), .def = "1", .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
       .help = "of each publisher and topic" },
     { "bytes", &rkp_size, D(bytes), .def = "8MiB", .bounded = true, .min = 1, .max = 1e15, .unit = "bytes",
-      .help = "of each publisher and topic" },
+      .help = "of each publisher and subscription; the newest message is kept whatever its size" },
     { "age", &rkp_duration, D(age_ns), .optional = true, .help = "older ones are let go" },
     { 0 },
 };

@@ -403,7 +403,7 @@ static void take_queue(rki_load *l, const rkp_node *k, const rki_kernel_conf *co
 // Fields that mean nothing for a source.
 static void source_fields(rki_load *l, const rkp_node *k)
 {
-    static const char *const names[] = { "queue", "batch", "partition_by", "order", NULL };
+    static const char *const names[] = { "queue", "batch", "partition_by", "order", "timeout", NULL };
 
     for (size_t i = 0; names[i]; i++) {
         const rkp_node *n = rki_node_get(k, names[i]);
