@@ -222,6 +222,7 @@ struct rki_runner {
     uint8_t pending_flags;
     bool inited, unwanted, polled_out, done;
     bool timed;         // a stage has set a timer
+    uint32_t gather;    // of a source: polls more whose messages go out together
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
     uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
