@@ -194,7 +194,7 @@ static void wake_producer(rki_link *k)
 static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
 {
     rki_link *k = in->links[in->cur];
-    uint64_t at = __atomic_load_n(&k->ring->head, __ATOMIC_RELAXED), w;
+    uint64_t at, w;
     if (evicts(in)) {
         if (!rki_ring_look(k->ring, &at, e))
             return false;
@@ -203,7 +203,7 @@ static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
             return false;
         __atomic_fetch_add(&k->ring->bytes_out, w, __ATOMIC_RELAXED);
     } else {
-        w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
+        w = rki_weight((const rkp_batch *)(uintptr_t)e->payload);
         __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
         rki_ring_release(k->ring, 1);
     }
