@@ -37,25 +37,31 @@ typedef struct rki_counts {
 #define RKI_ADD(field, n) __atomic_store_n(&(field), (field) + (n), __ATOMIC_RELAXED)
 #define RKI_LOOK(field)   __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-// A ring with the two runners at its ends.
+// A ring with the two runners at its ends.  What each end writes for every message has lines of its own.
+// Counts are compared at the end: sent = got + overflowed.  Each has one writer; others look.
 typedef struct rki_link {
     rki_ring *ring;
     rki_runner *from, *to;
-    uint32_t closed; // atomic: the consumer wants no more
     uint64_t byte_limit;
-    uint64_t *weights; // per slot: bytes of the message in it; belongs to whoever the slot belongs to
-    bool ended;        // consumer: END has been taken
-    bool taken;        // consumer: something has been taken since the producer was last looked at
+    uint64_t *weights; // evicts: bytes of the message in a slot; belongs to whoever the slot belongs to
+    uint32_t closed;   // atomic: the consumer wants no more
     bool hlc;          // the consumer merges by stamp
     bool evicts;       // its ring is of the second kind
-    // Counts, compared at the end: sent = got + overflowed.  Each has one writer; others look.
-    uint64_t sent_rows, overflowed_rows, spilled_rows; // producer
-    uint64_t got_rows, filtered_rows, late;            // consumer
-    uint64_t next_seq;                                 // producer
     // Order hlc, RELIABILITY.md 2.4 line 22: the consumer goes on without the producer.
-    uint64_t frontier; // consumer writes, then excluded
     uint32_t excluded; // atomic
+    uint64_t frontier; // consumer writes, then excluded
     uint64_t n_excluded;
+    // Producer.
+    uint64_t sent_rows __attribute__((aligned(64)));
+    uint64_t overflowed_rows, spilled_rows;
+    uint64_t next_seq;
+    uint64_t gone_seen; // the ring's bytes_out as last read
+    uint32_t n_new;     // slots that are written and not published yet
+    // Consumer.
+    uint64_t got_rows __attribute__((aligned(64)));
+    uint64_t filtered_rows, late;
+    bool ended; // END has been taken
+    bool taken; // something has been taken since the producer was last looked at
 } rki_link;
 
 typedef struct rki_inset {
@@ -225,6 +231,7 @@ struct rki_runner {
     bool inited, unwanted, polled_out, done;
     bool end_sent;      // END went to every edge that is not gated
     bool timed;         // a stage has set a timer
+    uint32_t gather;    // of a source: polls more whose messages go out together
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
     uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
@@ -325,7 +332,7 @@ bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
 uint64_t rki_weight(const rkp_batch *b);
 
-bool rki_has_room(const rki_link *k, uint64_t w);
+bool rki_has_room(rki_link *k, uint64_t w);
 void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 
 // ---- spill.c: overflow: spill

@@ -156,10 +156,11 @@ static bool build_links(rki_run *r)
     for (uint32_t i = 0; i < r->plan->n_edges; i++)
         total += r->plan->actors[r->plan->edges[i].from_actor].replicas *
                  r->plan->actors[r->plan->edges[i].to_actor].replicas;
-    r->links = rki_array(&r->arena, total ? total : 1, sizeof *r->links);
+    r->links = rki_array(&r->arena, total + 1u, sizeof *r->links);
     r->ring_mem = rki_array(&r->arena, total ? total : 1, sizeof *r->ring_mem);
     if (!r->links || !r->ring_mem)
         return false;
+    r->links = (rki_link *)(((uintptr_t)r->links + 63) & ~(uintptr_t)63); // whole lines; one more than needed was taken
     for (uint32_t i = 0; i < r->plan->n_edges; i++) {
         const rki_edge *e = &r->plan->edges[i];
         const rki_bound *tb = &r->plan->kernels[r->plan->stages[e->to_stage].kernel];

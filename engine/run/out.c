@@ -141,17 +141,18 @@ static bool evicts(const rki_outset *o)
     return o->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
 }
 
-bool rki_has_room(const rki_link *k, uint64_t w)
+bool rki_has_room(rki_link *k, uint64_t w)
 {
-    uint64_t in, gone;
-    if (rki_ring_room(k->ring, 1) == 0)
+    uint64_t in = k->ring->bytes_in + w;
+    if (rki_ring_room(k->ring, k->n_new + 1u) <= k->n_new)
         return false;
-    if (rki_ring_fill(k->ring) == 0)
-        return true; // one message may be larger than the limit
+    if (in - k->gone_seen <= k->byte_limit)
+        return true;
     // Relaxed: a bound on memory, not on order.
-    in = k->ring->bytes_in;
-    gone = __atomic_load_n(&k->ring->bytes_out, __ATOMIC_RELAXED);
-    return in - gone + w <= k->byte_limit;
+    k->gone_seen = __atomic_load_n(&k->ring->bytes_out, __ATOMIC_RELAXED);
+    if (in - k->gone_seen <= k->byte_limit)
+        return true;
+    return k->n_new == 0 && rki_ring_fill(k->ring) == 0; // one message may be larger than the limit
 }
 
 static bool is_control(const rki_outmsg *m)
@@ -187,27 +188,40 @@ static bool evict(rki_link *k)
     return true;
 }
 
+// What push has written becomes visible at once.
+static void publish(rki_link *k)
+{
+    if (k->n_new)
+        rki_ring_publish(k->ring, k->n_new);
+    k->n_new = 0;
+}
+
+// Written into the ring, and visible after publish, unless its stamp or the ring's kind does not let it wait.
 static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
 {
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
     RKI_ADD(k->sent_rows, m->env.rows);
     RKI_ADD(k->ring->bytes_in, w);
-    // Relaxed: published with the slot; atomic because a ring that evicts reads it early.
-    __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w,
-                     __ATOMIC_RELAXED);
-    if (evicts(o))
+    if (evicts(o)) {
+        // Relaxed: published with the slot; atomic because who evicts reads it early.
+        __atomic_store_n(&k->weights[__atomic_load_n(&k->ring->tail, __ATOMIC_RELAXED) & k->ring->mask], w,
+                         __ATOMIC_RELAXED);
         (void)rki_ring_put(k->ring, &m->env);
-    else
-        rki_ring_push(k->ring, &m->env);
-    if (o->edge->hlc)
+    } else {
+        *rki_ring_reserve(k->ring, k->n_new++) = m->env;
+    }
+    if (o->edge->hlc) {
+        publish(k);
         rki_ring_floor_set(k->ring, m->env.stamp);
+    }
 }
 
 void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     (void)r;
     push(o, m, rki_weight(payload(m)));
+    publish(o->links[m->link]);
 }
 
 enum put { PUT_DONE, PUT_LOST, PUT_WAIT };
@@ -258,9 +272,12 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 // A set of links of one edge (at most 64 replicas).
 static void wake_touched(const rki_outset *o, uint64_t touched)
 {
-    for (uint32_t l = 0; touched; l++, touched >>= 1)
-        if (touched & 1)
-            rki_wake_runner(o->links[l]->to);
+    for (uint32_t l = 0; touched; l++, touched >>= 1) {
+        if (!(touched & 1))
+            continue;
+        publish(o->links[l]);
+        rki_wake_runner(o->links[l]->to);
+    }
 }
 
 static bool flush_set(rki_runner *r, rki_outset *o)
@@ -317,7 +334,7 @@ static bool all_room(const rki_runner *r, uint64_t emission)
         uint32_t n = run_of(o, emission);
         uint64_t need[64] = { 0 };
         for (uint32_t m = 0; m < n; m++) {
-            const rki_link *k = o->links[o->box[m].link];
+            rki_link *k = o->links[o->box[m].link];
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];

@@ -12,6 +12,7 @@
 
 enum { PHASE_RUN, PHASE_END, PHASE_PREPARE, PHASE_SEND_END, PHASE_DONE };
 enum { QUANTUM_MESSAGES = 64, QUANTUM_BYTES = 128 << 10 };
+enum { GATHER_POLLS = 16, GATHER_ROWS = 64, GATHER_US = 10 };
 enum {
     RKI_CLOCK_MARGIN_US = 500000,
     RKI_CLOCK_MARGIN_TICKS = 65536
@@ -187,7 +188,7 @@ static void wake_producer(rki_link *k)
 static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
 {
     rki_link *k = in->links[in->cur];
-    uint64_t at = __atomic_load_n(&k->ring->head, __ATOMIC_RELAXED), w;
+    uint64_t at, w;
     if (evicts(in)) {
         if (!rki_ring_look(k->ring, &at, e))
             return false;
@@ -196,7 +197,7 @@ static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
             return false;
         __atomic_fetch_add(&k->ring->bytes_out, w, __ATOMIC_RELAXED);
     } else {
-        w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
+        w = rki_weight((const rkp_batch *)(uintptr_t)e->payload);
         __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
         rki_ring_release(k->ring, 1);
     }
@@ -466,6 +467,26 @@ static bool all_taken(const rki_runner *r)
     return true;
 }
 
+// What a source that never waits makes within a few microseconds goes into the rings together while it is small: looking at the clock,
+// publishing and waking cost more than such a message.
+static rkp_verdict poll_some(rki_runner *r)
+{
+    rkp_actor *a = &r->stages[0];
+    uint64_t rows = a->counts.rows_out, begin_us = r->pt_us;
+    uint32_t n = 0, most = a->op->traits & RKP_BLOCKING ? 1 : r->gather + 1;
+    rkp_verdict v;
+    do {
+        v = a->op->poll(a->self, a);
+        RKI_ADD(a->counts.batches, 1);
+    } while (v == RKP_MORE && ++n < most && a->counts.rows_out - rows < GATHER_ROWS && !rkp_stopping(a));
+    rki_look_at_clock(r);
+    if (r->pt_us - begin_us > GATHER_US)
+        r->gather /= 2;
+    else if (r->gather + 1 < GATHER_POLLS)
+        r->gather++;
+    return v;
+}
+
 // A source polls until it ends; RKP_STEP_DONE here means "go on to the end phase".
 static rkp_step poll_source(rki_runner *r)
 {
@@ -491,10 +512,11 @@ static rkp_step poll_source(rki_runner *r)
                 rki_flush_or_wait(r);
                 return RKP_STEP_IDLE;
             }
+            RKI_ADD(a->counts.batches, 1);
+            rki_look_at_clock(r);
         } else {
-            v = a->op->poll(a->self, a);
+            v = poll_some(r);
         }
-        RKI_ADD(a->counts.batches, 1);
         switch (v) {
         case RKP_DONE:
         case RKP_STOP:
@@ -511,7 +533,6 @@ static rkp_step poll_source(rki_runner *r)
         default:
             break;
         }
-        rki_look_at_clock(r);
         if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))
             break;
     }

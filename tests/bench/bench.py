@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import answers  # noqa: E402
 import contenders as who  # noqa: E402
+import pubsub  # noqa: E402
 
 # job, contender, (wall of contender / wall of rkpipe) at least; the floor to pass for the present state of the project
 BARS = [
@@ -45,7 +46,8 @@ def size(text):
 
 def arguments():
     p = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n\n")[0])
-    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s)")
+    p.add_argument("job", nargs="*", help="which jobs; the same as --jobs")
+    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s); pubsub is one more")
     p.add_argument("--peers", default="all", help="who runs beside rkpipe, rkpipe-2 and hand: names with commas, none, or"
                    " all that are installed (default)")
     p.add_argument("--rounds", type=int, default=5, help="rounds of turns, at least 5 for a figure to publish")
@@ -58,10 +60,10 @@ def arguments():
     p.add_argument("--check-only", action="store_true", help="compare the answers, time nothing")
     p.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
     args = p.parse_args()
-    args.jobs = args.jobs.split(",")
+    args.jobs = args.job or args.jobs.split(",")
     for job in args.jobs:
-        if job not in answers.JOBS and job != "hop":
-            p.error("no job '%s'; there are %s, hop" % (job, ", ".join(answers.JOBS)))
+        if job not in answers.JOBS and job not in ("hop", "pubsub"):
+            p.error("no job '%s'; there are %s, hop, pubsub" % (job, ", ".join(answers.JOBS)))
     return args
 
 
@@ -246,6 +248,8 @@ def bars(result):
             if found:
                 got = found["wall"]["median"]
                 rows.append({"job": job, "what": "%s / %s" % (name, base), "least": least, "got": got, "met": got >= least})
+    if "pubsub" in result["jobs"]:
+        rows += pubsub.bars(result["jobs"]["pubsub"])
     return rows
 
 
@@ -255,13 +259,16 @@ def number(x):
 
 def markdown(result):
     m = result["machine"]
-    text = ["# Benchmark", "", "%s, %d cores, %s; %d rounds, inputs of %d MB." %
-            (m["cpu"], m["cores"], m["kernel"], result["rounds"], result["size"] // 10**6), ""]
+    text = ["# Benchmark", "", "%s, %d cores, %s, load %.1f at the start; %d rounds, inputs of %d MB." %
+            (m["cpu"], m["cores"], m["kernel"], m["load_before"], result["rounds"], result["size"] // 10**6), ""]
     text += ["Floors of this run: memcpy %s GB/s; cache line to and fro, one way: %s ns." %
              (", ".join(result["floors"]["memcpy_gb_per_s"]), ", ".join(result["floors"]["pingpong_ns"])), ""]
     for job, found in result["jobs"].items():
-        base = "rkpipe" if "rkpipe" in found["contenders"] else "bare" if job == "hop" else "hand"
+        base = "rkpipe" if "rkpipe" in found.get("contenders", {}) else "bare" if job == "hop" else "hand"
         text += ["## %s" % job, ""]
+        if job == "pubsub":
+            text += pubsub.markdown(found, number)
+            continue
         if job == "hop":
             text += ["| contender | ns per message [min..max] | times %s [min..max] |" % base, "|---|---|---|"]
         else:
@@ -283,9 +290,10 @@ def markdown(result):
             text.append("\n%s is not in the table: %s" % (name, why))
         text.append("")
     if result["bars"]:
-        text += ["## Bars", "", "| job | ratio | at least | got | |", "|---|---|---|---|---|"]
-        text += ["| %s | %s | %s | %s | %s |" % (b["job"], b["what"], b["least"], number(b["got"]), "met" if b["met"] else "missed")
-                 for b in result["bars"]]
+        text += ["## Bars", "", "| job | ratio | bar | got | |", "|---|---|---|---|---|"]
+        text += ["| %s | %s | at %s %s | %s | %s |" %
+                 (b["job"], b["what"], "least" if "least" in b else "most", number(b.get("least", b.get("most"))),
+                  number(b["got"]), "met" if b["met"] else "missed") for b in result["bars"]]
         text.append("")
     text += ["Versions: " + "; ".join("%s: %s" % (k, v) for k, v in result["versions"].items()), ""]
     return "\n".join(text)
@@ -344,6 +352,11 @@ def main():
                     wrong |= bool(result["jobs"]["hop"]["bad"])
                 continue
             say("== %s" % job)
+            if job == "pubsub":
+                if not args.check_only:
+                    result["jobs"][job] = pubsub.measure(run, rkpipe, say)
+                    wrong |= bool(result["jobs"][job]["bad"])
+                continue
             source = os.path.join(work, "in." + who.INPUT[job])
             if not os.path.exists(source) or os.path.getsize(source) < args.size:
                 with open(source, "wb") as f:

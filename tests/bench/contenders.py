@@ -161,6 +161,9 @@ def versions(rkpipe):
         "miller": _first_line(["mlr", "--version"]),
         "jq": _first_line(["jq", "--version"]),
         "node": _first_line(["node", "--version"]),
+        "zeromq": _first_line(["pkg-config", "--modversion", "libzmq"]),
+        "libnats": _first_line(["pkg-config", "--modversion", "libnats"]),
+        "nats-server": _first_line(["nats-server", "--version"]),
     }
     if os.environ.get("FLUENT_BIT"):
         found["fluent-bit"] = _first_line([os.environ["FLUENT_BIT"], "--version"])

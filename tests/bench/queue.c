@@ -1,4 +1,4 @@
-// queue ROUNDS: the engine's ring beside a bare ring, ck_ring and boost's queue. 64-byte messages between two threads,
+// queue ROUNDS [--json]: the engine's ring beside a bare ring, ck_ring and boost's queue. 64-byte messages between two threads,
 // one at a time and in bursts of 32; contenders take turns in every round; medians of the rates, and of the ratios
 // round by round, because two cores of a virtual machine can be near or far from one run to the next.
 //
@@ -222,6 +222,16 @@ int main(int argc, char **argv)
         for (int b = 0; b < 2; b++)
             for (int k = 0; k < N_KINDS; k++)
                 got[b][k][i] = rate(kinds[k], bursts[b]);
+    if (argc > 2 && strcmp(argv[2], "--json") == 0) {
+        for (int b = 0; b < 2; b++) {
+            printf("%s\"%u\":{", b ? "," : "{", bursts[b]);
+            for (int k = 0; k < N_KINDS; k++)
+                printf("%s\"%s\":%.2f", k ? "," : "", kinds[k]->name, median(got[b][k], rounds));
+            printf("}");
+        }
+        printf("}\n");
+        return 0;
+    }
     printf("queue: %d rounds of %d messages of 64 bytes between two threads, median\n", rounds, MESSAGES);
     for (int b = 0; b < 2; b++) {
         for (int k = 0; k < N_KINDS; k++) {
