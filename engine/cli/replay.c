@@ -216,13 +216,14 @@ static void tell_stays(const struct replaying *p)
                     n_of(r.refused));
 }
 
-static void tell(const struct replaying *p, int code)
+static void tell(const struct replaying *p)
 {
     rki_replay_result r;
     rki_replay_look(p->what, &r);
-    if (code || p->a->job.quiet) {
-        if (code && !p->a->job.quiet)
-            rki_cli_say("no row has left the store");
+    if (p->a->job.quiet)
+        return;
+    if (!r.settled) {
+        rki_cli_say("no row has left the store");
         return;
     }
     tell_stays(p);
@@ -264,7 +265,7 @@ static int replay(struct replaying *p, const char *file)
         return code;
     rki_job_signals();
     code = rki_job_run(p->c, &p->a->job, &p->l, p->dir, &p->lock, p->what);
-    tell(p, code);
+    tell(p);
     return code;
 }
 

@@ -54,6 +54,7 @@ struct rki_replay {
     uint64_t last; // record of the scan: what comes later is not ours
     uint64_t damaged;
     uint64_t again; // atomic
+    bool settled;
 };
 
 // ---- what goes where ------------------------------------------------------------------------------------------------
@@ -350,7 +351,7 @@ const char *const *rki_replay_targets(const rki_replay *p, size_t *n)
 
 void rki_replay_look(const rki_replay *p, rki_replay_result *out)
 {
-    *out = (rki_replay_result){ .again = __atomic_load_n(&p->again, __ATOMIC_RELAXED) };
+    *out = (rki_replay_result){ .again = __atomic_load_n(&p->again, __ATOMIC_RELAXED), .settled = p->settled };
     for (uint32_t i = 0; i < p->n_targets; i++) {
         const struct target *t = &p->targets[i];
         out->replayed += t->emitted;
@@ -723,6 +724,7 @@ rkp_status rki_replay_settle(rki_replay *p, struct rki_deadstore *store, char *e
         for (size_t j = 0; j < p->targets[i].n; j++)
             v[total++] = (rki_dead_mark){ p->targets[i].v[j].seq, p->targets[i].v[j].rows, p->targets[i].v[j].done };
     st = rki_deadstore_settle(store, v, total, why);
+    p->settled = st == RKP_OK;
     free(v);
     if (st != RKP_OK)
         snprintf(err, n, "%s", why);

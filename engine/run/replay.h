@@ -35,6 +35,7 @@ typedef struct rki_replay_result {
     uint64_t again;    // dead letters that they have become meanwhile
     uint64_t refused;  // their source could not take them any more
     uint64_t unasked;  // somebody wanted no more rows before their turn came
+    bool settled;      // they have left the store
 } rki_replay_result;
 
 // Looks through the store.  RKP_UNAVAILABLE: there is none.
