@@ -158,7 +158,8 @@ int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const cha
 // The same without a plan: a spec with errors in it is loaded all the same, as far as it goes; look at l->diags.
 int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, const char *backend, bool allow_exec,
                       rki_loaded *l);
-char *rki_cli_data_dir(const rki_spec *s); // of a run of it; free it; NULL without memory
+int rki_cli_plan(rki_load_how how, rki_loaded *l); // what rki_cli_load does after it
+char *rki_cli_data_dir(const rki_spec *s);         // of a run of it; free it; NULL without memory
 void rki_loaded_free(rki_loaded *l);
 // Prints findings to standard error.
 void rki_load_print(const rki_cli *c, rkp_diags *d);

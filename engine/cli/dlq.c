@@ -1,6 +1,7 @@
 // cli/dlq.c - `rkpipe dlq`: the dead letters that a pipeline has kept on disk.
 //
 // The store is read as another process than its writer, so this works while the pipeline runs, and when it does not.
+#include "cli/dlq.h"
 #include "cli/remote.h"
 #include "cli/verbs.h"
 #include "data/row_text.h"
@@ -16,37 +17,41 @@
 static const char *const format_names[] = { "table", "json", "csv", NULL };
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 static const char *const what_names[] = { "list", "show", "replay", NULL };
+enum { LIST, SHOW, REPLAY };
 enum { STORES = 32, TABLE_ROWS = 20, POOL = 64 << 20, OUT_BYTES = 256 << 10 };
-
-struct dlq_args {
-    rki_load_args load;
-    const char *kernel, *reason, *limit;
-    int format;
-};
 
 static const rki_arg dlq_rows[] = {
     RKI_ARGS_LOAD,
     { .kind = RKI_ARG_TEXT,
       .name = "kernel",
       .value = "ID",
-      .at = offsetof(struct dlq_args, kernel),
+      .at = offsetof(struct rki_dlq_args, kernel),
       .help = "only rows that went wrong in this kernel" },
     { .kind = RKI_ARG_TEXT,
       .name = "reason",
       .value = "REASON",
-      .at = offsetof(struct dlq_args, reason),
+      .at = offsetof(struct rki_dlq_args, reason),
       .help = "only rows with this reason, such as parse or zero" },
     { .kind = RKI_ARG_TEXT,
       .name = "limit",
       .value = "N",
-      .at = offsetof(struct dlq_args, limit),
+      .at = offsetof(struct rki_dlq_args, limit),
       .help = "show: at most the newest N; without it 20 in a table and all otherwise" },
     { .kind = RKI_ARG_CHOICE,
       .name = "format",
-      .at = offsetof(struct dlq_args, format),
+      .at = offsetof(struct rki_dlq_args, format),
       .choices = format_names,
       .words = RKI_WORDS_CHOICE,
       .help = "a table for people; JSON (show: an object a line) or CSV for programs" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "dry-run",
+      .at = offsetof(struct rki_dlq_args, dry_run),
+      .help = "replay: only say what would be replayed, and what would stay" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "overwrite",
+      .at = offsetof(struct rki_dlq_args, overwrite),
+      .help = "replay: outputs with commit: rename may replace files that are there by the replayed rows alone" },
+    RKI_ARGS_JOB(rki_dlq_args, job),
     { 0 },
 };
 
@@ -121,7 +126,7 @@ static int find_here(char **out)
 // Of a pipeline's file.
 static int find_of(rki_cli *c, const char *file, char **out)
 {
-    const struct dlq_args *a = c->args;
+    const struct rki_dlq_args *a = c->args;
     rki_loaded l = { 0 };
     char *dir;
     int code = rki_cli_load_spec(c, file, &a->load, NULL, false, &l);
@@ -166,7 +171,7 @@ static int find(rki_cli *c, char **out)
 struct store {
     rki_deadstore *d;
     rkp_pool *pool;
-    const struct dlq_args *a;
+    const struct rki_dlq_args *a;
     uint64_t unreadable;
 };
 
@@ -193,6 +198,8 @@ static int each(struct store *s, seen_fn *seen, void *arg)
         if (!r.seq)
             break;
         for (uint32_t i = 0; i < r.letters->rows && !code; i++) {
+            if (rki_dead_done(&r, i))
+                continue;
             if (s->a->kernel && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_KERNEL), s->a->kernel))
                 continue;
             if (s->a->reason && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_REASON), s->a->reason))
@@ -637,6 +644,22 @@ static int show(struct store *s, uint64_t most)
 
 // ---- the verb -------------------------------------------------------------------------------------------------------
 
+// Options that mean something only elsewhere.
+static int check_options(const rki_cli *c, const struct rki_dlq_args *a, int what)
+{
+    if (what != REPLAY && (a->dry_run || a->overwrite))
+        return rki_cli_usage(c, NULL, "--%s is about replay", a->dry_run ? "dry-run" : "overwrite");
+    if (what == REPLAY && a->limit)
+        return rki_cli_usage(c, "--kernel and --reason choose rows", "--limit is about show");
+    if (what == REPLAY && a->format != FORMAT_TABLE)
+        return rki_cli_usage(c, "'dlq list --format json' counts the rows", "--format is about list and show");
+    if (what == REPLAY && c->n_pos < 2)
+        return rki_cli_usage(c, NULL, "'dlq replay' needs the pipeline's file");
+    if (what == REPLAY && is_folder(c->pos[1]))
+        return rki_cli_usage(c, NULL, "'dlq replay' needs the pipeline's file, and '%s' is a folder", c->pos[1]);
+    return 0;
+}
+
 static int verb_dlq(rki_cli *c)
 {
     const rki_deadstore_opts o = { .read_only = true };
@@ -651,16 +674,17 @@ static int verb_dlq(rki_cli *c)
     if (!what_names[what]) {
         near = rki_nearest(rkp_str_of(c->pos[0]), what_names);
         if (!near)
-            return rki_cli_usage(c, "it knows list and show", "'dlq' does not know '%s'", c->pos[0]);
+            return rki_cli_usage(c, "it knows list, show and replay", "'dlq' does not know '%s'", c->pos[0]);
         snprintf(err, sizeof err, "did you mean '%s'?", near);
         return rki_cli_usage(c, err, "'dlq' does not know '%s'", c->pos[0]);
     }
-    if (strcmp(what_names[what], "replay") == 0) {
-        rki_cli_say("'dlq replay' is not supported yet");
-        return RKI_EXIT_UNAVAILABLE;
-    }
     if (s.a->limit && !rkp_parse_u64(s.a->limit, strlen(s.a->limit), &most))
         return rki_cli_usage(c, NULL, "--limit needs a number, not '%s'", s.a->limit);
+    code = check_options(c, s.a, what);
+    if (code)
+        return code;
+    if (what == REPLAY)
+        return rki_dlq_replay(c, s.a, c->pos[1]);
     code = find(c, &path);
     if (code)
         return code;
@@ -670,7 +694,9 @@ static int verb_dlq(rki_cli *c)
         rki_cli_say("error: %s", st == RKP_NOMEM ? "out of memory" : err);
         code = rki_status_exit(st);
     } else {
-        code = what ? show(&s, most) : list(&s, path);
+        if (*rki_deadstore_warning(s.d))
+            rki_cli_say("warning: %s", rki_deadstore_warning(s.d));
+        code = what == SHOW ? show(&s, most) : list(&s, path);
         tell_damage(&s);
     }
     rki_deadstore_close(s.d);
@@ -681,18 +707,26 @@ static int verb_dlq(rki_cli *c)
 
 const rki_verb rki_verb_dlq = {
     .name = "dlq",
-    .summary = "List and show the dead letters that a pipeline has kept",
-    .pos = { "list|show [PIPELINE|FOLDER]", 1, 2, RKI_WORDS_YAML, NULL,
+    .summary = "List, show and replay the dead letters that a pipeline has kept",
+    .pos = { "list|show|replay [PIPELINE|FOLDER]", 1, 2, RKI_WORDS_YAML, NULL,
              "what to do, and the pipeline, its data_dir, or the folder of its store; without it the one store in "
-             ".rkpipe" },
+             ".rkpipe; replay needs the pipeline" },
     .args = dlq_rows,
-    .args_size = sizeof(struct dlq_args),
-    .details = "A pipeline keeps dead letters with dead_letter: {store: {bytes: 1GiB, age: 7d}}, in data_dir/dlq. They "
-               "can be read while it runs and afterwards. 'list' counts them by kernel and reason; 'show' has the "
-               "newest last, each with what was said about it, where it came from, its text when it had one, and its "
-               "columns as they stood before the kernel. 'dlq replay' is not supported yet.",
+    .args_size = sizeof(struct rki_dlq_args),
+    .details =
+        "A pipeline keeps dead letters with dead_letter: {store: {bytes: 1GiB, age: 7d}}, in data_dir/dlq. They can be "
+        "listed and shown while it runs and afterwards. 'list' counts them by kernel and reason; 'show' has the newest "
+        "last, each with what was said about it, where it came from, its text when it had one, and its columns as they "
+        "stood before the kernel.\n\n"
+        "'replay' puts the stored rows in front of the kernels in which they went wrong, of the pipeline as its file "
+        "is "
+        "now, and reads nothing else. The pipeline must not be running. When all has gone well, outputs are published "
+        "and the rows leave the store; a row that goes wrong again is kept again. Otherwise nothing leaves the store. "
+        "Exit codes are those of run; 64 also when an output with commit: rename would replace a file that is there.",
     .examples = "  rkpipe dlq list job.yaml\n"
                 "  rkpipe dlq show job.yaml --kernel parse --limit 5\n"
-                "  rkpipe dlq show .rkpipe/job --reason zero --format json\n",
+                "  rkpipe dlq show .rkpipe/job --reason zero --format json\n"
+                "  rkpipe dlq replay job.yaml --reason zero --dry-run\n"
+                "  rkpipe dlq replay job.yaml --set kernels.out.with.path=replayed.csv\n",
     .run = verb_dlq,
 };

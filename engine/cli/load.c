@@ -55,11 +55,14 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
 int rki_cli_load(rki_cli *c, const char *file, const rki_load_args *a, const char *backend, bool allow_exec,
                  rki_load_how how, rki_loaded *l)
 {
+    int code = rki_cli_load_spec(c, file, a, backend, allow_exec, l);
+    return code ? code : rki_cli_plan(how, l);
+}
+
+int rki_cli_plan(rki_load_how how, rki_loaded *l)
+{
     rki_plan_args pa = { .may_read_stdin = how == RKI_LOAD_RUN, .probe = true };
     rki_machine m;
-    int code = rki_cli_load_spec(c, file, a, backend, allow_exec, l);
-    if (code)
-        return code;
     rki_machine_look(&m);
     pa.cores = m.cores;
     pa.memory = m.memory;

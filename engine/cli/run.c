@@ -4,7 +4,7 @@
 // remembers which signal it was for the exit code.  Stopping is the run's business; but a thread that waits in the
 // kernel (a write to a pipe that nobody reads) cannot be told to stop, so an alarm ends the process when the time to
 // stop is long over.
-#include "cli/data_dir.h"
+#include "cli/job.h"
 #include "cli/progress.h"
 #include "cli/serve.h"
 #include "cli/verbs.h"
@@ -18,16 +18,16 @@
 #include <unistd.h>
 
 static const char *const backend_names[] = { "auto", "cpu", "cuda", NULL };
-static const char *const progress_names[] = { "auto", "bar", "json", "none", NULL };
-static const char *const summary_names[] = { "text", "json", "none", NULL };
+const char *const rki_job_progress[] = { "auto", "bar", "json", "none", NULL };
+const char *const rki_job_summary[] = { "text", "json", "none", NULL };
 enum { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE };
 enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE };
 
 struct run_args {
     rki_load_args load;
     const char *backend;
-    int progress, summary;
-    bool quiet, watch;
+    rki_job_args job;
+    bool watch;
 };
 
 static const rki_arg run_rows[] = {
@@ -39,22 +39,7 @@ static const rki_arg run_rows[] = {
       .choices = backend_names,
       .words = RKI_WORDS_CHOICE,
       .help = "where kernels run; without it the file decides" },
-    { .kind = RKI_ARG_CHOICE,
-      .name = "progress",
-      .at = offsetof(struct run_args, progress),
-      .choices = progress_names,
-      .words = RKI_WORDS_CHOICE,
-      .help = "a bar on a terminal (auto), or a JSON object a second on standard error" },
-    { .kind = RKI_ARG_CHOICE,
-      .name = "summary",
-      .at = offsetof(struct run_args, summary),
-      .choices = summary_names,
-      .words = RKI_WORDS_CHOICE,
-      .help = "what is printed to standard error at the end" },
-    { .kind = RKI_ARG_FLAG,
-      .name = "quiet",
-      .at = offsetof(struct run_args, quiet),
-      .help = "say nothing but errors: no bar, no warnings, no summary" },
+    RKI_ARGS_JOB(run_args, job),
     { .kind = RKI_ARG_FLAG,
       .name = "watch",
       .at = offsetof(struct run_args, watch),
@@ -158,8 +143,7 @@ static bool prints(const rki_plan *p)
     return false;
 }
 
-static void choose_progress(const rki_cli *c, const struct run_args *a, const rki_plan *p, rki_bar *bar,
-                            rki_run_args *to)
+static void choose_progress(const rki_cli *c, const rki_job_args *a, const rki_plan *p, rki_bar *bar, rki_run_args *to)
 {
     const char *term = rki_cli_env(c, "TERM"), *columns = rki_cli_env(c, "COLUMNS");
     bool terminal = isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
@@ -240,7 +224,7 @@ static bool write_file(const char *path, const rki_buf *b)
     return !err;
 }
 
-static int report(const struct run_args *a, const rki_spec *s, const rki_run *r, int code)
+static int report(const rki_job_args *a, const rki_spec *s, const rki_run *r, int code)
 {
     rki_buf b;
     rki_buf_init(&b);
@@ -284,16 +268,17 @@ static int take_folder(const struct run_args *a, const rki_loaded *l, const char
         rki_cli_say("error: %s", err);
         return RKI_EXIT_UNAVAILABLE;
     }
-    if (!a->quiet && s->admin.listen.kind == RKI_LISTEN_DEFAULT)
+    if (!a->job.quiet && s->admin.listen.kind == RKI_LISTEN_DEFAULT)
         rki_cli_say("note: %s, so commands cannot reach this run", err);
     return 0;
 }
 
-static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir)
+int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
+                rki_replay *replay)
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
-    rki_run_args ra = { .data_dir = path };
+    rki_run_args ra = { .data_dir = path, .replay = replay };
     rki_run *r = NULL;
     rki_admin *admin = NULL;
     char err[1024] = "";
@@ -312,7 +297,7 @@ static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l,
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
         return rki_status_exit(st);
     }
-    code = rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, &admin);
+    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, &admin);
     if (code) {
         rki_run_free(r);
         return code;
@@ -333,6 +318,12 @@ static int work(const rki_cli *c, const struct run_args *a, const rki_loaded *l,
     return code;
 }
 
+void rki_job_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN); // a reader that has gone is a failed write, with its message
+    signal(SIGCHLD, SIG_DFL); // ignored, as some parents leave it, it would hide how commands ended
+}
+
 static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
 {
     rki_data_dir dir = { .fd = -1 };
@@ -342,7 +333,7 @@ static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded 
         return rki_cli_nomem();
     code = take_folder(a, l, path, &dir);
     if (code == 0)
-        code = work(c, a, l, path, &dir);
+        code = rki_job_run(c, &a->job, l, path, &dir, NULL);
     rki_data_dir_close(&dir);
     free(path);
     return code;
@@ -361,13 +352,12 @@ static int verb_run(rki_cli *c)
         known |= strcmp(a->backend, backend_names[i]) == 0;
     if (a->backend && !known)
         return rki_cli_usage(c, "it knows auto, cpu and cuda", "--backend does not know '%s'", a->backend);
-    signal(SIGPIPE, SIG_IGN); // a reader that has gone is a failed write, with its message
-    signal(SIGCHLD, SIG_DFL); // ignored, as some parents leave it, it would hide how commands ended
+    rki_job_signals();
     code = rki_cli_load(c, c->pos[0], &a->load, a->backend, false, RKI_LOAD_RUN, &l);
-    if (l.diags && (code || !a->quiet))
+    if (l.diags && (code || !a->job.quiet))
         rki_load_print(c, l.diags);
     if (code == 0 && !l.plan->known) {
-        if (a->quiet)
+        if (a->job.quiet)
             rki_load_print(c, l.diags);
         rki_cli_say("error: an input is missing, so it cannot run");
         code = RKI_EXIT_UNAVAILABLE;

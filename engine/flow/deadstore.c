@@ -2,10 +2,13 @@
 #include "flow/deadstore.h"
 
 #include "data/wire.h"
+#include "flow/deadmarks.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     MAGIC = 0x31444b52, // "RKD1"
@@ -27,9 +30,11 @@ struct rki_deadstore {
     rki_spool *log;
     rkp_pool *pool;
     rki_buf buf; // of a record
-    uint64_t (*wall_us)(void *ctx);
-    void *ctx;
+    rki_spool_io io;
+    int dir;         // -1: not open
+    rki_marks marks; // as on disk, but for what a look at the log has put right
     uint64_t trimmed_us;
+    char warning[RKI_SPOOL_ERR * 2];
 };
 
 static const rkp_field fields[] = {
@@ -58,8 +63,100 @@ static uint64_t segment_bytes(const rki_deadstore_opts *o)
 
 static rkp_status trim(rki_deadstore *d, char err[RKI_SPOOL_ERR])
 {
-    d->trimmed_us = d->wall_us(d->ctx);
+    d->trimmed_us = d->io.wall_us(d->io.ctx);
     return rki_spool_trim(d->log, d->o.bytes, d->o.age_us, NULL, err);
+}
+
+static uint64_t last_of(const rki_deadstore *d)
+{
+    rki_spool_stats st;
+
+    rki_spool_look(d->log, &st);
+    return st.next - 1;
+}
+
+// Marks take effect when they are on disk.  Takes `m`, also on failure.
+static rkp_status put_marks(rki_deadstore *d, rki_marks *m, char err[RKI_SPOOL_ERR])
+{
+    rki_spool_stats st;
+    rkp_status s;
+
+    rki_spool_look(d->log, &st);
+    if (m->front < st.first - 1)
+        m->front = st.first - 1; // those have gone
+    rki_marks_sort(m);
+    s = rki_marks_save(&d->io, d->dir, m, err);
+    if (s != RKP_OK) {
+        rki_marks_fini(m);
+        return s;
+    }
+    rki_marks_fini(&d->marks);
+    d->marks = *m;
+    if (m->front >= st.first)
+        (void)rki_spool_ack(d->log, m->front, err); // gives space back; the marks say it all
+    return RKP_OK;
+}
+
+// What a trial has added does not count.
+static rkp_status end_trial(rki_deadstore *d, char err[RKI_SPOOL_ERR])
+{
+    uint64_t last = last_of(d);
+    rki_marks m;
+
+    if (rki_marks_copy(&d->marks, &m) != RKP_OK ||
+        (last >= m.trial && rki_marks_add(&m, m.trial, last, 0, NULL) != RKP_OK)) {
+        rki_marks_fini(&m);
+        snprintf(err, RKI_SPOOL_ERR, "out of memory");
+        return RKP_NOMEM;
+    }
+    m.trial = 0;
+    return put_marks(d, &m, err);
+}
+
+// Marks and log may disagree after a loss of power: a number that is given again is not done.
+static rkp_status recover(rki_deadstore *d, char err[RKI_SPOOL_ERR])
+{
+    bool changed = rki_marks_clip(&d->marks, last_of(d));
+    rkp_status st = RKP_OK;
+    rki_marks m;
+
+    if (d->marks.trial)
+        st = end_trial(d, err);
+    else if (changed)
+        st = rki_marks_save(&d->io, d->dir, &d->marks, err);
+    if (st != RKP_OK || !d->o.trial)
+        return st;
+    if (rki_marks_copy(&d->marks, &m) != RKP_OK) {
+        snprintf(err, RKI_SPOOL_ERR, "out of memory");
+        return RKP_NOMEM;
+    }
+    m.trial = last_of(d) + 1;
+    return put_marks(d, &m, err);
+}
+
+static rkp_status open_marks(rki_deadstore *d, const char *dir, char err[RKI_SPOOL_ERR])
+{
+    const char *log = rki_spool_warning(d->log);
+    bool damaged = false;
+    rkp_status st;
+
+    d->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->dir < 0) {
+        snprintf(err, RKI_SPOOL_ERR, "cannot open '%s'", dir);
+        return RKP_UNAVAILABLE;
+    }
+    st = rki_marks_load(&d->io, d->dir, &d->marks, &damaged, err);
+    snprintf(d->warning, sizeof d->warning, "%s%s%s", log, *log && damaged ? "; " : "",
+             damaged ? "the list of what was replayed is damaged: replayed rows may come again" : "");
+    if (st != RKP_OK || d->o.read_only)
+        return st;
+    d->pool = rkp_pool_new(POOL);
+    if (!d->pool) {
+        snprintf(err, RKI_SPOOL_ERR, "out of memory");
+        return RKP_NOMEM;
+    }
+    st = recover(d, err);
+    return st == RKP_OK && !d->o.trial ? trim(d, err) : st;
 }
 
 rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, rki_deadstore **out,
@@ -77,22 +174,16 @@ rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, r
     if (opts)
         d->o = *opts;
     rki_buf_init(&d->buf);
-    d->wall_us = d->o.io ? d->o.io->wall_us : rki_spool_system.wall_us;
-    d->ctx = d->o.io ? d->o.io->ctx : NULL;
+    d->dir = -1;
+    d->io = d->o.io ? *d->o.io : rki_spool_system;
     so.segment_bytes = segment_bytes(&d->o);
     so.read_only = d->o.read_only;
     so.io = d->o.io;
     st = rki_spool_open(dir, &so, &d->log, err);
-    if (st == RKP_OK && !d->o.read_only) {
-        d->pool = rkp_pool_new(POOL);
-        if (d->pool) {
-            st = trim(d, err);
-        } else {
-            snprintf(err, RKI_SPOOL_ERR, "out of memory");
-            st = RKP_NOMEM;
-        }
-    }
+    if (st == RKP_OK)
+        st = open_marks(d, dir, err);
     if (st != RKP_OK) {
+        d->marks.trial = 0; // the next one sees to it
         rki_deadstore_close(d);
         return st;
     }
@@ -102,14 +193,21 @@ rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, r
 
 const char *rki_deadstore_warning(const rki_deadstore *d)
 {
-    return rki_spool_warning(d->log);
+    return d->warning;
 }
 
 void rki_deadstore_close(rki_deadstore *d)
 {
+    char err[RKI_SPOOL_ERR];
+
     if (!d)
         return;
+    if (!d->o.read_only && d->marks.trial)
+        (void)end_trial(d, err); // else whoever opens it next does that
     rki_spool_close(d->log);
+    rki_marks_fini(&d->marks);
+    if (d->dir >= 0)
+        close(d->dir);
     rki_buf_fini(&d->buf);
     rkp_pool_free(d->pool);
     pthread_mutex_destroy(&d->lock);
@@ -186,7 +284,7 @@ nomem:
 
 static rkp_status encode(rki_deadstore *d, const rki_dead_set *set, const rkp_batch *letters)
 {
-    struct head h = { .magic = MAGIC, .version = VERSION, .at_us = d->wall_us(d->ctx) };
+    struct head h = { .magic = MAGIC, .version = VERSION, .at_us = d->io.wall_us(d->io.ctx) };
     rkp_status st;
 
     rki_buf_clear(&d->buf);
@@ -220,8 +318,10 @@ static rkp_status add(rki_deadstore *d, const rki_dead_set *set, const rkp_batch
     st = rki_spool_append(d->log, &env, d->buf.p, d->buf.n, NULL, err);
     if (st != RKP_OK)
         return st;
+    if (d->marks.trial)
+        return RKP_OK;
     rki_spool_look(d->log, &about);
-    if ((d->o.bytes && about.bytes > d->o.bytes) || d->wall_us(d->ctx) - d->trimmed_us > TRIM_US)
+    if ((d->o.bytes && about.bytes > d->o.bytes) || d->io.wall_us(d->io.ctx) - d->trimmed_us > TRIM_US)
         return trim(d, err);
     return RKP_OK;
 }
@@ -249,6 +349,31 @@ rkp_status rki_deadstore_add(rki_deadstore *d, const rki_dead_set *set, char err
     return st;
 }
 
+rkp_status rki_deadstore_settle(rki_deadstore *d, const rki_dead_mark *v, size_t n, char err[RKI_SPOOL_ERR])
+{
+    rki_marks m = { 0 };
+    rkp_status st;
+
+    pthread_mutex_lock(&d->lock);
+    st = rki_spool_flush(d->log, err);
+    if (st == RKP_OK) {
+        st = rki_marks_copy(&d->marks, &m);
+        for (size_t i = 0; i < n && st == RKP_OK; i++)
+            st = rki_marks_add(&m, v[i].seq, v[i].seq, v[i].done ? v[i].rows : 0, v[i].done);
+        if (st == RKP_NOMEM)
+            snprintf(err, RKI_SPOOL_ERR, "out of memory");
+        m.trial = 0;
+        if (st == RKP_OK)
+            st = put_marks(d, &m, err);
+        else
+            rki_marks_fini(&m);
+        if (st == RKP_OK)
+            (void)trim(d, err); // the next set tries again
+    }
+    pthread_mutex_unlock(&d->lock);
+    return st;
+}
+
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 static rkp_status unreadable(uint64_t seq, const char *why, char err[RKI_SPOOL_ERR])
@@ -257,12 +382,31 @@ static rkp_status unreadable(uint64_t seq, const char *why, char err[RKI_SPOOL_E
     return RKP_INVALID;
 }
 
+// The next record that counts and of which something is not done.
+static rkp_status next_left(rki_deadstore *d, rki_spool_record *rec, const rki_mark **mark, char err[RKI_SPOOL_ERR])
+{
+    for (;;) {
+        rkp_status st = rki_spool_next(d->log, rec, err);
+
+        if (st != RKP_OK || !rec->seq)
+            return st;
+        if (d->marks.trial && rec->seq >= d->marks.trial) {
+            rec->seq = 0;
+            return RKP_OK;
+        }
+        *mark = rki_marks_find(&d->marks, rec->seq);
+        if (rec->seq > d->marks.front && (!*mark || (*mark)->rows))
+            return RKP_OK;
+    }
+}
+
 rkp_status rki_deadstore_next(rki_deadstore *d, rkp_pool *pool, rki_dead_record *r, char err[RKI_SPOOL_ERR])
 {
     const char *why = "it is no dead letter", *p;
+    const rki_mark *mark = NULL;
     rki_spool_record rec;
     struct head h;
-    rkp_status st = rki_spool_next(d->log, &rec, err);
+    rkp_status st = next_left(d, &rec, &mark, err);
 
     *r = (rki_dead_record){ 0 };
     if (st != RKP_OK || !rec.seq)
@@ -291,6 +435,7 @@ rkp_status rki_deadstore_next(rki_deadstore *d, rkp_pool *pool, rki_dead_record 
         r->seq = rec.seq;
         r->stamp = rec.env.stamp;
         r->at_us = h.at_us;
+        r->done = mark && mark->rows == r->letters->rows ? mark->done : NULL;
         return RKP_OK;
     }
     rki_dead_record_put(r);
@@ -326,6 +471,11 @@ int64_t rki_dead_line(const rki_dead_record *r, uint32_t row)
     uint32_t at = rkp_col_row(c, row);
 
     return rkp_col_is_null(c, at) ? 0 : ((const int64_t *)c->values)[at];
+}
+
+bool rki_dead_done(const rki_dead_record *r, uint32_t row)
+{
+    return r->done && rkp_bit(r->done, row);
 }
 
 void rki_deadstore_look(rki_deadstore *d, rki_spool_stats *out)

@@ -15,6 +15,10 @@
 //
 // So a replay can put exactly those rows in front of the kernel that failed (or before its decoder, when there are no
 // columns).  The record's envelope has the stamp of the message that the rows came in.
+//
+// Rows that were replayed are marked as done (flow/deadmarks.h) and do not come any more.  A replay is a trial: what it
+// adds counts together with what it has done, in one step, when rki_deadstore_settle has returned; a crash before it
+// leaves the store as it was.
 #ifndef RKI_DEADSTORE_H
 #define RKI_DEADSTORE_H
 
@@ -28,6 +32,9 @@ typedef struct rki_deadstore_opts {
     uint64_t age_us;        // of a letter; 0: no limit
     uint64_t segment_bytes; // 0: a sixteenth of `bytes`, 64 KiB to 64 MiB
     bool read_only;         // by another process
+    // What is added counts when rki_deadstore_settle says so, and not at all when it is closed before; until then
+    // nothing goes by bytes or age.
+    bool trial;
     const rki_spool_io *io; // NULL: the system
 } rki_deadstore_opts;
 
@@ -41,7 +48,7 @@ typedef struct rki_dead_row {
 
 typedef struct rki_dead_set {
     rkp_str kernel; // in which they went wrong
-    rkp_str to;     // before which they belong; p NULL: the same
+    rkp_str to;     // before which they belong; p NULL: the same; empty: nowhere, they cannot be replayed
     uint64_t stamp; // of the message they came in; 0: none
     const rki_dead_row *v;
     uint32_t n;
@@ -55,8 +62,16 @@ typedef struct rki_dead_record {
     uint64_t seq; // 0: there is none
     uint64_t stamp, at_us;
     rkp_batch *letters;
-    rkp_batch *rows; // may be NULL
+    rkp_batch *rows;     // may be NULL
+    const uint8_t *done; // bits of rows that have been replayed; NULL: none.  Lives until the store changes
 } rki_dead_record;
+
+// Rows of a record that have been replayed.
+typedef struct rki_dead_mark {
+    uint64_t seq;
+    uint32_t rows;       // of the record
+    const uint8_t *done; // their bits; NULL: all of them
+} rki_dead_mark;
 
 // Statuses as of rki_spool_open.
 rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, rki_deadstore **out,
@@ -67,13 +82,18 @@ void rki_deadstore_close(rki_deadstore *d);                // NULL is fine
 // Adds a set.  RKP_UNSUPPORTED: too large for a store of this size.
 rkp_status rki_deadstore_add(rki_deadstore *d, const rki_dead_set *set, char err[RKI_SPOOL_ERR]);
 
-// The next record, oldest first; its batches are the caller's, from `pool` (rki_dead_record_put).  RKP_INVALID: it
+// The end of a replay: these rows are done with, and what was added since the store was opened counts.  On failure
+// neither is so.  On disk when it returns.
+rkp_status rki_deadstore_settle(rki_deadstore *d, const rki_dead_mark *v, size_t n, char err[RKI_SPOOL_ERR]);
+
+// The next record of which not all is done, oldest first; its batches are the caller's, from `pool` (rki_dead_record_put).  RKP_INVALID: it
 // cannot be read, the one behind it comes next.
 rkp_status rki_deadstore_next(rki_deadstore *d, rkp_pool *pool, rki_dead_record *r, char err[RKI_SPOOL_ERR]);
 void rki_deadstore_rewind(rki_deadstore *d); // to the oldest
 void rki_dead_record_put(rki_dead_record *r);
 rkp_str rki_dead_text(const rki_dead_record *r, uint32_t row, unsigned column); // p NULL: none; not of the line
 int64_t rki_dead_line(const rki_dead_record *r, uint32_t row);                  // 0: none
+bool rki_dead_done(const rki_dead_record *r, uint32_t row);                     // it was replayed
 
 void rki_deadstore_look(rki_deadstore *d, rki_spool_stats *out);
 

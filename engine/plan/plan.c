@@ -81,11 +81,19 @@ static bool waits_for(const rki_input *in)
     return !in->reply && !(in->conf && in->conf->schema.schema);
 }
 
-static uint32_t n_plain(const rki_kernel *k) // inputs that are no replies
+static uint32_t n_plain(const rki_kernel *k) // inputs that are no replies, and no dead letters that are replayed
 {
     uint32_t n = (uint32_t)k->n_from;
-    while (n && k->from[n - 1].reply)
+    while (n && (k->from[n - 1].reply || k->from[n - 1].replay))
         n--;
+    return n;
+}
+
+static uint32_t n_replies(const rki_kernel *k)
+{
+    uint32_t n = 0;
+    for (size_t i = n_plain(k); i < k->n_from; i++)
+        n += k->from[i].reply;
     return n;
 }
 
@@ -96,7 +104,7 @@ static bool call_known(const struct planner *w, const rki_input *in, const uint8
     if (!(c->op->traits & RKP_CALLS) || in->port != 0)
         return true;
     for (size_t i = n_plain(c); i < c->n_from; i++)
-        if (!placed[c->from[i].kernel])
+        if (c->from[i].reply && !placed[c->from[i].kernel])
             return false;
     return true;
 }
@@ -152,7 +160,7 @@ static rkp_status opts_and_self(struct planner *w, rki_bound *b, rkp_opt_ctx *ct
 static void finish_call(struct planner *w, rki_bound *b)
 {
     const rki_kernel *k = b->k;
-    uint32_t plain = n_plain(k), n = (uint32_t)k->n_from - plain;
+    uint32_t plain = n_plain(k), n = n_replies(k);
     rkp_opt_ctx ctx = { .arena = &w->p->arena, .diags = w->d, .spec = w->s, .owner = k->id.p };
     const rkp_schema **ins;
     const char **names;
@@ -238,6 +246,30 @@ static void bind_kernel(struct planner *w, uint32_t i)
         w->nomem |= st == RKP_NOMEM;
         w->invalid = true;
         b->known = false;
+    }
+}
+
+// A hidden source gives what the kernel that it feeds reads, whatever that is.
+static void bind_replays(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels && !w->nomem; i++) {
+        rki_bound *b = &w->p->kernels[i];
+        uint32_t last = (uint32_t)b->k->n_from;
+        if (!last || !b->k->from[--last].replay)
+            continue;
+        rki_bound *from = &w->p->kernels[b->k->from[last].kernel];
+        rki_unite *u;
+        from->known = b->known;
+        if (!b->known)
+            continue;
+        from->out[0] = b->in;
+        from->needed = take(w, b->in.n, 1);
+        u = &b->unite[last];
+        *u = (rki_unite){ .same = true, .col = take(w, b->in.n, sizeof *u->col) };
+        for (uint32_t c = 0; c < b->in.n && !w->nomem; c++) {
+            from->needed[c] = 1;
+            u->col[c] = (int32_t)c;
+        }
     }
 }
 
@@ -353,6 +385,7 @@ static void bind_topics(struct planner *w)
     }
     for (uint32_t i = 0; i < w->p->n_kernels && !w->nomem; i++) {
         rki_bound *b = &w->p->kernels[i];
+        w->p->reads_topics |= w->s->dead_store.bytes != 0; // they are kept with the rows
         w->p->reads_topics |= (b->meta & 1u << RKP_META_TOPIC) != 0;
         for (uint32_t p = 0; p < b->k->n_pubs; p++)
             for (uint32_t q = 0; b->k->pubs[p].tpl && q < b->k->pubs[p].tpl->n_parts; q++)
@@ -366,6 +399,14 @@ static void bind_topics(struct planner *w)
 }
 
 // ---- what is read ---------------------------------------------------------------------------------------------------
+
+bool rki_plan_wants(const rki_bound *b, uint32_t column)
+{
+    bool wanted = b->reads[column];
+    for (uint32_t q = 0; !wanted && b->pass && q < b->out[0].n; q++)
+        wanted = b->needed[q] && b->pass[q] == (int32_t)column;
+    return wanted;
+}
 
 static bool mark_inputs(struct planner *w, rki_bound *b)
 {
@@ -381,9 +422,7 @@ static bool mark_inputs(struct planner *w, rki_bound *b)
             continue;
         for (uint32_t c = 0; c < b->in.n; c++) {
             int32_t at = b->unite[j].col[c];
-            bool wanted = b->reads[c];
-            for (uint32_t q = 0; !wanted && b->pass && q < b->out[0].n; q++)
-                wanted = b->needed[q] && b->pass[q] == (int32_t)c;
+            bool wanted = rki_plan_wants(b, c);
             // `needed` is sized by port 0; ports of one kernel share its columns.
             if (!wanted || at < 0 || !from->needed || (uint32_t)at >= from->out[0].n || from->needed[at])
                 continue;
@@ -453,6 +492,8 @@ static void resolve_errors(struct planner *w)
 static void check_endless(struct planner *w)
 {
     const rki_run_conf *run = &w->s->run;
+    if (w->s->replay)
+        return; // its sources end at once
     w->p->stream = run->mode == RKI_MODE_STREAM;
     for (uint32_t i = 0; i < w->p->n_kernels; i++)
         w->p->stream |= run->mode == RKI_MODE_AUTO && !run->stop_rows && !run->stop_ns && w->p->kernels[i].endless &&
@@ -910,7 +951,8 @@ static void make_edges(struct planner *w)
                 add_edge(w, from, k->from[j].port, i, j, false);
         }
     }
-    for (uint32_t t = 0; w->s->dead_letters && t < w->p->n_kernels; t++) {
+    // In a replay a row that goes wrong again is only kept: its target has had it.
+    for (uint32_t t = 0; w->s->dead_letters && !w->s->replay && t < w->p->n_kernels; t++) {
         if (!w->s->takes_dead[t])
             continue;
         uint32_t to = in_stage_of(w, t);
@@ -1030,6 +1072,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         bind_kernel(&w, p->order[o]);
     for (uint32_t i = 0; i < p->n_kernels && !w.nomem && p->n_order == p->n_kernels; i++)
         finish_call(&w, &p->kernels[i]);
+    if (!w.nomem && p->n_order == p->n_kernels)
+        bind_replays(&w);
     if (!w.nomem && p->n_order == p->n_kernels)
         bind_topics(&w);
     if (!w.nomem && p->n_order == p->n_kernels)

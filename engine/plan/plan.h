@@ -148,6 +148,9 @@ void rki_plan_free(rki_plan *p);
 // op->self_size.
 rkp_status rki_plan_instance(rki_plan *p, uint32_t kernel, rki_arena *arena, void *self);
 
+// Does anybody look at this input column: the kernel itself, or who gets it from there?
+bool rki_plan_wants(const rki_bound *b, uint32_t column);
+
 const rkp_schema *rki_dead_schema(void);
 const char *rki_overflow_name(int overflow); // "drop_oldest"
 const char *rki_role_name(int role);         // "", "/poll", "/decode", "/encode", "/write"

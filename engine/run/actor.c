@@ -218,7 +218,7 @@ static void count_rejects(rkp_actor *a, unsigned code, uint64_t rows)
     }
 }
 
-rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+static rkp_verdict reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs, bool made)
 {
     if (errs->failed)
         return rkp_fail(a, RKP_NOMEM, "out of memory while noting bad rows");
@@ -243,8 +243,18 @@ rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
     for (uint32_t i = 0; i < errs->n; i++)
         count_rejects(a, errs->v[i].code, 1);
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
-        rki_dead_rows(a, b, errs);
+        rki_dead_rows(a, b, errs, made);
     return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+}
+
+rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+{
+    return reject(a, b, errs, false);
+}
+
+rkp_verdict rkp_reject_made(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+{
+    return reject(a, b, errs, true);
 }
 
 rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line)

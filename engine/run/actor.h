@@ -69,6 +69,7 @@ typedef struct rki_inset {
     const rki_unite *unite;
     const rkp_schema *unite_to;
     bool reply;            // replies to this kernel's requests
+    bool by_topic;         // dead letters: `where` is that of the subscription which their topic came over
     const rkp_expr *where; // rows that the subscription wants; NULL: all
     rki_link **links;      // from every producer replica
     uint32_t n, n_ended, cur, step;
@@ -145,6 +146,7 @@ struct rkp_actor {
     rkp_errs errs;
     rkp_meta meta;
     bool inited, stopped, failed_init;
+    bool muted;              // of a replay: no row can come to it
     bool self_made;          // options were set: fini must run
     const char *stop_reason; // of rows that come when it is stopped; NULL: "stop"
     rki_arena arena;         // of the instance
@@ -167,7 +169,7 @@ typedef struct rki_letter {
     rkp_str kernel, reason, error, source, row;
     int64_t line; // 0: none
     bool made;    // `row` has been made of its columns
-    rkp_str to;   // the kernel that should have had it; p NULL: the one in which it went wrong
+    rkp_str to;   // the kernel that should have had it; p NULL: the one in which it went wrong; empty: none
 } rki_letter;
 
 // Raw rows that went wrong and are not sent yet: a batch for each would cost pages a row.
@@ -417,7 +419,7 @@ rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_
                            rkp_batch *b); // takes b; NULL: failed
 // Dead letters of rows of a batch, or of one raw row; to the runner's dead-letter edge.  Raw rows are gathered:
 // rki_dead_flush sends them, and must be called before what the runner made is given away.
-void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
+void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs, bool made); // made: by the kernel itself
 void rki_dead_raw(struct rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
 void rki_dead_flush(rki_runner *r);
 // Dead letters on disk.  Letter i is of row rows[i] of b (rows NULL: of row i; b NULL: they never had columns).  False:
@@ -425,6 +427,19 @@ void rki_dead_flush(rki_runner *r);
 rkp_status rki_store_open(rki_run *r, char *err, size_t n);
 void rki_store_close(rki_run *r);
 bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n);
+
+// ---- replay.c: dead letters once more
+
+rkp_verdict rki_replay_feed(struct rkp_actor *a); // in place of the poll of a source that gets its records again
+// What the subscription over which these rows came wants; NULL: all.
+const rkp_expr *rki_replay_where(const rki_bound *to, const rkp_batch *b);
+bool rki_replay_has_where(const rki_bound *to);
+void rki_replay_kept(rki_replay *p, uint64_t rows); // they went wrong again
+// Nobody replays any more: lets go of what is at hand.
+void rki_replay_stop(rki_replay *p);
+// Rows have not come through although the run went well; a sentence says why.
+bool rki_replay_lost(const rki_run *r, char *text, size_t n);
+rkp_status rki_replay_settle(rki_replay *p, struct rki_deadstore *store, char *err, size_t n);
 // "cannot read 'abc' as f64 in column 'amount'"
 void rki_row_error_text(const struct rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out);
 void rki_log(rki_run *r, const char *fmt, ...) RKP_PRINTF(2, 3); // a line for the log

@@ -137,7 +137,7 @@ static rkp_str keep(rkp_batch *mem, const char *p, size_t n)
     return (rkp_str){ to, n };
 }
 
-void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs, bool made)
 {
     rkp_batch *mem = rkp_batch_new(a->run->pool, NULL, 0, 4096);
     rki_letter *v = mem ? rkp_batch_alloc(mem, errs->n * sizeof *v) : NULL;
@@ -159,7 +159,8 @@ void rki_dead_rows(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
                              .reason = rkp_str_of(reason),
                              .error = keep(mem, text.p ? text.p : "", text.n),
                              .source = line ? file : (rkp_str){ 0 },
-                             .line = (int64_t)line };
+                             .line = (int64_t)line,
+                             .to = made ? RKP_STR("") : (rkp_str){ 0 } };
         rows[i] = e->row;
         v[i].row = source_text(b, e->row);
         if (!v[i].row.p) {
@@ -221,7 +222,7 @@ void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b)
 
 void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)
 {
-    dead_all(a, (rkp_str){ 0 }, b, "crash", text);
+    dead_all(a, a->r->in_port ? RKP_STR("") : (rkp_str){ 0 }, b, "crash", text); // a reply is no input of its own
 }
 
 void rki_dead_flush(rki_runner *r)
@@ -252,6 +253,8 @@ void rki_dead_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_st
         raw.n = MAX_TEXT;
     d = &l->v[l->n];
     *d = (rki_letter){ .kernel = rkp_str_of(a->bound->k->id.p), .reason = rkp_str_of(reason), .line = (int64_t)line };
+    if (a->stage->role != RKI_DECODE)
+        d->to = RKP_STR(""); // it may be the beginning of a record, and nobody could decode it
     d->error = keep(l->mem, what.p, what.n);
     d->source = l->n && rkp_str_eq(d[-1].source, file) ? d[-1].source : keep(l->mem, file.p, file.n);
     d->row = keep(l->mem, raw.p, raw.n);

@@ -106,6 +106,7 @@ static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runne
         a->stage_index = pa->stages[i];
         a->bound = &r->plan->kernels[s->kernel];
         a->op = a->bound->k->op;
+        a->muted = a->bound->k->muted;
         a->outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->outs);
         a->n_outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->n_outs);
         a->self = rki_alloc(&r->arena, a->op->self_size ? a->op->self_size : 1);
@@ -232,6 +233,7 @@ static bool build_links(rki_run *r)
             in->reply = e->in && e->in->reply;
             in->unite_to = in->reply ? &tb->replies : &tb->in;
             run->calls |= in->reply;
+            in->by_topic = e->in && e->in->replay && rki_replay_has_where(tb);
             in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
             if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, tb)))
                 return false;
@@ -334,7 +336,7 @@ static bool wire_stages(rki_run *r, rki_runner *run)
 static void find_engine(rki_run *r)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
-        if (r->runners[i]->stages[0].op->name[0] != '$')
+        if (r->runners[i]->stages[0].op != &rki_op_engine || r->runners[i]->stages[0].muted)
             continue;
         r->publisher = r->runners[i];
         r->publisher->behind_engine = true;
@@ -446,6 +448,8 @@ static void look(const rki_run *r, rki_progress *p)
         for (uint32_t j = 0; j < run->n_stages; j++) {
             const rkp_actor *a = &run->stages[j];
             int role = a->stage->role;
+            if (a->muted)
+                continue;
             p->bad += RKI_LOOK(a->bad);
             if (a->op->kind == RKP_SOURCE && role != RKI_DECODE) {
                 uint64_t total = RKI_LOOK(a->progress_total);
@@ -840,6 +844,10 @@ int rki_run_execute(rki_run *r)
             code = RKI_EXIT_BAD_DATA;
         }
     }
+    if (r->args.replay && !r->stuck)
+        rki_replay_stop(r->args.replay);
+    if (code == RKI_EXIT_OK && r->args.replay && rki_replay_lost(r, r->failure, sizeof r->failure))
+        code = RKI_EXIT_FAILED;
     if (code == RKI_EXIT_OK) {
         st = RKP_OK;
         each_sink(r, true, &st);
@@ -849,6 +857,15 @@ int rki_run_execute(rki_run *r)
         }
     } else {
         each_sink(r, false, &st);
+    }
+    // Outputs first: a crash between the two replays rows once more, and loses none.
+    if (code == RKI_EXIT_OK && r->args.replay) {
+        char err[512] = "";
+        if (rki_replay_settle(r->args.replay, r->dead_store, err, sizeof err) != RKP_OK) {
+            code = RKI_EXIT_FAILED;
+            snprintf(r->failure, sizeof r->failure,
+                     "the rows were replayed, but stay in the store, and another replay would deliver them again: %s", err);
+        }
     }
     rki_taps_end(r);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++)

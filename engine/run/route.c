@@ -371,7 +371,7 @@ static void refuse(struct work *w)
         n++;
     }
     RKI_ADD(w->a->counts.rows_out, 0 - (uint64_t)n);
-    rkp_reject(w->a, w->b->parent, &errs);
+    rkp_reject_made(w->a, w->b->parent, &errs);
     rkp_errs_fini(&errs);
 }
 

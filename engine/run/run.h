@@ -8,7 +8,7 @@
 #ifndef RKI_RUN_H
 #define RKI_RUN_H
 
-#include "plan/plan.h"
+#include "run/replay.h"
 #include <rkpipe/backend.h>
 
 typedef struct rki_run rki_run;
@@ -44,6 +44,7 @@ typedef struct rki_run_args {
     // Whole lines for the log; any thread, several at a time.  NULL: they are let go.
     void (*log)(void *arg, rkp_str lines);
     void *log_arg;
+    rki_replay *replay;     // what is replayed, of a plan for that; NULL: an ordinary run
     const char *const *env; // NAME=VALUE, NULL terminated, of which commands get some; may be NULL
     // The actors' monotonic clock, any thread, never 0; NULL: the system's.  Times to wake are then looked at every
     // millisecond of the system's clock.

@@ -83,7 +83,10 @@ static bool init_stages(rki_runner *r)
             return false;
     for (uint32_t i = 0; i < r->n_stages; i++) {
         rkp_actor *a = &r->stages[i];
-        rkp_status st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
+        rkp_status st;
+        if (a->muted)
+            continue;
+        st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
         a->inited = true;
         a->meta.kernel = rkp_word_str(a->bound->k->id);
         if (a->life && (st != RKP_OK || a->crashed)) {
@@ -226,7 +229,7 @@ static void wake_producers(rki_runner *r, bool all)
 }
 
 // Only the rows that the subscription wants.  Takes b; NULL: none, or it failed.
-static rkp_batch *wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b)
+static rkp_batch *wanted_rows(rki_runner *r, const rki_inset *in, const rkp_expr *where, rkp_batch *b)
 {
     rkp_actor *head = &r->stages[0];
     rki_link *k = in->links[in->n == 1 ? 0 : in->cur];
@@ -235,7 +238,7 @@ static rkp_batch *wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b)
     rkp_errs *errs = rkp_actor_errs(head);
     head->meta.stamp = r->in_stamp;
     if (!rows || !rkp_actor_frame(head) ||
-        rkp_expr_filter(in->where, head->frame, b, &head->meta, NULL, b->rows, rows, &n, errs) != RKP_OK) {
+        rkp_expr_filter(where, head->frame, b, &head->meta, NULL, b->rows, rows, &n, errs) != RKP_OK) {
         rkp_fail(head, RKP_NOMEM, "out of memory while choosing rows");
         goto out;
     }
@@ -283,6 +286,7 @@ static bool give_batches(rki_runner *r, bool flush)
 static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags)
 {
     rkp_actor *head = &r->stages[0];
+    const rkp_expr *where = in->where;
     rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
         b = rki_unite_batch(head, in->unite_to, in->unite, b);
@@ -290,8 +294,10 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
         if (!b)
             return true;
     }
-    if (in->where) {
-        b = wanted_rows(r, in, b);
+    if (RKP_UNLIKELY(in->by_topic))
+        where = rki_replay_where(head->bound, b);
+    if (where) {
+        b = wanted_rows(r, in, where, b);
         rki_crash_is_final(head);
         if (!b)
             return true;
@@ -491,6 +497,8 @@ static rkp_verdict poll_some(rki_runner *r)
 static rkp_step poll_source(rki_runner *r)
 {
     rkp_actor *a = &r->stages[0];
+    if (RKP_UNLIKELY(a->muted))
+        return RKP_STEP_DONE;
     for (int i = 0; i < QUANTUM_MESSAGES; i++) {
         rkp_verdict v;
         if (!rki_flush_or_wait(r))
@@ -506,7 +514,9 @@ static rkp_step poll_source(rki_runner *r)
             r->wake_ns = rki_mono_ns() + 1000000u;
             return RKP_STEP_IDLE;
         }
-        if (RKP_UNLIKELY(a->life)) {
+        if (RKP_UNLIKELY(a->bound->k->again)) {
+            v = rki_replay_feed(a);
+        } else if (RKP_UNLIKELY(a->life)) {
             v = rki_supervised_poll(a);
             if (v == RKI_CRASHED) {
                 rki_flush_or_wait(r);
@@ -561,7 +571,7 @@ static rkp_step end_phase(rki_runner *r)
             rki_flush_or_wait(r);
             return RKP_STEP_IDLE;
         }
-        if (a->op->on_end && !half && !a->ended)
+        if (a->op->on_end && !half && !a->ended && !a->muted)
             v = RKP_UNLIKELY(a->life) ? rki_supervised_end(a) : a->op->on_end(a->self, a);
         if (v == RKP_RETRY || v == RKI_CRASHED) {
             rki_flush_or_wait(r);
@@ -578,7 +588,7 @@ static rkp_step end_phase(rki_runner *r)
         for (uint32_t i = 0; i < r->n_stages; i++) {
             rkp_actor *a = &r->stages[i];
             bool half = a->stage->role == RKI_ENCODE, isolated = a->life && a->stopped;
-            rkp_status st = a->op->prepare && !half && !isolated ? a->op->prepare(a->self, a) : RKP_OK;
+            rkp_status st = a->op->prepare && !half && !isolated && !a->muted ? a->op->prepare(a->self, a) : RKP_OK;
             if (st != RKP_OK) {
                 rkp_fail(a, st, "cannot make its output durable");
                 rki_crash_is_final(a);
@@ -637,7 +647,7 @@ static bool end_requests(rki_runner *r)
     if (r->requests_ended)
         return false;
     r->corr = 0;
-    v = a->op->on_end && !a->ended && !a->stopped ? a->op->on_end(a->self, a) : RKP_DONE;
+    v = a->op->on_end && !a->ended && !a->stopped && !a->muted ? a->op->on_end(a->self, a) : RKP_DONE;
     if (v == RKP_RETRY)
         return false;
     if (v == RKP_MORE)

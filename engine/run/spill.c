@@ -43,8 +43,9 @@ static char *folder(const rki_run *run, const rki_outset *o)
 {
     rki_buf path;
     rki_buf_init(&path);
-    rki_putf(&path, "%s/spill/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
-             name_of(run, o->edge->from_stage), name_of(run, o->edge->to_stage));
+    // A replay leaves alone what a stream has left behind.
+    rki_putf(&path, "%s/spill%s/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
+             run->args.replay ? "-replay" : "", name_of(run, o->edge->from_stage), name_of(run, o->edge->to_stage));
     if (o->edge->in && o->edge->in->topic)
         rki_putf(&path, "-%u-%u", o->edge->in->pub, o->edge->in->sub);
     else

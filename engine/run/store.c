@@ -11,7 +11,7 @@
 rkp_status rki_store_open(rki_run *r, char *err, size_t n)
 {
     const rki_store_conf *c = &r->plan->spec->dead_store;
-    rki_deadstore_opts o = { .bytes = c->bytes, .age_us = c->age_ns / 1000 };
+    rki_deadstore_opts o = { .bytes = c->bytes, .age_us = c->age_ns / 1000, .trial = r->args.replay != NULL };
     char path[PATH_MAX], why[RKI_SPOOL_ERR] = "";
     rkp_status st;
     int k;
@@ -39,6 +39,69 @@ void rki_store_close(rki_run *r)
     r->dead_store = NULL;
 }
 
+static bool all_null(const rkp_col *c, uint32_t rows)
+{
+    if (c->rep != RKP_FLAT || !c->valid)
+        return false;
+    for (uint32_t i = 0; i < rows; i++)
+        if (!rkp_col_is_null(c, rkp_col_row(c, i)))
+            return false;
+    return true;
+}
+
+// Does nobody behind the producers of a kernel read what comes as this column?  Then they need not have made it.
+static bool unread(const rki_plan *p, const rki_bound *to, rkp_str name)
+{
+    int at = rkp_schema_find(&to->in, name);
+    for (uint32_t i = 0; at >= 0 && to->unite && i < to->k->n_from; i++) {
+        const rki_bound *from = &p->kernels[to->k->from[i].kernel];
+        int32_t c = to->k->from[i].reply ? -1 : to->unite[i].col[at];
+        if (c >= 0 && from->needed && (uint32_t)c < from->out[0].n && !from->needed[c])
+            return true;
+    }
+    return false;
+}
+
+// Without columns that were not made because nobody reads them: they are null in every row, whatever they should be, and a
+// replay through kernels that do read them must not take that for their values.  Takes b.
+static rkp_batch *made_columns(const rki_run *r, rkp_str kernel, rkp_batch *b)
+{
+    const rki_bound *to = NULL;
+    rkp_schema *s = NULL;
+    rkp_field *f = NULL;
+    rkp_batch *out = b;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++)
+        if (rkp_str_eq(rkp_word_str(r->plan->kernels[i].k->id), kernel))
+            to = &r->plan->kernels[i];
+    for (uint32_t c = 0; to && c < b->n_cols; c++) {
+        if (!all_null(&b->cols[c], b->rows) || !unread(r->plan, to, b->schema->f[c].name)) {
+            if (s) {
+                f[n] = b->schema->f[c];
+                out->cols[n] = b->cols[c];
+            }
+            n++;
+        } else if (!s) {
+            out = rkp_batch_derive(b, 4096);
+            s = out ? rkp_batch_alloc(out, sizeof *s) : NULL;
+            f = out ? rkp_batch_alloc(out, b->n_cols * sizeof *f) : NULL;
+            if (!s || !f) {
+                rkp_batch_put(out);
+                rkp_batch_put(b);
+                return NULL;
+            }
+            memcpy(f, b->schema->f, n * sizeof *f);
+        }
+    }
+    if (!s)
+        return b;
+    *s = (rkp_schema){ n, f };
+    out->schema = s;
+    out->n_cols = n;
+    rkp_batch_put(b);
+    return out;
+}
+
 bool rki_store_letters(rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n)
 {
     rki_dead_set set = { .kernel = v->kernel, .to = v->to, .stamp = a->r->in_stamp, .n = n };
@@ -49,6 +112,8 @@ bool rki_store_letters(rkp_actor *a, rkp_batch *b, const uint32_t *rows, const r
 
     if (st == RKP_OK && b && b->n_cols) {
         part = rkp_batch_pick(b, rows, n);
+        if (part)
+            part = made_columns(a->run, v->to.n ? v->to : v->kernel, part);
         st = part ? RKP_OK : RKP_NOMEM;
     }
     for (uint32_t i = 0; st == RKP_OK && i < n; i++)
@@ -62,6 +127,8 @@ bool rki_store_letters(rkp_actor *a, rkp_batch *b, const uint32_t *rows, const r
         set.rows = part;
         st = rki_deadstore_add(a->run->dead_store, &set, err);
     }
+    if (st == RKP_OK && a->run->args.replay)
+        rki_replay_kept(a->run->args.replay, n);
     rkp_batch_put(part);
     rkp_batch_put(mem);
     if (st != RKP_OK)

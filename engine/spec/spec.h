@@ -130,6 +130,7 @@ typedef struct rki_input {
     uint32_t kernel;
     uint32_t port;              // output port of that kernel
     bool reply;                 // what a `reply` kernel sends back to this one, after all others
+    bool replay;                // dead letters (rki_spec_replay), behind them
     bool topic;                 // over a topic:
     uint32_t sub, pub;          //   index of the subscription here, and of the publication there
     const rki_topic_conf *conf; //   what `topics` says of it; NULL: nothing
@@ -181,6 +182,8 @@ typedef struct rki_kernel {
     bool batches, batch_period_given;
     bool fuse_never;
     bool enabled; // false: the kernel is left out, and so are the edges to it
+    bool muted;   // of a replay: no row can reach it, so it does nothing
+    bool again;   // of a replay: a source that gets records it has rejected
     rkp_word description;
     rkp_pairs labels;
     // Output ports: the operator's own, or what its options name (`route`).
@@ -223,10 +226,19 @@ typedef struct rki_spec {
     rkp_word dead_topic; //   p NULL: a kernel
     rkp_loc dead_letter_at;
     rki_store_conf dead_store; //   they are kept on disk as well
+    bool replay;               // dead letters are put in front of kernels again, and nothing else is read
 } rki_spec;
 
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);
 void rki_spec_free(rki_spec *s);
+
+#define RKI_REPLAY_ID "$replay:" // and the kernel that it feeds
+
+// Makes a loaded pipeline, not planned yet, one that replays dead letters: a batch job in which each of these kernels
+// gets rows from a hidden source of its own (`op`) over one more input, and its own sources are muted, with everything
+// that no such row can reach.  A target that is a source is not muted: it gets records again.  Edges block, but for those
+// on circles, and kernels that start suspended do not.  False without memory.
+bool rki_spec_replay(rki_spec *s, const rkp_op *op, const char *const *targets, size_t n);
 
 const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name); // NULL when there is none
 // The JSON Schema of a pipeline file, with the operators' options (conditional on `op`).

@@ -259,6 +259,36 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     return RKP_MORE;
 }
 
+rkp_status line_source_again(rkp_actor *a, const rkp_record *r)
+{
+    size_t n = r->text.n + 1;
+    rkp_batch *b = rkp_batch_new(rkp_actor_pool(a), NULL, 0, n + r->file.n + LINE_PAD + 512);
+    rkp_text *text = b ? rkp_batch_alloc(b, sizeof *text) : NULL;
+    char *buf = text ? rkp_batch_alloc(b, 1 + n + LINE_PAD) : NULL,
+         *name = buf ? rkp_batch_alloc(b, r->file.n + 1) : NULL;
+    if (!name || n > INT32_MAX) {
+        rkp_batch_put(b);
+        return RKP_NOMEM;
+    }
+    buf[0] = '\n';
+    if (r->text.n)
+        memcpy(buf + 1, r->text.p, r->text.n);
+    buf[n] = '\n';
+    memset(buf + 1 + n, 0, LINE_PAD);
+    if (r->file.n)
+        memcpy(name, r->file.p, r->file.n);
+    *text = (rkp_text){ .base = buf + 1,
+                        .len = (uint32_t)n,
+                        .kind = RKP_TEXT_RAW,
+                        .origin = { .name = { name, r->file.n }, .first_line = r->line ? r->line : 1 } };
+    b->text = text;
+    b->blob = (rkp_str){ buf + 1, n };
+    b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(buf + 1, n);
+    b->in_bytes = n;
+    rkp_emit(a, 0, b);
+    return RKP_OK;
+}
+
 void line_source_fini(line_source *s)
 {
     rkp_reader_close(s->reader);

@@ -76,6 +76,8 @@ rkp_status line_source_bind(const line_source *s, rkp_bind *b);
 rkp_status line_source_piped(line_source *s, rkp_opt_ctx *mem, rkp_word name);
 void line_source_begin(line_source *s, rkp_reader *r);
 rkp_verdict line_source_poll(line_source *s, rkp_actor *a);
+// The slot `again` of its operators.
+rkp_status line_source_again(rkp_actor *a, const rkp_record *r);
 void line_source_fini(line_source *s);
 
 #endif

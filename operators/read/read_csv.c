@@ -26,7 +26,7 @@ enum {
     SAMPLE_STEP = 256 << 10,
     SAMPLE_IDLE_MS = 2000, // a pipe that gives no more is not waited for longer, once it has given a row
     HEAD_MAX = 16 << 20,   // bytes up to the end of the header
-    RAW_SHOWN = 4096,      // bytes of a bad record that go along with its error
+    RAW_SHOWN = 4096,      // bytes of a record without an end that go along with its error
 };
 
 enum { VALIDATE_USED, VALIDATE_ALL };
@@ -673,17 +673,20 @@ void read_csv_begin(struct read_csv *s, rkp_reader *r)
 }
 
 // How the fields of this file become the out columns.
-static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, const struct csv_head *h)
+static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, rkp_str name, const struct csv_head *h)
 {
-    rkp_word w = s->answer->files.v[s->file];
     size_t bytes = sizeof(struct source) + s->out.n * sizeof(int32_t);
     struct source *src;
-    s->source = rkp_batch_new(rkp_actor_pool(a), NULL, 0, bytes);
+    char *copy;
+    s->source = rkp_batch_new(rkp_actor_pool(a), NULL, 0, bytes + name.n);
     src = s->source ? rkp_batch_alloc(s->source, bytes) : NULL;
-    if (!src)
+    copy = src ? rkp_batch_alloc(s->source, name.n + 1) : NULL;
+    if (!copy)
         return out_of_memory(a);
+    if (name.n)
+        memcpy(copy, name.p, name.n);
     src->n_fields = s->header ? h->n : s->base.n;
-    src->name = rkp_word_str(w);
+    src->name = (rkp_str){ copy, name.n };
     src->absent[0] = src->absent[1] = RKP_NO_TEXT;
     for (uint32_t i = 0; i < s->out.n; i++) {
         src->map[i] = s->header ? -1 : (int32_t)s->out_base[i];
@@ -691,7 +694,8 @@ static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, const struct csv
             if (rkp_str_eq(h->names[j], s->out.f[i].name))
                 src->map[i] = (int32_t)j;
         if (src->map[i] < 0 && !s->out.f[i].type.nullable)
-            return rkp_fail(a, RKP_IO, "'%s' has no column '" RKP_STR_FMT "'", w.p, RKP_STR_ARG(s->out.f[i].name));
+            return rkp_fail(a, RKP_IO, "'" RKP_STR_FMT "' has no column '" RKP_STR_FMT "'", RKP_STR_ARG(name),
+                            RKP_STR_ARG(s->out.f[i].name));
     }
     // The batch is the chunks' parent: what it has is only found through the pointer kept here.
     s->source->blob = (rkp_str){ (const char *)src, bytes };
@@ -789,7 +793,7 @@ static rkp_verdict begin(struct read_csv *s, rkp_actor *a, struct filling *f, si
                      (struct csv_memory){ batch_alloc, scratch }, &h);
     switch (r) {
     case CSV_HEAD_OK:
-        v = set_source(s, a, &h);
+        v = set_source(s, a, rkp_str_of(path), &h);
         s->lone_cr = h.lone_cr;
         s->begun = true;
         s->line += h.lines;
@@ -845,12 +849,14 @@ static size_t skip_record(struct read_csv *s, const char *p, size_t n)
     return n;
 }
 
-static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t from, const struct csv_scan *scan)
+// Its records begin at `from`, that line and that byte of the file.
+static void make_chunk(struct read_csv *s, struct filling *f, size_t from, const struct csv_scan *scan, uint64_t line,
+                       uint64_t offset)
 {
     struct chunk *c = f->c;
     rkp_batch *b = f->b;
-    uint64_t read = bytes_read(s);
     char *base = f->data + from - 1;
+    c->from = (const struct source *)(const void *)s->source->blob.p;
     base[0] = 0;
     c->text = (rkp_text){ .base = base,
                           .len = (uint32_t)(scan->cut + 1),
@@ -859,13 +865,19 @@ static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t fro
                           .delim = s->dialect.delim,
                           .n_nulls = (uint8_t)s->nulls.n,
                           .nulls = s->null_texts,
-                          .origin = { rkp_word_str(s->answer->files.v[s->file]), s->line, s->offset - 1 } };
-    c->from = (const struct source *)(const void *)s->source->blob.p;
+                          .origin = { c->from->name, line, offset - 1 } };
     c->quotes = scan->quotes;
     c->exact = scan->exact;
     b->text = &c->text;
     b->blob = (rkp_str){ base + 1, scan->cut };
     b->parent = rkp_batch_get(s->source);
+}
+
+static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t from, const struct csv_scan *scan)
+{
+    rkp_batch *b = f->b;
+    uint64_t read = bytes_read(s);
+    make_chunk(s, f, from, scan, s->line, s->offset);
     b->in_bytes = read - s->reported;
     s->reported = read;
     s->line += scan->lines;
@@ -967,6 +979,98 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
     return v;
 }
 
+// ---- again ----------------------------------------------------------------------------------------------------------
+
+// The file's first bytes, as far as its head goes.
+static rkp_status read_head(struct read_csv *s, const char *path, rkp_batch *mem, struct csv_head *h)
+{
+    rkp_reader *r = NULL;
+    char err[RKP_FILE_ERR], *p = NULL;
+    size_t n = 0, cap = 0;
+    enum csv_head_result got = CSV_HEAD_MORE;
+    rkp_status st = rkp_reader_open(path, s->compression, (rkp_str){ 0 }, &r, err);
+    while (st == RKP_OK && got == CSV_HEAD_MORE && n < HEAD_MAX) {
+        int64_t k;
+        if (n == cap) {
+            char *q = realloc(p, cap ? cap * 2 : 4096);
+            if (!q) {
+                st = RKP_NOMEM;
+                break;
+            }
+            p = q;
+            cap = cap ? cap * 2 : 4096;
+        }
+        k = rkp_reader_read(r, p + n, cap - n, err);
+        if (k < 0)
+            break;
+        n += (size_t)k;
+        got = csv_head(&s->dialect, p, n, k == 0, s->skip_rows, true, (struct csv_memory){ batch_alloc, mem }, h);
+        if (k == 0)
+            break;
+    }
+    rkp_reader_close(r);
+    free(p);
+    return st == RKP_NOMEM || got == CSV_HEAD_NOMEM ? RKP_NOMEM : got == CSV_HEAD_OK ? RKP_OK : RKP_UNAVAILABLE;
+}
+
+// How the fields of a record's file become columns.  With a header only the file says that, as it was then.
+static rkp_status source_again(struct read_csv *s, rkp_actor *a, const rkp_record *r)
+{
+    rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
+    char *path = mem ? rkp_batch_alloc(mem, r->file.n + 1) : NULL;
+    struct csv_head h = { 0 };
+    struct stat about;
+    rkp_status st = path ? RKP_OK : RKP_NOMEM;
+    if (path && r->file.n)
+        memcpy(path, r->file.p, r->file.n);
+    if (path)
+        path[r->file.n] = 0;
+    if (st == RKP_OK && s->header) {
+        if (stat(path, &about) < 0 || !S_ISREG(about.st_mode) ||
+            (uint64_t)about.st_mtim.tv_sec * 1000000 + (uint64_t)about.st_mtim.tv_nsec / 1000 > r->at_us)
+            st = RKP_UNAVAILABLE;
+        else
+            st = read_head(s, path, mem, &h);
+    }
+    if (st == RKP_OK && set_source(s, a, r->file, &h) == RKP_FAIL) {
+        rkp_batch_put(s->source);
+        s->source = NULL;
+        st = RKP_INTERNAL; // that has been said
+    }
+    rkp_batch_put(mem);
+    return st;
+}
+
+static rkp_status read_csv_again(void *self, rkp_actor *a, const rkp_record *r)
+{
+    struct read_csv *s = self;
+    struct csv_scan scan = { 0 };
+    struct filling f = { 0 };
+    size_t n = r->text.n + !(r->text.n && r->text.p[r->text.n - 1] == '\n'); // within quotes it may end with one
+    if (!s->source || !rkp_str_eq(((const struct source *)(const void *)s->source->blob.p)->name, r->file)) {
+        rkp_status st;
+        rkp_batch_put(s->source);
+        s->source = NULL;
+        st = source_again(s, a, r);
+        if (st != RKP_OK)
+            return st;
+    }
+    if (n > INT32_MAX || !new_chunk(a, n, &f))
+        return RKP_NOMEM;
+    if (r->text.n)
+        memcpy(f.data, r->text.p, r->text.n);
+    f.data[n - 1] = '\n';
+    s->kernel->scan(&s->dialect, f.data, n, &scan);
+    if (scan.cut < n) { // it ends within quotes, which decode says
+        scan.cut = n;
+        scan.exact |= scan.open;
+    }
+    make_chunk(s, &f, 0, &scan, r->line ? r->line : 1, 1);
+    f.b->in_bytes = n;
+    rkp_emit(a, 0, f.b);
+    return RKP_OK;
+}
+
 // ---- decode ---------------------------------------------------------------------------------------------------------
 
 // The separators of a chunk: pos[0] is the pad, the others follow in order.
@@ -1049,8 +1153,6 @@ static rkp_verdict reject_record(struct repair *r, unsigned code, const char *wh
 {
     const rkp_text *t = &r->c->text;
     rkp_str raw = { t->base + from, to - from };
-    if (raw.n > RAW_SHOWN)
-        raw.n = RAW_SHOWN;
     r->line += count_lines(t->base + r->counted, from - r->counted);
     r->counted = from;
     return rkp_reject_raw(r->a, code, rkp_str_of(what), raw, t->origin.name, r->line);
@@ -1293,4 +1395,5 @@ const rkp_op rkp_op_read_csv = {
     .poll = read_csv_poll,
     .decode = read_csv_decode,
     .fini = read_csv_fini,
+    .again = read_csv_again,
 };

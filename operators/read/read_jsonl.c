@@ -754,6 +754,12 @@ nomem:
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u lines", (unsigned)lines);
 }
 
+static rkp_status read_jsonl_again(void *self, rkp_actor *a, const rkp_record *r)
+{
+    (void)self;
+    return line_source_again(a, r);
+}
+
 static void read_jsonl_fini(void *self)
 {
     struct read_jsonl *r = self;
@@ -795,4 +801,5 @@ const rkp_op rkp_op_read_jsonl = {
     .poll = read_jsonl_poll,
     .decode = read_jsonl_decode,
     .fini = read_jsonl_fini,
+    .again = read_jsonl_again,
 };

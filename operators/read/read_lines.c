@@ -107,8 +107,7 @@ static rkp_verdict read_lines_decode(void *self, rkp_actor *a, rkp_batch *raw)
             uint32_t from = ends[i] + 1, to = ends[i + 1];
             to -= to > from && base[to - 1] == '\r';
             if (to - from > r->src.max_record) {
-                if (reject_large(r, a, raw, (rkp_str){ base + from, 4096 < to - from ? 4096 : to - from }, i) !=
-                    RKP_FAIL)
+                if (reject_large(r, a, raw, (rkp_str){ base + from, to - from }, i) != RKP_FAIL)
                     continue;
                 rkp_batch_put(b);
                 return RKP_FAIL;
@@ -140,6 +139,12 @@ nomem:
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u lines", (unsigned)n);
 }
 
+static rkp_status read_lines_again(void *self, rkp_actor *a, const rkp_record *r)
+{
+    (void)self;
+    return line_source_again(a, r);
+}
+
 static void read_lines_fini(void *self)
 {
     struct read_lines *r = self;
@@ -167,4 +172,5 @@ const rkp_op rkp_op_read_lines = {
     .poll = read_lines_poll,
     .decode = read_lines_decode,
     .fini = read_lines_fini,
+    .again = read_lines_again,
 };

@@ -715,7 +715,7 @@ static rkp_status results(struct aggregate *g, char **recs, uint32_t n, const rk
             st = build(g, bad, k, &g->out, &some, &b);
             if (st == RKP_OK) {
                 rks_unite_errs(&some);
-                *v = rkp_reject(a, b, &some);
+                *v = rkp_reject_made(a, b, &some);
             }
             rkp_batch_put(b);
             rkp_errs_fini(&some);

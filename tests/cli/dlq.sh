@@ -87,8 +87,6 @@ run 69 run job.yaml --set engine.data_dir=other
 has err "dead letters cannot be kept: cannot open 'other/dlq'"
 
 # Usage.
-run 69 dlq replay job.yaml
-has err "'dlq replay' is not supported yet"
 run 64 dlq
 run 64 dlq lits
 has err "did you mean 'list'?"

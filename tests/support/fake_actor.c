@@ -286,6 +286,11 @@ rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
     return RKP_DONE;
 }
 
+rkp_verdict rkp_reject_made(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
+{
+    return rkp_reject(a, b, errs);
+}
+
 rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line)
 {
     fake *f = a->f;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -360,6 +361,202 @@ static void a_disk_that_fails_is_told_and_what_was_added_stays(void **state)
     rkp_pool_free(p);
 }
 
+// What comes, as the sum of 1000 * seq + row of each row that is not done; and how many rows.
+static uint64_t left(const char *dir, rkp_pool *p, uint64_t *rows)
+{
+    rki_deadstore *d = open_store(dir, (rki_deadstore_opts){ .read_only = true });
+    rki_dead_record r;
+    uint64_t sum = 0;
+
+    *rows = 0;
+    for (;;) {
+        assert_int_equal(rki_deadstore_next(d, p, &r, err), RKP_OK);
+        if (!r.seq)
+            break;
+        for (uint32_t i = 0; i < r.letters->rows; i++) {
+            if (rki_dead_done(&r, i))
+                continue;
+            sum += r.seq * 1000 + i;
+            ++*rows;
+        }
+        rki_dead_record_put(&r);
+    }
+    rki_deadstore_close(d);
+    return sum;
+}
+
+static uint64_t record_sum(uint64_t seq, uint32_t rows)
+{
+    return seq * 1000 * rows + rows * (rows - 1) / 2;
+}
+
+static void replayed_rows_do_not_come_again(void **state)
+{
+    static const uint8_t some = 0x2d; // rows 0, 2, 3 and 5
+    rkp_pool *p = rkp_pool_new(64 << 20);
+    rki_deadstore *d = open_store(*state, (rki_deadstore_opts){ 0 });
+    uint64_t rows, all = 0;
+    rki_spool_stats st;
+
+    for (int64_t i = 1; i <= 9; i++) {
+        assert_int_equal(add(d, p, i, 6, i % 2), RKP_OK);
+        all += record_sum((uint64_t)i, 6);
+    }
+    assert_int_equal(rki_deadstore_settle(d, (rki_dead_mark[]){ { 3, 6, &some }, { 5, 0, NULL } }, 2, err), RKP_OK);
+    all -= 4 * 3000 + 0 + 2 + 3 + 5 + record_sum(5, 6);
+    assert_int_equal(left(*state, p, &rows), all);
+    assert_int_equal(rows, 9 * 6 - 4 - 6);
+    rki_deadstore_close(d);
+    assert_int_equal(left(*state, p, &rows), all);
+    d = open_store(*state, (rki_deadstore_opts){ 0 });
+    // The rest of 3 one way and the other, and everything before it: space is given back from the front.
+    assert_int_equal(rki_deadstore_settle(d,
+                                          (rki_dead_mark[]){ { 3, 6, (const uint8_t[]){ 0x12 } },
+                                                             { 1, 0, NULL },
+                                                             { 2, 6, (const uint8_t[]){ 0x3f } } },
+                                          3, err),
+                     RKP_OK);
+    all -= 2 * 3000 + 1 + 4 + record_sum(1, 6) + record_sum(2, 6);
+    assert_int_equal(left(*state, p, &rows), all);
+    rki_deadstore_look(d, &st);
+    assert_int_equal(st.first, 4);
+    assert_int_equal(rki_deadstore_settle(d, &(rki_dead_mark){ 4, 0, NULL }, 1, err), RKP_OK);
+    rki_deadstore_look(d, &st);
+    assert_int_equal(st.first, 6); // 5 was done before
+    for (uint64_t i = 6; i <= 9; i++)
+        assert_int_equal(rki_deadstore_settle(d, &(rki_dead_mark){ i, 0, NULL }, 1, err), RKP_OK);
+    assert_int_equal(left(*state, p, &rows), 0);
+    assert_int_equal(add(d, p, 10, 3, true), RKP_OK);
+    assert_int_equal(left(*state, p, &rows), record_sum(10, 3));
+    rki_deadstore_close(d);
+    rkp_pool_free(p);
+}
+
+static void a_trial_counts_as_a_whole_or_not_at_all(void **state)
+{
+    rkp_pool *p = rkp_pool_new(64 << 20);
+    rki_deadstore_opts trial = { .trial = true, .bytes = 4000, .segment_bytes = 1000 };
+    rki_deadstore *d = open_store(*state, (rki_deadstore_opts){ .segment_bytes = 1000 });
+    uint64_t rows, before, after;
+    char copy[64];
+
+    spool_folder(copy);
+    for (int64_t i = 1; i <= 20; i++)
+        assert_int_equal(add(d, p, i, 6, true), RKP_OK);
+    rki_deadstore_close(d);
+    before = left(*state, p, &rows);
+    assert_int_equal(rows, 120); // more than `bytes` have room: a trial lets nothing go
+    d = open_store(*state, trial);
+    for (int64_t i = 21; i <= 23; i++)
+        assert_int_equal(add(d, p, i, 6, true), RKP_OK);
+    assert_int_equal(left(*state, p, &rows), before);
+    spool_folder_copy(*state, copy);
+    rki_deadstore_close(d);
+    assert_int_equal(left(*state, p, &rows), before);
+    // Killed in the middle: whoever opens it next goes on from there.
+    assert_int_equal(left(copy, p, &rows), before);
+    d = open_store(copy, (rki_deadstore_opts){ 0 });
+    assert_int_equal(left(copy, p, &rows), before);
+    assert_int_equal(add(d, p, 30, 2, true), RKP_OK);
+    assert_int_equal(left(copy, p, &rows), before + record_sum(24, 2));
+    rki_deadstore_close(d);
+    // Settled: what was done is gone, and what was added is there.
+    trial.bytes = 0;
+    d = open_store(*state, trial);
+    assert_int_equal(add(d, p, 40, 6, true), RKP_OK);
+    spool_folder_copy(*state, copy);
+    assert_int_equal(rki_deadstore_settle(d, (rki_dead_mark[]){ { 7, 0, NULL }, { 20, 0, NULL } }, 2, err), RKP_OK);
+    after = before - record_sum(7, 6) - record_sum(20, 6) + record_sum(24, 6);
+    assert_int_equal(left(*state, p, &rows), after);
+    rki_deadstore_close(d);
+    assert_int_equal(left(*state, p, &rows), after);
+    assert_int_equal(left(copy, p, &rows), before);
+    spool_folder_remove(copy);
+    rkp_pool_free(p);
+}
+
+static void a_number_that_is_given_again_is_not_done(void **state)
+{
+    rkp_pool *p = rkp_pool_new(64 << 20);
+    rki_deadstore *d = open_store(*state, (rki_deadstore_opts){ .segment_bytes = 1 });
+    char names[16][64], path[160];
+    uint64_t rows;
+    size_t n;
+
+    for (int64_t i = 1; i <= 6; i++)
+        assert_int_equal(add(d, p, i, 6, true), RKP_OK);
+    assert_int_equal(
+        rki_deadstore_settle(d, (rki_dead_mark[]){ { 4, 0, NULL }, { 5, 0, NULL }, { 6, 0, NULL } }, 3, err), RKP_OK);
+    rki_deadstore_close(d);
+    n = spool_segments(*state, names, 16); // one a record: the last two are lost
+    for (size_t i = n - 2; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", (const char *)*state, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    d = open_store(*state, (rki_deadstore_opts){ 0 });
+    assert_int_equal(add(d, p, 5, 4, true), RKP_OK);
+    assert_int_equal(left(*state, p, &rows), record_sum(1, 6) + record_sum(2, 6) + record_sum(3, 6) + record_sum(5, 4));
+    rki_deadstore_close(d);
+    spool_write(*state, "replayed", "nonsense", 8);
+    d = open_store(*state, (rki_deadstore_opts){ 0 });
+    assert_non_null(strstr(rki_deadstore_warning(d), "replayed rows may come again"));
+    rki_deadstore_close(d);
+    assert_int_equal(left(*state, p, &rows),
+                     record_sum(1, 6) + record_sum(2, 6) + record_sum(3, 6) + record_sum(4, 6) + record_sum(5, 4));
+    rkp_pool_free(p);
+}
+
+static void a_replay_on_a_disk_that_fails_loses_nothing(void **state)
+{
+    rkp_pool *p = rkp_pool_new(64 << 20);
+    rki_deadstore *d = open_store(*state, (rki_deadstore_opts){ 0 });
+    uint64_t rows, before, after;
+    char copy[64];
+    bool done = false;
+    int settled = 0;
+
+    spool_folder(copy);
+    for (int64_t i = 1; i <= 5; i++)
+        assert_int_equal(add(d, p, i, 6, true), RKP_OK);
+    rki_deadstore_close(d);
+    before = left(*state, p, &rows);
+    after = before - record_sum(2, 6) + record_sum(6, 3);
+    for (int later = 0; later < 2; later++, done = false) {
+        for (long at = 1; !done; at++) {
+            spool_faults f;
+            rkp_status st;
+            uint64_t now;
+
+            spool_folder_copy(*state, copy);
+            spool_faults_init(&f);
+            f.now_us = rki_spool_system.wall_us(NULL);
+            f.calls = (1u << SPOOL_CALLS) - 1 - (1u << SPOOL_READ);
+            f.and_later = later;
+            f.at = at;
+            d = NULL;
+            st = rki_deadstore_open(copy, &(rki_deadstore_opts){ .trial = true, .io = &f.io }, &d, err);
+            if (st == RKP_OK)
+                st = add(d, p, 9, 3, true);
+            if (st == RKP_OK)
+                st = rki_deadstore_settle(d, &(rki_dead_mark){ 2, 0, NULL }, 1, err);
+            rki_deadstore_close(d);
+            done = f.count < at;
+            d = open_store(copy, (rki_deadstore_opts){ 0 }); // the disk is well again
+            rki_deadstore_close(d);
+            now = left(copy, p, &rows);
+            settled += now == after;
+            if (st == RKP_OK)
+                assert_int_equal(now, after);
+            else // as it was; settled where the very last step could not be told
+                assert_true(now == before || now == after);
+            assert_true(st == RKP_OK || !done);
+        }
+    }
+    assert_true(settled >= 2);
+    spool_folder_remove(copy);
+    rkp_pool_free(p);
+}
+
 static void no_memory_is_said(void **state)
 {
     if (!nomem_works())
@@ -379,6 +576,8 @@ static void no_memory_is_said(void **state)
             rki_dead_set set = { .kernel = RKP_STR("k"), .v = &v, .n = 1 };
 
             st = rki_deadstore_add(d, &set, err);
+            if (st == RKP_OK)
+                st = rki_deadstore_settle(d, &(rki_dead_mark){ 7, 9, (const uint8_t[]){ 1, 0 } }, 1, err);
             if (st == RKP_OK)
                 st = rki_deadstore_next(d, p, &r, err);
         }
@@ -406,6 +605,10 @@ int main(void)
         CASE(several_threads_may_add),
         CASE(records_that_are_something_else_are_stepped_over),
         CASE(a_disk_that_fails_is_told_and_what_was_added_stays),
+        CASE(replayed_rows_do_not_come_again),
+        CASE(a_trial_counts_as_a_whole_or_not_at_all),
+        CASE(a_number_that_is_given_again_is_not_done),
+        CASE(a_replay_on_a_disk_that_fails_loses_nothing),
         CASE(no_memory_is_said),
     };
 

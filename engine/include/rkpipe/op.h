@@ -79,6 +79,13 @@ typedef struct rkp_example {
     const char *output; // CSV with header, or the sink's bytes
 } rkp_example;
 
+// A record that a source has rejected, as it came.
+typedef struct rkp_record {
+    rkp_str text, file; // file p NULL: not known
+    uint64_t line;      // 0: not known
+    uint64_t at_us;     // when it was rejected
+} rkp_record;
+
 typedef struct rkp_op {
     uint32_t abi, size; // RKP_ABI, sizeof(rkp_op)
     const char *name;   // "read.csv"
@@ -112,6 +119,9 @@ typedef struct rkp_op {
     rkp_status (*commit)(void *self, rkp_actor *a);  // sinks: publish under the final name; control, after all prepared
     void (*abort)(void *self, rkp_actor *a);         // sinks: the job failed: leave no output behind
     void (*fini)(void *self);
+    // A source with decode, in place of poll and on its thread: emits the chunk of one record that decode has rejected,
+    // so that it is decoded again.  RKP_UNAVAILABLE: what that needs, the head of its file, is not there any more or has changed.
+    rkp_status (*again)(void *self, rkp_actor *a, const rkp_record *r);
 } rkp_op;
 
 extern const rkp_op *const rkp_ops[]; // the registry, NULL terminated; written by the build
@@ -179,7 +189,10 @@ void rkp_absorb(rkp_actor *a, uint64_t rows);
 // Rows of b that are wrong: goes where on_error says (fail, drop, dead_letter).  Returns RKP_FAIL when the job must
 // stop, else RKP_DONE; the caller goes on with the other rows.  Rows must not be counted otherwise.
 rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
-// Rows of a source or decode that never became rows of a batch: raw text and place.
+// The same for rows that the kernel has made itself: dead letters of them cannot be put in front of it again.
+rkp_verdict rkp_reject_made(rkp_actor *a, rkp_batch *b, const rkp_errs *errs);
+// Rows of a source or decode that never became rows of a batch: raw text and place.  Of decode the text is the whole
+// record, of poll it may be the beginning.
 rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
 // Records why the job fails; returns RKP_FAIL.  The first one of a run is shown; exit code by status (IO 1, UNAVAILABLE
 // 69).
