@@ -76,8 +76,9 @@ static int scan(struct replaying *p)
     char err[600] = "";
     rkp_status st = rki_replay_new(&o, p->l.spec, &p->what, err, sizeof err);
     if (st == RKP_OK) {
-        if (rki_replay_damaged(p->what))
-            rki_cli_say("warning: %llu records are damaged and left out", n_of(rki_replay_damaged(p->what)));
+        uint64_t n = rki_replay_damaged(p->what);
+        if (n)
+            rki_cli_say("warning: %llu record%s damaged and left out", n_of(n), n == 1 ? " is" : "s are");
         return 0;
     }
     rki_cli_say("error: %s", err);

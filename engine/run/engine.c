@@ -864,7 +864,8 @@ int rki_run_execute(rki_run *r)
         if (rki_replay_settle(r->args.replay, r->dead_store, err, sizeof err) != RKP_OK) {
             code = RKI_EXIT_FAILED;
             snprintf(r->failure, sizeof r->failure,
-                     "the rows were replayed, but stay in the store, and another replay would deliver them again: %s", err);
+                     "the rows were replayed, but stay in the store, and another replay would deliver them again: %s",
+                     err);
         }
     }
     rki_taps_end(r);

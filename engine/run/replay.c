@@ -397,8 +397,9 @@ static bool column_fits(const struct target *t, const struct shape *s, uint32_t 
     rkp_type_print(tw, want->type);
     if (at < 0) {
         rkp_diag(d, RKP_ERROR, to->k->at, "replay-columns",
-                 "kernel '%s' reads a column '%.*s' (%s), and %llu stored rows of it have none", t->id,
-                 RKP_STR_ARG(want->name), tw, (unsigned long long)s->rows);
+                 "kernel '%s' reads a column '%.*s' (%s), which %llu stored row%s of it %s not have", t->id,
+                 RKP_STR_ARG(want->name), tw, (unsigned long long)s->rows, s->rows == 1 ? "" : "s",
+                 s->rows == 1 ? "does" : "do");
         rkp_diag_hint(d,
                       "it was not made, or nobody read it, when they went wrong; --kernel and --reason choose others");
         return false;
@@ -408,8 +409,8 @@ static bool column_fits(const struct target *t, const struct shape *s, uint32_t 
     if (!type_fits(is, want->type, s->text[at]) || (s->nulls[at] && !want->type.nullable)) {
         rkp_type_print(th, is);
         rkp_diag(d, RKP_ERROR, to->k->at, "replay-columns",
-                 "kernel '%s' reads column '%.*s' as %s, and it is %s in %llu stored rows", t->id,
-                 RKP_STR_ARG(want->name), tw, th, (unsigned long long)s->rows);
+                 "kernel '%s' reads column '%.*s' as %s, and it is %s in %llu stored row%s", t->id,
+                 RKP_STR_ARG(want->name), tw, th, (unsigned long long)s->rows, s->rows == 1 ? "" : "s");
         rkp_diag_hint(
             d, "--kernel and --reason choose others; 'dlq show --format json' has these for a pipeline of their own");
         return false;

@@ -207,7 +207,7 @@ stored fit.yaml 'div zero 2'
 run 0 dlq show fit.yaml --format json
 has out '"row":{"x":1,"y":0,"h":0.5}' # nobody read z, so it was not made
 run 78 dlq replay fit.yaml --set 'kernels.div.with.derive.q="coalesce(z, to_string(x // y))"' --set kernels.out.with.path=re.out
-has err "kernel 'div' reads a column 'z' (string?), and 2 stored rows of it have none" '[replay-columns]'
+has err "kernel 'div' reads a column 'z' (string?), which 2 stored rows of it do not have" '[replay-columns]'
 run 78 dlq replay fit.yaml --set 'kernels.half.with.derive.h=concat("h", x)' --set kernels.out.with.path=re.out
 has err "kernel 'div' reads column 'h' as string?, and it is f64 in 2 stored rows" "'dlq show --format json' has these"
 run 78 dlq replay fit.yaml --set 'kernels.half.with.derive.new=x' --set kernels.div.with.derive.q=new --dry-run
@@ -401,11 +401,11 @@ printf 'X' | dd of="$seg" bs=1 seek=400 conv=notrunc 2>/dev/null
 left=$(listed job.yaml 2>/dev/null | awk '{ n += $3 } END { print n }')
 true_that 'a record is damaged' test "$left" -lt "$all"
 run 0 dlq replay fixed.yaml --var out=re.out --summary none
-has err 'warning: 1 records are damaged and left out' "$left rows replayed, 0 went wrong again"
+has err 'warning: 1 record is damaged and left out' "$left rows replayed, 0 went wrong again"
 true_that 'all others' test "$(sed 1d re.out | wc -l)" = "$left"
 run 0 dlq list job.yaml
 has out "0 rows in '.rkpipe/job/dlq'"
-has err 'warning: 1 records are damaged and left out'
+has err 'warning: 1 record is damaged and left out'
 run 0 run job.yaml --quiet --var out=x.out
 printf 'X' | dd of=.rkpipe/job/dlq/replayed bs=1 seek=20 conv=notrunc 2>/dev/null
 run 0 dlq list job.yaml

@@ -6,8 +6,10 @@
 //   test_nomem_run          a sample of n where all of them would take more than a minute
 //   test_nomem_run --all    every n (labelled slow)
 //   test_nomem_run JOB N    one allocation of one job (0 is check), to look at with a debugger; -N: and all later
+#include "flow/deadstore.h"
 #include "nomem.h"
 #include "run/run.h"
+#include "spool_case.h"
 #include <rkpipe/op.h>
 
 #include <dirent.h>
@@ -120,6 +122,8 @@ struct job {
     const char *outputs[4]; // NULL terminated
     const char *expect[4];  // filled by a run that is left alone
     uint64_t threads;
+    void (*before)(void); // each go, with all the memory there is; NULL: nothing
+    void (*after)(const struct job *j, bool well, long n, bool later);
 };
 
 // What `check` sees: variables, an include, a template, a schema, an anchor, six kernels.
@@ -215,6 +219,18 @@ static const char spill_yaml[] =
     "  sums: { op: aggregate, from: [read], with: { by: [t], compute: { n: count(), q: \"quantile(v, 0.5)\" } } }\n"
     "  a: { op: write.csv, from: [order], with: { path: out.csv } }\n"
     "  b: { op: write.csv, from: [sums], with: { path: sums.csv } }\n";
+
+// Dead letters of a first run, with `plus` 0: of the source, which reads them again, and of a kernel.
+static const char replay_yaml[] =
+    "version: 1\n"
+    "name: replay\n"
+    "vars: { plus: { type: int, default: 0 } }\n"
+    "dead_letter: { store: { bytes: 1MiB } }\n"
+    "schemas: { reading: { id: i64, sensor: string, at: string, celsius: f64? } }\n"
+    "kernels:\n"
+    "  read: { op: read.csv, with: { path: in.csv, schema: reading } }\n"
+    "  tidy: { op: map, from: [read], with: { derive: { f: \"100 // (id % 10 + var.plus)\" } } }\n"
+    "  write: { op: write.csv, from: [tidy], with: { path: out.csv } }\n";
 
 static struct job jobs[] = {
     { .name = "table, 1 worker", .yaml = table_yaml, .outputs = { "out.csv", "dead.csv" }, .threads = 1 },
@@ -368,6 +384,61 @@ static enum went run_once(const struct job *j)
     return how;
 }
 
+static enum went replay_once(const struct job *j)
+{
+    static const char *const env[] = { NULL };
+    rki_kv sets[] = { { "engine.threads", "2" }, { "vars.plus.default", "1" } };
+    rki_spec_args args = { .file = "job.yaml", .ops = rkp_ops, .env = env, .sets = sets, .n_sets = 2 };
+    rki_plan_args pa = { .cores = 2, .memory = 1ull << 32, .probe = true };
+    rki_replay_opts o = { .dir = "data/dlq" };
+    rkp_diags *d = rki_diags_new();
+    rki_spec *s = d ? rki_spec_load(&args, d) : NULL;
+    rki_replay *what = NULL;
+    rki_plan *p = NULL;
+    rki_run *r = NULL;
+    char err[600] = "";
+    enum went how = WENT_WRONG;
+    const char *const *targets;
+    size_t n;
+    (void)j;
+    last_error[0] = 0;
+    if (!s) {
+        how = !d || rki_diags_failed(d) ? WENT_WRONG : WENT_SILENT;
+    } else if (rki_replay_new(&o, s, &what, err, sizeof err) != RKP_OK) {
+        how = err[0] ? WENT_WRONG : WENT_SILENT;
+    } else {
+        targets = rki_replay_targets(what, &n);
+        if (!rki_spec_replay(s, &rki_op_replay, targets, n)) {
+            how = WENT_WRONG; // the caller says that for itself
+        } else if (!(p = rki_plan_new(s, &pa, d)) || !rki_replay_fits(what, p, d)) {
+            how = rki_diags_failed(d) ? WENT_WRONG : WENT_SILENT;
+        } else {
+            rki_run_args ra = { .backend = cpu(), .data_dir = "data", .replay = what };
+            if (rki_run_new(p, &ra, &r, err, sizeof err) != RKP_OK) {
+                how = err[0] ? WENT_WRONG : WENT_SILENT;
+            } else {
+                rki_replay_result look;
+                int code = rki_run_execute(r);
+                rki_replay_look(what, &look);
+                how = code == RKI_EXIT_OK                                  ? WENT_WELL
+                      : rki_run_failure(r)[0] && code != RKI_EXIT_INTERNAL ? WENT_WRONG
+                                                                           : WENT_SILENT;
+                if ((how == WENT_WELL) != look.settled)
+                    how = WENT_SILENT;
+                snprintf(last_error, sizeof last_error, "%d: %s", code, rki_run_failure(r));
+            }
+        }
+    }
+    if (err[0])
+        snprintf(last_error, sizeof last_error, "%s", err);
+    rki_run_free(r);
+    rki_replay_free(what);
+    rki_plan_free(p);
+    rki_spec_free(s);
+    rki_diags_free(d);
+    return how;
+}
+
 static int complaints;
 
 // Goes on after one, so that a sweep shows all there is to mend.
@@ -380,6 +451,11 @@ static void RKP_PRINTF(1, 2) complain(const char *fmt, ...)
     print_error(" (%s)\n", last_error);
     if (++complaints == 40)
         fail_msg("and perhaps more");
+}
+
+static bool is_there(const char *name)
+{
+    return access(path_of(name), F_OK) == 0;
 }
 
 // Outputs are all there and right, or none is; and nothing else lies in the folder.
@@ -403,7 +479,7 @@ static void check_outputs(const struct job *j, bool there, long n, bool later)
         const char *f = e->d_name;
         if (strcmp(f, ".") != 0 && strcmp(f, "..") != 0 && strcmp(f, "in.csv") != 0 && strcmp(f, "in.jsonl") != 0 &&
             strcmp(f, "parts.yaml") != 0 && strcmp(f, "job.yaml") != 0 && strcmp(f, "big.csv") != 0 &&
-            strcmp(f, "data") != 0) {
+            strcmp(f, "data") != 0 && strcmp(f, "kept") != 0) {
             complain("%s, allocation %ld%s: '%s' was left behind", j->name, n, later ? "+" : "", f);
             unlink(path_of(f));
         }
@@ -439,6 +515,8 @@ static void sweep(const struct job *j, enum went (*go)(const struct job *), bool
     int misses = 0;
     if (outputs)
         put_file("job.yaml", j->yaml);
+    if (j->before)
+        j->before();
     nomem_at(1L << 40); // only counts
     watch(j->name, 0, later);
     if (go(j) != WENT_WELL)
@@ -452,6 +530,8 @@ static void sweep(const struct job *j, enum went (*go)(const struct job *), bool
         enum went how;
         long asked;
         watch(j->name, n, later);
+        if (j->before)
+            j->before();
         if (later)
             nomem_from(n);
         else
@@ -465,7 +545,10 @@ static void sweep(const struct job *j, enum went (*go)(const struct job *), bool
         if (asked < n && how != WENT_WELL)
             complain("%s: failed although no allocation did", j->name);
         if (outputs)
-            check_outputs(j, how == WENT_WELL, n, later);
+            // A replay may have published them and then not be able to say so.
+            check_outputs(j, how == WENT_WELL || (j->after && is_there(j->outputs[0])), n, later);
+        if (j->after)
+            j->after(j, how == WENT_WELL, n, later);
         if (runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1) {
             check_leaks(j, checked, n);
             checked = n;
@@ -516,6 +599,76 @@ static void a_run_succeeds_or_says_why_not(void **state)
     }
 }
 
+// ---- a replay -------------------------------------------------------------------------------------------------------
+
+static uint64_t rows_kept, rows_again; // in the store before a replay, and after one
+
+static uint64_t stored_rows(void)
+{
+    rkp_pool *pool = rkp_pool_new(16 << 20);
+    rki_deadstore *d = NULL;
+    rki_dead_record r = { 0 };
+    char err[RKI_SPOOL_ERR];
+    uint64_t rows = 0;
+    assert_int_equal(rki_deadstore_open("data/dlq", &(rki_deadstore_opts){ .read_only = true }, &d, err), RKP_OK);
+    while (rki_deadstore_next(d, pool, &r, err) == RKP_OK && r.seq) {
+        for (uint32_t i = 0; i < r.letters->rows; i++)
+            rows += !rki_dead_done(&r, i);
+        rki_dead_record_put(&r);
+    }
+    rki_deadstore_close(d);
+    rkp_pool_free(pool);
+    return rows;
+}
+
+static void store_anew(void)
+{
+    spool_folder_copy("kept", "data/dlq");
+}
+
+static void check_store(const struct job *j, bool well, long n, bool later)
+{
+    uint64_t rows;
+    rki_deadstore *d = NULL;
+    char err[RKI_SPOOL_ERR] = "";
+    // Whoever opens it next puts right what was not told to the disk.
+    assert_int_equal(rki_deadstore_open("data/dlq", &(rki_deadstore_opts){ .bytes = 1 << 20 }, &d, err), RKP_OK);
+    rki_deadstore_close(d);
+    rows = stored_rows();
+    if (rows != (well ? rows_again : rows_kept))
+        complain("%s, allocation %ld%s: %llu rows are in the store, not %llu", j->name, n, later ? "+" : "",
+                 (unsigned long long)rows, (unsigned long long)(well ? rows_again : rows_kept));
+}
+
+static void a_replay_succeeds_or_leaves_the_store_as_it_is(void **state)
+{
+    struct job first = { .name = "before the replay", .yaml = replay_yaml, .threads = 2 };
+    struct job j = {
+        .name = "replay", .yaml = replay_yaml, .outputs = { "out.csv" }, .before = store_anew, .after = check_store
+    };
+    (void)state;
+    remove_folder(path_of("data"));
+    mkdir(path_of("data"), 0700);
+    mkdir(path_of("kept"), 0700);
+    put_file("job.yaml", first.yaml);
+    if (run_once(&first) != WENT_WELL)
+        fail_msg("%s does not work: %s", first.name, last_error);
+    unlink(path_of("out.csv"));
+    rows_kept = stored_rows();
+    assert_true(rows_kept > 40);
+    spool_folder_copy("data/dlq", "kept");
+    if (replay_once(&j) != WENT_WELL)
+        fail_msg("%s does not work at all: %s", j.name, last_error);
+    rows_again = stored_rows();
+    assert_in_range(rows_again, 1, 20);
+    assert_non_null(j.expect[0] = get_file("out.csv"));
+    unlink(path_of("out.csv"));
+    sweep(&j, replay_once, true, false, 5000);
+    sweep(&j, replay_once, true, true, 3000);
+    free((char *)(uintptr_t)j.expect[0]);
+    remove_folder(path_of("kept"));
+}
+
 static int set_up(void **state)
 {
     char from[] = "nomem-run-XXXXXX", *made = mkdtemp(from);
@@ -563,6 +716,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_says_when_memory_is_out),
         cmocka_unit_test(a_run_succeeds_or_says_why_not),
+        cmocka_unit_test(a_replay_succeeds_or_leaves_the_store_as_it_is),
     };
     all_of_them = argc > 1 && strcmp(argv[1], "--all") == 0;
     if (!nomem_works()) {
