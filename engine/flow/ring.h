@@ -137,8 +137,14 @@ static inline bool rki_ring_pop(rki_ring *r, rkp_envelope *out)
 //
 // Only a ring that is used with these functions alone on both sides may mix them.
 
+// Taking any of P1 C1 P2 S1 down to relaxed must be caught: tests/model/ring_evict.c, where nobody takes back and words are plain.
+
 #ifndef RKI_RING_S1
 #define RKI_RING_S1 __ATOMIC_ACQ_REL
+#endif
+#ifndef RKI_SLOT_LOAD
+#define RKI_SLOT_LOAD(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
+#define RKI_SLOT_STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #endif
 
 static inline void rki_slot_copy_out(const rkp_envelope *slot, rkp_envelope *to)
@@ -146,7 +152,7 @@ static inline void rki_slot_copy_out(const rkp_envelope *slot, rkp_envelope *to)
     const uint64_t *from = (const uint64_t *)(const void *)slot;
     uint64_t *v = (uint64_t *)(void *)to;
     for (unsigned i = 0; i < sizeof *slot / 8; i++)
-        v[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED); // relaxed: counts only after S1
+        v[i] = RKI_SLOT_LOAD(&from[i]); // relaxed: counts only after S1
 }
 
 // Either side: the message at the front and its index; it may be gone when it is claimed.
@@ -177,7 +183,7 @@ static inline bool rki_ring_put(rki_ring *r, const rkp_envelope *e)
         return false;
     to = (uint64_t *)(void *)rki_ring_slot(r, tail);
     for (unsigned i = 0; i < sizeof *e / 8; i++)
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED); // relaxed: published by P1
+        RKI_SLOT_STORE(&to[i], from[i]); // relaxed: published by P1
     // P1, to C1.
     __atomic_store_n(&r->tail, tail + 1, RKI_RING_P1);
     return true;

@@ -50,6 +50,7 @@ typedef struct rki_link {
     // Order hlc, RELIABILITY.md 2.4 line 22: the consumer goes on without the producer.
     uint32_t excluded; // atomic
     uint64_t frontier; // consumer writes, then excluded
+    uint32_t behind;   // atomic: the producer has stamped messages that are not in the ring
     uint64_t n_excluded;
     // Producer.
     uint64_t sent_rows __attribute__((aligned(64)));
@@ -60,8 +61,9 @@ typedef struct rki_link {
     // Consumer.
     uint64_t got_rows __attribute__((aligned(64)));
     uint64_t filtered_rows, late;
-    bool ended; // END has been taken
-    bool taken; // something has been taken since the producer was last looked at
+    uint64_t lag_floor, lag_ns; // the floor that it waited for, and since when
+    bool ended;                 // END has been taken
+    bool taken;                 // something has been taken since the producer was last looked at
 } rki_link;
 
 typedef struct rki_inset {
@@ -198,13 +200,13 @@ struct rki_runner {
     rki_letters letters;
     rkp_hlc clock;
     uint16_t id;
-    bool hlc_out, hlc_in;         // some edge of it is ordered by stamps
-    uint32_t clock_word;          // atomic, of hlc_out: RKI_CLOCK_*
-    uint32_t in_commit;           // atomic, of hlc_out: between stamping and the last release
-    uint32_t held;                // atomic, of hlc_in: tell me when a floor moves
-    uint64_t hold_stamp, hold_ns; // of hlc_in: the message that waits, and since when
-    uint16_t hold_id, front_id;
-    uint64_t front_stamp;    // of hlc_in: the last that was delivered
+    bool hlc_out, hlc_in; // some edge of it is ordered by stamps
+    uint32_t clock_word;  // atomic, of hlc_out: RKI_CLOCK_*
+    uint32_t in_commit;   // atomic, of hlc_out: between stamping and the last release
+    uint32_t held;        // atomic, of hlc_in: tell me when a floor moves
+    uint64_t hold_seq;    // of hlc_in: of the message that may be taken
+    uint64_t front_stamp; // of hlc_in: the last that was delivered
+    uint16_t front_id;
     uint64_t emission;       // number of the emission at hand
     uint64_t stamp;          // of it, where nobody orders by stamps
     uint64_t in_stamp, corr; // of the message at hand
@@ -406,8 +408,9 @@ void rki_taps_end(rki_run *r);
 
 // The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
 int rki_hold_next(rki_runner *r);
-void rki_look_at_clock(rki_runner *r); // pt_us, and wall_us when it is asked for
-void rki_clock_enter(rki_runner *r);   // around everything that may tick, where hlc_out
+void rki_hold_took(rki_runner *r, rki_link *k, const rkp_envelope *e); // it was taken
+void rki_look_at_clock(rki_runner *r);                                 // pt_us, and wall_us when it is asked for
+void rki_clock_enter(rki_runner *r);                                   // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);

@@ -9,7 +9,8 @@
 // A held consumer pushes its own producers: an idle one delays nothing.
 //
 // A producer that is in a long step moves no floor.  The consumer looks again every heartbeat, and is woken (`held`) when the step ends.
-// After max_skew it goes on as on_skew says (lines 21 to 24).
+// When a floor that is needed has stood still for max_skew, it goes on as on_skew says (lines 21 to 24), with this message and with
+// all that follow until the floor moves.  Never without a producer that has stamped messages which are not in the ring (`behind`).
 #include "run/actor.h"
 
 void rki_look_at_clock(rki_runner *r)
@@ -93,7 +94,7 @@ static bool look(const rki_inset *in, const rki_link *k, rkp_envelope *e)
 struct best {
     int input;
     uint32_t link;
-    uint64_t stamp;
+    uint64_t stamp, seq;
     uint16_t id;
 };
 
@@ -108,9 +109,9 @@ static struct best smallest(rki_runner *r)
             if (k->ended || !look(&r->ins[i], k, &e))
                 continue;
             if (e.flags & RKP_F_END)
-                return (struct best){ (int)i, l, 0, 0 };
+                return (struct best){ (int)i, l, 0, e.seq, 0 };
             if (b.input < 0 || before(e.stamp, e.actor, b.stamp, b.id))
-                b = (struct best){ (int)i, l, e.stamp, e.actor };
+                b = (struct best){ (int)i, l, e.stamp, e.seq, e.actor };
         }
     }
     return b;
@@ -129,6 +130,17 @@ static bool may_give(const rki_inset *in, rki_link *k, const struct best *b)
     return !before(b->stamp, b->id, floor + 1, k->from->id);
 }
 
+// How long has this floor stood still while it was needed?
+static uint64_t lag(rki_link *k, uint64_t now)
+{
+    uint64_t floor = rki_ring_floor(k->ring);
+    if (!k->lag_ns || k->lag_floor != floor) {
+        k->lag_ns = now;
+        k->lag_floor = floor;
+    }
+    return now - k->lag_ns;
+}
+
 // Line 22.  True when the producer will come back above the message, or has nothing.
 static bool exclude(const rki_inset *in, rki_link *k, const struct best *b)
 {
@@ -136,7 +148,8 @@ static bool exclude(const rki_inset *in, rki_link *k, const struct best *b)
     __atomic_store_n(&k->frontier, b->stamp, __ATOMIC_RELAXED);
     if (!__atomic_exchange_n(&k->excluded, 1, __ATOMIC_SEQ_CST))
         RKI_ADD(k->n_excluded, 1);
-    return !__atomic_load_n(&k->from->in_commit, __ATOMIC_SEQ_CST) && !look(in, k, &e);
+    return !__atomic_load_n(&k->from->in_commit, __ATOMIC_SEQ_CST) && !__atomic_load_n(&k->behind, __ATOMIC_SEQ_CST) &&
+           !look(in, k, &e);
 }
 
 int rki_hold_next(rki_runner *r)
@@ -148,6 +161,7 @@ int rki_hold_next(rki_runner *r)
         bool again = false, blocked = false;
         if (b.input < 0)
             return -1;
+        r->hold_seq = b.seq;
         if (b.stamp == 0 && b.id == 0) {
             r->ins[b.input].cur = b.link;
             return b.input;
@@ -166,15 +180,8 @@ int rki_hold_next(rki_runner *r)
                     again = true; // something came
                     break;
                 }
-                now = now ? now : rki_mono_ns();
-                if (r->hold_stamp != b.stamp || r->hold_id != b.id) {
-                    r->hold_stamp = b.stamp;
-                    r->hold_id = b.id;
-                    r->hold_ns = now;
-                }
-                // Whoever is left out already, and has not come back, is not waited for again.
-                if ((now - r->hold_ns >= kernel->max_skew_ns || __atomic_load_n(&k->excluded, __ATOMIC_RELAXED)) &&
-                    kernel->on_skew != RKI_SKEW_STRICT && rki_ring_fill(k->ring) == 0) {
+                now = now ? now : rkp_now_ns(&r->stages[0]);
+                if (lag(k, now) >= kernel->max_skew_ns && kernel->on_skew != RKI_SKEW_STRICT) {
                     if (kernel->on_skew == RKI_SKEW_RELEASE || exclude(&r->ins[i], k, &b))
                         continue;
                     again = look(&r->ins[i], k, &e);
@@ -185,14 +192,7 @@ int rki_hold_next(rki_runner *r)
         if (again)
             continue;
         if (!blocked) {
-            rki_inset *in = &r->ins[b.input];
-            in->cur = b.link;
-            if (before(b.stamp, b.id, r->front_stamp, r->front_id)) {
-                RKI_ADD(in->links[b.link]->late, 1); // on_skew: release
-            } else {
-                r->front_stamp = b.stamp;
-                r->front_id = b.id;
-            }
+            r->ins[b.input].cur = b.link;
             __atomic_store_n(&r->held, 0, __ATOMIC_RELAXED);
             return b.input;
         }
@@ -200,5 +200,17 @@ int rki_hold_next(rki_runner *r)
             continue; // look once more, now that the producers know
         r->wake_ns = now + kernel->heartbeat_ns;
         return -1;
+    }
+}
+
+void rki_hold_took(rki_runner *r, rki_link *k, const rkp_envelope *e)
+{
+    if (e->flags & RKP_F_END)
+        return;
+    if (before(e->stamp, e->actor, r->front_stamp, r->front_id)) {
+        RKI_ADD(k->late, 1); // on_skew: release
+    } else {
+        r->front_stamp = e->stamp;
+        r->front_id = e->actor;
     }
 }

@@ -187,13 +187,14 @@ static void wake_producer(rki_link *k)
         rki_wake_runner(k->from);
 }
 
-// Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.
-static bool take_front(rki_inset *in, rkp_envelope *e, uint64_t *bytes)
+// Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.  seq: only this one,
+// which was chosen by its stamp; what stands there now comes later.
+static bool take_front(rki_inset *in, const uint64_t *seq, rkp_envelope *e, uint64_t *bytes)
 {
     rki_link *k = in->links[in->cur];
     uint64_t at, w;
     if (evicts(in)) {
-        if (!rki_ring_look(k->ring, &at, e))
+        if (!rki_ring_look(k->ring, &at, e) || (seq && e->seq != *seq))
             return false;
         w = __atomic_load_n(&k->weights[at & k->ring->mask], __ATOMIC_RELAXED);
         if (!rki_ring_claim(k->ring, at))
@@ -358,8 +359,10 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     k = in->links[in->cur];
     if (!evicts(in))
         e = *rki_ring_peek(k->ring, 0);
-    if (!take_front(in, &e, bytes))
+    if (!take_front(in, r->hlc_in && !only_replies ? &r->hold_seq : NULL, &e, bytes))
         return TOOK_SOME; // look again
+    if (r->hlc_in && !only_replies)
+        rki_hold_took(r, k, &e);
     b = (rkp_batch *)(uintptr_t)e.payload;
     rkp_hlc_merge(&r->clock, e.stamp);
     r->in_stamp = e.stamp;

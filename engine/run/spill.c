@@ -61,6 +61,14 @@ bool rki_spill_left(rki_run *r, const rki_outset *o)
     return there;
 }
 
+// Sequentially consistent, as in_commit: a consumer that orders by stamps looks at it before it goes on without us (hold.c).
+static void tell_behind(const rki_outset *o)
+{
+    uint32_t behind = o->spill->waiting > 0;
+    if (o->edge->hlc && RKI_LOOK(o->links[0]->behind) != behind)
+        __atomic_store_n(&o->links[0]->behind, behind, __ATOMIC_SEQ_CST);
+}
+
 // Opens the log of an edge.  In a stream what it holds from the last run is waiting; a batch job begins anew.
 bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
@@ -94,6 +102,7 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
     if (*rki_spool_warning(s->log))
         rki_log(run, "kernel '%s': %s\n", a->bound->k->id.p, rki_spool_warning(s->log));
     rki_spool_seek(s->log, 0);
+    tell_behind(o);
     __atomic_store_n(&o->links[0]->spilled_rows, 0, __ATOMIC_RELAXED);
     return true;
 }
@@ -155,6 +164,7 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         return false;
     }
     s->waiting++;
+    tell_behind(o);
     RKI_ADD(o->links[0]->spilled_rows, e.rows);
     rkp_batch_put(b);
     return true;
@@ -213,6 +223,7 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
         s->waiting--;
         any = true;
     }
+    tell_behind(o);
     return any;
 }
 

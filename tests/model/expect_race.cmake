@@ -1,7 +1,7 @@
-# Runs PROGRAM under ThreadSanitizer and requires a race report (EXPECT=race) or none (EXPECT=silence).
+# Runs PROGRAM [ARGUMENT] under ThreadSanitizer and requires a race report (EXPECT=race) or none (EXPECT=silence).
 set(ENV{TSAN_OPTIONS} "exitcode=66 halt_on_error=1")
 foreach(try RANGE 4)
-  execute_process(COMMAND ${PROGRAM} RESULT_VARIABLE rc OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${PROGRAM} ${ARGUMENT} RESULT_VARIABLE rc OUTPUT_VARIABLE out ERROR_VARIABLE err)
   if(EXPECT STREQUAL "silence")
     if(NOT rc EQUAL 0)
       message(FATAL_ERROR "the ring as it is: exit ${rc}\n${out}${err}")

@@ -1,0 +1,16 @@
+# Writes OUT, which is IN with FROM replaced by TO, and FROM2 by TO2 where given; each must be there exactly once.  @ is a
+# semicolon, which CMake takes for the end of a list item.
+file(READ "${IN}" text)
+foreach(n "" 2)
+  if(NOT DEFINED FROM${n})
+    continue()
+  endif()
+  string(FIND "${text}" "${FROM${n}}" first)
+  string(FIND "${text}" "${FROM${n}}" last REVERSE)
+  if(first EQUAL -1 OR NOT first EQUAL last)
+    message(FATAL_ERROR "${IN}: not there exactly once: ${FROM${n}}")
+  endif()
+  string(REPLACE "@" ";" to "${TO${n}}")
+  string(REPLACE "${FROM${n}}" "${to}" text "${text}")
+endforeach()
+file(WRITE "${OUT}" "${text}")
