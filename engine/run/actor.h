@@ -179,7 +179,7 @@ typedef struct rki_letters {
 } rki_letters;
 
 struct rki_runner {
-    rkp_task task;                             // on lines of its own: whoever wakes it writes there
+    rkp_task task; // on lines of its own: whoever wakes it writes there
     rki_run *run __attribute__((aligned(64)));
     const rki_pactor *plan;
     uint32_t index; // of the planned actor
@@ -214,7 +214,7 @@ struct rki_runner {
     bool behind_engine; // the publisher of $ topics, or fed by it
     bool watched;       // somebody asks for the times of its steps
     bool in_circle;
-    uint32_t at_rest;             // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
+    uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
     uint8_t in_port;            // of the message at hand: 1 for replies
@@ -247,7 +247,7 @@ typedef struct rki_kstate {
     bool wished;    // a command is on its way:
     rki_command wish;
     uint64_t wish_number;
-    uint32_t obeyed; // parts that have done it
+    uint32_t obeyed;   // parts that have done it
     rki_state reached; // by the last command; RKI_TERMINATED also when it ended before it came to it
     uint64_t restarts, since_us;
     char reason[256]; // of the last change
