@@ -137,10 +137,12 @@ static rkp_task *queue_pop(struct queue *q)
 
 static void enqueue(rkp_backend_run *r, rkp_task *t)
 {
-    struct worker *w = self_worker && self_worker->run == r
-                           ? self_worker
-                           : &r->workers[__atomic_fetch_add(&r->next_worker, 1, __ATOMIC_RELAXED) % r->n_workers];
+    bool mine = self_worker && self_worker->run == r;
+    struct worker *w =
+        mine ? self_worker : &r->workers[__atomic_fetch_add(&r->next_worker, 1, __ATOMIC_RELAXED) % r->n_workers];
     queue_push(&w->q[t->priority & 3], t);
+    if (mine && r->n_workers == 1)
+        return; // the only one that could sleep is awake
     // Sequentially consistent with the sleeper's own sequence: see the head of this file.
     __atomic_fetch_add(&r->epoch, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&r->sleepers, __ATOMIC_SEQ_CST) > 0)

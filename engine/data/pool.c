@@ -6,8 +6,9 @@
 // A block is taken on a reader's thread and given back on a writer's, so blocks travel stripe -> depot -> stripe;
 // moving them several at a time makes that one lock in many operations.  A stripe is guarded by a word that is only
 // ever tried: its CPU's threads exclude each other by it, and who finds it taken (it was preempted, or moved between
-// reading the CPU number and taking the word) tries the next stripe and then the depot.  A depot is a list under a spin
-// lock whose section is a few instructions.
+// reading the CPU number and taking the word) tries the next stripe and then the depot.  A depot is a stack of lists, as they
+// were given back, under a spin lock whose section is a few instructions: no block of a list is touched but the first,
+// because the others lie in the cache of whoever gave them.
 //
 // Bytes in use are counted in the stripe and carried to the pool's counter when they reach 256 KiB either way, so small
 // batches on several cores share no counter; readers add the stripes' parts, and are exact when nothing moves.
@@ -44,7 +45,7 @@ struct stripe {
 
 struct depot {
     _Alignas(64) _Atomic uint32_t taken;
-    struct list free;
+    rkp_block *top; // first block of the list given back last
 };
 
 struct rkp_pool {
@@ -264,19 +265,32 @@ static void system_put_list(rkp_pool *p, struct list l)
         system_put(p, k);
 }
 
+// All lists of a depot.
+static void system_put_all(rkp_pool *p, rkp_block *top)
+{
+    while (top) {
+        struct list l = { top, top->n_list };
+
+        top = top->below;
+        system_put_list(p, l);
+    }
+}
+
 // Gives cached blocks back until `want` more bytes fit into the limit, largest first.
 static void shrink(rkp_pool *p, uint64_t want)
 {
     for (uint32_t cls = RKI_BLOCK_CLASSES; cls-- > 0;) {
         struct depot *d = &p->depot[cls];
+        rkp_block *top;
         struct list l;
 
         if ((uint64_t)atomic_load_explicit(&p->held, memory_order_relaxed) + want <= p->limit)
             return;
         depot_take(d);
-        l = list_split(&d->free, d->free.n);
+        top = d->top;
+        d->top = NULL;
         drop(&d->taken);
-        system_put_list(p, l);
+        system_put_all(p, top);
         for (uint32_t i = 0; cls < STRIPE_CLASSES && i <= p->stripe_mask; i++) {
             struct stripe *s = &p->stripes[i];
 
@@ -322,15 +336,18 @@ static rkp_block *system_get(rkp_pool *p, uint32_t cls)
 
 // ---- blocks ---------------------------------------------------------------------------------------------------------
 
-static struct list depot_get(rkp_pool *p, uint32_t cls, uint32_t most)
+// Some blocks: a list as it was given back; empty when there is none.
+static struct list depot_get(rkp_pool *p, uint32_t cls)
 {
     struct depot *d = &p->depot[cls];
-    struct list l;
+    rkp_block *k;
 
     depot_take(d);
-    l = list_split(&d->free, d->free.n < most ? d->free.n : most);
+    k = d->top;
+    if (k)
+        d->top = k->below;
     drop(&d->taken);
-    return l;
+    return (struct list){ k, k ? k->n_list : 0 };
 }
 
 // The pages of a mapped block move to where there is room behind them.
@@ -359,19 +376,28 @@ rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes)
     return k;
 }
 
-// l is not empty and ends in NULL.
+// l may be empty and ends in NULL.
 static void depot_put(rkp_pool *p, uint32_t cls, struct list l)
 {
     struct depot *d = &p->depot[cls];
-    rkp_block *last = l.head;
 
-    while (last->next)
-        last = last->next;
+    if (!l.n)
+        return;
+    l.head->n_list = l.n;
     depot_take(d);
-    last->next = d->free.head;
-    d->free.head = l.head;
-    d->free.n += l.n;
+    l.head->below = d->top;
+    d->top = l.head;
     drop(&d->taken);
+}
+
+// One block, where there is no stripe for it.
+static rkp_block *depot_get_one(rkp_pool *p, uint32_t cls)
+{
+    struct list l = depot_get(p, cls);
+    rkp_block *k = list_pop(&l);
+
+    depot_put(p, cls, l);
+    return k;
 }
 
 rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
@@ -386,11 +412,11 @@ rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
     if (RKP_LIKELY(s && cls < STRIPE_CLASSES)) {
         k = list_pop(&s->free[cls]);
         if (!k) {
-            s->free[cls] = depot_get(p, cls, stripe_cap(cls) / 2);
+            s->free[cls] = depot_get(p, cls);
             k = list_pop(&s->free[cls]);
         }
     } else {
-        k = depot_get(p, cls, 1).head;
+        k = depot_get_one(p, cls);
     }
     if (RKP_LIKELY(k)) {
         count(p, s, (int64_t)rki_block_size(k), live);
@@ -475,7 +501,7 @@ void rkp_pool_free(rkp_pool *p)
         return;
     assert(rkp_pool_live(p) == 0);
     for (uint32_t cls = 0; cls < RKI_BLOCK_CLASSES; cls++) {
-        system_put_list(p, p->depot[cls].free);
+        system_put_all(p, p->depot[cls].top);
         for (uint32_t i = 0; cls < STRIPE_CLASSES && i <= p->stripe_mask; i++)
             system_put_list(p, p->stripes[i].free[cls]);
     }

@@ -14,7 +14,9 @@ typedef struct rkp_block {
     struct rkp_block *next;
     struct rki_defer *defers; // of the batch that begins in this block
     uint32_t cls;
-    uint32_t pad[11];
+    uint32_t n_list;         // in a depot: blocks of the list that begins here
+    struct rkp_block *below; // in a depot: the list that was given back before
+    uint32_t pad[8];
 } rkp_block;
 _Static_assert(sizeof(rkp_block) == 64, "the payload behind the header keeps its alignment");
 

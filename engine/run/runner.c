@@ -693,8 +693,9 @@ static rkp_step step(rki_runner *r)
         if (!init_stages(r))
             return finish(r);
     }
-    // Acquire, with the release of who commands: the wishes it left.
-    if (RKP_UNLIKELY(__atomic_exchange_n(&r->commands, 0, __ATOMIC_ACQ_REL)))
+    // Acquire, with the release of who commands: the wishes it left.  Relaxed before it: who commands wakes us afterwards.
+    if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)) &&
+        __atomic_exchange_n(&r->commands, 0, __ATOMIC_ACQ_REL))
         rki_obey(r);
     if (RKP_UNLIKELY(r->n_suspended)) {
         rki_flush_or_wait(r);
