@@ -781,6 +781,31 @@ static void resolve_overflows(struct planner *w)
     }
 }
 
+// True, and a finding, when what the file says about an actor allows one replica only.
+static bool refuse_replicas(struct planner *w, uint32_t actor, uint64_t want)
+{
+    const rki_stage *head = &w->p->stages[w->p->actors[actor].stages[0]];
+    const rki_kernel *k = w->p->kernels[head->kernel].k;
+    bool input = head->role == RKI_WHOLE || head->role == RKI_ENCODE;
+    if (want <= 1)
+        return false;
+    if ((w->p->actors[actor].stateless || k->partition_by.p) && single_why(w, actor)) {
+        rkp_diag(w->d, RKP_ERROR, k->at, "replicas-single", "kernel '%s' cannot have %llu replicas: %s", k->id.p,
+                 (unsigned long long)want, single_why(w, actor));
+        rkp_diag_hint(w->d, "leave out replicas, or put a kernel between them");
+        w->invalid = true;
+        return true;
+    }
+    if (k->batches && input) {
+        rkp_diag(w->d, RKP_ERROR, k->at, "not-supported", "'batch' of kernel '%s' with replicas is not supported yet",
+                 k->id.p);
+        rkp_diag_hint(w->d, "give the kernel before it the batch, or leave out replicas");
+        w->invalid = true;
+        return true;
+    }
+    return false;
+}
+
 static void choose_replicas(struct planner *w)
 {
     for (uint32_t i = 0; i < w->p->n_actors; i++) {
@@ -798,6 +823,8 @@ static void choose_replicas(struct planner *w)
             }
         }
         if (k->partition_by.p && head->role == RKI_WHOLE && k->op->kind == RKP_TRANSFORM) {
+            if (given && refuse_replicas(w, i, want))
+                continue;
             // Rows come out replica by replica in turns, so their order depends on how many there are: auto is the same
             // number on every machine.
             uint64_t n = k->replicas_given ? (k->replicas ? k->replicas : PARTS) : 1;
@@ -812,20 +839,8 @@ static void choose_replicas(struct planner *w)
             w->invalid = true;
             continue;
         }
-        if (given && want > 1 && a->stateless && single_why(w, i)) {
-            rkp_diag(w->d, RKP_ERROR, k->at, "replicas-single", "kernel '%s' cannot have %llu replicas: %s", k->id.p,
-                     (unsigned long long)want, single_why(w, i));
-            rkp_diag_hint(w->d, "leave out replicas, or put a kernel between them");
-            w->invalid = true;
+        if (given && refuse_replicas(w, i, want))
             continue;
-        }
-        if (given && want > 1 && k->batches && (head->role == RKI_WHOLE || head->role == RKI_ENCODE)) {
-            rkp_diag(w->d, RKP_ERROR, k->at, "not-supported",
-                     "'batch' of kernel '%s' with replicas is not supported yet", k->id.p);
-            rkp_diag_hint(w->d, "give the kernel before it the batch, or leave out replicas");
-            w->invalid = true;
-            continue;
-        }
         if (a->own_thread) {
             a->replicas = 1;
             reason(w, a, "%s",

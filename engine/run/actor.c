@@ -126,8 +126,10 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         return;
     }
     // Relaxed: a tap may begin a message later.
-    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)))
+    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED))) {
         rki_tap_offer(a, port, NULL, NULL, b);
+        rki_tap_unheard(a, port, b);
+    }
     if (n == 0) {
         // Nobody reads this port: counted, so that the sums close.
         rki_drop_unread(a, rows);

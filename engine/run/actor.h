@@ -55,6 +55,7 @@ typedef struct rki_link {
     // Producer.
     uint64_t sent_rows __attribute__((aligned(64)));
     uint64_t overflowed_rows, spilled_rows;
+    uint64_t ended_rows; // among those that overflowed: the circle had ended
     uint64_t next_seq;
     uint64_t gone_seen; // the ring's bytes_out as last read
     uint32_t n_new;     // slots that are written and not published yet
@@ -142,6 +143,8 @@ struct rkp_actor {
     const rkp_op *op;
     void *self;
     rki_out **outs; // per port
+    rki_out *unheard; // publications without subscribers, for taps
+    uint32_t n_unheard;
     uint32_t *n_outs;
     rki_counts counts;
     rkp_frame *frame;
@@ -220,6 +223,7 @@ struct rki_runner {
     bool behind_engine; // the publisher of $ topics, or fed by it
     bool watched;       // somebody asks for the times of its steps
     bool in_circle;
+    uint32_t circle; // of in_circle: which
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
@@ -261,6 +265,13 @@ typedef struct rki_kstate {
     uint64_t restarts, since_us;
     char reason[256]; // of the last change
 } rki_kstate;
+
+// Kernels that hear each other, directly or round about.  Circles end one by one: one may feed another.
+typedef struct rki_circle {
+    uint32_t done;  // atomic: its members end
+    bool quiet;     // control: all were idle at the last look,
+    uint64_t steps; // and had run so often
+} rki_circle;
 
 typedef struct rki_event {
     uint32_t kernel;
@@ -305,18 +316,24 @@ struct rki_run {
     uint32_t n_events, cap_events;
     rki_runner *publisher;     // of $topics; NULL: nobody subscribes
     uint32_t live;             // atomic: runners that are not behind it and not done
-    uint32_t circles_done;     // atomic
+    rki_circle *circles;
+    uint32_t n_circles;
     pthread_rwlock_t tap_lock; // read: who emits; written: who opens and closes
     struct rki_tap *taps[64];
     uint32_t n_taps; // written with tap_lock; others look whether there are any
     bool taps_closed;
-    bool has_circles;
     uint32_t ending; // atomic: no more commands
     bool interrupted;
     bool cut;                  // the drain was given up
     const rki_kernel *held_up; // because this one is suspended
     bool stuck;                // threads are left behind: nothing they may touch is freed
 };
+
+static inline bool rki_circle_done(const rki_runner *r)
+{
+    // Acquire, from the release of the control thread: nothing but the word itself.
+    return __atomic_load_n(&r->run->circles[r->circle].done, __ATOMIC_ACQUIRE);
+}
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
 void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody still want rows?  rkp_stopping then says so
@@ -351,11 +368,13 @@ void rki_spill_close(rki_outset *o, bool all_taken);
 // ---- route.c: topics of rows, groups, retained messages
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
+void rki_tap_unheard(struct rkp_actor *a, uint32_t port, rkp_batch *b);
 void rki_send_reply(struct rkp_actor *a, rkp_batch *b);       // takes b
 rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub);
 bool rki_route_add(rki_route *t, rki_outset *o);
 bool rki_route_seal(rki_route *t); // after the last add
 void rki_route_free(rki_route *t);
+bool rki_takes(const rki_outset *o); // its consumer wants more
 // Rows by the hash of the consumer's key into n parts (NULL: no row of that part).  Takes b.
 void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
                 void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg);

@@ -386,11 +386,22 @@ static uint64_t give_rest(rki_tap *t, uint64_t max_rows, rki_buf *out)
     return n;
 }
 
+// How many of its rows the tap is about.
+static uint64_t rows_for(const rki_tap *t, const rkp_topics *topics, rkp_batch *b)
+{
+    struct tapped m = { .b = b, .topics = topics };
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < b->rows; i++)
+        n += row_fits(t, &m, i);
+    return n;
+}
+
 void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b)
 {
     rki_run *r = a->run;
-    if (!b->n_cols || pthread_rwlock_tryrdlock(&r->tap_lock) != 0)
-        return; // a chunk of text; or taps are being opened or closed
+    if (!b->n_cols)
+        return;                          // a chunk of text
+    pthread_rwlock_rdlock(&r->tap_lock); // held by who opens or closes a tap, for a few stores
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
         bool fits = t->kernel != UINT32_MAX
@@ -402,11 +413,11 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
         if (!fits)
             continue;
         if (pthread_mutex_trylock(&t->lock) != 0) {
-            __atomic_fetch_add(&t->missed, b->rows, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&t->missed, rows_for(t, topics, b), __ATOMIC_RELAXED);
             continue;
         }
         if (t->n == TAP_BATCHES || (t->n && t->bytes + w > TAP_BYTES)) {
-            __atomic_fetch_add(&t->missed, b->rows, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&t->missed, rows_for(t, topics, b), __ATOMIC_RELAXED);
         } else {
             t->box[(t->first + t->n++) % TAP_BATCHES] =
                 (struct tapped){ rkp_batch_get(b), a->r->stamp, a->bound->k->id.p, topics };

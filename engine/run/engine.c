@@ -150,6 +150,16 @@ static bool gate(rki_run *r, rki_outset *o)
     return o->kept != NULL;
 }
 
+// What a subscriber to the topic of dead letters wants of them.
+static const rkp_expr *dead_where(const rki_run *r, const rki_bound *b)
+{
+    rkp_word topic = r->plan->spec->dead_topic;
+    for (uint32_t i = 0; topic.p && i < b->k->n_subs; i++)
+        if (rki_topic_match(rkp_word_str(b->k->subs[i].topic), rkp_word_str(topic)))
+            return b->where[i];
+    return NULL;
+}
+
 // One ring per pair of replicas of every edge.
 static bool build_links(rki_run *r)
 {
@@ -235,6 +245,8 @@ static bool build_links(rki_run *r)
             run->calls |= in->reply;
             in->by_topic = e->in && e->in->replay && rki_replay_has_where(tb);
             in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
+            if (head && e->dead && tb->where)
+                in->where = dead_where(r, tb);
             if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, tb)))
                 return false;
             run->hlc_in |= e->hlc;
@@ -302,6 +314,31 @@ static bool add_out(rki_run *r, rkp_actor *a, uint32_t port, rki_outset *o)
     return true;
 }
 
+// Topics that nobody subscribes to can still be tapped.
+static bool add_unheard(rki_run *r, rkp_actor *a)
+{
+    const rki_kernel *k = a->bound->k;
+    if (!k->n_pubs || a->stage->role == RKI_POLL)
+        return true;
+    a->unheard = rki_array(&r->arena, k->n_pubs, sizeof *a->unheard);
+    for (uint32_t q = 0; a->unheard && q < k->n_pubs; q++) {
+        const rki_publication *pub = &k->pubs[q];
+        rki_out *out = &a->unheard[a->n_unheard];
+        bool heard = pub->port >= a->stage->n_ports;
+        for (uint32_t o = 0; !heard && o < a->n_outs[pub->port]; o++)
+            heard = a->outs[pub->port][o].pub == pub;
+        if (heard)
+            continue;
+        out->pub = pub;
+        out->topics = pub->tpl ? NULL : topics_of(r, pub);
+        out->route = pub->tpl ? rki_route_new(r, a->bound, q) : NULL;
+        a->n_unheard++;
+        if ((!out->topics && !out->route) || (out->route && !rki_route_seal(out->route)))
+            return false;
+    }
+    return a->unheard != NULL;
+}
+
 static bool wire_stages(rki_run *r, rki_runner *run)
 {
     for (uint32_t i = 0; i < run->n_stages; i++) {
@@ -328,6 +365,8 @@ static bool wire_stages(rki_run *r, rki_runner *run)
                 if (a->outs[p][o].route && !rki_route_seal(a->outs[p][o].route))
                     return false;
         }
+        if (!add_unheard(r, a))
+            return false;
     }
     return true;
 }
@@ -352,8 +391,36 @@ static void find_engine(rki_run *r)
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->live += !r->runners[i]->behind_engine;
+}
+
+// Members of one circle are those that its edges join.
+static bool find_circles(rki_run *r)
+{
     for (uint32_t i = 0; i < r->n_runners; i++)
-        r->has_circles |= r->runners[i]->in_circle;
+        r->runners[i]->circle = i;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < r->n_runners; i++) {
+            rki_runner *run = r->runners[i];
+            for (uint32_t o = 0; o < run->n_outs; o++) {
+                for (uint32_t l = 0; run->outs[o].edge->circle && l < run->outs[o].n; l++) {
+                    rki_runner *to = run->outs[o].links[l]->to;
+                    uint32_t least = to->circle < run->circle ? to->circle : run->circle;
+                    changed |= to->circle != run->circle;
+                    to->circle = run->circle = least;
+                }
+            }
+        }
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++) // the least of each is its number, made dense
+        if (r->runners[i]->in_circle && r->runners[i]->circle == i) {
+            for (uint32_t j = i; j < r->n_runners; j++)
+                if (r->runners[j]->in_circle && r->runners[j]->circle == i && j != i)
+                    r->runners[j]->circle = r->n_circles;
+            r->runners[i]->circle = r->n_circles++;
+        }
+    r->circles = rki_array(&r->arena, r->n_circles ? r->n_circles : 1, sizeof *r->circles);
+    return r->circles != NULL;
 }
 
 rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n)
@@ -409,6 +476,8 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         if (!wire_stages(r, r->runners[i]))
             goto fail;
     find_engine(r);
+    if (!find_circles(r))
+        goto fail;
     if (!open_clock(r, err, err_n)) {
         st = RKP_UNAVAILABLE;
         goto fail;
@@ -489,11 +558,6 @@ static void cancel(rki_run *r)
 // members idle, their rings empty, and none of them run in between: then nothing was on its way at the time of the first look
 // (F. Mattern, "Algorithms for distributed termination detection", 1987, with counters of steps instead of messages).
 
-struct rest {
-    bool quiet;
-    uint64_t steps;
-};
-
 static bool member_quiet(const rki_runner *m)
 {
     // Acquire, from the worker's release when a step ends.
@@ -507,28 +571,40 @@ static bool member_quiet(const rki_runner *m)
     return true;
 }
 
-static bool circles_at_rest(const rki_run *r, struct rest *last)
+static bool circle_at_rest(const rki_run *r, uint32_t circle)
 {
+    rki_circle *c = &r->circles[circle];
     uint64_t steps = 0;
-    bool quiet = true, was = last->quiet;
+    bool quiet = true, was = c->quiet;
     for (uint32_t i = 0; i < r->n_runners && quiet; i++) {
-        if (!r->runners[i]->in_circle)
+        if (!r->runners[i]->in_circle || r->runners[i]->circle != circle)
             continue;
         steps += RKI_LOOK(r->runners[i]->steps);
         quiet = member_quiet(r->runners[i]);
     }
     quiet = quiet && steps;
-    was = was && quiet && steps == last->steps;
-    *last = (struct rest){ quiet, steps };
+    was = was && quiet && steps == c->steps;
+    c->quiet = quiet;
+    c->steps = steps;
     return was;
 }
 
-static void end_circles(rki_run *r)
+// True when some circle has not ended.
+static bool look_at_circles(rki_run *r)
 {
-    __atomic_store_n(&r->circles_done, 1, __ATOMIC_RELEASE);
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        if (r->runners[i]->in_circle)
-            rki_wake_runner(r->runners[i]);
+    bool any = false;
+    for (uint32_t c = 0; c < r->n_circles; c++) {
+        if (RKI_LOOK(r->circles[c].done))
+            continue;
+        any = true;
+        if (!circle_at_rest(r, c))
+            continue;
+        __atomic_store_n(&r->circles[c].done, 1, __ATOMIC_RELEASE);
+        for (uint32_t i = 0; i < r->n_runners; i++)
+            if (r->runners[i]->in_circle && r->runners[i]->circle == c)
+                rki_wake_runner(r->runners[i]);
+    }
+    return any;
 }
 
 // ---- a drain that a suspended kernel holds up -----------------------------------------------------------------------
@@ -545,6 +621,11 @@ static const rki_kernel *suspended_kernel(const rki_run *r)
     }
     return NULL;
 }
+
+struct rest {
+    bool quiet;
+    uint64_t steps;
+};
 
 static bool drain_at_rest(const rki_run *r, struct rest *last)
 {
@@ -569,7 +650,7 @@ static bool control_loop(rki_run *r)
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
     uint64_t give_up = 0;
     uint64_t next_clock = 0;
-    struct rest rest = { 0 }, drained = { 0 };
+    struct rest drained = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -604,12 +685,8 @@ static bool control_loop(rki_run *r)
             cancel(r);
             give_up = now + STUCK_NS;
         }
-        if (r->has_circles && !__atomic_load_n(&r->circles_done, __ATOMIC_RELAXED)) {
-            if (circles_at_rest(r, &rest))
-                end_circles(r);
-            else
-                until = !until || now + 1000000u < until ? now + 1000000u : until;
-        }
+        if (r->n_circles && look_at_circles(r))
+            until = !until || now + 1000000u < until ? now + 1000000u : until;
         if (tick && now >= next) {
             look(r, &p);
             r->args.progress(r->args.progress_arg, &p);
@@ -928,6 +1005,8 @@ void rki_run_free(rki_run *r)
             for (uint32_t p = 0; a->stage && a->outs && a->n_outs && p < a->stage->n_ports; p++)
                 for (uint32_t o = 0; a->outs[p] && o < a->n_outs[p]; o++)
                     rki_route_free(a->outs[p][o].route);
+            for (uint32_t u = 0; u < a->n_unheard; u++)
+                rki_route_free(a->unheard[u].route);
             rki_arena_fini(&a->arena);
         }
         for (uint32_t o = 0; run->outs && o < run->n_outs; o++)

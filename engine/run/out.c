@@ -87,10 +87,24 @@ static void push_part(void *arg, uint32_t i, rkp_batch *part)
         rki_box(to->r, to->o, i, part, to->chunk, to->flags);
 }
 
+// A circle has ended: what its members give at their ends does not go round any more.
+static bool after_circle(const rki_runner *r, const rki_outset *o)
+{
+    return r->in_circle && o->edge->circle && rki_circle_done(r);
+}
+
 void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
 {
     bool many = r->plan->replicas > 1;
     uint64_t chunk;
+    if (RKP_UNLIKELY(after_circle(r, o))) {
+        uint64_t rows = rki_batch_rows(b);
+        RKI_ADD(o->links[0]->sent_rows, rows);
+        RKI_ADD(o->links[0]->ended_rows, rows);
+        RKI_ADD(o->links[0]->overflowed_rows, rows);
+        rkp_batch_put(b);
+        return;
+    }
     if (o->kept)
         rki_keep(r, o, b);
     if (o->gated) {
@@ -435,7 +449,7 @@ static void deal_again(rki_runner *r)
         for (uint32_t j = 0; j < r->n_outs; j++) {
             rki_outset *to = &r->outs[j];
             rki_outmsg m = o->box[0];
-            if (j == i || to->n_box || !to->edge->group || !same_group(o, to) ||
+            if (j == i || to->n_box || !to->edge->group || !same_group(o, to) || !rki_takes(to) ||
                 !rki_has_room(to->links[0], rki_weight(payload(&m))))
                 continue;
             shift(o, 1);

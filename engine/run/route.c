@@ -92,18 +92,33 @@ static void push_share(void *arg, uint32_t i, rkp_batch *part)
         rki_out_push(s->r, s->d->sets[i], part);
 }
 
-// Somebody with room, else whose turn it is.
+bool rki_takes(const rki_outset *o)
+{
+    // Acquire, with the release in check_wanted: nothing but the word itself.
+    return !__atomic_load_n(&o->links[0]->closed, __ATOMIC_ACQUIRE);
+}
+
+static bool has_place(const rki_outset *o)
+{
+    return o->n_box == 0 && rki_takes(o) && rki_ring_room(o->links[0]->ring, 1) > 0;
+}
+
+// Somebody with room, else whose turn it is; those who take nothing any more only when all do.
 static rki_outset *member(rki_dest *d)
 {
+    uint32_t turn = d->n;
     for (uint32_t i = 0; i < d->n; i++) {
-        rki_outset *o = d->sets[(d->next + i) % d->n];
-        if (o->n_box == 0 && rki_ring_room(o->links[0]->ring, 1) > 0) {
-            d->next = (d->next + i + 1) % d->n;
-            return o;
+        uint32_t at = (d->next + i) % d->n;
+        if (has_place(d->sets[at])) {
+            d->next = (at + 1) % d->n;
+            return d->sets[at];
         }
+        if (turn == d->n && rki_takes(d->sets[at]))
+            turn = at;
     }
-    d->next = (d->next + 1) % d->n;
-    return d->sets[d->next];
+    turn = turn < d->n ? turn : d->next;
+    d->next = (turn + 1) % d->n;
+    return d->sets[turn];
 }
 
 static void send_dest(rki_runner *r, rki_dest *d, rkp_batch *b)
@@ -516,6 +531,31 @@ static void send_route(rkp_actor *a, rki_route *t, rkp_batch *b)
     rkp_errs_fini(&errs);
     rkp_batch_put(w.b);
     rkp_batch_put(b);
+}
+
+void rki_tap_unheard(rkp_actor *a, uint32_t port, rkp_batch *b)
+{
+    for (uint32_t u = 0; u < a->n_unheard && b->n_cols; u++) {
+        rki_out *o = &a->unheard[u];
+        struct work w = { .t = o->route, .a = a };
+        rkp_errs errs = { 0 };
+        rki_buf text;
+        if (o->pub->port != port)
+            continue;
+        if (!o->route) {
+            rki_tap_offer(a, port, o->pub, o->topics, b);
+            continue;
+        }
+        rki_buf_init(&text);
+        w.b = rkp_batch_derive(b, (size_t)b->rows * 16 + 1024);
+        rki_topic_memo_begin(o->route->memo, o->route->trie, 1);
+        // Without memory for it the tap does not see it.
+        if (w.b && columns(&w, &errs) && classify(&w, &text) && name_topics(&w))
+            rki_tap_offer(a, port, o->pub, NULL, w.b);
+        rki_buf_fini(&text);
+        rkp_errs_fini(&errs);
+        rkp_batch_put(w.b);
+    }
 }
 
 // ---- sending --------------------------------------------------------------------------------------------------------

@@ -393,7 +393,7 @@ static uint64_t rki_now_ns(const rki_runner *r)
 
 static bool inputs_ended(const rki_runner *r)
 {
-    bool circle = r->in_circle && __atomic_load_n(&r->run->circles_done, __ATOMIC_ACQUIRE);
+    bool circle = r->in_circle && rki_circle_done(r);
     for (uint32_t i = 0; i < r->n_ins; i++)
         if (!r->ins[i].reply && r->ins[i].n_ended < r->ins[i].n && !(circle && r->ins[i].edge->circle))
             return false;

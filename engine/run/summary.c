@@ -28,28 +28,36 @@ static void add_reasons(rki_reason_count *to, uint32_t *n, const rki_reason_coun
 }
 
 // Rows that did not fit into the kernel's queues: offered to it, and dropped or dead-lettered there.
+static void add_dropped(rki_kernel_counts *out, const char *reason, uint64_t rows)
+{
+    rki_reason_count one = { reason, rows };
+    out->dropped += rows;
+    add_reasons(out->drops, &out->n_drops, &one, 1);
+}
+
 static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
         for (uint32_t o = 0; o < r->runners[i]->n_outs; o++) {
             const rki_outset *s = &r->runners[i]->outs[o];
-            uint64_t rows = 0;
-            rki_reason_count one;
-            if (s->edge->overflow == RKI_OVERFLOW_BLOCK || r->plan->stages[s->edge->to_stage].kernel != kernel)
+            uint64_t rows = 0, ended = 0;
+            if (r->plan->stages[s->edge->to_stage].kernel != kernel)
                 continue;
-            for (uint32_t l = 0; l < s->n; l++)
+            for (uint32_t l = 0; l < s->n; l++) {
+                ended += RKI_LOOK(s->links[l]->ended_rows);
                 rows += RKI_LOOK(s->links[l]->overflowed_rows);
+            }
             if (!rows)
                 continue;
             out->rows_in += rows;
-            one = (rki_reason_count){ "overflow", rows };
+            rows -= ended;
+            add_dropped(out, "circle ended", ended);
             if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-                one.reason = "queue_full"; // among dead letters, overflow is that of an integer
+                rki_reason_count one = { "queue_full", rows }; // among dead letters, overflow is that of an integer
                 out->dead_lettered += rows;
                 add_reasons(out->deads, &out->n_deads, &one, 1);
             } else {
-                out->dropped += rows;
-                add_reasons(out->drops, &out->n_drops, &one, 1);
+                add_dropped(out, "overflow", rows);
             }
         }
     }

@@ -276,10 +276,16 @@ static void dead_topic(struct graph *g, rkp_word w)
     g->s->dead_topic = w;
     for (size_t i = 0; i < g->s->n_kernels; i++) {
         for (size_t j = 0; j < g->s->kernels[i].n_subs; j++) {
-            if (rki_topic_match(rkp_word_str(g->s->kernels[i].subs[j].topic), rkp_word_str(w))) {
-                g->s->takes_dead[i] = 1;
-                found = true;
-            }
+            const rki_subscription *sub = &g->s->kernels[i].subs[j];
+
+            if (!rki_topic_match(rkp_word_str(sub->topic), rkp_word_str(w)))
+                continue;
+            g->s->takes_dead[i] = 1;
+            found = true;
+            if (sub->group.p)
+                rkp_diag(g->l->d, RKP_ERROR, sub->group.at, "not-supported",
+                         "a group cannot share dead letters yet, and '%s' matches their topic '%s': not supported yet",
+                         sub->topic.p, w.p);
         }
     }
     g->s->dead_letters |= found;
