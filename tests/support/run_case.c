@@ -15,7 +15,7 @@ struct case_seen case_seen[CASE_IDS];
 uint64_t case_gate[CASE_IDS];
 uint64_t case_emitted[CASE_IDS];
 case_result case_results[CASE_IDS];
-char case_failure[4096];
+char case_failure[65536];
 rki_totals case_totals;
 char live_said[256];
 

@@ -91,7 +91,7 @@ int live_end(live *l);   // waits and frees; the exit code
 void live_free(live *l); // after live_end of one that is kept
 // Runs to the end; the exit code, and case_failure.
 int case_run(unsigned threads, const char *fmt, ...) RKP_PRINTF(2, 3);
-extern char case_failure[4096]; // of the last run that ended, or the findings of one that did not begin
+extern char case_failure[65536]; // of the last run that ended, or the findings of one that did not begin
 extern rki_totals case_totals;
 
 // Waits until it is true.
