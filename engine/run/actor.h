@@ -142,7 +142,7 @@ struct rkp_actor {
     const rki_bound *bound;
     const rkp_op *op;
     void *self;
-    rki_out **outs; // per port
+    rki_out **outs;   // per port
     rki_out *unheard; // publications without subscribers, for taps
     uint32_t n_unheard;
     uint32_t *n_outs;
@@ -223,7 +223,7 @@ struct rki_runner {
     bool behind_engine; // the publisher of $ topics, or fed by it
     bool watched;       // somebody asks for the times of its steps
     bool in_circle;
-    uint32_t circle; // of in_circle: which
+    uint32_t circle;  // of in_circle: which
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
@@ -314,8 +314,8 @@ struct rki_run {
     bool cond_made;
     rki_event *events; // waiting for the engine's own publisher
     uint32_t n_events, cap_events;
-    rki_runner *publisher;     // of $topics; NULL: nobody subscribes
-    uint32_t live;             // atomic: runners that are not behind it and not done
+    rki_runner *publisher; // of $topics; NULL: nobody subscribes
+    uint32_t live;         // atomic: runners that are not behind it and not done
     rki_circle *circles;
     uint32_t n_circles;
     pthread_rwlock_t tap_lock; // read: who emits; written: who opens and closes
@@ -369,7 +369,7 @@ void rki_spill_close(rki_outset *o, bool all_taken);
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
 void rki_tap_unheard(struct rkp_actor *a, uint32_t port, rkp_batch *b);
-void rki_send_reply(struct rkp_actor *a, rkp_batch *b);       // takes b
+void rki_send_reply(struct rkp_actor *a, rkp_batch *b); // takes b
 rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub);
 bool rki_route_add(rki_route *t, rki_outset *o);
 bool rki_route_seal(rki_route *t); // after the last add
