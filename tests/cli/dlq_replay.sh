@@ -358,23 +358,76 @@ has err "$lost rows replayed, 0 went wrong again"
 seq 5000 | awk '{ print $1 "," $1 * 2 }' >want.out
 same got.out want.out
 
-# Replicas that share rows by key, and a kernel that wants no more.
+# Replicas that share rows by key.
 rm -rf .rkpipe ./*.out
+awk 'BEGIN { print "k,x"; for (i = 0; i < 3000; i++) print i % 50 "," (i % 3 ? i : "bad") }' >parts.csv
 cat >parts.yaml <<'Y'
 version: 1
 name: parts
 dead_letter: { store: {} }
+schemas: { s: { k: i64, x: i64 } }
+kernels:
+  read: { op: read.csv, with: { path: parts.csv, schema: s } }
+  sums: { op: aggregate, from: [read], replicas: 3, partition_by: k, with: { by: [k], compute: { n: count(), s: sum(x) } } }
+  order: { op: sort, from: [sums], with: { by: [k] } }
+  out: { op: write.csv, from: [order], with: { path: parts.out } }
+Y
+run 0 run parts.yaml --summary none
+stored parts.yaml 'sums parse 1000'
+run 0 dlq replay parts.yaml --set kernels.out.with.path=re.out --set schemas.s.x=string --set 'kernels.sums.with.compute={n: count()}'
+seq 0 49 | sed 's/$/,20/; 1i k,n' >want.out
+same re.out want.out
+stored parts.yaml ''
+
+# A kernel that wants no more: what was not its turn stays.
+rm -rf .rkpipe ./*.out
+run 0 run job.yaml --quiet --var out=x.out --set kernels.read.with.chunk_bytes=16KiB --set engine.threads=1
+{ cat fixed.yaml && echo '  few: { op: limit, from: [when], with: { rows: 10 } }'; } >few.yaml
+run 0 dlq replay few.yaml --reason zero --var out=re.out --set 'kernels.out.from=[few]' --summary none
+has err 'rows stay: a kernel wanted no more before it was their turn'
+true_that 'ten rows' test "$(wc -l <re.out)" = 11
+some=$(sed -n 's/^rkpipe: \([0-9]*\) rows replayed, .*/\1/p' err)
+stored job.yaml "div zero $((714 - some))"$'\n''when parse 390'
+
+# Requests without an answer, and rows that go round in a circle.
+rm -rf .rkpipe ./*.out
+cat >call.yaml <<'Y'
+version: 1
+name: call
+dead_letter: { store: {} }
+kernels:
+  read: { op: read.csv, with: { path: few.csv } }
+  ask: { op: call, from: [read], batch: { count: 1 }, with: { topic: req, timeout: 100ms, output: { r: q } } }
+  some: { op: filter, subscribe: [req], with: { where: "n % 3 != 0" } }
+  answer: { op: map, from: [some], with: { derive: { q: n * 2 } } }
+  reply: { op: reply, from: [answer] }
+  out: { op: write.csv, from: [ask], with: { path: call.out } }
+Y
+seq 10 | sed '1i n' >few.csv
+run 0 run call.yaml --summary none
+stored call.yaml 'ask timeout 3'
+run 0 dlq replay call.yaml --set kernels.out.with.path=re.out --set 'kernels.some.with.where="true"'
+sort -n re.out >got.out
+is got.out $'n,r\n3,6\n6,12\n9,18\n'
+cat >circle.yaml <<'Y'
+version: 1
+name: circle
+run: { mode: stream }
+dead_letter: { store: {} }
+topics: { jobs: { schema: { n: i64, left: i64 } } }
 kernels:
   read: { op: read.csv, with: { path: in.csv } }
-  once: { op: dedupe, from: [read], replicas: 3, partition_by: b, with: { by: ["id // b"] } }
-  few: { op: limit, from: [once], with: { rows: 10000 } }
-  out: { op: write.csv, from: [few], with: { path: parts.out } }
+  first: { op: map, from: [read], with: { derive: { n: id, left: id % 7 }, select: [n, left] }, publish: jobs }
+  work: { op: map, subscribe: [jobs], with: { derive: { left: "left - 1 + 0 * (1 // (n % 5))" } }, queue: { capacity: 2 } }
+  split: { op: route, from: [work], with: { ports: { more: "left > 0", done: "left <= 0" }, discard: [default] }, publish: { more: jobs } }
+  out: { op: write.csv, from: [split.done], with: { path: circle.out } }
 Y
-if "$rkpipe" check parts.yaml >/dev/null 2>&1; then :; else sed -i 's,by: \["id // b"\],by: [id],' parts.yaml; fi
-sed -i 's/partition_by: b/partition_by: "id % b"/' parts.yaml
-run 0 run parts.yaml --summary none
-stored parts.yaml ''
-rm -f parts.out
+run 0 run circle.yaml --summary none
+stored circle.yaml 'work zero 1000'
+run 0 dlq replay circle.yaml --set kernels.out.with.path=re2.out --set 'kernels.work.with.derive.left="left - 1"'
+sed 1d re2.out circle.out | grep -v n,left | cut -d, -f1 | sort -n >got.out
+seq 5000 >want.out
+same got.out want.out
 
 # ---- damage, and somebody else -----------------------------------------------------------------------------------------
 
