@@ -228,8 +228,6 @@ static void tell(const struct replaying *p)
         return;
     }
     tell_stays(p);
-    if (r.unasked)
-        rki_cli_say("%llu rows stay: a kernel wanted no more before it was their turn", n_of(r.unasked));
     rki_cli_say("%llu row%s replayed, %llu went wrong again", n_of(r.replayed), r.replayed == 1 ? "" : "s",
                 n_of(r.again));
 }

@@ -356,7 +356,6 @@ void rki_replay_look(const rki_replay *p, rki_replay_result *out)
         const struct target *t = &p->targets[i];
         out->replayed += t->emitted;
         out->refused += t->refused;
-        out->unasked += t->rows - t->emitted - t->refused;
     }
 }
 
@@ -579,8 +578,8 @@ static rkp_verdict replay_poll(void *self, rkp_actor *a)
         rows[n++] = i;
         rkp_bit_set(done, i);
     }
-    if (ok && n) {
-        ok = emit(a, t, r.rows, rows, n) && add_mark(t, r.seq, r.letters->rows, done);
+    if (ok && n && (ok = emit(a, t, r.rows, rows, n))) {
+        ok = add_mark(t, r.seq, r.letters->rows, done);
         t->emitted += n;
     } else {
         free(done);
@@ -681,27 +680,57 @@ void rki_replay_stop(rki_replay *p)
     }
 }
 
+static uint64_t dropped(const rki_reason_count *v, uint32_t n, const char *reason)
+{
+    uint64_t rows = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        rows += strcmp(v[i].reason, reason) == 0 ? v[i].rows : 0;
+    return rows;
+}
+
+// It wanted no more, and there was more: a sink whose reader has gone, a `limit` that was reached.
+static bool left_rows(const rkp_actor *a)
+{
+    return a->stopped && (a->op->kind == RKP_SINK || dropped(a->counts.drops, a->counts.n_drops, "stop") ||
+                          dropped(a->counts.drops, a->counts.n_drops, "limit"));
+}
+
+static bool kernel_left_rows(const rki_run *r, uint32_t kernel)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
+            if (r->runners[i]->stages[j].stage->kernel == kernel && left_rows(&r->runners[i]->stages[j]))
+                return true;
+    return false;
+}
+
 bool rki_replay_lost(const rki_run *r, char *text, size_t n)
 {
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
-            const rkp_actor *a = &r->runners[i]->stages[j];
-            if (a->op->kind != RKP_SINK || !a->stopped)
-                continue;
-            snprintf(text, n, "kernel '%s' took no more rows before the end; all rows stay in the store",
-                     a->bound->k->id.p);
-            return true;
-        }
+    const rki_replay *p = r->args.replay;
+
+    for (uint32_t o = r->plan->n_order; o-- > 0;) { // the last of them stopped those before it
+        if (!kernel_left_rows(r, r->plan->order[o]))
+            continue;
+        snprintf(text, n, "kernel '%s' took no more rows before the end; all rows stay in the store",
+                 r->plan->kernels[r->plan->order[o]].k->id.p);
+        return true;
     }
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
         rki_kernel_counts c;
         rki_run_counts(r, i, &c);
-        for (uint32_t j = 0; j < c.n_drops; j++) {
-            if (strcmp(c.drops[j].reason, "terminated") != 0)
-                continue;
-            snprintf(text, n, "kernel '%s' was terminated before the end; all rows stay in the store", c.kernel);
-            return true;
-        }
+        if (!dropped(c.drops, c.n_drops, "terminated"))
+            continue;
+        snprintf(text, n, "kernel '%s' was terminated before the end; all rows stay in the store", c.kernel);
+        return true;
+    }
+    for (uint32_t i = 0; i < p->n_targets; i++) {
+        const struct target *t = &p->targets[i];
+        if (t->emitted + t->refused >= t->rows)
+            continue;
+        snprintf(text, n, "behind kernel '%s' no more rows were wanted before the end; all rows stay in the store",
+                 t->id);
+        return true;
     }
     return false;
 }

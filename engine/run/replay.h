@@ -34,7 +34,6 @@ typedef struct rki_replay_result {
     uint64_t replayed; // rows that their kernels got
     uint64_t again;    // dead letters that they have become meanwhile
     uint64_t refused;  // their source could not take them any more
-    uint64_t unasked;  // somebody wanted no more rows before their turn came
     bool settled;      // they have left the store
 } rki_replay_result;
 

@@ -379,15 +379,20 @@ seq 0 49 | sed 's/$/,20/; 1i k,n' >want.out
 same re.out want.out
 stored parts.yaml ''
 
-# A kernel that wants no more: what was not its turn stays.
+# A kernel that wants no more before all have come, whether they come at once or not.
 rm -rf .rkpipe ./*.out
 run 0 run job.yaml --quiet --var out=x.out --set kernels.read.with.chunk_bytes=16KiB --set engine.threads=1
 { cat fixed.yaml && echo '  few: { op: limit, from: [when], with: { rows: 10 } }'; } >few.yaml
-run 0 dlq replay few.yaml --reason zero --var out=re.out --set 'kernels.out.from=[few]' --summary none
-has err 'rows stay: a kernel wanted no more before it was their turn'
-true_that 'ten rows' test "$(wc -l <re.out)" = 11
-some=$(sed -n 's/^rkpipe: \([0-9]*\) rows replayed, .*/\1/p' err)
-stored job.yaml "div zero $((714 - some))"$'\n''when parse 390'
+letters job.yaml >before.out
+run 1 dlq replay few.yaml --reason zero --var out=re.out --set 'kernels.out.from=[few]' --summary none
+has err "kernel 'few' took no more rows before the end; all rows stay in the store" 'no row has left the store'
+run 1 dlq replay few.yaml --reason zero --var out=re.out --set 'kernels.out.from=[few]' --set kernels.few.with.rows=713
+letters job.yaml >after.out
+same before.out after.out
+true_that 'nothing was written' test ! -e re.out
+run 0 dlq replay few.yaml --reason zero --var out=re.out --set 'kernels.out.from=[few]' --set kernels.few.with.rows=714
+true_that 'just as many' test "$(wc -l <re.out)" = 715
+stored job.yaml 'when parse 390'
 
 # Requests without an answer, and rows that go round in a circle.
 rm -rf .rkpipe ./*.out
