@@ -4,7 +4,7 @@
 set -euo pipefail
 include=$1 scratch=$2
 mkdir -p "$scratch"
-trap 'rm -rf "$scratch"' EXIT
+trap '[ "$BASHPID" != $$ ] || { rm -rf "$scratch"; }' EXIT # a child that is killed before its exec would run it, too
 cat >"$scratch/abi.cpp" <<'CPP'
 #include <rkpipe/hlc.h>
 #include <rkpipe/ring_abi.h>

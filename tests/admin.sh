@@ -6,7 +6,7 @@ failed=0 passed=0
 export LC_ALL=C TERM=dumb NO_COLOR=1
 work=$(mktemp -d)
 pids=
-trap 'for p in $pids; do kill -KILL "$p" 2>/dev/null; done; rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { for p in $pids; do kill -KILL "$p" 2>/dev/null; done; rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 cd "$work" || exit 1
 
 say() { printf '%s\n' "$*"; }

@@ -6,7 +6,7 @@ RKPIPE=$(realpath "$1") source=$(realpath "$2")
 export RKPIPE PIPELINES=$source/pipelines
 times=${3:-1} failed=0 passed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 for dir in "$source"/examples/*/; do
     name=$(basename "$dir")
     for threads in 1 2; do

@@ -7,7 +7,7 @@ rkpipe=$1
 all=${2:-}
 failed=0 passed=0
 work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { kill $(jobs -p) 2>/dev/null; rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 cd "$work" || exit 1
 
 # ---- checking -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ rounds=${2:-5}
 export LC_ALL=C TERM=dumb NO_COLOR=1
 work=$(mktemp -d)
 pid=
-trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 cd "$work" || exit 1
 
 cat >spill.yaml <<'YAML'

@@ -89,10 +89,11 @@ Y
 for script in 'sleep 1000 & echo $$; echo $!; wait' 'trap "" TERM; sleep 1000 & echo $$; echo $!; while :; do wait; done'; do
     for signals in TERM 'TERM TERM' KILL; do
         last="rkpipe run long.yaml, then $signals"
+        rm -f out
         "$rkpipe" run long.yaml --var script="$script" >out 2>err </dev/null &
         pid=$!
         for ((i = 0; i < 200; i++)); do
-            [ "$(wc -l <out)" = 2 ] && break
+            [ "$(cat out 2>/dev/null | wc -l)" = 2 ] && break
             sleep 0.05
         done
         for s in $signals; do kill -s "$s" $pid; done

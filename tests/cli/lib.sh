@@ -4,7 +4,7 @@ rkpipe=$(realpath "$1") source=$(realpath "$2") failed=0 checks=0
 export LC_ALL=C TERM=dumb NO_COLOR=1
 unset COLUMNS
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 cd "$work" || exit 1
 
 bad() {

@@ -5,7 +5,7 @@ set -u
 export LC_ALL=C NO_COLOR=1
 rkpipe=$(realpath "$1") failed=0 passed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap '[ "$BASHPID" != $$ ] || { rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
 for dir in "$(realpath "$2")"/tests/golden/plan/*/; do
     cd "$dir" || exit 1
     for file in plan.txt plan.json graph.dot graph.mermaid graph.svg graph.json; do
