@@ -48,7 +48,9 @@ void rki_traits_text(const rkp_op *op, rki_buf *out, const char *bullet)
         rki_putf(out, "%skeeps state: one replica\n", bullet);
     if (op->kind == RKP_SOURCE)
         rki_putf(out, t & RKP_FINITE ? "%sends by itself\n" : "%sends only when it is told to\n", bullet);
-    if (op->decode)
+    if (op->decode && !(t & RKP_BLOCKING))
+        rki_putf(out, "%sits rows are made by the workers, in replicas\n", bullet);
+    else if (op->decode)
         rki_putf(out, "%sreads on a thread of its own; what it reads is decoded by the workers, in replicas\n", bullet);
     else if (op->encode)
         rki_putf(out, "%srows are made text by the workers, in replicas; it writes them in order\n", bullet);

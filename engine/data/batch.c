@@ -71,6 +71,7 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
     b->schema = schema;
     b->pool = p;
     b->blocks = k;
+    b->own = rki_block_size(k);
     b->at = (char *)b + head;
     b->end = (char *)b + rki_block_size(k);
     if (!both) {
@@ -81,6 +82,7 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
         }
         k2->next = k;
         b->blocks = k2;
+        b->own += rki_block_size(k2);
         b->at = rki_block_data(k2);
         b->end = b->at + rki_block_size(k2);
     }
@@ -121,8 +123,7 @@ uint64_t rkp_batch_bytes(const rkp_batch *b)
     uint64_t sum = 0;
 
     for (; b; b = b->parent)
-        for (const rkp_block *k = b->blocks; k; k = k->next)
-            sum += rki_block_size(k);
+        sum += b->own;
     return sum;
 }
 
@@ -154,6 +155,12 @@ void rkp_batch_put(rkp_batch *b)
         rki_blocks_put(b->pool, b->blocks, 1);
         b = parent;
     }
+}
+
+bool rkp_batch_sole(const rkp_batch *b)
+{
+    // R2, from every R1: who dropped the other references has stopped reading.
+    return atomic_load_explicit(refs(b), memory_order_acquire) == 1;
 }
 
 bool rkp_batch_mine(const rkp_batch *b)
@@ -188,6 +195,7 @@ void *rkp_batch_alloc(rkp_batch *b, size_t bytes)
         return NULL;
     k->next = b->blocks;
     b->blocks = k;
+    b->own += rki_block_size(k);
     p = rki_block_data(k);
     RKI_UNPOISON(p, bytes);
     // Go on in the block that has more room left.
@@ -216,11 +224,7 @@ static void put_held(void *other)
 
 uint64_t rkp_batch_own_bytes(const rkp_batch *b)
 {
-    uint64_t n = 0;
-
-    for (const rkp_block *k = b->blocks; k; k = k->next)
-        n += rki_block_size(k);
-    return n;
+    return b->own;
 }
 
 rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other)
@@ -257,6 +261,7 @@ void rki_batch_reset(rkp_batch *b)
                       .schema = b->schema,
                       .pool = b->pool,
                       .blocks = first,
+                      .own = rki_block_size(first),
                       .at = (char *)b + head,
                       .end = (char *)b + rki_block_size(first) };
     memset(b->cols, 0, b->n_cols * sizeof(rkp_col));
@@ -271,6 +276,7 @@ void rki_batch_adopt(rkp_batch *b, rkp_block *chain)
 
         chain->next = b->blocks;
         b->blocks = chain;
+        b->own += rki_block_size(chain);
         chain = next;
     }
 }

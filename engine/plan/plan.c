@@ -552,11 +552,8 @@ static bool stage_stateless(const struct planner *w, const rki_stage *s)
 static bool stage_own_thread(const struct planner *w, const rki_stage *s)
 {
     const rki_kernel *k = w->p->kernels[s->kernel].k;
-    if (s->role == RKI_POLL || s->role == RKI_WRITE)
-        return s->role == RKI_POLL || (k->op->traits & RKP_BLOCKING) || k->place_mode == RKI_PLACE_MODE_THREAD;
-    if (s->role == RKI_WHOLE)
-        return k->op->kind == RKP_SOURCE || (k->op->traits & RKP_BLOCKING) || k->place_mode == RKI_PLACE_MODE_THREAD;
-    return false;
+    bool half = s->role == RKI_DECODE || s->role == RKI_ENCODE;
+    return !half && ((k->op->traits & RKP_BLOCKING) || k->place_mode == RKI_PLACE_MODE_THREAD);
 }
 
 static rki_pactor *new_actor(struct planner *w, uint32_t stage)
@@ -612,6 +609,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         return "its producer has a thread of its own";
     if (stage_own_thread(w, s))
         return "it has a thread of its own";
+    if (s->role == RKI_DECODE && !w->p->kernels[s->kernel].single && (w->p->workers > 1 || k->replicas_given))
+        return "several workers share it";
     if (!stage_stateless(w, s)) {
         // With one worker nothing could run beside it: a batch then goes through while it is warm.  Replicas that the
         // file asks for are several all the same, and each would have a state of its own.

@@ -310,7 +310,9 @@ rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
         return RKP_DONE;
     }
     save(a);
+    rkp_batch_get(b); // it may be offered again, so it must stay as it is
     v = rki_call(a, b);
+    rkp_batch_put(b);
     if (v != RKP_FAIL && !a->crashed) {
         a->life->in_a_row = v == RKP_RETRY ? a->life->in_a_row : 0;
         return v;

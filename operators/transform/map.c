@@ -39,6 +39,7 @@ struct map {
     uint32_t seen_rows;     // actor
     uint32_t *rows;         // actor
     uint32_t rows_cap;      // actor
+    rkp_col *work;          // actor: the slots of the batch at hand
     bool computes, planned; // actor: something is computed at all; `needed` is known
 };
 
@@ -486,45 +487,36 @@ static bool settle(struct map *m, rkp_errs *errs, uint32_t rows, uint32_t *n_goo
     return true;
 }
 
-static rkp_verdict map_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
+// The columns of `w` become the slots: its own ones, and those to fill.
+static void to_slots(struct map *m, rkp_batch *w)
 {
-    struct map *m = self;
-    rkp_errs *errs = rkp_actor_errs(a);
-    rkp_batch *w, *good;
-    rkp_col *slots, *outs;
-    uint32_t n_good;
-    rkp_verdict v;
-    (void)port;
-    if (!m->planned)
-        plan(m, a);
-    w = rkp_batch_derive(b, m->computes ? (size_t)b->rows * 16 : 0);
-    if (!w)
-        return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)b->rows);
-    slots = rkp_batch_alloc(w, ((size_t)m->n_slots + 1) * sizeof *slots);
-    outs = rkp_batch_alloc(w, ((size_t)m->n_outs + 1) * sizeof *outs);
-    if (!slots || !outs)
-        goto nomem;
-    memcpy(slots, w->cols, m->n_in * sizeof *slots);
-    memset(slots + m->n_in, 0, (m->n_slots - m->n_in) * sizeof *slots);
-    w->cols = slots;
+    memcpy(m->work, w->cols, m->n_in * sizeof *m->work);
+    memset(m->work + m->n_in, 0, (m->n_slots - m->n_in) * sizeof *m->work);
+    w->cols = m->work;
     w->n_cols = m->n_slots;
     w->schema = &m->inner;
-    if (fill(m, a, w, errs) != RKP_OK)
-        goto nomem;
+}
+
+// And the slots the columns that go out, in `to`.
+static void to_outs(struct map *m, rkp_batch *w, rkp_col *to)
+{
     for (uint32_t i = 0; i < m->n_outs; i++)
-        outs[i] = slots[m->outs[i].slot];
-    w->cols = outs;
+        to[i] = m->work[m->outs[i].slot];
+    w->cols = to;
     w->n_cols = m->n_outs;
     w->schema = &m->schema;
-    if (!errs->n) {
-        rkp_emit(a, 0, w);
-        return RKP_DONE;
+}
+
+// Rows that could not be computed go where on_error says, the others out of `w`, which is taken.
+static rkp_verdict without_errors(struct map *m, rkp_actor *a, rkp_batch *b, rkp_batch *w, rkp_errs *errs)
+{
+    uint32_t n_good;
+    rkp_batch *good = NULL;
+    rkp_verdict v;
+    if (!settle(m, errs, b->rows, &n_good) || (n_good && !(good = rkp_batch_pick(w, m->rows, n_good)))) {
+        rkp_batch_put(w);
+        return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)b->rows);
     }
-    if (!settle(m, errs, b->rows, &n_good))
-        goto nomem;
-    good = n_good ? rkp_batch_pick(w, m->rows, n_good) : NULL;
-    if (n_good && !good)
-        goto nomem;
     v = rkp_reject(a, b, errs);
     rkp_batch_put(w);
     if (v == RKP_FAIL)
@@ -532,7 +524,51 @@ static rkp_verdict map_on_batch(void *self, rkp_actor *a, unsigned port, rkp_bat
     else if (good)
         rkp_emit(a, 0, good);
     return v;
+}
+
+static rkp_verdict map_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    struct map *m = self;
+    rkp_errs *errs = rkp_actor_errs(a);
+    rkp_col *was = b->cols, *to;
+    const rkp_schema *schema = b->schema;
+    rkp_batch *w;
+    bool same = rkp_batch_sole(b); // nobody else sees b: it goes on with other columns
+    (void)port;
+    if (!m->planned)
+        plan(m, a);
+    if (!m->work && !(m->work = calloc((size_t)m->n_slots + 1, sizeof *m->work)))
+        return rkp_fail(a, RKP_NOMEM, "out of memory for %u columns", (unsigned)m->n_slots);
+    w = same ? rkp_batch_get(b) : rkp_batch_derive(b, m->computes ? (size_t)b->rows * 16 : 0);
+    if (!w)
+        return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)b->rows);
+    to = m->n_outs <= m->n_in ? w->cols : rkp_batch_alloc(w, m->n_outs * sizeof *to);
+    if (!to)
+        goto nomem;
+    to_slots(m, w);
+    if (fill(m, a, w, errs) != RKP_OK)
+        goto nomem;
+    if (!errs->n) {
+        to_outs(m, w, to);
+        rkp_emit(a, 0, w);
+        return RKP_DONE;
+    }
+    if (same) { // who looks at the bad rows wants to see the columns that came
+        b->cols = was;
+        b->n_cols = m->n_in;
+        b->schema = schema;
+        rkp_batch_put(w);
+        w = rkp_batch_derive(b, m->n_outs * sizeof *to);
+        to = w ? rkp_batch_alloc(w, ((size_t)m->n_outs + 1) * sizeof *to) : NULL;
+        if (!to)
+            goto nomem;
+    }
+    to_outs(m, w, to);
+    return without_errors(m, a, b, w, errs);
 nomem:
+    b->cols = was;
+    b->n_cols = m->n_in;
+    b->schema = schema;
     rkp_batch_put(w);
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows of %u columns", (unsigned)b->rows, (unsigned)m->n_outs);
 }
@@ -542,6 +578,7 @@ static void map_fini(void *self)
     struct map *m = self;
     free(m->seen);
     free(m->rows);
+    free(m->work);
 }
 
 const rkp_op rkp_op_map = {

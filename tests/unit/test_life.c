@@ -432,7 +432,7 @@ static void while_a_kernel_is_suspended_its_queue_fills_and_nothing_is_lost(void
         "  src: { op: t.pub, with: { id: 1, rows: 500, gate: 1 }, publish: a }\n"
         "  x: { op: t.sink, subscribe: a, queue: { capacity: 8 }, with: { into: 1 } }\n",
         "kernels:\n" // fused: it stops what feeds it, as a full queue would
-        "  src: { op: t.pub, with: { id: 1, rows: 500, gate: 1 } }\n"
+        "  src: { op: t.pub, with: { id: 1, rows: 500, gate: 1 }, fuse: never }\n"
         "  a: { op: t.pass, from: [src], queue: { capacity: 8 } }\n"
         "  x: { op: t.pass, from: [a] }\n"
         "  out: { op: t.sink, from: [x], queue: { capacity: 8 }, with: { into: 1 } }\n",

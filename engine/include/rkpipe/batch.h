@@ -105,6 +105,7 @@ struct rkp_batch {
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory
+    uint64_t own;             // its size
     char *at, *end;           // bump
 };
 
@@ -134,6 +135,9 @@ rkp_status rkp_batch_hold(rkp_batch *b, rkp_batch *other);
 void *rkp_batch_alloc(rkp_batch *b, size_t bytes); // aligned to 64, not zeroed, dies with the batch
 // Memory that it keeps alive, with that of its parents, without what rkp_batch_hold added.
 uint64_t rkp_batch_bytes(const rkp_batch *b);
+// Only one reference: who holds it may put other columns into b, but not write into what the columns point to, which a
+// parent may own.  An operator that may ask for its batch again (RKP_RETRY) leaves it as it is.
+bool rkp_batch_sole(const rkp_batch *b);
 bool rkp_batch_mine(const rkp_batch *b); // only one reference, and no parent is shared: may be changed
 
 // The rows `rows[0..n)` (logical rows of `b`, any order, repeats allowed) as a new batch.  Composes selections: each

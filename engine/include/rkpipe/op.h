@@ -33,7 +33,7 @@ typedef enum rkp_op_kind { RKP_SOURCE, RKP_TRANSFORM, RKP_SINK } rkp_op_kind;
 typedef enum rkp_trait {
     RKP_STATELESS = 1 << 0,     // output depends on the one batch only: may be fused and replicated
     RKP_KEYED = 1 << 1,         // state per key: replicas need partition_by
-    RKP_BLOCKING = 1 << 2,      // may wait for the outside: gets a thread of its own
+    RKP_BLOCKING = 1 << 2,      // may wait for the outside: gets a thread of its own (its poll, when it has decode)
     RKP_DETERMINISTIC = 1 << 3, // the same input gives the same output
     RKP_FINITE = 1 << 4,        // source: ends by itself
     RKP_ROWWISE = 1 << 5,       // every row in is emitted, dropped, absorbed or rejected: checked at the end
@@ -107,7 +107,7 @@ typedef struct rkp_op {
     // Input schemas -> output schemas, expressions compiled; control thread, pure.
     rkp_status (*bind)(void *self, rkp_bind *b);
     rkp_status (*init)(void *self, rkp_actor *a); // actor thread, before the first batch
-    rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port, rkp_batch *b); // actor; b is borrowed
+    rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port, rkp_batch *b); // actor; b is borrowed (rkp_batch_sole)
     // The time of rkp_wake_at has come, or the run is stopping; actor, between two batches, when there is room
     // downstream.  For transforms and sinks that hold what they got: DONE, STOP or FAIL.
     rkp_verdict (*on_timer)(void *self, rkp_actor *a);
