@@ -847,7 +847,10 @@ static void choose_replicas(struct planner *w)
                            : "a thread of its own: it may wait for files or the system");
         } else if (!a->stateless) {
             a->replicas = 1;
-            reason(w, a, "one replica: %s keeps state", a->n_stages > 1 ? "a kernel in it" : "it");
+            reason(w, a, "one replica: %s",
+                   head->role == RKI_POLL || k->op->kind == RKP_SOURCE ? "it begins with a source"
+                   : a->n_stages > 1                                   ? "a kernel in it keeps state"
+                                                                       : "it keeps state");
         } else if (k->n_from > 1 || hb->takes_dead) {
             a->replicas = 1;
             reason(w, a, "one replica: several inputs");

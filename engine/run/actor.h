@@ -72,8 +72,9 @@ typedef struct rki_inset {
     const rki_unite *unite;
     const rkp_schema *unite_to;
     bool reply;            // replies to this kernel's requests
-    bool by_topic;         // dead letters: `where` is that of the subscription which their topic came over
-    const rkp_expr *where; // rows that the subscription wants; NULL: all
+    const rkp_expr *where; // rows that the subscription wants; NULL: all, or
+    uint64_t where_subs;   // subscriptions that share it: each row's first one that matches decides
+    bool where_any;        // dead letters: any subscription
     rki_link **links;      // from every producer replica
     uint32_t n, n_ended, cur, step;
 } rki_inset;
@@ -113,8 +114,8 @@ typedef struct rki_outset {
 typedef struct rki_dest {
     rki_outset **sets;
     uint32_t n, next;
-    uint32_t kernel, sub; // of the (first) consumer
-    rkp_str pattern;
+    const rki_bound *to; // the (first) consumer
+    const rki_input *in;
 } rki_dest;
 
 typedef struct rki_route rki_route; // a templated topic, route.c
@@ -454,7 +455,8 @@ bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, 
 
 rkp_verdict rki_replay_feed(struct rkp_actor *a); // in place of the poll of a source that gets its records again
 // What the subscription over which these rows came wants; NULL: all.
-const rkp_expr *rki_replay_where(const rki_bound *to, const rkp_batch *b);
+// Only the rows of b that the subscription wants.  Takes b; NULL: none, or it failed.
+rkp_batch *rki_wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b);
 bool rki_replay_has_where(const rki_bound *to);
 void rki_replay_kept(rki_replay *p, uint64_t rows); // they went wrong again
 // Nobody replays any more: lets go of what is at hand.

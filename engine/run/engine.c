@@ -160,6 +160,19 @@ static const rkp_expr *dead_where(const rki_run *r, const rki_bound *b)
     return NULL;
 }
 
+// One condition, or none, or one for each subscription that shares the edge.
+static void choose_where(rki_inset *in, const rki_input *from, const rki_bound *b)
+{
+    bool some = false;
+    in->where = b->where[from->sub];
+    for (uint32_t i = 0; i < b->k->n_subs; i++)
+        some |= i != from->sub && rki_input_of_sub(from, i) && (in->where || b->where[i]);
+    if (!some)
+        return;
+    in->where = NULL;
+    in->where_subs = from->subs;
+}
+
 // One ring per pair of replicas of every edge.
 static bool build_links(rki_run *r)
 {
@@ -243,8 +256,9 @@ static bool build_links(rki_run *r)
             in->reply = e->in && e->in->reply;
             in->unite_to = in->reply ? &tb->replies : &tb->in;
             run->calls |= in->reply;
-            in->by_topic = e->in && e->in->replay && rki_replay_has_where(tb);
-            in->where = head && e->in && e->in->topic && tb->where ? tb->where[e->in->sub] : NULL;
+            in->where_any = e->in && e->in->replay && rki_replay_has_where(tb);
+            if (head && e->in && e->in->topic && tb->where)
+                choose_where(in, e->in, tb);
             if (head && e->dead && tb->where)
                 in->where = dead_where(r, tb);
             if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, tb)))

@@ -449,24 +449,6 @@ bool rki_replay_has_where(const rki_bound *to)
     return some;
 }
 
-// The subscription over which a topic comes; n_subs: none.
-static size_t sub_of(const rki_bound *to, const rkp_batch *b, uint32_t row)
-{
-    rkp_str topic = rkp_batch_topic(b, row);
-    size_t i = 0;
-
-    while (i < to->k->n_subs && !(topic.p && rki_topic_match(rkp_word_str(to->k->subs[i].topic), topic)))
-        i++;
-    return i;
-}
-
-const rkp_expr *rki_replay_where(const rki_bound *to, const rkp_batch *b)
-{
-    size_t i = b->rows ? sub_of(to, b, 0) : to->k->n_subs;
-
-    return i < to->k->n_subs ? to->where[i] : NULL;
-}
-
 // ---- the sources ----------------------------------------------------------------------------------------------------
 
 static struct target *target_of(const rkp_actor *a)
@@ -536,21 +518,13 @@ static rkp_batch *fitting(rkp_actor *a, const rki_bound *to, rkp_batch *b)
     return rki_unite_batch(a, &to->in, &u, b);
 }
 
-// Rows of one batch, those over different subscriptions apart.
 static bool emit(rkp_actor *a, const struct target *t, rkp_batch *of, const uint32_t *rows, uint32_t n)
 {
-    bool apart = rki_replay_has_where(t->to);
+    rkp_batch *b = n ? fitting(a, t->to, rkp_batch_pick(of, rows, n)) : NULL;
 
-    for (uint32_t from = 0, to; from < n; from = to) {
-        rkp_batch *b;
-        for (to = from + 1; to < n && !(apart && sub_of(t->to, of, rows[to]) != sub_of(t->to, of, rows[from])); to++)
-            ;
-        b = fitting(a, t->to, rkp_batch_pick(of, rows + from, to - from));
-        if (!b)
-            return false;
+    if (b)
         rkp_emit(a, 0, b);
-    }
-    return true;
+    return b || !n;
 }
 
 static rkp_verdict replay_poll(void *self, rkp_actor *a)

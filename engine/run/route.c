@@ -191,11 +191,7 @@ bool rki_route_add(rki_route *t, rki_outset *o)
         t->cap_dests = cap;
     }
     d = &t->dests[t->n_dests];
-    *d = (rki_dest){ .sets = malloc(sizeof(rki_outset *)),
-                     .n = 1,
-                     .kernel = to->index,
-                     .sub = o->edge->in->sub,
-                     .pattern = rkp_word_str(to->k->subs[o->edge->in->sub].topic) };
+    *d = (rki_dest){ .sets = malloc(sizeof(rki_outset *)), .n = 1, .to = to, .in = o->edge->in };
     if (!d->sets)
         return false;
     d->sets[0] = o;
@@ -205,12 +201,20 @@ bool rki_route_add(rki_route *t, rki_outset *o)
 
 bool rki_route_seal(rki_route *t)
 {
-    rki_trie_entry *v = calloc(t->n_dests + 1u, sizeof *v);
+    size_t n = 0, most = 1;
+    rki_trie_entry *v;
     bool ok;
+    for (uint32_t i = 0; i < t->n_dests; i++)
+        most += t->dests[i].to->k->n_subs;
+    v = calloc(most, sizeof *v);
     t->takers = calloc(t->n_dests + 1u, sizeof *t->takers);
-    for (uint32_t i = 0; v && i < t->n_dests; i++)
-        v[i] = (rki_trie_entry){ t->dests[i].pattern, i };
-    ok = v && t->takers && rki_trie_new(v, t->n_dests, &t->trie) == RKP_OK;
+    for (uint32_t i = 0; v && i < t->n_dests; i++) {
+        const rki_dest *d = &t->dests[i];
+        for (uint32_t s = 0; s < d->to->k->n_subs; s++)
+            if (rki_input_of_sub(d->in, s))
+                v[n++] = (rki_trie_entry){ rkp_word_str(d->to->k->subs[s].topic), i };
+    }
+    ok = v && t->takers && rki_trie_new(v, n, &t->trie) == RKP_OK;
     free(v);
     return ok;
 }
@@ -232,14 +236,15 @@ void rki_route_free(rki_route *t)
 // stand beside each other, in their order.
 static uint32_t takers(rki_route *t, const rki_topic_hit *h)
 {
-    uint32_t n = 0, last = UINT32_MAX;
+    uint32_t n = 0;
+    const rki_bound *last = NULL;
     for (uint32_t i = 0; i < h->n; i++) {
         const rki_dest *d = &t->dests[h->values[i]];
         bool shared = d->sets[0]->edge->group != 0;
-        if (!shared && d->kernel == last)
+        if (!shared && d->to == last)
             continue;
         t->takers[n++] = h->values[i];
-        last = shared ? UINT32_MAX : d->kernel;
+        last = shared ? NULL : d->to;
     }
     return n;
 }

@@ -229,35 +229,6 @@ static void wake_producers(rki_runner *r, bool all)
     }
 }
 
-// Only the rows that the subscription wants.  Takes b; NULL: none, or it failed.
-static rkp_batch *wanted_rows(rki_runner *r, const rki_inset *in, const rkp_expr *where, rkp_batch *b)
-{
-    rkp_actor *head = &r->stages[0];
-    rki_link *k = in->links[in->n == 1 ? 0 : in->cur];
-    rkp_batch *mem = rkp_batch_new(r->run->pool, NULL, 0, 4096), *out = NULL;
-    uint32_t *rows = mem ? rkp_batch_alloc(mem, (b->rows + 1u) * sizeof *rows) : NULL, n = 0;
-    rkp_errs *errs = rkp_actor_errs(head);
-    head->meta.stamp = r->in_stamp;
-    if (!rows || !rkp_actor_frame(head) ||
-        rkp_expr_filter(where, head->frame, b, &head->meta, NULL, b->rows, rows, &n, errs) != RKP_OK) {
-        rkp_fail(head, RKP_NOMEM, "out of memory while choosing rows");
-        goto out;
-    }
-    RKI_ADD(k->filtered_rows, b->rows - n - errs->n);
-    if (errs->n) {
-        RKI_ADD(head->counts.rows_in, errs->n); // they are the kernel's, as bad rows
-        rkp_reject(head, b, errs);
-    }
-    if (n == b->rows)
-        out = rkp_batch_get(b);
-    else if (n && !(out = rkp_batch_pick(b, rows, n)))
-        rkp_fail(head, RKP_NOMEM, "out of memory while choosing rows");
-out:
-    rkp_batch_put(mem);
-    rkp_batch_put(b);
-    return out;
-}
-
 // Runs the head stage on what the batcher has; false when it asks for a retry.
 static bool give_batches(rki_runner *r, bool flush)
 {
@@ -287,7 +258,6 @@ static bool give_batches(rki_runner *r, bool flush)
 static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags)
 {
     rkp_actor *head = &r->stages[0];
-    const rkp_expr *where = in->where;
     rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
         b = rki_unite_batch(head, in->unite_to, in->unite, b);
@@ -295,10 +265,8 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
         if (!b)
             return true;
     }
-    if (RKP_UNLIKELY(in->by_topic))
-        where = rki_replay_where(head->bound, b);
-    if (where) {
-        b = wanted_rows(r, in, where, b);
+    if (in->where || in->where_subs || in->where_any) {
+        b = rki_wanted_rows(r, in, b);
         rki_crash_is_final(head);
         if (!b)
             return true;

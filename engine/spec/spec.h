@@ -132,11 +132,15 @@ typedef struct rki_input {
     bool reply;                 // what a `reply` kernel sends back to this one, after all others
     bool replay;                // dead letters (rki_spec_replay), behind them
     bool topic;                 // over a topic:
-    uint32_t sub, pub;          //   index of the subscription here, and of the publication there
+    uint32_t sub, pub;          //   index of the (first) subscription here, and of the publication there
+    uint64_t subs;              //   bits of all subscriptions here that share the edge
     const rki_topic_conf *conf; //   what `topics` says of it; NULL: nothing
     int overflow;               // rki_overflow
     uint64_t capacity, bytes;
 } rki_input;
+
+// Does the subscription read (also) this?
+bool rki_input_of_sub(const rki_input *in, uint32_t sub);
 
 typedef struct rki_restart_conf {
     int policy; // rki_restart_policy

@@ -327,10 +327,26 @@ static bool meets(const rki_publication *p, rkp_str pattern)
     return p->tpl ? rki_topic_may_match(p->tpl, pattern) : rki_topic_match(pattern, rkp_word_str(p->topic));
 }
 
+// Subscriptions of a kernel that a template may meet share one edge, so that what their publisher sent keeps its order between them; not
+// those that share with other kernels, or begin differently.
+static bool share_edge(const rki_kernel *k)
+{
+    for (size_t i = 0; i < k->n_subs; i++)
+        if (k->subs[i].group.p || k->subs[i].start != k->subs[0].start)
+            return false;
+    return k->n_subs <= 64;
+}
+
+bool rki_input_of_sub(const rki_input *in, uint32_t sub)
+{
+    return in->topic && (in->sub == sub || (sub < 64 && in->subs >> sub & 1));
+}
+
 void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, uint32_t kernel, uint32_t port),
                           void *arg)
 {
     rki_kernel *k = &l->s->kernels[kernel];
+    bool share = share_edge(k);
 
     if (!k->n_subs)
         return;
@@ -339,17 +355,24 @@ void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, 
 
         for (uint32_t p = 0; p < from->n_pubs; p++) {
             const rki_publication *pub = &from->pubs[p];
+            rki_input *one = NULL;
 
             for (uint32_t s = 0; s < k->n_subs; s++) {
                 if (!meets(pub, rkp_word_str(k->subs[s].topic)))
                     continue;
+                if (one) {
+                    one->subs |= UINT64_C(1) << s;
+                    continue;
+                }
                 k->from[k->n_from++] = (rki_input){ .text = k->subs[s].topic,
                                                     .kernel = i,
                                                     .port = pub->port,
                                                     .topic = true,
                                                     .sub = s,
+                                                    .subs = s < 64 ? UINT64_C(1) << s : 0,
                                                     .pub = p,
                                                     .conf = pub->conf };
+                one = share ? &k->from[k->n_from - 1] : NULL;
                 mark(arg, i, pub->port);
                 if (!pub->tpl)
                     break; // later subscriptions never get it
@@ -539,7 +562,7 @@ static void check_starts(rki_load *l, const rki_kernel *k)
         if (k->subs[i].start == RKI_FROM_NOW)
             continue;
         for (size_t e = 0; e < k->n_from; e++)
-            retains |= k->from[e].topic && k->from[e].sub == i && k->from[e].conf && k->from[e].conf->retains;
+            retains |= rki_input_of_sub(&k->from[e], i) && k->from[e].conf && k->from[e].conf->retains;
         if (!k->start_suspended) {
             rkp_diag(l->d, RKP_WARNING, k->subs[i].topic.at, "start-nothing",
                      "kernel '%s' runs from the start, so its subscription has missed nothing that 'start' could give",
@@ -566,7 +589,7 @@ static void unreached(rki_load *l)
             size_t n = 0;
 
             for (size_t e = 0; !found && e < s->kernels[i].n_from; e++)
-                found = s->kernels[i].from[e].topic && s->kernels[i].from[e].sub == j;
+                found = rki_input_of_sub(&s->kernels[i].from[e], j);
             if (found)
                 continue;
             rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches",

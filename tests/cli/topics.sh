@@ -150,4 +150,30 @@ wait $! || code=$?
 true_that "exit $code" test "$code" = 0
 is last.csv $'n\n5\n6\n7\n8\n9\n10\n11\n'
 is early.csv $'n\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n'
+# Several subscriptions of one kernel to what one template makes: each row by the first that matches its topic, and all rows
+# in the order in which they were published.
+cat >several.yaml <<'Y'
+version: 1
+defaults: { batch: { count: 37 } }
+kernels:
+  in:
+    op: generate
+    with: { rows: 60000, batch_rows: 1000, columns: { n: row, k: "row % 3 == 0 ? 'a' : row % 3 == 1 ? 'b' : 'c'" } }
+    publish: t/${this.k}
+  out:
+    op: write.csv
+    subscribe:
+      - { topic: t/a, where: n % 2 == 0 }
+      - { topic: t/b }
+      - { topic: "t/*", where: n % 5 != 0 }
+    with: { path: several.csv }
+Y
+run 0 run several.yaml --summary none
+awk 'BEGIN { print "n,k"; for (n = 0; n < 60000; n++) { k = substr("abc", n % 3 + 1, 1)
+    if (k == "a" ? n % 2 == 0 : k == "b" ? 1 : n % 5 != 0) print n "," k } }' >want.csv
+true_that 'rows of several subscriptions, in their order' cmp several.csv want.csv
+run 0 plan several.yaml
+checks=$((checks + 1))
+[ "$(grep -c '; topic t/' out)" = 1 ] || bad 'not one edge'
+
 finish
