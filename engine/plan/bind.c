@@ -220,6 +220,14 @@ void rkp_bind_single(rkp_bind *b, const char *why)
         b->to->single = why;
 }
 
+void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
+{
+    if (b->to->delivery && (int)strongest >= b->to->delivery)
+        return;
+    b->to->delivery = (int)strongest;
+    b->to->delivery_why = why;
+}
+
 void rkp_bind_endless(rkp_bind *b)
 {
     if (b->checking)

@@ -44,13 +44,15 @@ typedef struct rki_bound {
     bool replies_known;
     rki_unite dead_unite; // of the dead-letter input, when this kernel is its target
     bool takes_dead;
-    uint8_t *reads;     // per input column: the operator looks at its values
-    int32_t *pass;      // per output column of port 0: input column it is, unchanged, or -1
-    uint8_t *needed;    // per output column: somebody downstream reads it
-    bool whole;         // encode and decode are not used
-    const char *single; // why it may not be replicated, or NULL
-    bool endless;       // a source that never ends by itself
-    int on_error;       // rki_error_action, never DEFAULT
+    uint8_t *reads;           // per input column: the operator looks at its values
+    int32_t *pass;            // per output column of port 0: input column it is, unchanged, or -1
+    uint8_t *needed;          // per output column: somebody downstream reads it
+    bool whole;               // encode and decode are not used
+    const char *single;       // why it may not be replicated, or NULL
+    bool endless;             // a source that never ends by itself
+    int delivery;             // rkp_delivery that it can keep; 0: its bind does not say
+    const char *delivery_why; // not a stronger one
+    int on_error;             // rki_error_action, never DEFAULT
     const void *probed;
     rkp_str kept;
     const rkp_expr *partition; // partition_by

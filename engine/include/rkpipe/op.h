@@ -21,6 +21,7 @@
 #include <rkpipe/diag.h>
 #include <rkpipe/expr.h>
 #include <rkpipe/opt.h>
+#include <rkpipe/state.h>
 
 #define RKP_ABI 1u
 
@@ -107,7 +108,8 @@ typedef struct rkp_op {
     // Input schemas -> output schemas, expressions compiled; control thread, pure.
     rkp_status (*bind)(void *self, rkp_bind *b);
     rkp_status (*init)(void *self, rkp_actor *a); // actor thread, before the first batch
-    rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port, rkp_batch *b); // actor; b is borrowed (rkp_batch_sole)
+    rkp_verdict (*on_batch)(void *self, rkp_actor *a, unsigned port,
+                            rkp_batch *b); // actor; b is borrowed (rkp_batch_sole)
     // The time of rkp_wake_at has come, or the run is stopping; actor, between two batches, when there is room
     // downstream.  For transforms and sinks that hold what they got: DONE, STOP or FAIL.
     rkp_verdict (*on_timer)(void *self, rkp_actor *a);
@@ -122,6 +124,13 @@ typedef struct rkp_op {
     // A source with decode, in place of poll and on its thread: emits the chunk of one record that decode has rejected,
     // so that it is decoded again.  RKP_UNAVAILABLE: what that needs, the head of its file, is not there any more or has changed.
     rkp_status (*again)(void *self, rkp_actor *a, const rkp_record *r);
+
+    // Checkpoints.  save: between two batches, when everything before has been emitted; a source writes its position (that of
+    // its poll half), a sink makes what it was given durable and writes how far it is.  restore: after init, in a new
+    // process, before anything else; RKP_INVALID with rkp_load_refuse when that is not possible.  Both on the actor's thread.
+    uint32_t state_version; // of what save writes, from 1
+    rkp_status (*save)(void *self, rkp_actor *a, rkp_save *to);
+    rkp_status (*restore)(void *self, rkp_actor *a, rkp_load *from);
 } rkp_op;
 
 extern const rkp_op *const rkp_ops[]; // the registry, NULL terminated; written by the build
@@ -171,7 +180,10 @@ void rkp_bind_whole(rkp_bind *b);
 void rkp_bind_single(rkp_bind *b, const char *why);
 // This source never ends by itself, although the op is FINITE.
 void rkp_bind_endless(rkp_bind *b);
-// Names after `meta.` that rows have here.
+// The strongest delivery that this instance can keep with its options, and why not a stronger one.  Without it: a STATELESS kernel and
+// one with `save` keep exactly_once, all others at_most_once.
+typedef enum rkp_delivery { RKP_AT_MOST_ONCE = 1, RKP_AT_LEAST_ONCE, RKP_EXACTLY_ONCE } rkp_delivery;
+void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why);
 
 // ---- actor ----------------------------------------------------------------------------------------------------------
 
