@@ -222,7 +222,7 @@ void rkp_bind_single(rkp_bind *b, const char *why)
 
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
 {
-    if (b->to->delivery && (int)strongest >= b->to->delivery)
+    if (!b->checking || (b->to->delivery && (int)strongest >= b->to->delivery))
         return;
     b->to->delivery = (int)strongest;
     b->to->delivery_why = why;
