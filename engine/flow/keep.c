@@ -56,7 +56,7 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
-static bool write_file(int dir, const char *name, const rki_buf *b, int *e)
+static bool write_file(int dir, const char *name, rkp_str b, int *e)
 {
     int fd;
     bool ok;
@@ -70,7 +70,7 @@ static bool write_file(int dir, const char *name, const rki_buf *b, int *e)
         *e = errno;
         return false;
     }
-    ok = write_all(fd, b->p, b->n) && fsync(fd) == 0;
+    ok = write_all(fd, b.p, b.n) && fsync(fd) == 0;
     *e = errno;
     if (close(fd) < 0 && ok) {
         *e = errno;
@@ -79,21 +79,15 @@ static bool write_file(int dir, const char *name, const rki_buf *b, int *e)
     return ok;
 }
 
-rkp_status rki_keep_write(int dir, const char *name, const char *head, rkp_str body, char err[RKP_FILE_ERR])
+rkp_status rki_keep_bytes(int dir, const char *name, rkp_str bytes, char err[RKP_FILE_ERR])
 {
     char temp[NAME_MAX + 1];
-    rki_buf b;
     bool ok;
     int e = ENOMEM;
 
     if (snprintf(temp, sizeof temp, "%s.new", name) >= (int)sizeof temp)
         return failed(ENAMETOOLONG, "write", name, err);
-    rki_buf_init(&b);
-    rki_putf(&b, "%s\n", head);
-    rki_put(&b, body.p, body.n);
-    rki_putf(&b, "sum %016llx\n", (unsigned long long)check_sum(b.p, b.n));
-    ok = !b.failed && write_file(dir, temp, &b, &e);
-    rki_buf_fini(&b);
+    ok = write_file(dir, temp, bytes, &e);
     // EINVAL: a file system that has no fsync of folders.
     if (ok && (renameat(dir, temp, dir, name) < 0 || (fsync(dir) < 0 && errno != EINVAL))) {
         e = errno;
@@ -103,6 +97,20 @@ rkp_status rki_keep_write(int dir, const char *name, const char *head, rkp_str b
         return RKP_OK;
     unlinkat(dir, temp, 0);
     return failed(e, "write", name, err);
+}
+
+rkp_status rki_keep_write(int dir, const char *name, const char *head, rkp_str body, char err[RKP_FILE_ERR])
+{
+    rkp_status st;
+    rki_buf b;
+
+    rki_buf_init(&b);
+    rki_putf(&b, "%s\n", head);
+    rki_put(&b, body.p, body.n);
+    rki_putf(&b, "sum %016llx\n", (unsigned long long)check_sum(b.p, b.n));
+    st = b.failed ? failed(ENOMEM, "write", name, err) : rki_keep_bytes(dir, name, (rkp_str){ b.p, b.n }, err);
+    rki_buf_fini(&b);
+    return st;
 }
 
 static bool read_all(int fd, rki_buf *to, int *e)

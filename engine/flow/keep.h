@@ -16,6 +16,8 @@
 #include <rkpipe/file.h>
 
 rkp_status rki_keep_write(int dir, const char *name, const char *head, rkp_str body, char err[RKP_FILE_ERR]);
+// The same for bytes that say themselves what they are.
+rkp_status rki_keep_bytes(int dir, const char *name, rkp_str bytes, char err[RKP_FILE_ERR]);
 // `body` is cleared first.
 rkp_status rki_keep_read(int dir, const char *name, const char *head, rki_buf *body, char err[RKP_FILE_ERR]);
 

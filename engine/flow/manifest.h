@@ -1,0 +1,51 @@
+// flow/manifest.h - a checkpoint on disk: what every stage of a pipeline was at one cut.
+//
+//   Owns     a rki_manifest that was read: its bytes, into which its texts point
+//   Threads  one at a time
+//   Fails    a status and a sentence in err.  What is read is not trusted: every record has a CRC-32C
+//   Limits   2^31 bytes a record
+//   Cost     one write and two fsyncs
+//
+//   head      magic "RKPCKPT1", version, flags, number, identity, time, records, size of the file, CRC-32C of the head
+//   record    size, CRC-32C, and then: kernel, operator, role, replica, state_version, ended, counts, state
+//
+// Files are called <number, ten digits>.ckpt.  One is written under another name, made durable, and then renamed, so what
+// has the name is whole unless the disk has damaged it.
+#ifndef RKI_MANIFEST_H
+#define RKI_MANIFEST_H
+
+#include <rkpipe/file.h>
+
+enum { RKI_MANIFEST_ERR = RKP_FILE_ERR };
+
+typedef struct rki_record {
+    rkp_str kernel, op;
+    uint32_t role, replica, version; // rki_role; replica of the stage's actor; rkp_op.state_version
+    bool ended;                      // its inputs had ended and it had given everything on
+    rkp_str counts, state;           // by data/state.h
+} rki_record;
+
+typedef struct rki_manifest {
+    uint64_t number, identity; // from 1; of the pipeline
+    int64_t us;                // wall clock, since 1970
+    bool final;                // everything has ended: only the outputs' names are missing
+    rki_record *v;
+    size_t n;
+    char *mem;
+} rki_manifest;
+
+// dir: a descriptor of the folder, here and below.
+rkp_status rki_manifest_write(int dir, const rki_manifest *m, char err[RKI_MANIFEST_ERR]);
+// RKP_INVALID: damaged.  RKP_UNAVAILABLE: not there.
+rkp_status rki_manifest_read(int dir, const char *name, rki_manifest *out, char err[RKI_MANIFEST_ERR]);
+void rki_manifest_free(rki_manifest *m);
+
+// Numbers of the manifests there, ascending (malloc's).
+rkp_status rki_manifest_list(int dir, uint64_t **numbers, size_t *n, char err[RKI_MANIFEST_ERR]);
+void rki_manifest_name(uint64_t number, char name[32]);
+// The newest that is whole.  RKP_UNAVAILABLE: there is none.  `note` (of RKI_MANIFEST_ERR): about a newer one that is damaged, else "".
+rkp_status rki_manifest_newest(int dir, rki_manifest *out, char *note, char err[RKI_MANIFEST_ERR]);
+// Removes all but the newest `keep`, and files that were never finished.
+rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR]);
+
+#endif
