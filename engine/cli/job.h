@@ -13,7 +13,7 @@
 
 typedef struct rki_job_args {
     int progress, summary;
-    bool quiet;
+    bool quiet, fresh;
 } rki_job_args;
 
 extern const char *const rki_job_progress[], *const rki_job_summary[];

@@ -41,6 +41,10 @@ static const rki_arg run_rows[] = {
       .help = "where kernels run; without it the file decides" },
     RKI_ARGS_JOB(run_args, job),
     { .kind = RKI_ARG_FLAG,
+      .name = "fresh",
+      .at = offsetof(struct run_args, job) + offsetof(rki_job_args, fresh),
+      .help = "begin anew: forget the checkpoint that an earlier run has left" },
+    { .kind = RKI_ARG_FLAG,
       .name = "watch",
       .at = offsetof(struct run_args, watch),
       .hidden = true,
@@ -278,7 +282,7 @@ int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, co
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
-    rki_run_args ra = { .data_dir = path, .replay = replay };
+    rki_run_args ra = { .data_dir = path, .keeps = dir->fd >= 0, .fresh = a->fresh, .replay = replay };
     rki_run *r = NULL;
     rki_admin *admin = NULL;
     char err[1024] = "";

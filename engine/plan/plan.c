@@ -1031,6 +1031,96 @@ static void find_circles(struct planner *w)
     }
 }
 
+// ---- delivery -------------------------------------------------------------------------------------------------------
+
+// The strongest level that a kernel keeps; *why not a stronger one.
+static int kernel_keeps(const rki_bound *b, const char **why)
+{
+    const rki_kernel *k = b->k;
+    *why = NULL;
+    if (k->supervised)
+        *why = "a supervised kernel is not saved yet";
+    else if (k->op->traits & (RKP_CALLS | RKP_REPLIES))
+        *why = "requests under way are not saved yet";
+    else if (k->order == RKI_ORDER_HLC)
+        *why = "'order: hlc' is not saved yet";
+    for (size_t i = 0; i < k->n_from && !*why; i++) {
+        if (k->from[i].overflow != RKI_OVERFLOW_BLOCK)
+            *why = "its queue does not block";
+        else if (k->start_suspended && k->from[i].conf && k->from[i].conf->retains)
+            *why = "retained messages are not saved yet";
+    }
+    if (*why)
+        return RKI_DELIVERY_AT_MOST_ONCE;
+    if (!k->op->save && !(k->op->traits & RKP_STATELESS)) {
+        *why = k->op->kind == RKP_TRANSFORM ? "its operator cannot save its state" : "its operator cannot save how far it is";
+        return RKI_DELIVERY_AT_MOST_ONCE;
+    }
+    if (b->delivery) {
+        *why = b->delivery_why;
+        return b->delivery;
+    }
+    return RKI_DELIVERY_EXACTLY_ONCE;
+}
+
+static const char *delivery_name(int level)
+{
+    static const char *const names[] = { "auto", "at_most_once", "at_least_once", "exactly_once" };
+    return names[level];
+}
+
+static void resolve_delivery(struct planner *w)
+{
+    int want = w->s->engine.delivery;
+    const rki_bound *weakest = NULL;
+    const char *why = NULL, *reason_why = NULL;
+    w->p->delivery = want == RKI_DELIVERY_AUTO ? RKI_DELIVERY_EXACTLY_ONCE : want;
+    if (want == RKI_DELIVERY_AT_MOST_ONCE) {
+        reason(w, NULL, "delivery at_most_once: engine.delivery");
+        return;
+    }
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        const rki_bound *b = &w->p->kernels[i];
+        int keeps = kernel_keeps(b, &why);
+        if (keeps >= w->p->delivery)
+            continue;
+        if (want != RKI_DELIVERY_AUTO) {
+            rkp_diag(w->d, RKP_ERROR, b->k->at, "delivery-level", "kernel '%s' (%s) keeps %s only: %s", b->k->id.p,
+                     b->k->op->name, delivery_name(keeps), why);
+            rkp_diag_hint(w->d, "write 'engine: { delivery: %s }', or leave it out", delivery_name(keeps));
+            w->invalid = true;
+            continue;
+        }
+        w->p->delivery = keeps;
+        weakest = b;
+        reason_why = why;
+    }
+    for (uint32_t e = 0; e < w->p->n_edges && w->p->delivery > RKI_DELIVERY_AT_MOST_ONCE; e++) {
+        if (!w->p->edges[e].circle)
+            continue;
+        weakest = &w->p->kernels[w->p->stages[w->p->edges[e].to_stage].kernel];
+        reason_why = "messages that go round in a circle are not saved yet";
+        if (want != RKI_DELIVERY_AUTO) {
+            rkp_diag(w->d, RKP_ERROR, weakest->k->at, "delivery-level", "kernel '%s' keeps at_most_once only: %s",
+                     weakest->k->id.p, reason_why);
+            rkp_diag_hint(w->d, "write 'engine: { delivery: at_most_once }', or leave it out");
+            w->invalid = true;
+        }
+        w->p->delivery = RKI_DELIVERY_AT_MOST_ONCE;
+    }
+    if (w->s->dead_store.bytes && w->p->delivery > RKI_DELIVERY_AT_LEAST_ONCE && want == RKI_DELIVERY_AUTO) {
+        w->p->delivery = RKI_DELIVERY_AT_LEAST_ONCE;
+        reason(w, NULL, "delivery at_least_once: dead letters in a store cannot be taken back");
+        return;
+    }
+    if (weakest)
+        reason(w, NULL, "delivery %s: kernel '%s' (%s): %s", delivery_name(w->p->delivery), weakest->k->id.p,
+               weakest->k->op->name, reason_why);
+    else
+        reason(w, NULL, "delivery %s: %s", delivery_name(w->p->delivery),
+               want == RKI_DELIVERY_AUTO ? "every kernel can keep it" : "engine.delivery");
+}
+
 static void name_actors(struct planner *w)
 {
     for (uint32_t i = 0; i < w->p->n_actors; i++) {
@@ -1120,6 +1210,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         find_circles(&w);
     if (!w.nomem)
         name_actors(&w);
+    if (!w.nomem)
+        resolve_delivery(&w);
     if (w.nomem || w.invalid)
         goto fail;
     return p;

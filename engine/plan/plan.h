@@ -130,6 +130,7 @@ typedef struct rki_plan {
     bool known;                    // every type is known: it can run
     bool stream;                   // it runs until it is stopped
     const rkp_topics *dead_topics; // of dead letters that go to a topic
+    int delivery;                  // rki_delivery, never auto
     bool reads_topics;             // some expression or template asks for meta.topic
     const char **reasons;          // of the whole: threads, memory, delivery
     uint32_t n_reasons;

@@ -64,6 +64,7 @@ typedef struct rki_link {
     uint64_t filtered_rows, late;
     uint64_t lag_floor, lag_ns; // the floor that it waited for, and since when
     bool ended;                 // END has been taken
+    bool barred;                // the barrier at hand has been taken: not read until all have come
     bool taken;                 // something has been taken since the producer was last looked at
 } rki_link;
 
@@ -77,6 +78,7 @@ typedef struct rki_inset {
     bool where_any;        // dead letters: any subscription
     rki_link **links;      // from every producer replica
     uint32_t n, n_ended, cur, step;
+    uint32_t n_barred, turn; // links that are barred; whose turn it was
 } rki_inset;
 
 typedef struct rki_outmsg {
@@ -243,6 +245,10 @@ struct rki_runner {
     uint32_t gather;    // of a source: polls more whose messages go out together
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
+    uint32_t barrier; // number of the last checkpoint that it has handed in, or need not
+    uint32_t barring; // of its inputs at hand; 0: none
+    bool over;        // a source after the last barrier: nothing more is read
+    struct rki_parts *parts; // what it has handed in, ckpt.c
     uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;   // of the step at hand: physical time of stamps
     uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
@@ -324,6 +330,7 @@ struct rki_run {
     uint32_t n_taps; // written with tap_lock; others look whether there are any
     bool taps_closed;
     uint32_t ending; // atomic: no more commands
+    struct rki_ckpt *ckpt; // NULL: at_most_once
     bool interrupted;
     bool cut;                  // the drain was given up
     const rki_kernel *held_up; // because this one is suspended
@@ -349,6 +356,7 @@ void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
 bool rki_flush_or_wait(rki_runner *r);   // and asks to be woken otherwise
+void rki_box_barrier(rki_runner *r, uint32_t number); // behind everything, on every edge
 bool rki_out_room(rki_runner *r);        // flushes: nothing waits any more
 bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
@@ -450,6 +458,30 @@ void rki_dead_flush(rki_runner *r);
 rkp_status rki_store_open(rki_run *r, char *err, size_t n);
 void rki_store_close(rki_run *r);
 bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n);
+
+// ---- ckpt.c: checkpoints
+
+// Finds what to go on from.  False: *st and err.
+bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n);
+void rki_ckpt_close(rki_run *r);
+bool rki_ckpt_restore(struct rkp_actor *a); // after its init; false: the run was failed
+// Is there a barrier that this source has not sent?
+bool rki_ckpt_due(const rki_runner *r);
+// Everything before the barrier has been done and given on: saves, and sends it on.  False: the run was failed.
+bool rki_ckpt_cut(rki_runner *r, uint32_t number);
+// Took a barrier from a link of this input.
+void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number);
+bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it
+void rki_ckpt_final(rki_runner *r);         // it has given everything on, and what it wrote is durable
+void rki_ckpt_retire(rki_runner *r);        // it takes no more part
+// Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
+void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);
+bool rki_ckpt_last(rki_run *r);             // one more, after which no source goes on.  False: there are none
+bool rki_ckpt_last_done(const rki_run *r);
+bool rki_ckpt_finish(rki_run *r);           // before outputs take their names; false: the run was failed
+void rki_ckpt_forget(rki_run *r);           // after it
+// A sentence about what is kept, "" when nothing is.
+void rki_ckpt_say(const rki_run *r, char *text, size_t n);
 
 // ---- replay.c: dead letters once more
 

@@ -498,6 +498,8 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     }
     if (!rki_life_new(r))
         goto fail;
+    if (!rki_ckpt_open(r, &st, err, err_n))
+        goto fail;
     st = rki_store_open(r, err, err_n);
     if (st != RKP_OK)
         goto fail;
@@ -677,7 +679,8 @@ static bool control_loop(rki_run *r)
         if (signals && !r->interrupted) {
             r->interrupted = true;
             grace_end = now + s->engine.grace_ns;
-            stop_sources(r);
+            if (!rki_ckpt_last(r))
+                stop_sources(r);
         }
         if (!give_up && (signals > 1 || (grace_end && now >= grace_end) || (grace_end && drain_at_rest(r, &drained)))) {
             cancelled = r->cut = true;
@@ -690,6 +693,13 @@ static bool control_loop(rki_run *r)
         if (stop_at && now >= stop_at && !asked) {
             asked = true;
             stop_sources(r);
+        }
+        if (r->ckpt && !cancelled) {
+            rki_ckpt_look(r, now, &until);
+            if (rki_ckpt_last_done(r)) {
+                cancelled = true;
+                cancel(r);
+            }
         }
         keep_clock(r, now, &next_clock);
         if (r->leased && (!until || next_clock < until))
@@ -922,6 +932,10 @@ int rki_run_execute(rki_run *r)
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
                : r->fail_status == RKP_INTERNAL  ? RKI_EXIT_INTERNAL
                                                  : RKI_EXIT_FAILED;
+    } else if (r->interrupted && rki_ckpt_last_done(r)) {
+        code = r->plan->stream ? RKI_EXIT_OK : RKI_EXIT_INTERRUPTED;
+        snprintf(r->failure, sizeof r->failure, "interrupted: ");
+        rki_ckpt_say(r, r->failure + strlen(r->failure), sizeof r->failure - strlen(r->failure));
     } else if (r->interrupted && (!r->plan->stream || left || r->cut)) {
         code = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) > 1 ? RKI_EXIT_SIGNAL : RKI_EXIT_INTERRUPTED;
         tell_interrupted(r, left);
@@ -939,7 +953,9 @@ int rki_run_execute(rki_run *r)
         rki_replay_stop(r->args.replay);
     if (code == RKI_EXIT_OK && r->args.replay && rki_replay_lost(r, r->failure, sizeof r->failure))
         code = RKI_EXIT_FAILED;
-    if (code == RKI_EXIT_OK) {
+    if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r) && !rki_ckpt_finish(r))
+        code = RKI_EXIT_FAILED;
+    if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r)) {
         st = RKP_OK;
         each_sink(r, true, &st);
         if (st != RKP_OK) {
@@ -949,6 +965,8 @@ int rki_run_execute(rki_run *r)
     } else {
         each_sink(r, false, &st);
     }
+    if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r))
+        rki_ckpt_forget(r);
     // Outputs first: a crash between the two replays rows once more, and loses none.
     if (code == RKI_EXIT_OK && r->args.replay) {
         char err[512] = "";
@@ -958,6 +976,12 @@ int rki_run_execute(rki_run *r)
                      "the rows were replayed, but stay in the store, and another replay would deliver them again: %s",
                      err);
         }
+    }
+    if (code != RKI_EXIT_OK && !rki_ckpt_last_done(r)) {
+        char kept[160];
+        rki_ckpt_say(r, kept, sizeof kept);
+        if (kept[0])
+            rki_log(r, "%s", kept);
     }
     rki_taps_end(r);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++)
@@ -1028,6 +1052,7 @@ void rki_run_free(rki_run *r)
         free(run);
     }
     rki_life_free(r);
+    rki_ckpt_close(r);
     rki_store_close(r);
     if (r->dir >= 0)
         close(r->dir);

@@ -148,6 +148,17 @@ static void forget_open(rki_outset *o)
         o->open[l] = 0;
 }
 
+void rki_box_barrier(rki_runner *r, uint32_t number)
+{
+    r->emission++;
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        rki_outset *o = &r->outs[i];
+        for (uint32_t l = 0; l < o->n && !o->gated; l++)
+            rki_box(r, o, l, NULL, number, RKP_F_BARRIER);
+        forget_open(o); // it is no message of a chunk
+    }
+}
+
 // ---- one message into its ring --------------------------------------------------------------------------------------
 
 static bool evicts(const rki_outset *o)

@@ -41,6 +41,8 @@ typedef struct rki_run_args {
     void *progress_arg;
     uint64_t progress_ns;
     const char *data_dir; // for spill files; made when first needed
+    bool keeps;           // data_dir belongs to this run: checkpoints may be kept there
+    bool fresh;           // those of earlier runs are let go
     // Whole lines for the log; any thread, several at a time.  NULL: they are let go.
     void (*log)(void *arg, rkp_str lines);
     void *log_arg;

@@ -88,6 +88,8 @@ static bool init_stages(rki_runner *r)
             continue;
         st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
         a->inited = true;
+        if (st == RKP_OK && r->run->ckpt && !rki_ckpt_restore(a))
+            return false;
         a->meta.kernel = rkp_word_str(a->bound->k->id);
         if (a->life && (st != RKP_OK || a->crashed)) {
             rki_crash_at_start(a, st);
@@ -161,9 +163,9 @@ static bool front(rki_inset *in, rkp_envelope *e)
 {
     rki_ring *ring;
     uint64_t at;
-    if (in->n_ended == in->n)
+    if (in->n_ended + in->n_barred == in->n)
         return false;
-    while (in->links[in->cur]->ended)
+    while (in->links[in->cur]->ended || in->links[in->cur]->barred)
         in->cur = (in->cur + 1) % in->n;
     ring = in->links[in->cur]->ring;
     if (evicts(in))
@@ -345,6 +347,10 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
         next_ring(in);
         return TOOK_SOME;
     }
+    if (RKP_UNLIKELY(e.flags & RKP_F_BARRIER)) {
+        rki_ckpt_took(r, in, k, (uint32_t)e.chunk);
+        return TOOK_SOME;
+    }
     if ((e.flags & RKP_F_LAST) && in->edge->chunked)
         next_ring(in);
     if (b && !feed(r, in, b, e.flags))
@@ -429,6 +435,8 @@ static rkp_step idle(rki_runner *r)
 static rkp_step finish(rki_runner *r)
 {
     r->phase = PHASE_DONE;
+    if (r->run->ckpt)
+        rki_ckpt_retire(r);
     rki_life_end(r);
     // The control thread looks at the run when a task retires.
     return RKP_STEP_DONE;
@@ -475,8 +483,15 @@ static rkp_step poll_source(rki_runner *r)
         if (!rki_flush_or_wait(r))
             return RKP_STEP_IDLE;
         check_wanted(r);
+        if (RKP_UNLIKELY(r->over))
+            return RKP_STEP_IDLE;
         if (rkp_stopping(a) || r->polled_out)
             return RKP_STEP_DONE;
+        if (RKP_UNLIKELY(rki_ckpt_due(r))) {
+            if (!rki_ckpt_cut(r, 0))
+                return RKP_STEP_AGAIN;
+            continue;
+        }
         if (!rkp_pool_room(r->run->pool, 1 << 20) && !all_taken(r)) {
             // Batches in flight use the budget: look again when one of ours is taken, or in a millisecond.  A source of
             // which nothing waits may always send one more, or a budget smaller than what the others hold would stop it
@@ -566,6 +581,8 @@ static rkp_step end_phase(rki_runner *r)
                 return RKP_STEP_AGAIN;
             }
         }
+        if (r->run->ckpt)
+            rki_ckpt_final(r);
         rki_dead_flush(r); // before the end
         rki_end_gates(r);
         r->emission++;
@@ -703,6 +720,17 @@ static rkp_step step(rki_runner *r)
             if (!give_batches(r, true)) {
                 rki_flush_or_wait(r);
                 return idle(r);
+            }
+            continue;
+        }
+        if (RKP_UNLIKELY(r->barring) && !r->pending && rki_ckpt_aligned(r)) {
+            if (rki_batcher_rows(r->batcher)) {
+                if (!give_batches(r, true)) {
+                    rki_flush_or_wait(r);
+                    return idle(r);
+                }
+            } else if (!rki_ckpt_cut(r, r->barring)) {
+                return finish(r);
             }
             continue;
         }

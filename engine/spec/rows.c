@@ -130,10 +130,25 @@ static const rkp_choice backends[] = {
 };
 
 static const rkp_choice deliveries[] = {
-    { "auto", 0, "the strongest that every source and sink can keep" },
-    { "at_most_once", 1, "fast; a crash may lose what was in flight" },
+    { "auto", RKI_DELIVERY_AUTO, "the strongest that every kernel can keep" },
+    { "at_most_once", RKI_DELIVERY_AT_MOST_ONCE, "fast; a crash may lose what was in flight" },
+    { "at_least_once", RKI_DELIVERY_AT_LEAST_ONCE, "rows are sent again after a crash" },
+    { "exactly_once", RKI_DELIVERY_EXACTLY_ONCE, "as if nothing had happened" },
+    { 0 },
+};
+
+// What a kernel or topic may say: less than the pipeline.
+static const rkp_choice relaxed[] = {
+    { "auto", RKI_DELIVERY_AUTO, "that of the pipeline" },
+    { "at_most_once", RKI_DELIVERY_AT_MOST_ONCE, "fast; a crash may lose what was in flight" },
     { "at_least_once", RKI_NOT_YET, "rows are sent again after a crash" },
     { "exactly_once", RKI_NOT_YET, "as if nothing had happened" },
+    { 0 },
+};
+
+static const rkp_opt checkpoint_rows[] = {
+    { "interval", &rkp_duration, 0, .def = "10s", .bounded = true, .min = 1e6, .max = 1e18,
+      .help = "how often positions and state are saved", .also = "every period" },
     { 0 },
 };
 
@@ -156,7 +171,8 @@ static const rkp_opt engine_rows[] = {
       .help = "what a crash may lose" },
     { "allow_exec", &rkp_bool, E(allow_exec), .def = "false", .help = "may the pipeline start commands" },
     { "module_dir", &rki_any, 0, .optional = true, .help = "folder of operator modules", .not_yet = "" },
-    { "checkpoint", &rki_any, 0, .optional = true, .help = "how often positions are saved", .not_yet = "" },
+    { "checkpoint", &rkp_object, E(checkpoint_ns), .def = "{}", .help = "what a crash or a signal does not lose",
+      .sub = checkpoint_rows, .sub_size = sizeof(uint64_t), .short_key = "interval" },
     { "shutdown", &rkp_object, E(grace_ns), .def = "{}", .help = "how the engine ends", .sub = shutdown_rows,
       .sub_size = sizeof(uint64_t) },
     { "clock", &rki_any, 0, .optional = true, .help = "the hybrid clock", .not_yet = "" },
@@ -550,7 +566,7 @@ const rkp_opt rki_kernel_rows[] = {
     QUEUE_ROW,
     BATCH_ROW,
     { "fuse", &rkp_choice_type, K(fuse), .def = "auto", .choices = fuses, .help = "may it share an actor" },
-    { "delivery", &rkp_choice_type, K(delivery), .optional = true, .choices = deliveries,
+    { "delivery", &rkp_choice_type, K(delivery), .optional = true, .choices = relaxed,
       .help = "relaxes the pipeline's level" },
     ERROR_ROW,
     RETRY_ROW,
@@ -650,7 +666,7 @@ const rkp_opt rki_topic_rows[] = {
       .help = "of each edge" },
     { "overflow", &rkp_choice_type, C(overflow), .optional = true, .choices = overflows,
       .help = "what happens when an edge is full" },
-    { "delivery", &rkp_choice_type, C(delivery), .optional = true, .choices = deliveries,
+    { "delivery", &rkp_choice_type, C(delivery), .optional = true, .choices = relaxed,
       .help = "relaxes the pipeline's level" },
     { "retain", &rkp_object, C(retain), .optional = true, .help = "keeps messages for later subscribers",
       .sub = retain_rows, .sub_size = sizeof(((rki_topic_conf *)0)->retain), .short_key = "count" },

@@ -50,7 +50,13 @@ typedef enum { RKI_SKEW_EXCLUDE, RKI_SKEW_STRICT, RKI_SKEW_RELEASE } rki_skew;
 typedef enum { RKI_FROM_NOW, RKI_FROM_LAST, RKI_FROM_EARLIEST } rki_start_from; // a subscription's start
 typedef enum { RKI_RESTART_NEVER, RKI_RESTART_ON_FAILURE, RKI_RESTART_ALWAYS } rki_restart_policy;
 typedef enum { RKI_EXHAUSTED_FAIL, RKI_EXHAUSTED_ISOLATE } rki_exhausted;
-typedef enum { RKI_DELIVERY_AUTO, RKI_DELIVERY_AT_MOST_ONCE } rki_delivery;
+// As rkp_delivery, with 0 for auto.
+typedef enum {
+    RKI_DELIVERY_AUTO,
+    RKI_DELIVERY_AT_MOST_ONCE,
+    RKI_DELIVERY_AT_LEAST_ONCE,
+    RKI_DELIVERY_EXACTLY_ONCE
+} rki_delivery;
 typedef enum { RKI_PRIO_LOW, RKI_PRIO_NORMAL, RKI_PRIO_HIGH, RKI_PRIO_CRITICAL } rki_priority;
 typedef enum { RKI_PLACE_AUTO, RKI_PLACE_CPU } rki_place_device;
 typedef enum { RKI_PLACE_MODE_AUTO, RKI_PLACE_MODE_THREAD } rki_place_mode;
@@ -63,6 +69,7 @@ typedef struct rki_engine_conf {
     int delivery;          // rki_delivery
     bool allow_exec;
     uint64_t grace_ns; // shutdown.grace
+    uint64_t checkpoint_ns; // checkpoint.interval
 } rki_engine_conf;
 
 typedef struct rki_run_conf {
@@ -247,6 +254,8 @@ bool rki_spec_replay(rki_spec *s, const rkp_op *op, const char *const *targets, 
 const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name); // NULL when there is none
 // The JSON Schema of a pipeline file, with the operators' options (conditional on `op`).
 void rki_spec_schema(const rkp_op *const *ops, rki_buf *out);
+// Of what a checkpoint depends on: the kernels with their options, topics, dead letters and variables.  Not how fast or where it runs.
+uint64_t rki_spec_identity(const rki_spec *s);
 // `check --print`: the resolved pipeline as YAML, secrets as ***.
 void rki_spec_print(const rki_spec *s, rki_buf *out);
 

@@ -1,0 +1,591 @@
+// run/ckpt.c - checkpoints: the barrier on its way, what each runner hands in, and the manifest (docs/design/checkpoints.md).
+//
+//   control   wanted = n --> every source: save, barrier behind what it has sent --> rings --> every other runner, when all of its
+//             open links have given it: save, and on --> missing == 0 --> manifest n, old ones go
+//
+// A runner hands in under the lock.  What it hands in for n and what it hands in at its end are kept apart: a manifest takes
+// the cut of its own number where there is one, else the end.
+#include "run/actor.h"
+
+#include "base/buf.h"
+#include "data/state.h"
+#include "flow/manifest.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KEEP = 2 };
+
+#define FOLDER "checkpoints"
+
+// One stage, at one moment.
+struct part {
+    rkp_save counts, state;
+};
+
+struct rki_parts {
+    struct part *cut, *end; // per stage
+    uint32_t number;        // of the cut; 0: none
+    bool ended, retired;
+};
+
+struct rki_ckpt {
+    pthread_mutex_t lock;
+    int dir;              // of the manifests; -1: not made yet
+    uint64_t identity;
+    uint64_t committed;   // number of the newest manifest; 0: none
+    uint32_t wanted;      // atomic: number of the checkpoint that is asked for
+    uint32_t missing;     // lock: runners that have not handed it in
+    bool under_way, told; // told: it cannot be made durable
+    bool last;            // atomic with wanted: no source goes on after it
+    bool last_asked, last_done;
+    uint64_t next_ns;
+    rki_manifest from;    // what the run goes on from; n 0: nothing
+};
+
+// ---- counts ---------------------------------------------------------------------------------------------------------
+
+static void put_reasons(rkp_save *s, const rki_reason_count *v, uint32_t n)
+{
+    rkp_save_u64(s, n);
+    for (uint32_t i = 0; i < n; i++) {
+        rkp_save_str(s, (rkp_str){ v[i].reason, strlen(v[i].reason) });
+        rkp_save_u64(s, v[i].rows);
+    }
+}
+
+static void put_counts(rkp_save *s, const rkp_actor *a)
+{
+    const rki_counts *c = &a->counts;
+    rkp_save_u64(s, c->batches);
+    rkp_save_u64(s, c->rows_in);
+    rkp_save_u64(s, c->rows_out);
+    rkp_save_u64(s, c->bytes_in);
+    rkp_save_u64(s, c->bytes_out);
+    rkp_save_u64(s, c->absorbed);
+    rkp_save_u64(s, c->unread);
+    rkp_save_u64(s, c->dropped);
+    rkp_save_u64(s, c->dead);
+    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
+        rkp_save_u64(s, c->metrics[i]);
+    put_reasons(s, c->drops, c->n_drops);
+    put_reasons(s, c->deads, c->n_deads);
+    rkp_save_u64(s, a->bad);
+    rkp_save_u64(s, a->meta.first_row);
+    rkp_save_bool(s, a->stopped);
+}
+
+static bool get_reasons(rki_run *r, rkp_load *l, rki_reason_count *v, uint32_t *n)
+{
+    uint64_t most = rkp_load_count(l, 16);
+    for (uint64_t i = 0; i < most && rkp_load_ok(l); i++) {
+        rkp_str name = rkp_load_str(l);
+        uint64_t rows = rkp_load_u64(l);
+        uint32_t at = 0;
+        while (at < *n && !rkp_str_eq((rkp_str){ v[at].reason, strlen(v[at].reason) }, name))
+            at++;
+        if (at == RKI_MAX_REASONS)
+            at--;
+        if (at == *n) {
+            v[at] = (rki_reason_count){ rki_dup(&r->arena, name.p ? name.p : "", name.n), 0 };
+            if (!v[at].reason)
+                return false;
+            ++*n;
+        }
+        v[at].rows += rows;
+    }
+    return true;
+}
+
+// Adds: what several replicas had becomes one's where there are fewer now.
+static rkp_status get_counts(rkp_actor *a, rkp_str bytes)
+{
+    rki_counts *c = &a->counts;
+    rkp_load l;
+    rki_load_begin(&l, bytes.p, bytes.n);
+    c->batches += rkp_load_u64(&l);
+    c->rows_in += rkp_load_u64(&l);
+    c->rows_out += rkp_load_u64(&l);
+    c->bytes_in += rkp_load_u64(&l);
+    c->bytes_out += rkp_load_u64(&l);
+    c->absorbed += rkp_load_u64(&l);
+    c->unread += rkp_load_u64(&l);
+    c->dropped += rkp_load_u64(&l);
+    c->dead += rkp_load_u64(&l);
+    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
+        c->metrics[i] += rkp_load_u64(&l);
+    if (!get_reasons(a->run, &l, c->drops, &c->n_drops) || !get_reasons(a->run, &l, c->deads, &c->n_deads))
+        return RKP_NOMEM;
+    a->bad += rkp_load_u64(&l);
+    a->meta.first_row += rkp_load_u64(&l);
+    if (rkp_load_bool(&l))
+        a->stopped = true;
+    return rki_load_end(&l);
+}
+
+// ---- handing in -----------------------------------------------------------------------------------------------------
+
+static void part_fini(struct part *p)
+{
+    rki_save_fini(&p->counts);
+    rki_save_fini(&p->state);
+}
+
+static void parts_fini(struct part *v, uint32_t n)
+{
+    for (uint32_t i = 0; v && i < n; i++)
+        part_fini(&v[i]);
+    free(v);
+}
+
+// The half of a source that reads, and the half of a sink that writes, hold what their kernel saves.
+static bool saves(const rkp_actor *a)
+{
+    return a->op->save && a->stage->role != RKI_DECODE && a->stage->role != RKI_ENCODE;
+}
+
+// What every stage is now; NULL: the run was failed.  `end`: a transform that has given everything on has nothing left.
+static struct part *take_parts(rki_runner *r, bool end)
+{
+    struct part *v = calloc(r->n_stages, sizeof *v);
+    for (uint32_t i = 0; v && i < r->n_stages; i++) {
+        rki_save_begin(&v[i].counts);
+        rki_save_begin(&v[i].state);
+    }
+    for (uint32_t i = 0; v && i < r->n_stages; i++) {
+        rkp_actor *a = &r->stages[i];
+        rkp_status st = RKP_OK;
+        put_counts(&v[i].counts, a);
+        if (saves(a) && !(end && a->op->kind == RKP_TRANSFORM))
+            st = a->op->save(a->self, a, &v[i].state);
+        if (st == RKP_OK)
+            st = rki_save_status(&v[i].state);
+        if (st == RKP_OK)
+            st = rki_save_status(&v[i].counts);
+        if (st != RKP_OK) {
+            rki_fail_run(a, st, st == RKP_NOMEM       ? "out of memory while saving its state"
+                                : st == RKP_UNSUPPORTED ? "its state is above 2 GiB"
+                                                        : "cannot save its state");
+            parts_fini(v, r->n_stages);
+            return NULL;
+        }
+    }
+    if (!v)
+        rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory while saving its state");
+    return v;
+}
+
+// With the lock.
+static void counted(rki_run *r, rki_runner *run, uint32_t number)
+{
+    struct rki_ckpt *c = r->ckpt;
+    if (number <= run->barrier)
+        return;
+    run->barrier = number;
+    if (--c->missing == 0)
+        r->backend->poke(r->b);
+}
+
+bool rki_ckpt_due(const rki_runner *r)
+{
+    const struct rki_ckpt *c = r->run->ckpt;
+    // Acquire, with the release of who asks: `last`.
+    return c && __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE) != r->barrier;
+}
+
+bool rki_ckpt_cut(rki_runner *r, uint32_t number)
+{
+    struct rki_ckpt *c = r->run->ckpt;
+    struct part *v, *old;
+    if (!number)
+        number = __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE);
+    rki_dead_flush(r);
+    v = take_parts(r, false);
+    if (!v)
+        return false;
+    for (uint32_t i = 0; r->barring && i < r->n_ins; i++) {
+        rki_inset *in = &r->ins[i];
+        for (uint32_t l = 0; l < in->n; l++)
+            in->links[l]->barred = false;
+        if (in->n_barred)
+            in->cur = in->turn;
+        in->n_barred = 0;
+    }
+    r->barring = 0;
+    r->over = c->last && r->n_ins == 0;
+    rki_box_barrier(r, number);
+    pthread_mutex_lock(&c->lock);
+    old = r->parts->cut;
+    r->parts->cut = v;
+    r->parts->number = number;
+    counted(r->run, r, number);
+    pthread_mutex_unlock(&c->lock);
+    parts_fini(old, r->n_stages);
+    return true;
+}
+
+void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number)
+{
+    if (!in->n_barred)
+        in->turn = in->cur;
+    k->barred = true;
+    in->n_barred++;
+    r->barring = number;
+}
+
+bool rki_ckpt_aligned(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        if (r->ins[i].n_barred + r->ins[i].n_ended < r->ins[i].n)
+            return false;
+    return true;
+}
+
+void rki_ckpt_final(rki_runner *r)
+{
+    struct rki_ckpt *c = r->run->ckpt;
+    struct part *v = take_parts(r, true);
+    pthread_mutex_lock(&c->lock);
+    r->parts->end = v;
+    r->parts->ended = v != NULL;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rki_ckpt_retire(rki_runner *r)
+{
+    struct rki_ckpt *c = r->run->ckpt;
+    pthread_mutex_lock(&c->lock);
+    r->parts->retired = true;
+    if (c->under_way)
+        counted(r->run, r, c->wanted);
+    pthread_mutex_unlock(&c->lock);
+}
+
+// ---- control --------------------------------------------------------------------------------------------------------
+
+static bool make_folder(rki_run *r)
+{
+    struct rki_ckpt *c = r->ckpt;
+    char path[4096];
+    if (c->dir >= 0)
+        return true;
+    if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) >= (int)sizeof path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return false;
+    c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return c->dir >= 0;
+}
+
+// With the lock.
+static size_t fill(rki_run *r, uint64_t number, rki_record *to)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        bool cut = run->parts->number == (uint32_t)number && run->parts->cut;
+        const struct part *v = cut ? run->parts->cut : run->parts->end;
+        for (uint32_t s = 0; v && s < run->n_stages; s++) {
+            const rkp_actor *a = &run->stages[s];
+            const char *id = a->bound->k->id.p, *op = a->op->name;
+            to[n++] = (rki_record){ .kernel = { id, strlen(id) },
+                                    .op = { op, strlen(op) },
+                                    .role = a->stage->role,
+                                    .replica = run->replica,
+                                    .version = a->op->state_version,
+                                    .ended = !cut,
+                                    .counts = { v[s].counts.out.p, v[s].counts.out.n },
+                                    .state = { v[s].state.out.p, v[s].state.out.n } };
+        }
+    }
+    return n;
+}
+
+static bool commit(rki_run *r, uint64_t number, bool final)
+{
+    struct rki_ckpt *c = r->ckpt;
+    rki_manifest m = { .number = number, .identity = c->identity, .us = (int64_t)rki_wall_us(), .final = final };
+    char err[RKI_MANIFEST_ERR] = "";
+    size_t total = 0;
+    rkp_status st = RKP_NOMEM;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        total += r->runners[i]->n_stages;
+    m.v = calloc(total + 1, sizeof *m.v);
+    if (!m.v) {
+        snprintf(err, sizeof err, "out of memory");
+    } else if (!make_folder(r)) {
+        st = RKP_IO;
+        snprintf(err, sizeof err, "cannot make '%.150s/" FOLDER "': %s", r->args.data_dir, strerror(errno));
+    } else {
+        // Nobody hands in for this number any more, and the next is not asked for: what is read stays.
+        pthread_mutex_lock(&c->lock);
+        m.n = fill(r, number, m.v);
+        pthread_mutex_unlock(&c->lock);
+        st = rki_manifest_write(c->dir, &m, err);
+    }
+    free(m.v);
+    if (st != RKP_OK) {
+        pthread_mutex_lock(&r->lock);
+        if (r->fail_status == RKP_OK) {
+            snprintf(r->failure, sizeof r->failure, "the checkpoint cannot be kept: %s", err);
+            r->fail_status = st;
+        }
+        pthread_mutex_unlock(&r->lock);
+        __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+        return false;
+    }
+    c->committed = number;
+    if (rki_manifest_prune(c->dir, KEEP, err) != RKP_OK && !c->told) {
+        c->told = true;
+        rki_log(r, "warning: old checkpoints stay: %s", err);
+    }
+    return true;
+}
+
+static void begin(rki_run *r, bool last)
+{
+    struct rki_ckpt *c = r->ckpt;
+    uint32_t number = c->wanted + 1;
+    pthread_mutex_lock(&c->lock);
+    c->missing = 0;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (!r->runners[i]->parts->retired)
+            c->missing++;
+        else
+            r->runners[i]->barrier = number;
+    c->under_way = c->missing > 0;
+    c->last = last;
+    // Release, to the acquire of the sources: `last`.
+    __atomic_store_n(&c->wanted, number, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&c->lock);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (r->runners[i]->n_ins == 0)
+            rki_wake_runner(r->runners[i]);
+}
+
+void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
+{
+    struct rki_ckpt *c = r->ckpt;
+    bool done;
+    if (!c->next_ns)
+        c->next_ns = r->start_ns + r->plan->spec->engine.checkpoint_ns;
+    pthread_mutex_lock(&c->lock);
+    done = c->under_way && c->missing == 0;
+    pthread_mutex_unlock(&c->lock);
+    if (done) {
+        bool last = c->last;
+        c->under_way = false;
+        if (!commit(r, c->wanted, false))
+            return;
+        c->last_done = last;
+        c->next_ns = rki_mono_ns() + r->plan->spec->engine.checkpoint_ns;
+        if (last)
+            return;
+    }
+    if (!c->under_way && (c->last_asked || now >= c->next_ns)) {
+        begin(r, c->last_asked);
+        if (!c->under_way) // everybody has ended
+            c->next_ns = UINT64_MAX;
+    }
+    if (!c->under_way && c->next_ns != UINT64_MAX && (!*until || c->next_ns < *until))
+        *until = c->next_ns;
+}
+
+bool rki_ckpt_last(rki_run *r)
+{
+    if (!r->ckpt)
+        return false;
+    r->ckpt->last_asked = true;
+    return true;
+}
+
+bool rki_ckpt_last_done(const rki_run *r)
+{
+    return r->ckpt && r->ckpt->last_done;
+}
+
+bool rki_ckpt_finish(rki_run *r)
+{
+    return !r->ckpt || !r->ckpt->committed || commit(r, r->ckpt->committed + 1, true);
+}
+
+void rki_ckpt_forget(rki_run *r)
+{
+    char err[RKI_MANIFEST_ERR];
+    char path[4096];
+    if (!r->ckpt || r->ckpt->dir < 0)
+        return;
+    if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
+        rki_log(r, "warning: %s; the next run would only name the outputs again", err);
+    else if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) < (int)sizeof path)
+        rmdir(path); // unless somebody else has put something there
+}
+
+void rki_ckpt_say(const rki_run *r, char *text, size_t n)
+{
+    text[0] = 0;
+    if (r->ckpt && r->ckpt->committed)
+        snprintf(text, n, "checkpoint %llu is kept: the same command goes on from it, --fresh begins anew",
+                 (unsigned long long)r->ckpt->committed);
+}
+
+// ---- going on -------------------------------------------------------------------------------------------------------
+
+static const rki_record *record_of(const struct rki_ckpt *c, const rkp_actor *a, uint32_t replica)
+{
+    const char *id = a->bound->k->id.p;
+    for (size_t i = 0; i < c->from.n; i++) {
+        const rki_record *v = &c->from.v[i];
+        if (v->role == a->stage->role && v->replica == replica && v->kernel.n == strlen(id) &&
+            memcmp(v->kernel.p, id, v->kernel.n) == 0)
+            return v;
+    }
+    return NULL;
+}
+
+static bool refuse(rkp_status *st, char *err, size_t n, const char *fmt, const char *what)
+{
+    *st = RKP_UNAVAILABLE;
+    snprintf(err, n, fmt, what);
+    return false;
+}
+
+// Counts of all stages, on the control thread; and whether there is a record for each.
+static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
+{
+    struct rki_ckpt *c = r->ckpt;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        for (uint32_t s = 0; s < run->n_stages; s++) {
+            rkp_actor *a = &run->stages[s];
+            const rki_record *v = record_of(c, a, run->replica);
+            uint32_t more = run->plan->replicas;
+            if (!v && (saves(a) || run->replica == 0))
+                return refuse(st, err, n, "the checkpoint knows nothing of kernel '%s'; --fresh begins anew",
+                              a->bound->k->id.p);
+            if (v && (v->version != a->op->state_version || v->op.n != strlen(a->op->name) ||
+                      memcmp(v->op.p, a->op->name, v->op.n) != 0))
+                return refuse(st, err, n,
+                              "the checkpoint of kernel '%s' is of another operator, or another version of it; --fresh "
+                              "begins anew",
+                              a->bound->k->id.p);
+            for (; v; v = run->replica == 0 ? record_of(c, a, more++) : NULL) {
+                if (v->replica && v->replica >= run->plan->replicas && saves(a))
+                    return refuse(st, err, n, "the checkpoint has more replicas of kernel '%s'; --fresh begins anew",
+                                  a->bound->k->id.p);
+                *st = get_counts(a, v->counts);
+                if (*st != RKP_OK)
+                    return refuse(st, err, n, "the checkpoint of kernel '%s' cannot be read; --fresh begins anew",
+                                  a->bound->k->id.p);
+            }
+        }
+    }
+    return true;
+}
+
+bool rki_ckpt_restore(rkp_actor *a)
+{
+    const struct rki_ckpt *c = a->run->ckpt;
+    const rki_record *v = c->from.n ? record_of(c, a, a->r->replica) : NULL;
+    rkp_load l;
+    rkp_status st;
+    if (!v)
+        return true;
+    a->ended = v->ended && a->op->kind != RKP_SOURCE;
+    if (!saves(a) || (v->ended && a->op->kind == RKP_TRANSFORM))
+        return true;
+    rki_load_begin(&l, v->state.p, v->state.n);
+    st = a->op->restore(a->self, a, &l);
+    if (rki_failed(a->run))
+        return false;
+    if (l.st == RKP_OK && st == RKP_OK)
+        st = rki_load_end(&l);
+    if (st == RKP_OK && l.st == RKP_OK)
+        return true;
+    if (l.st == RKP_NOMEM || st == RKP_NOMEM)
+        rki_fail_run(a, RKP_NOMEM, "out of memory while going on from checkpoint %llu",
+                     (unsigned long long)c->from.number);
+    else
+        rki_fail_run(a, RKP_UNAVAILABLE, "cannot go on from checkpoint %llu: %s; --fresh begins anew",
+                     (unsigned long long)c->from.number, l.why[0] ? l.why : "its state does not fit");
+    return false;
+}
+
+bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
+{
+    struct rki_ckpt *c;
+    char note[RKI_MANIFEST_ERR] = "", why[RKI_MANIFEST_ERR] = "", path[4096];
+    if (r->plan->delivery <= RKI_DELIVERY_AT_MOST_ONCE || r->args.replay || !r->args.keeps)
+        return true;
+    *st = RKP_NOMEM;
+    c = calloc(1, sizeof *c);
+    if (!c || pthread_mutex_init(&c->lock, NULL) != 0) {
+        free(c);
+        return false;
+    }
+    c->dir = -1;
+    c->identity = rki_spec_identity(r->plan->spec);
+    r->ckpt = c;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        r->runners[i]->parts = rki_alloc(&r->arena, sizeof(struct rki_parts));
+        if (!r->runners[i]->parts)
+            return false;
+        *r->runners[i]->parts = (struct rki_parts){ 0 };
+    }
+    if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) >= (int)sizeof path)
+        return true;
+    c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->dir < 0)
+        return true; // there were none
+    if (r->args.fresh) {
+        *st = rki_manifest_prune(c->dir, 0, why);
+        return *st == RKP_OK || refuse(st, err, n, "%s", why);
+    }
+    *st = rki_manifest_newest(c->dir, &c->from, note, why);
+    if (*st == RKP_UNAVAILABLE && !note[0]) {
+        *st = RKP_OK;
+        return true;
+    }
+    if (*st != RKP_OK)
+        return refuse(st, err, n, "%s; --fresh begins anew", note[0] ? note : why);
+    if (note[0])
+        rki_log(r, "warning: %s: going on from the one before", note);
+    if (c->from.identity != c->identity)
+        return refuse(st, err, n,
+                      "'%s' has a checkpoint of another form of this pipeline: run that to its end, or begin anew with "
+                      "--fresh",
+                      path);
+    c->wanted = (uint32_t)c->from.number;
+    c->committed = c->from.number;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->runners[i]->barrier = c->wanted;
+    if (!go_on(r, st, err, n))
+        return false;
+    rki_log(r, "going on from checkpoint %llu", (unsigned long long)c->from.number);
+    *st = RKP_OK;
+    return true;
+}
+
+void rki_ckpt_close(rki_run *r)
+{
+    struct rki_ckpt *c = r->ckpt;
+    if (!c)
+        return;
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        if (!r->runners[i]->parts)
+            continue;
+        parts_fini(r->runners[i]->parts->cut, r->runners[i]->n_stages);
+        parts_fini(r->runners[i]->parts->end, r->runners[i]->n_stages);
+    }
+    rki_manifest_free(&c->from);
+    if (c->dir >= 0)
+        close(c->dir);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+    r->ckpt = NULL;
+}

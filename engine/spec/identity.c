@@ -1,0 +1,60 @@
+// identity.c - which pipeline is it?  For what is kept from one run to the next.
+//
+// A hash (FNV-1a, 64 bits) of the resolved text: another one means that what was saved may not fit.
+#include "spec/spec.h"
+#include "spec/tree.h"
+
+static uint64_t bytes(uint64_t h, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)p[i]) * UINT64_C(1099511628211);
+    h = (h ^ 0xff) * UINT64_C(1099511628211); // no text has this byte, so none runs into the next
+    return h;
+}
+
+static uint64_t tree(uint64_t h, const rkp_node *n)
+{
+    static const char mark[] = "([{";
+
+    if (!n)
+        return bytes(h, "-", 1);
+    h = bytes(h, &mark[n->kind % 3], 1);
+    h = bytes(h, n->key.p ? n->key.p : "", n->key.n);
+    if (!n->child)
+        return bytes(h, n->text.p ? n->text.p : "", n->text.n);
+    for (const rkp_node *c = n->child; c; c = c->next)
+        h = tree(h, c);
+    return bytes(h, ")", 1);
+}
+
+// Fields of a kernel that change how it runs, not what it does.
+static bool counts(rkp_str key)
+{
+    static const char *const other[] = { "description", "labels", "priority", "place", "fuse", "queue", "batch", "timeout" };
+
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (strlen(other[i]) == key.n && memcmp(other[i], key.p, key.n) == 0)
+            return false;
+    return true;
+}
+
+uint64_t rki_spec_identity(const rki_spec *s)
+{
+    static const char *const parts[] = { "topics", "dead_letter", "schemas", "defaults" };
+    uint64_t h = UINT64_C(14695981039346656037);
+    const rkp_node *kernels = rki_node_get(s->root, "kernels");
+
+    for (const rkp_node *k = kernels ? kernels->child : NULL; k; k = k->next) {
+        h = bytes(h, k->key.p, k->key.n);
+        for (const rkp_node *f = k->child; f; f = f->next)
+            if (counts((rkp_str){ f->key.p, f->key.n }))
+                h = tree(h, f);
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        h = tree(h, rki_node_get(s->root, parts[i]));
+    for (size_t i = 0; i < s->n_vars; i++) {
+        h = bytes(h, s->vars[i].name.p, s->vars[i].name.n);
+        h = bytes(h, s->vars[i].value.p ? s->vars[i].value.p : "", s->vars[i].value.n);
+    }
+    return h ? h : 1;
+}
