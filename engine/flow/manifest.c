@@ -117,7 +117,8 @@ rkp_status rki_manifest_write(int dir, const rki_manifest *m, char err[RKI_MANIF
     rki_manifest_name(m->number, name);
     st = encode(m, &out);
     if (st != RKP_OK)
-        snprintf(err, RKI_MANIFEST_ERR, "%s", st == RKP_NOMEM ? "out of memory" : "the state of a kernel is above 2 GiB");
+        snprintf(err, RKI_MANIFEST_ERR, "%s",
+                 st == RKP_NOMEM ? "out of memory" : "the state of a kernel is above 2 GiB");
     else
         st = rki_keep_bytes(dir, name, (rkp_str){ out.p, out.n }, err);
     rki_buf_fini(&out);

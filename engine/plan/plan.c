@@ -1053,7 +1053,8 @@ static int kernel_keeps(const rki_bound *b, const char **why)
     if (*why)
         return RKI_DELIVERY_AT_MOST_ONCE;
     if (!k->op->save && !(k->op->traits & RKP_STATELESS)) {
-        *why = k->op->kind == RKP_TRANSFORM ? "its operator cannot save its state" : "its operator cannot save how far it is";
+        *why = k->op->kind == RKP_TRANSFORM ? "its operator cannot save its state"
+                                            : "its operator cannot save how far it is";
         return RKI_DELIVERY_AT_MOST_ONCE;
     }
     if (b->delivery) {

@@ -245,13 +245,13 @@ struct rki_runner {
     uint32_t gather;    // of a source: polls more whose messages go out together
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
-    uint32_t barrier; // number of the last checkpoint that it has handed in, or need not
-    uint32_t barring; // of its inputs at hand; 0: none
-    bool over;        // a source after the last barrier: nothing more is read
+    uint32_t barrier;        // number of the last checkpoint that it has handed in, or need not
+    uint32_t barring;        // of its inputs at hand; 0: none
+    bool over;               // a source after the last barrier: nothing more is read
     struct rki_parts *parts; // what it has handed in, ckpt.c
-    uint64_t wall_us; // of the step at hand: what people call the time; 0: nobody has asked in this step
-    uint64_t pt_us;   // of the step at hand: physical time of stamps
-    uint64_t now_ns;  // of the step at hand, monotonic; only where something asks for it
+    uint64_t wall_us;        // of the step at hand: what people call the time; 0: nobody has asked in this step
+    uint64_t pt_us;          // of the step at hand: physical time of stamps
+    uint64_t now_ns;         // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
 };
 
@@ -329,7 +329,7 @@ struct rki_run {
     struct rki_tap *taps[64];
     uint32_t n_taps; // written with tap_lock; others look whether there are any
     bool taps_closed;
-    uint32_t ending; // atomic: no more commands
+    uint32_t ending;       // atomic: no more commands
     struct rki_ckpt *ckpt; // NULL: at_most_once
     bool interrupted;
     bool cut;                  // the drain was given up
@@ -355,10 +355,10 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b);                  
 void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
-bool rki_flush_or_wait(rki_runner *r);   // and asks to be woken otherwise
+bool rki_flush_or_wait(rki_runner *r);                // and asks to be woken otherwise
 void rki_box_barrier(rki_runner *r, uint32_t number); // behind everything, on every edge
-bool rki_out_room(rki_runner *r);        // flushes: nothing waits any more
-bool rki_out_empty(const rki_runner *r); // nothing in boxes and spools
+bool rki_out_room(rki_runner *r);                     // flushes: nothing waits any more
+bool rki_out_empty(const rki_runner *r);              // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
 uint64_t rki_weight(const rkp_batch *b);
 
@@ -476,10 +476,10 @@ void rki_ckpt_final(rki_runner *r);         // it has given everything on, and w
 void rki_ckpt_retire(rki_runner *r);        // it takes no more part
 // Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);
-bool rki_ckpt_last(rki_run *r);             // one more, after which no source goes on.  False: there are none
+bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  False: there are none
 bool rki_ckpt_last_done(const rki_run *r);
-bool rki_ckpt_finish(rki_run *r);           // before outputs take their names; false: the run was failed
-void rki_ckpt_forget(rki_run *r);           // after it
+bool rki_ckpt_finish(rki_run *r); // before outputs take their names; false: the run was failed
+void rki_ckpt_forget(rki_run *r); // after it
 // A sentence about what is kept, "" when nothing is.
 void rki_ckpt_say(const rki_run *r, char *text, size_t n);
 

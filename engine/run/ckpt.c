@@ -24,6 +24,7 @@ enum { KEEP = 2 };
 // One stage, at one moment.
 struct part {
     rkp_save counts, state;
+    bool ended; // it has given everything on, perhaps in an earlier run
 };
 
 struct rki_parts {
@@ -34,7 +35,7 @@ struct rki_parts {
 
 struct rki_ckpt {
     pthread_mutex_t lock;
-    int dir;              // of the manifests; -1: not made yet
+    int dir; // of the manifests; -1: not made yet
     uint64_t identity;
     uint64_t committed;   // number of the newest manifest; 0: none
     uint32_t wanted;      // atomic: number of the checkpoint that is asked for
@@ -43,7 +44,7 @@ struct rki_ckpt {
     bool last;            // atomic with wanted: no source goes on after it
     bool last_asked, last_done;
     uint64_t next_ns;
-    rki_manifest from;    // what the run goes on from; n 0: nothing
+    rki_manifest from; // what the run goes on from; n 0: nothing
 };
 
 // ---- counts ---------------------------------------------------------------------------------------------------------
@@ -159,16 +160,18 @@ static struct part *take_parts(rki_runner *r, bool end)
         rkp_actor *a = &r->stages[i];
         rkp_status st = RKP_OK;
         put_counts(&v[i].counts, a);
-        if (saves(a) && !(end && a->op->kind == RKP_TRANSFORM))
+        v[i].ended = end || a->ended;
+        if (saves(a) && !(v[i].ended && a->op->kind == RKP_TRANSFORM))
             st = a->op->save(a->self, a, &v[i].state);
         if (st == RKP_OK)
             st = rki_save_status(&v[i].state);
         if (st == RKP_OK)
             st = rki_save_status(&v[i].counts);
         if (st != RKP_OK) {
-            rki_fail_run(a, st, st == RKP_NOMEM       ? "out of memory while saving its state"
-                                : st == RKP_UNSUPPORTED ? "its state is above 2 GiB"
-                                                        : "cannot save its state");
+            rki_fail_run(a, st,
+                         st == RKP_NOMEM         ? "out of memory while saving its state"
+                         : st == RKP_UNSUPPORTED ? "its state is above 2 GiB"
+                                                 : "cannot save its state");
             parts_fini(v, r->n_stages);
             return NULL;
         }
@@ -298,7 +301,7 @@ static size_t fill(rki_run *r, uint64_t number, rki_record *to)
                                     .role = a->stage->role,
                                     .replica = run->replica,
                                     .version = a->op->state_version,
-                                    .ended = !cut,
+                                    .ended = v[s].ended,
                                     .counts = { v[s].counts.out.p, v[s].counts.out.n },
                                     .state = { v[s].state.out.p, v[s].state.out.n } };
         }

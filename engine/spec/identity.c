@@ -30,7 +30,8 @@ static uint64_t tree(uint64_t h, const rkp_node *n)
 // Fields of a kernel that change how it runs, not what it does.
 static bool counts(rkp_str key)
 {
-    static const char *const other[] = { "description", "labels", "priority", "place", "fuse", "queue", "batch", "timeout" };
+    static const char *const other[] = { "description", "labels", "priority", "place",
+                                         "fuse",        "queue",  "batch",    "timeout" };
 
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strlen(other[i]) == key.n && memcmp(other[i], key.p, key.n) == 0)

@@ -68,7 +68,7 @@ typedef struct rki_engine_conf {
     rkp_word data_dir;     // p NULL: .rkpipe/<name>
     int delivery;          // rki_delivery
     bool allow_exec;
-    uint64_t grace_ns; // shutdown.grace
+    uint64_t grace_ns;      // shutdown.grace
     uint64_t checkpoint_ns; // checkpoint.interval
 } rki_engine_conf;
 

@@ -1,6 +1,7 @@
 // run_case.c - see run_case.h.
 #include "run_case.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,6 +169,21 @@ static void pub_fini(void *self)
     case_add(case_seen[((struct pub *)self)->id].finis, 1);
 }
 
+static rkp_status pub_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    (void)a;
+    rkp_save_u64(to, ((struct pub *)self)->next);
+    return RKP_OK;
+}
+
+static rkp_status pub_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct pub *s = self;
+    (void)a;
+    s->next = rkp_load_u64(from);
+    return RKP_OK;
+}
+
 static const rkp_op op_pub = {
     .abi = RKP_ABI,
     .size = sizeof(rkp_op),
@@ -181,6 +197,9 @@ static const rkp_op op_pub = {
     .init = pub_init,
     .poll = pub_poll,
     .fini = pub_fini,
+    .state_version = 1,
+    .save = pub_save,
+    .restore = pub_restore,
 };
 
 static const rkp_op op_live = {
@@ -386,6 +405,21 @@ static rkp_verdict acc_on_end(void *self, rkp_actor *a)
     return RKP_DONE;
 }
 
+static rkp_status acc_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    (void)a;
+    rkp_save_u64(to, ((struct step *)self)->held);
+    return RKP_OK;
+}
+
+static rkp_status acc_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct step *s = self;
+    (void)a;
+    s->held = rkp_load_u64(from);
+    return RKP_OK;
+}
+
 static const rkp_op op_acc = {
     .abi = RKP_ABI,
     .size = sizeof(rkp_op),
@@ -400,6 +434,9 @@ static const rkp_op op_acc = {
     .on_batch = acc_on_batch,
     .on_end = acc_on_end,
     .fini = step_fini,
+    .state_version = 1,
+    .save = acc_save,
+    .restore = acc_restore,
 };
 
 // t.hold
@@ -620,6 +657,29 @@ static void sink_abort(void *self, rkp_actor *a)
     case_add(case_seen[CASE_SINK(((struct sink *)self)->into)].aborts, 1);
 }
 
+// What a result has is durable; what comes after the last save is taken back.
+static rkp_status sink_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    (void)a;
+    rkp_save_u64(to, case_results[((struct sink *)self)->into].n);
+    return RKP_OK;
+}
+
+static rkp_status sink_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    case_result *r = &case_results[((struct sink *)self)->into];
+    uint64_t n = rkp_load_u64(from);
+    (void)a;
+    if (n > r->n)
+        return rkp_load_refuse(from, "the result is shorter than it was");
+    for (; r->n > n; r->n--) {
+        free(r->v[r->n - 1].k);
+        free(r->v[r->n - 1].topic);
+    }
+    __atomic_store_n(&r->rows, r->n, __ATOMIC_RELEASE);
+    return RKP_OK;
+}
+
 #define SINK(sym, z, bits, commits, aborts)                                                                            \
     static const rkp_op sym = { .abi = RKP_ABI,                                                                        \
                                 .size = sizeof(rkp_op),                                                                \
@@ -635,7 +695,10 @@ static void sink_abort(void *self, rkp_actor *a)
                                 .prepare = sink_prepare,                                                               \
                                 .commit = (commits),                                                                   \
                                 .abort = (aborts),                                                                     \
-                                .fini = sink_fini }
+                                .fini = sink_fini,                                                                     \
+                                .state_version = 1,                                                                    \
+                                .save = sink_save,                                                                     \
+                                .restore = sink_restore }
 
 SINK(op_sink, "t.sink", RKP_ROWWISE, NULL, NULL);
 SINK(op_slow, "t.slow", RKP_ROWWISE | RKP_BLOCKING, NULL, NULL);
@@ -711,6 +774,38 @@ static int remove_one(const char *path, const struct stat *s, int kind, struct F
     return remove(path);
 }
 
+// The files of a folder into one that has been made, or is made now.
+static void copy_files(const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char a[512], b[512], buf[65536];
+        FILE *in, *out;
+        size_t n;
+        snprintf(a, sizeof a, "%s/%s", from, e->d_name);
+        snprintf(b, sizeof b, "%s/%s", to, e->d_name);
+        if (strstr(e->d_name, ".ckpt") == NULL || strstr(e->d_name, ".new") || !(in = fopen(a, "rb")))
+            continue; // pruned in between
+        out = fopen(b, "wb");
+        assert_non_null(out);
+        while ((n = fread(buf, 1, sizeof buf, in)) > 0)
+            assert_int_equal(fwrite(buf, 1, n, out), n);
+        fclose(in);
+        assert_int_equal(fclose(out), 0);
+    }
+    if (d)
+        closedir(d);
+}
+
+void case_copy_folder(const char *from, const char *to)
+{
+    char a[256], b[256];
+    snprintf(a, sizeof a, "%s/checkpoints", from);
+    snprintf(b, sizeof b, "%s/checkpoints", to);
+    (void)mkdir(b, 0700);
+    copy_files(a, b);
+}
+
 // NULL: the pipeline is wrong, and case_failure says how.
 static live *make(const live_conf *c, const char *fmt, va_list ap)
 {
@@ -719,7 +814,7 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
     rki_buf text;
     char err[256];
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = l->dir };
+    rki_run_args ra = { .backend = cpu(), .data_dir = l->dir, .keeps = c->keeps, .fresh = c->fresh };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
     l->clock = 1000000000u;
     if (c->clocked) {
@@ -756,7 +851,32 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
         live_free(l);
         return NULL;
     }
-    assert_int_equal(rki_run_new(l->p, &ra, &l->r, err, sizeof err), RKP_OK);
+    l->keep = c->keep;
+    if (c->from)
+        case_copy_folder(c->from, l->dir);
+    if (rki_run_new(l->p, &ra, &l->r, err, sizeof err) != RKP_OK) {
+        snprintf(case_failure, sizeof case_failure, "%s", err);
+        live_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+static live *start(const live_conf *c, const char *fmt, va_list ap)
+{
+    live *l = make(c ? c : &(live_conf){ 0 }, fmt, ap);
+    if (l)
+        assert_int_equal(pthread_create(&l->thread, NULL, execute, l), 0);
+    return l;
+}
+
+live *live_try(const live_conf *c, const char *fmt, ...)
+{
+    va_list ap;
+    live *l;
+    va_start(ap, fmt);
+    l = start(c, fmt, ap);
+    va_end(ap);
     return l;
 }
 
@@ -765,12 +885,10 @@ live *live_start(const live_conf *c, const char *fmt, ...)
     va_list ap;
     live *l;
     va_start(ap, fmt);
-    l = make(c ? c : &(live_conf){ 0 }, fmt, ap);
+    l = start(c, fmt, ap);
     va_end(ap);
     if (!l)
         fail_msg("%s", case_failure);
-    else
-        assert_int_equal(pthread_create(&l->thread, NULL, execute, l), 0);
     return l;
 }
 
@@ -817,7 +935,7 @@ static int wait_for_end(live *l)
 int live_end(live *l)
 {
     int code = wait_for_end(l);
-    if (!rki_run_stuck(l->r))
+    if (!rki_run_stuck(l->r) && !l->keep)
         live_free(l);
     return code;
 }

@@ -77,18 +77,25 @@ typedef struct live {
     uint32_t over;  // atomic
     uint64_t clock; // atomic, of `clocked`
     char dir[32];   // data_dir
+    bool keep;
 } live;
 
 typedef struct live_conf {
     unsigned threads; // 0: 2
     bool clocked;     // live.clock is the actors' clock
     bool keep;        // live_end does not free
+    bool keeps;       // checkpoints may be kept
+    bool fresh;       // and those that are there are let go
+    const char *from; // a data_dir whose checkpoints this run finds
 } live_conf;
 
 // Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.
 live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
-int live_end(live *l);   // waits and frees; the exit code
-void live_free(live *l); // after live_end of one that is kept
+// The same; NULL when it cannot begin, and case_failure says why.
+live *live_try(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
+int live_end(live *l);                                   // waits and frees; the exit code
+void live_free(live *l);                                 // after live_end of one that is kept
+void case_copy_folder(const char *from, const char *to); // the checkpoints in a data_dir
 // Runs to the end; the exit code, and case_failure.
 int case_run(unsigned threads, const char *fmt, ...) RKP_PRINTF(2, 3);
 extern char case_failure[65536]; // of the last run that ended, or the findings of one that did not begin

@@ -1,0 +1,274 @@
+// labels: threads
+// Checkpoints in whole runs: a run is given up at some moment, another goes on from what it has left, and the results are
+// those of a run that nobody disturbed.
+#include "base/buf.h"
+#include "run_case.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// after the above
+#include <cmocka.h>
+
+static char aside[] = "/tmp/rkp-ckpt-XXXXXX";
+
+static int forget(void **state)
+{
+    (void)state;
+    case_forget();
+    return 0;
+}
+
+static bool has_checkpoint(const char *dir)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/checkpoints/..", dir);
+    if (access(path, F_OK) != 0)
+        return false;
+    snprintf(path, sizeof path, "ls %s/checkpoints | grep -q 'ckpt$'", dir);
+    return system(path) == 0;
+}
+
+static void clean(void)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s/checkpoints'", aside);
+    assert_int_equal(system(command), 0);
+}
+
+// What a result has, as text.
+static void shown(rki_buf *b)
+{
+    rki_buf_init(b);
+    for (int i = 0; i < 4; i++) {
+        rki_putf(b, "%d:", i);
+        for (size_t r = 0; r < case_results[i].n; r++)
+            rki_putf(b, " %lld/%lld", (long long)case_results[i].v[r].p, (long long)case_results[i].v[r].n);
+        rki_putc(b, '\n');
+    }
+    rki_putc(b, 0);
+}
+
+struct shape {
+    const char *name, *text;
+    bool ordered; // the whole result is the same; else per publisher
+};
+
+#define EVERY "engine: { checkpoint: 1ms }\n"
+
+static const struct shape shapes[] = {
+    { "one after the other",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1 } }\n"
+            "  mid: { op: t.pass, from: [src], fuse: never }\n"
+            "  out: { op: t.sink, from: [mid], with: { into: 0 } }\n",
+      true },
+    { "state",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1 } }\n"
+            "  acc: { op: t.acc, from: [src], with: { id: 5 } }\n"
+            "  all: { op: t.slow, from: [src], with: { into: 1 } }\n"
+            "  out: { op: t.sink, from: [acc], with: { into: 0 } }\n",
+      true },
+    { "two sources into one",
+      EVERY "kernels:\n"
+            "  a: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1 } }\n"
+            "  b: { op: t.pub, with: { id: 2, rows: 5000, batch: 3, gate: 1 } }\n"
+            "  mid: { op: t.pass, from: [a, b] }\n"
+            "  acc: { op: t.acc, from: [b], with: { id: 5 } }\n"
+            "  out: { op: t.file, from: [mid, acc], with: { into: 0 } }\n",
+      false },
+    { "replicas",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1 } }\n"
+            "  mid: { op: t.pass, from: [src], replicas: 3, fuse: never }\n"
+            "  two: { op: t.pass, from: [mid], replicas: 2, fuse: never }\n"
+            "  out: { op: t.sink, from: [two], with: { into: 0 } }\n",
+      true },
+    { "parts by a key",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1, keys: [a, b, c, d, e] } }\n"
+            "  acc: { op: t.acc, from: [src], with: { id: 5 }, partition_by: k, replicas: 3 }\n"
+            "  out: { op: t.sink, from: [acc], with: { into: 0 } }\n",
+      true },
+    { "topics and a batch policy",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1, keys: [a, b, c] }, publish: "
+            "\"t/${this.k}\" }\n"
+            "  few: { op: t.sink, subscribe: [{ topic: t/a, where: n % 2 == 0 }, t/b], batch: { count: 100 }, with: { "
+            "into: 0 } }\n"
+            "  all: { op: t.slow, subscribe: t/*, with: { into: 1 } }\n",
+      true },
+    { "a small queue and a slow end",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 3000, batch: 1, gate: 1 } }\n"
+            "  mid: { op: t.pass, from: [src], queue: { capacity: 2 }, fuse: never }\n"
+            "  slow: { op: t.slow, from: [mid], queue: { capacity: 2 }, with: { into: 0, dawdle: 2us } }\n"
+            "  other: { op: t.sink, from: [src], queue: { capacity: 2 }, with: { into: 1 } }\n",
+      true },
+};
+
+// Rows of each publisher in the order in which they came, publisher by publisher.
+static int by_publisher(const void *x, const void *y)
+{
+    const case_row *a = x, *b = y;
+    if (a->p != b->p)
+        return a->p < b->p ? -1 : 1;
+    return a->call < b->call ? -1 : a->call > b->call;
+}
+
+static void settle(const struct shape *s)
+{
+    for (int i = 0; i < 4 && !s->ordered; i++) {
+        for (size_t r = 0; r < case_results[i].n; r++)
+            case_results[i].v[r].call = r;
+        if (case_results[i].n)
+            qsort(case_results[i].v, case_results[i].n, sizeof *case_results[i].v, by_publisher);
+    }
+}
+
+static void a_run_goes_on_from_what_another_has_left(void **state)
+{
+    unsigned seed = 1;
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        rki_buf want, got;
+        unsigned given_up = 0;
+        case_forget();
+        if (case_run(2, "%s", shapes[i].text) != RKI_EXIT_OK)
+            fail_msg("%s: %s", shapes[i].name, case_failure);
+        settle(&shapes[i]);
+        shown(&want);
+        for (unsigned round = 0; round < 6; round++) {
+            bool first = true;
+            case_forget();
+            clean();
+            for (unsigned tries = 0;; tries++) {
+                live_conf c = { .threads = tries % 3 + 1, .keeps = true, .from = first ? NULL : aside };
+                uint64_t until;
+                live *l;
+                case_emitted[1] = case_emitted[2] = 0;
+                seed = seed * 1103515245u + 12345u;
+                until = case_look(case_results[0].rows) + case_look(case_results[1].rows) + seed / 65536u % 9000u;
+                case_set(case_gate[1], tries < 5 ? 2000u * (tries + 1) + seed / 65536u % 3000u : UINT64_MAX);
+                l = live_start(&c, "%s", shapes[i].text);
+                if (tries >= 5) {
+                    int code = live_end(l);
+                    if (code != RKI_EXIT_OK)
+                        fail_msg("%s: exit %d: %s", shapes[i].name, code, case_failure);
+                    break;
+                }
+                live_until(l, has_checkpoint(l->dir) || __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+                for (unsigned n = 0; n < until % 7; n++)
+                    usleep(300);
+                clean();
+                assert_false(__atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+                case_copy_folder(l->dir, aside);
+                rki_run_signal(l->r);
+                rki_run_signal(l->r); // now
+                {
+                    int code = live_end(l); // the last checkpoint may have come before the second signal
+                    if (code != RKI_EXIT_SIGNAL && code != RKI_EXIT_INTERRUPTED)
+                        fail_msg("%s: exit %d: %s", shapes[i].name, code, case_failure);
+                }
+                given_up++;
+                first = !has_checkpoint(aside);
+                if (first) { // pruned while it was copied: as if it had never been
+                    for (int r = 0; r < 4; r++)
+                        case_results[r].n = 0;
+                }
+            }
+            settle(&shapes[i]);
+            shown(&got);
+            if (strcmp(want.p, got.p) != 0) {
+                size_t at = 0;
+                while (want.p[at] == got.p[at])
+                    at++;
+                fprintf(stderr, "at %zu: want ..%.60s.. got ..%.60s..\n", at, want.p + (at > 30 ? at - 30 : 0),
+                        got.p + (at > 30 ? at - 30 : 0));
+                fail_msg("%s: other results after %u tries: %zu bytes, not %zu", shapes[i].name, given_up, got.n,
+                         want.n);
+            }
+            rki_buf_fini(&got);
+        }
+        rki_buf_fini(&want);
+    }
+    clean();
+}
+
+static void a_first_signal_keeps_what_was_done(void **state)
+{
+    live_conf c = { .keeps = true, .keep = true };
+    const char *text = "kernels:\n"
+                       "  src: { op: t.pub, with: { id: 1, rows: 5000, gate: 1 } }\n"
+                       "  acc: { op: t.acc, from: [src], with: { id: 5 } }\n"
+                       "  all: { op: t.sink, from: [src], with: { into: 1 } }\n"
+                       "  out: { op: t.sink, from: [acc], with: { into: 0 } }\n";
+    live *l, *next;
+    (void)state;
+    case_set(case_gate[1], 2000);
+    l = live_start(&c, "%s", text);
+    live_until(l, case_look(case_results[1].rows) == 2000);
+    rki_run_signal(l->r);
+    live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+    assert_int_equal(live_end(l), RKI_EXIT_INTERRUPTED);
+    assert_string_equal(case_failure,
+                        "interrupted: checkpoint 1 is kept: the same command goes on from it, --fresh begins anew");
+    assert_int_equal(case_results[1].n, 2000);
+    case_set(case_gate[1], UINT64_MAX);
+    c.from = l->dir;
+    next = live_start(&c, "%s", text);
+    assert_int_equal(live_end(next), RKI_EXIT_OK);
+    assert_int_equal(case_results[1].n, 5000);
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(case_results[1].v[i].n, i);
+    assert_int_equal(case_results[0].n, 1);
+    assert_int_equal(case_results[0].v[0].n, 5000);
+    assert_false(has_checkpoint(next->dir));
+    live_free(next);
+    live_free(l);
+}
+
+static void another_pipeline_is_refused(void **state)
+{
+    live_conf c = { .keeps = true, .keep = true };
+    live *l;
+    (void)state;
+    case_set(case_gate[1], 10);
+    l = live_start(&c, "%s", shapes[0].text);
+    live_until(l, has_checkpoint(l->dir));
+    rki_run_signal(l->r);
+    assert_int_equal(live_end(l), RKI_EXIT_INTERRUPTED);
+    c.from = l->dir;
+    case_set(case_gate[1], UINT64_MAX);
+    assert_int_equal(case_run(2, "%s", shapes[1].text), RKI_EXIT_OK); // that keeps nothing
+    {
+        live *other = live_try(&c, "%s", shapes[1].text);
+        assert_null(other);
+        assert_non_null(strstr(case_failure, "of another form of this pipeline"));
+        c.fresh = true;
+        other = live_start(&c, "%s", shapes[1].text);
+        assert_int_equal(live_end(other), RKI_EXIT_OK);
+        live_free(other);
+    }
+    live_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_run_goes_on_from_what_another_has_left, forget),
+        cmocka_unit_test_setup(a_first_signal_keeps_what_was_done, forget),
+        cmocka_unit_test_setup(another_pipeline_is_refused, forget),
+    };
+    int code;
+    if (!mkdtemp(aside))
+        return 2;
+    code = cmocka_run_group_tests(tests, NULL, NULL);
+    clean();
+    rmdir(aside);
+    return code;
+}
