@@ -1032,6 +1032,7 @@ void rki_run_free(rki_run *r)
     if (r->b)
         r->backend->close(r->b);
     drain(r);
+    rki_ckpt_close(r);
     for (uint32_t i = 0; r->runners && i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
         for (uint32_t j = 0; run->stages && j < run->n_stages; j++) {
@@ -1052,7 +1053,6 @@ void rki_run_free(rki_run *r)
         free(run);
     }
     rki_life_free(r);
-    rki_ckpt_close(r);
     rki_store_close(r);
     if (r->dir >= 0)
         close(r->dir);
