@@ -34,6 +34,7 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_terminate,
     &rki_verb_drain,
     &rki_verb_dlq,
+    &rki_verb_checkpoint,
     &rki_verb_version,
     &rki_verb_completion,
     &rki_verb_help,
