@@ -202,7 +202,7 @@ static void fixed_column(const rks_keys *k, const rks_key_col *c, const rkp_col 
         FIXED(uint64_t, v[i]);
         break;
     }
-    if (col->valid)
+    if (col->valid && c->nullable) // else there is no null bit
         for (uint32_t i = 0; i < n; i++)
             if (!rkp_bit(col->valid, from + i)) {
                 to[i * w] = 0;
