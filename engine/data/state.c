@@ -112,6 +112,8 @@ void rkp_load_bytes(rkp_load *l, void *to, size_t n)
 {
     const char *p = next(l, n);
 
+    if (!n)
+        return;
     if (p)
         memcpy(to, p, n);
     else
@@ -208,6 +210,11 @@ rkp_batch *rkp_load_batch(rkp_load *l, rkp_pool *pool, const rkp_schema *schema)
 bool rkp_load_ok(const rkp_load *l)
 {
     return l->st == RKP_OK;
+}
+
+rkp_status rkp_load_status(const rkp_load *l)
+{
+    return l->st;
 }
 
 bool rkp_load_failed_memory(const rkp_load *l)

@@ -417,6 +417,17 @@ static rkp_status too_large(struct aggregate *g)
     return RKP_NOMEM;
 }
 
+// Before the first part goes to the file.
+static rkp_status parts_init(struct aggregate *g)
+{
+    if (g->parts)
+        return RKP_OK;
+    g->parts = calloc(PARTS, sizeof *g->parts);
+    g->picks = malloc(g->step * sizeof *g->picks);
+    g->ids = malloc((size_t)PARTS * g->step * sizeof *g->ids);
+    return g->parts && g->picks && g->ids ? RKP_OK : RKP_NOMEM;
+}
+
 // The share is used up: half of the parts that are in memory go, and what came back of those that went before.
 static rkp_status make_room(struct aggregate *g)
 {
@@ -426,13 +437,8 @@ static rkp_status make_room(struct aggregate *g)
     // One group that has grown alone does not get smaller by being written; pieces that were freed around it do.
     if (g->level == LEVELS || (g->table.n_live <= 1 && g->slab.live >= g->slab.held / 2))
         return too_large(g);
-    if (!g->parts) {
-        g->parts = calloc(PARTS, sizeof *g->parts);
-        g->picks = malloc(g->step * sizeof *g->picks);
-        g->ids = malloc((size_t)PARTS * g->step * sizeof *g->ids);
-        if (!g->parts || !g->picks || !g->ids)
-            return RKP_NOMEM;
-    }
+    if (parts_init(g) != RKP_OK)
+        return RKP_NOMEM;
     count_parts(g, count);
     for (uint32_t p = 0; p < PARTS; p++)
         whole += !((g->spilled >> p) & 1) && count[p];
@@ -810,16 +816,29 @@ static rkp_status parts_to_work(struct aggregate *g)
     return RKP_OK;
 }
 
+// Groups of parts that went to the file while groups were loaded.
+static rkp_status spill_late(struct aggregate *g)
+{
+    uint32_t count[PARTS];
+    rkp_status st;
+
+    count_parts(g, count);
+    st = spill_groups(g, g->spilled, count);
+    if (st == RKP_OK && !g->table.n_live)
+        drop_groups(g);
+    return st;
+}
+
 // The states of a part.  When they do not fit, parts of this level go to the file; a group of such a part that comes
 // later is loaded all the same, and written before the rows come, so that a part's states stand before its rows.
-static rkp_status load_states(struct aggregate *g, const rks_blocks *l)
+static rkp_status load_states(struct aggregate *g, const rks_spill *file, const rks_blocks *l)
 {
     uint64_t *words = malloc((size_t)g->keys.n_words * 8 + 8);
     rkp_str *texts = calloc(g->keys.n_texts + 1, sizeof *texts);
     rkp_status st = words && texts ? RKP_OK : RKP_NOMEM;
     rks_spill in;
 
-    rks_spill_reader(&in, &g->file);
+    rks_spill_reader(&in, file);
     for (uint32_t i = 0; st == RKP_OK && i < l->n; i++) {
         rks_spill_open(&in, &l->v[i]);
         while (st == RKP_OK && rks_spill_more(&in)) {
@@ -830,14 +849,8 @@ static rkp_status load_states(struct aggregate *g, const rks_blocks *l)
         if (st == RKP_OK)
             st = in.st;
     }
-    if (st == RKP_OK && g->spilled) {
-        uint32_t count[PARTS];
-
-        count_parts(g, count);
-        st = spill_groups(g, g->spilled, count);
-        if (st == RKP_OK && !g->table.n_live)
-            drop_groups(g);
-    }
+    if (st == RKP_OK && g->spilled)
+        st = spill_late(g);
     rks_spill_reader_fini(&in);
     free(words);
     free(texts);
@@ -850,7 +863,7 @@ static rkp_status do_work(struct aggregate *g, struct work *w, rkp_verdict *v)
 
     g->level = w->level;
     g->spilled = 0;
-    st = load_states(g, &w->states);
+    st = load_states(g, &g->file, &w->states);
     for (uint32_t i = 0; st == RKP_OK && i < w->rows.n; i++) {
         rkp_batch *b = rks_spill_load(&g->file, &w->rows.v[i], &g->raw);
 
@@ -973,6 +986,218 @@ static rkp_verdict aggregate_on_end(void *self, rkp_actor *a)
     return st != RKP_OK ? no_memory(g) : v;
 }
 
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+//
+//   number of the next row, seed of the hashes, bits of the parts in the file
+//   for each such part   its groups, then batches of its rows
+//   the groups in memory
+//
+// With the seed the parts stay the parts they are.  Groups are written in their order, {number, key, states}, and put
+// into the table again in that order.
+
+static void save_groups(const struct aggregate *g, rks_fold *f, rkp_save *to)
+{
+    const rks_table *t = &g->table;
+
+    rkp_save_u64(to, t->n_live);
+    for (uint32_t id = 0; id < t->n; id++) {
+        char *rec = rks_table_rec(t, id);
+
+        if (!rks_table_alive(t, id))
+            continue;
+        rkp_save_u64(to, *seq_of(g, rec));
+        rks_keys_save(&g->keys, rec, t->texts_at, to);
+        rks_fold_checkpoint(f, rec, to);
+    }
+}
+
+// The groups of a part come into memory for as long as that takes; `in` is a table of the same form for them.
+static rkp_status save_part(struct aggregate *g, struct part *p, struct aggregate *in, rkp_save *to)
+{
+    rkp_status st;
+
+    in->over_seen = UINT64_MAX; // however large they are
+    st = load_states(in, &g->file, &p->states);
+    if (st == RKP_OK)
+        save_groups(in, &in->fold, to);
+    drop_groups(in);
+    if (st == RKP_OK)
+        st = flush_part(g, p);
+    for (uint32_t i = 0; st == RKP_OK && i < p->rows.n; i++) {
+        rkp_batch *b = rks_spill_load(&g->file, &p->rows.v[i], &g->raw);
+
+        if (!b)
+            return g->file.st;
+        rkp_save_bool(to, true);
+        rkp_save_batch(to, b);
+        rkp_batch_put(b);
+    }
+    rkp_save_bool(to, false);
+    return st;
+}
+
+static rkp_status save_parts(struct aggregate *g, rkp_save *to)
+{
+    struct aggregate in = { .n_by = g->n_by, .keys = g->keys, .aggs = g->aggs, .seq_at = g->seq_at, .fresh = g->fresh };
+    rkp_status st;
+
+    rks_slab_init(&in.slab, g->slab.actor);
+    rks_table_init(&in.table, &in.keys, &in.slab, in.aggs.user + 8, in.fresh);
+    st = rks_fold_init(&in.fold, &in.aggs, &in.slab);
+    for (uint32_t i = 0; st == RKP_OK && i < PARTS; i++)
+        if ((g->spilled >> i) & 1)
+            st = save_part(g, &g->parts[i], &in, to);
+    rks_slab_reset(&in.slab);
+    rks_fold_fini(&in.fold);
+    rks_slab_fini(&in.slab);
+    return st;
+}
+
+static rkp_status aggregate_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct aggregate *g = self;
+    rkp_status st = RKP_OK;
+
+    (void)a;
+    rkp_save_u64(to, g->seq);
+    for (int i = 0; i < 3; i++)
+        rkp_save_u64(to, g->keys.seed[i]);
+    rkp_save_u64(to, g->spilled);
+    if (g->spilled)
+        st = save_parts(g, to);
+    save_groups(g, &g->fold, to);
+    if (st != RKP_OK)
+        no_memory(g);
+    return st;
+}
+
+struct restore {
+    struct aggregate *g;
+    rkp_load *from;
+    uint64_t *words;
+    rkp_str *texts;
+    uint32_t spilled; // when it was saved
+};
+
+// A group that belongs into part `part`, or with PARTS into one that was in memory; *next is above the numbers so far.
+static rkp_status restore_group(const struct restore *r, uint32_t part, uint64_t *next)
+{
+    struct aggregate *g = r->g;
+    uint64_t seq = rkp_load_u64(r->from);
+    uint32_t p;
+    bool made;
+    char *rec;
+
+    if (!rks_keys_load(&g->keys, r->from, r->words, r->texts))
+        return rkp_load_status(r->from);
+    rec = rks_table_put(&g->table, r->words, r->texts, &made);
+    if (!rec)
+        return RKP_NOMEM;
+    p = part_of(hash_of(g, rec), 0);
+    if (!made || (part < PARTS ? p != part : (r->spilled >> p) & 1))
+        return rkp_load_refuse(r->from, "a group is there twice, or not in its part");
+    if (seq >= g->seq || (!r->spilled && seq < *next))
+        return rkp_load_refuse(r->from, "groups are not in their order");
+    *next = seq + 1;
+    *seq_of(g, rec) = seq;
+    return rks_fold_restore(&g->fold, rec, r->from);
+}
+
+static rkp_status restore_groups(const struct restore *r, uint32_t part)
+{
+    struct aggregate *g = r->g;
+    uint64_t n = rkp_load_count(r->from, sizeof(uint64_t)), next = 0;
+    rkp_status st = rkp_load_status(r->from);
+
+    for (uint64_t i = 0; st == RKP_OK && i < n; i++) {
+        st = restore_group(r, part, &next);
+        // The share may be smaller than it was.
+        if (st == RKP_OK && part == PARTS && g->slab.over > g->over_seen)
+            st = make_room(g);
+    }
+    return st;
+}
+
+static rkp_status restore_rows(const struct restore *r, struct part *p)
+{
+    struct aggregate *g = r->g;
+    rkp_pool *pool = rkp_actor_pool(g->slab.actor);
+
+    p->w = rkp_builder_new(pool, &g->raw);
+    if (!p->w)
+        return RKP_NOMEM;
+    while (rkp_load_bool(r->from)) {
+        rkp_batch *b = rkp_load_batch(r->from, pool, &g->raw);
+        rkp_errs errs = { 0 };
+        rkp_status st = b ? rkp_builder_add(p->w, b, NULL, b->rows, &errs) : rkp_load_status(r->from);
+
+        if (st == RKP_OK && (errs.n || errs.failed))
+            st = errs.failed ? RKP_NOMEM : rkp_load_refuse(r->from, "a row of a group is wrong");
+        rkp_errs_fini(&errs);
+        rkp_batch_put(b);
+        if (st == RKP_OK && rkp_builder_bytes(p->w) >= part_bytes(g) + g->raw.n * 8192u)
+            st = flush_part(g, p);
+        if (st != RKP_OK)
+            return st;
+    }
+    return rkp_load_status(r->from);
+}
+
+static rkp_status restore_part(const struct restore *r, uint32_t part)
+{
+    struct aggregate *g = r->g;
+    uint32_t count[PARTS];
+    rkp_status st = restore_groups(r, part);
+
+    if (st == RKP_OK && g->table.n_live) {
+        count_parts(g, count);
+        st = spill_groups(g, 1u << part, count);
+    }
+    drop_groups(g);
+    return st == RKP_OK ? restore_rows(r, &g->parts[part]) : st;
+}
+
+static rkp_status restore_all(struct restore *r)
+{
+    struct aggregate *g = r->g;
+    rkp_status st = RKP_OK;
+    uint64_t spilled;
+
+    g->seq = rkp_load_u64(r->from);
+    for (int i = 0; i < 3; i++)
+        g->keys.seed[i] = rkp_load_u64(r->from) | 1;
+    spilled = rkp_load_u64(r->from);
+    if (spilled > UINT32_MAX)
+        return rkp_load_refuse(r->from, "there are no such parts");
+    g->spilled = r->spilled = (uint32_t)spilled;
+    if (g->spilled)
+        st = parts_init(g);
+    for (uint32_t i = 0; st == RKP_OK && i < PARTS; i++)
+        if ((r->spilled >> i) & 1)
+            st = restore_part(r, i);
+    if (st == RKP_OK)
+        st = restore_groups(r, PARTS);
+    return st == RKP_OK && g->spilled != r->spilled ? spill_late(g) : st;
+}
+
+static rkp_status aggregate_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct aggregate *g = self;
+    struct restore r = { .g = g, .from = from };
+    rkp_status st = RKP_NOMEM;
+
+    (void)a;
+    r.words = malloc((size_t)g->keys.n_words * 8 + 8);
+    r.texts = calloc(g->keys.n_texts + 1, sizeof *r.texts);
+    if (r.words && r.texts)
+        st = restore_all(&r);
+    free(r.words);
+    free(r.texts);
+    if (st == RKP_NOMEM)
+        no_memory(g);
+    return st;
+}
+
 static void aggregate_fini(void *self)
 {
     struct aggregate *g = self;
@@ -1037,5 +1262,8 @@ const rkp_op rkp_op_aggregate = {
     .init = aggregate_init,
     .on_batch = aggregate_on_batch,
     .on_end = aggregate_on_end,
+    .state_version = 1,
+    .save = aggregate_save,
+    .restore = aggregate_restore,
     .fini = aggregate_fini,
 };

@@ -28,7 +28,11 @@ struct rks_state_kind {
     void (*save)(rks_fold *f, const rks_state *s, const char *st, rks_spill *to);
     rkp_status (*load)(rks_fold *f, const rks_state *s, char *rec, rks_spill *from);
     rkp_status (*free)(rks_fold *f, const rks_state *s, char *st);
+    void (*checkpoint)(rks_fold *f, const rks_state *s, const char *st, rkp_save *to);
+    rkp_status (*restore)(rks_fold *f, const rks_state *s, char *rec, rkp_load *from);
 };
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "states are saved as they are in memory");
 
 #define EACH(i)                                                                                                        \
     for (uint32_t i = 0; i < n; i++)                                                                                   \
@@ -133,6 +137,17 @@ static rkp_status sum_u64_fold(rks_fold *f, const rks_state *s, const struct inp
         t->n++;
     }
     return RKP_OK;
+}
+
+static rkp_status sum_int_restore(rks_fold *f, const rks_state *s, char *rec, rkp_load *from)
+{
+    struct sum_int *t = (void *)(rec + s->at);
+
+    (void)f;
+    rkp_load_bytes(from, t, sizeof *t);
+    if (t->n > INT64_MAX || t->hi > (int64_t)t->n || t->hi < -(int64_t)t->n)
+        return rkp_load_refuse(from, "a sum is larger than its values can make it");
+    return rkp_load_status(from);
 }
 
 static i128 sum_int_value(const struct sum_int *t)
@@ -291,6 +306,25 @@ static rkp_status text_load(rks_fold *f, const rks_state *s, char *rec, rks_spil
     return rks_spill_get(from, t->p, n) ? RKP_OK : from->st;
 }
 
+static void text_checkpoint(rks_fold *f, const rks_state *s, const char *st, rkp_save *to)
+{
+    const struct text *t = (const void *)st;
+
+    (void)f, (void)s;
+    rkp_save_str(to, (rkp_str){ t->p, t->n });
+}
+
+static rkp_status text_restore(rks_fold *f, const rks_state *s, char *rec, rkp_load *from)
+{
+    rkp_str v = rkp_load_str(from);
+
+    if (v.p && v.n > INT32_MAX)
+        return rkp_load_refuse(from, "a text is too long");
+    if (v.p && text_set(f, (void *)(rec + s->at), v) != RKP_OK)
+        return RKP_NOMEM;
+    return rkp_load_status(from);
+}
+
 static rkp_status text_free(rks_fold *f, const rks_state *s, char *st)
 {
     struct text *t = (void *)st;
@@ -356,6 +390,17 @@ static rkp_status values_load(rks_fold *f, const rks_state *s, char *rec, rks_sp
     return rks_values_load(&f->quantiles, (void *)(rec + s->at), from);
 }
 
+static void values_checkpoint(rks_fold *f, const rks_state *s, const char *st, rkp_save *to)
+{
+    (void)f, (void)s;
+    rks_values_checkpoint((const void *)st, to);
+}
+
+static rkp_status values_restore(rks_fold *f, const rks_state *s, char *rec, rkp_load *from)
+{
+    return rks_values_restore(&f->quantiles, (void *)(rec + s->at), from);
+}
+
 static rkp_status values_free(rks_fold *f, const rks_state *s, char *st)
 {
     (void)s;
@@ -384,6 +429,17 @@ static void digest_save(rks_fold *f, const rks_state *s, const char *st, rks_spi
 static rkp_status digest_load(rks_fold *f, const rks_state *s, char *rec, rks_spill *from)
 {
     return rks_digest_load(&f->quantiles, (void *)(rec + s->at), from);
+}
+
+static void digest_checkpoint(rks_fold *f, const rks_state *s, const char *st, rkp_save *to)
+{
+    (void)f, (void)s;
+    rks_digest_checkpoint(*(rks_digest *const *)(const void *)st, to);
+}
+
+static rkp_status digest_restore(rks_fold *f, const rks_state *s, char *rec, rkp_load *from)
+{
+    return rks_digest_restore(&f->quantiles, (void *)(rec + s->at), from);
 }
 
 static rkp_status digest_free(rks_fold *f, const rks_state *s, char *st)
@@ -508,6 +564,48 @@ static rkp_status set_load(rks_fold *f, const rks_state *s, char *rec, rks_spill
     return RKP_OK;
 }
 
+static void set_checkpoint(rks_fold *f, const rks_state *s, const char *st, rkp_save *to)
+{
+    const struct set *t = (const void *)st;
+    const rks_table *tab = &f->tables[s->table];
+    uint32_t id = t->head;
+
+    rkp_save_u64(to, t->size);
+    rkp_save_u64(to, t->n);
+    for (uint32_t i = 0; i < t->size; i++) {
+        const char *rec = rks_table_rec(tab, id);
+
+        rks_keys_save(tab->keys, rec, tab->texts_at, to);
+        id = ((const struct member *)(const void *)(rec + tab->user_at))->next;
+    }
+}
+
+static rkp_status set_restore(rks_fold *f, const rks_state *s, char *rec, rkp_load *from)
+{
+    struct set *t = (void *)(rec + s->at);
+    rks_table *tab = &f->tables[s->table];
+    uint64_t words[4] = { (uint64_t)(uintptr_t)rec }, size = rkp_load_count(from, 1), n = rkp_load_u64(from);
+
+    if (n > size || size - n > 1) // a null is an entry too
+        return rkp_load_refuse(from, "a set contradicts itself");
+    for (uint64_t i = 0; i < size; i++) {
+        rkp_str text = { 0 };
+        char *entry;
+        bool made;
+
+        if (!rks_keys_load(tab->keys, from, words, &text))
+            return rkp_load_status(from);
+        entry = rks_table_put(tab, words, &text, &made);
+        if (!entry)
+            return RKP_NOMEM;
+        if (!made)
+            return rkp_load_refuse(from, "a value is in a set twice");
+        set_link(t, entry, tab);
+    }
+    t->n = n;
+    return rkp_load_status(from);
+}
+
 static rkp_status set_free(rks_fold *f, const rks_state *s, char *st)
 {
     struct set *t = (void *)st;
@@ -532,34 +630,44 @@ static rkp_status set_free(rks_fold *f, const rks_state *s, char *st)
 #define TEXTS(FOLD)                                                                                                    \
     {                                                                                                                  \
         .size = sizeof(struct text), .want = WANT_TEXT, .fold = FOLD, .save = text_save, .load = text_load,            \
-        .free = text_free                                                                                              \
+        .free = text_free, .checkpoint = text_checkpoint, .restore = text_restore                                      \
     }
 
 static const struct rks_state_kind rows_kind = PLAIN(uint64_t, WANT_NOTHING, count_fold);
 static const struct rks_state_kind count_kind = PLAIN(uint64_t, WANT_NULLS, count_fold);
 static const struct rks_state_kind sum_f64_kind = PLAIN(struct sum_f64, WANT_F64, sum_f64_fold);
-static const struct rks_state_kind sum_i64_kind = PLAIN(struct sum_int, WANT_I64, sum_i64_fold);
-static const struct rks_state_kind sum_u64_kind = PLAIN(struct sum_int, WANT_U64, sum_u64_fold);
+static const struct rks_state_kind sum_i64_kind = {
+    .size = sizeof(struct sum_int), .want = WANT_I64, .fold = sum_i64_fold, .restore = sum_int_restore
+};
+static const struct rks_state_kind sum_u64_kind = {
+    .size = sizeof(struct sum_int), .want = WANT_U64, .fold = sum_u64_fold, .restore = sum_int_restore
+};
 static const struct rks_state_kind spread_kind = PLAIN(struct spread, WANT_F64, spread_fold);
 static const struct rks_state_kind values_kind = { .size = sizeof(rks_values),
                                                    .want = WANT_F64,
                                                    .fold = values_fold,
                                                    .save = values_save,
                                                    .load = values_load,
-                                                   .free = values_free };
+                                                   .free = values_free,
+                                                   .checkpoint = values_checkpoint,
+                                                   .restore = values_restore };
 static const struct rks_state_kind digest_kind = { .size = sizeof(rks_digest *),
                                                    .want = WANT_F64,
                                                    .fold = digest_fold,
                                                    .save = digest_save,
                                                    .load = digest_load,
-                                                   .free = digest_free };
+                                                   .free = digest_free,
+                                                   .checkpoint = digest_checkpoint,
+                                                   .restore = digest_restore };
 static const struct rks_state_kind set_kind = { .size = sizeof(struct set),
                                                 .want = WANT_COLUMN,
                                                 .fresh = set_fresh,
                                                 .fold = set_fold,
                                                 .save = set_save,
                                                 .load = set_load,
-                                                .free = set_free };
+                                                .free = set_free,
+                                                .checkpoint = set_checkpoint,
+                                                .restore = set_restore };
 
 // min, max, first, last by the class of the argument's type.
 enum { CLASS_I64, CLASS_U64, CLASS_F64, CLASS_TEXT, CLASSES };
@@ -1369,4 +1477,36 @@ void rks_fold_freed(rks_fold *f)
 {
     for (uint32_t i = 0; i < f->aggs->n_tables; i++)
         rks_table_rehash(&f->tables[i]);
+}
+
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+void rks_fold_checkpoint(rks_fold *f, const char *rec, rkp_save *to)
+{
+    for (uint32_t i = 0; i < f->aggs->n_states; i++) {
+        const rks_state *s = &f->aggs->states[i];
+
+        if (s->kind->checkpoint)
+            s->kind->checkpoint(f, s, rec + s->at, to);
+        else
+            rkp_save_bytes(to, rec + s->at, s->kind->size);
+    }
+}
+
+rkp_status rks_fold_restore(rks_fold *f, char *rec, rkp_load *from)
+{
+    for (uint32_t i = 0; i < f->aggs->n_states; i++) {
+        const rks_state *s = &f->aggs->states[i];
+        rkp_status st = RKP_OK;
+
+        if (s->kind->restore)
+            st = s->kind->restore(f, s, rec, from);
+        else
+            rkp_load_bytes(from, rec + s->at, s->kind->size);
+        if (st == RKP_OK)
+            st = rkp_load_status(from);
+        if (st != RKP_OK)
+            return st;
+    }
+    return RKP_OK;
 }

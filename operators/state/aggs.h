@@ -86,4 +86,8 @@ rkp_status rks_fold_load(rks_fold *f, char *rec, rks_spill *s);
 rkp_status rks_fold_free(rks_fold *f, char *rec);
 void rks_fold_freed(rks_fold *f); // after many frees
 
+// The same for a checkpoint, whose bytes are not trusted.
+void rks_fold_checkpoint(rks_fold *f, const char *rec, rkp_save *to);
+rkp_status rks_fold_restore(rks_fold *f, char *rec, rkp_load *from);
+
 #endif

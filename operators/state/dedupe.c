@@ -225,6 +225,51 @@ static rkp_verdict dedupe_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
     return st != RKP_OK ? no_memory(g) : v;
 }
 
+static rkp_status dedupe_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    const struct dedupe *g = self;
+
+    (void)a;
+    rkp_save_u64(to, g->table.n); // none is ever forgotten
+    for (uint32_t id = 0; id < g->table.n; id++)
+        rks_keys_save(&g->keys, rks_table_rec(&g->table, id), g->table.texts_at, to);
+    return RKP_OK;
+}
+
+static rkp_status restore_keys(struct dedupe *g, rkp_load *from, uint64_t *words, rkp_str *texts)
+{
+    uint64_t n = rkp_load_count(from, 1);
+
+    for (uint64_t i = 0; i < n; i++) {
+        bool made;
+
+        if (!rks_keys_load(&g->keys, from, words, texts))
+            break;
+        if (!rks_table_put(&g->table, words, texts, &made))
+            return RKP_NOMEM;
+        if (!made)
+            return rkp_load_refuse(from, "a key is there twice");
+    }
+    return rkp_load_status(from);
+}
+
+static rkp_status dedupe_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct dedupe *g = self;
+    uint64_t *words = malloc((size_t)g->keys.n_words * 8 + 8);
+    rkp_str *texts = calloc(g->keys.n_texts + 1, sizeof *texts);
+    rkp_status st = words && texts ? restore_keys(g, from, words, texts) : RKP_NOMEM;
+
+    (void)a;
+    free(words);
+    free(texts);
+    if (st == RKP_NOMEM)
+        no_memory(g);
+    if (st == RKP_OK && check_limits(g) == RKP_FAIL)
+        st = RKP_NOMEM;
+    return st;
+}
+
 static void dedupe_fini(void *self)
 {
     struct dedupe *g = self;
@@ -262,5 +307,8 @@ const rkp_op rkp_op_dedupe = {
     .bind = dedupe_bind,
     .init = dedupe_init,
     .on_batch = dedupe_on_batch,
+    .state_version = 1,
+    .save = dedupe_save,
+    .restore = dedupe_restore,
     .fini = dedupe_fini,
 };

@@ -3,6 +3,8 @@
 // where in them a key stands is nothing to guess, and a row touches one line of slots and one record.
 #include "keys.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #if defined(__SSE2__)
@@ -200,7 +202,7 @@ static void fixed_column(const rks_keys *k, const rks_key_col *c, const rkp_col 
         FIXED(uint64_t, v[i]);
         break;
     }
-    if (col->valid)
+    if (col->valid && c->nullable) // else there is no null bit
         for (uint32_t i = 0; i < n; i++)
             if (!rkp_bit(col->valid, from + i)) {
                 to[i * w] = 0;
@@ -749,4 +751,108 @@ rkp_status rks_keys_column(const rks_keys *k, uint32_t texts_at, uint32_t j, cha
     }
     rkp_col_set_values(out, col, type, values, valid, n);
     return RKP_OK;
+}
+
+// ---- keys in a checkpoint -------------------------------------------------------------------------------------------
+
+void rks_keys_save(const rks_keys *k, const char *rec, uint32_t texts_at, rkp_save *to)
+{
+    for (uint32_t j = 0; j < k->n; j++) {
+        const rks_key_col *c = &k->cols[j];
+
+        if (rkp_kind_is_view(c->kind)) {
+            rkp_save_str(to, rks_text_of(c, rec, texts_at));
+            continue;
+        }
+        if (c->nullable) {
+            uint64_t nulls = load64(rec + (size_t)(k->null_word + c->null / 64) * 8);
+            bool null = (nulls >> (c->null % 64)) & 1;
+
+            rkp_save_bool(to, null);
+            if (null)
+                continue;
+        }
+        rkp_save_u64(to, load64(rec + (size_t)c->word * 8));
+    }
+}
+
+// Is this a word that a value of the kind makes?
+static bool is_word_of(unsigned kind, uint64_t w)
+{
+    int64_t i = (int64_t)w;
+    double d;
+
+    switch (kind) {
+    case RKP_BOOL:
+        return w <= 1;
+    case RKP_I8:
+        return i >= INT8_MIN && i <= INT8_MAX;
+    case RKP_I16:
+        return i >= INT16_MIN && i <= INT16_MAX;
+    case RKP_I32:
+        return i >= INT32_MIN && i <= INT32_MAX;
+    case RKP_U8:
+        return w <= UINT8_MAX;
+    case RKP_U16:
+        return w <= UINT16_MAX;
+    case RKP_U32:
+        return w <= UINT32_MAX;
+    case RKP_F32:
+    case RKP_F64:
+        memcpy(&d, &w, sizeof d);
+        if (w != f64_word(d))
+            return false;
+        return kind == RKP_F64 || !isfinite(d) || (fabs(d) <= (double)FLT_MAX && (double)(float)d == d);
+    default:
+        return true;
+    }
+}
+
+static bool load_text(const rks_keys *k, const rks_key_col *c, rkp_load *from, uint64_t *words, rkp_str *texts)
+{
+    rkp_str s = rkp_load_str(from);
+    uint64_t *w = words + c->word;
+    rkp_view v = { 0 };
+
+    texts[c->text] = s;
+    if (!rkp_load_ok(from))
+        return false;
+    if (s.n > INT32_MAX || (!s.p && !c->nullable)) {
+        rkp_load_refuse(from, "a key is no value of its type");
+        return false;
+    }
+    if (!s.p) {
+        w[0] = UINT32_MAX; // length -1
+        w[1] = 0;
+        return true;
+    }
+    v.len = (int32_t)s.n;
+    memcpy(v.u.inlined, s.p, s.n <= RKS_INLINE ? s.n : 4);
+    w[0] = load64(&v);
+    w[1] = s.n <= RKS_INLINE ? load64((const char *)&v + 8) : text_hash(k, s.p, s.n);
+    return true;
+}
+
+bool rks_keys_load(const rks_keys *k, rkp_load *from, uint64_t *words, rkp_str *texts)
+{
+    for (uint32_t j = k->null_word; j < k->n_words; j++)
+        words[j] = 0;
+    for (uint32_t j = 0; j < k->n; j++) {
+        const rks_key_col *c = &k->cols[j];
+
+        if (rkp_kind_is_view(c->kind)) {
+            if (!load_text(k, c, from, words, texts))
+                return false;
+            continue;
+        }
+        if (c->nullable && rkp_load_bool(from)) {
+            words[c->word] = 0;
+            words[k->null_word + c->null / 64] |= 1ull << (c->null % 64);
+            continue;
+        }
+        words[c->word] = rkp_load_u64(from);
+        if (!is_word_of(c->kind, words[c->word]))
+            rkp_load_refuse(from, "a key is no value of its type");
+    }
+    return rkp_load_ok(from);
 }

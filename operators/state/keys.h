@@ -110,6 +110,11 @@ static inline rkp_str rks_text_of(const rks_key_col *c, const char *rec, uint32_
     return (rkp_str){ p, (size_t)len };
 }
 
+// The key of a record, without its lead words, in a checkpoint: the same bytes whatever the seed.
+void rks_keys_save(const rks_keys *k, const char *rec, uint32_t texts_at, rkp_save *to);
+// The words behind the lead words, and the texts, which lie in what is loaded: for rks_table_put.  false: it failed.
+bool rks_keys_load(const rks_keys *k, rkp_load *from, uint64_t *words, rkp_str *texts);
+
 // Fills column c of `out` with key column j of n records.
 rkp_status rks_keys_column(const rks_keys *k, uint32_t texts_at, uint32_t j, char *const *recs, uint32_t n,
                            rkp_batch *out, uint32_t c, rkp_type type);

@@ -170,6 +170,50 @@ rkp_status rks_values_load(rks_quantiles *q, rks_values *t, rks_spill *from)
     }
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are saved as they are in memory");
+
+// Chunks {format, number of values, values}; the format FORMATS ends them.
+void rks_values_checkpoint(const rks_values *t, rkp_save *to)
+{
+    static const uint8_t end = FORMATS;
+
+    for (struct rks_chunk *k = t->last; k; k = k->prev) {
+        uint32_t n = chunk_used(t, k);
+
+        rkp_save_bytes(to, &k->format, 1);
+        rkp_save_u64(to, n);
+        rkp_save_bytes(to, chunk_data(k), n * format_size(k->format));
+    }
+    rkp_save_bytes(to, &end, 1);
+}
+
+rkp_status rks_values_restore(rks_quantiles *q, rks_values *t, rkp_load *from)
+{
+    *t = (rks_values){ 0 };
+    for (;;) {
+        uint8_t format = 0;
+        uint64_t n;
+
+        rkp_load_bytes(from, &format, 1);
+        if (!rkp_load_ok(from) || format == FORMATS)
+            return rkp_load_status(from);
+        if (format > FORMATS)
+            return rkp_load_refuse(from, "values are in no form that is known");
+        n = rkp_load_count(from, format_size(format));
+        while (n) {
+            uint32_t part;
+
+            if ((t->left == 0 || t->format != format) && !rks_values_grow(q, t, format))
+                return RKP_NOMEM;
+            part = t->left < n ? t->left : (uint32_t)n;
+            rkp_load_bytes(from, t->at, part * format_size(format));
+            t->at += part * format_size(format);
+            t->left -= part;
+            n -= part;
+        }
+    }
+}
+
 void rks_values_free(rks_quantiles *q, rks_values *t)
 {
     struct rks_chunk *prev;
@@ -626,6 +670,98 @@ rkp_status rks_digest_load(rks_quantiles *q, rks_digest **out, rks_spill *from)
         return from->st;
     *out = d;
     return RKP_OK;
+}
+
+void rks_digest_checkpoint(const rks_digest *d, rkp_save *to)
+{
+    rkp_save_bool(to, d != NULL);
+    if (!d)
+        return;
+    rkp_save_u64(to, d->n);
+    rkp_save_u64(to, d->below);
+    rkp_save_u64(to, d->above);
+    rkp_save_u64(to, d->nans);
+    rkp_save_f64(to, d->min);
+    rkp_save_f64(to, d->max);
+    rkp_save_u64(to, d->n_c);
+    for (uint32_t i = 0; i < d->n_c; i++) {
+        rkp_save_f64(to, d->c[i].mean);
+        rkp_save_f64(to, d->c[i].weight);
+    }
+    rkp_save_u64(to, d->n_buf);
+    for (uint32_t i = 0; i < d->n_buf; i++)
+        rkp_save_f64(to, d->buf[i]);
+}
+
+// Room for at least n values, a size that rks_digest_add makes: it merges when the largest of them is full.
+static uint32_t buf_room(uint32_t n)
+{
+    uint32_t cap = 8;
+
+    while (cap < n)
+        cap *= 2;
+    return n ? cap : 0;
+}
+
+// Its numbers, and room for what they say.
+static rkp_status digest_restore_head(rks_quantiles *q, rks_digest *d, rkp_load *from)
+{
+    uint64_t n;
+
+    d->n = rkp_load_u64(from);
+    d->below = rkp_load_u64(from);
+    d->above = rkp_load_u64(from);
+    d->nans = rkp_load_u64(from);
+    d->min = rkp_load_f64(from);
+    d->max = rkp_load_f64(from);
+    n = rkp_load_count(from, 2 * sizeof(double));
+    if (n > DIGEST_MOST)
+        return rkp_load_refuse(from, "a digest is too large");
+    d->cap_c = (uint32_t)n;
+    d->c = n ? rks_alloc(q->slab, (size_t)n * sizeof *d->c) : NULL;
+    return n && !d->c ? RKP_NOMEM : rkp_load_status(from);
+}
+
+rkp_status rks_digest_restore(rks_quantiles *q, rks_digest **out, rkp_load *from)
+{
+    rks_digest *d;
+    rkp_status st;
+    bool sane = true;
+    uint64_t n;
+
+    *out = NULL;
+    if (!rkp_load_bool(from))
+        return rkp_load_status(from);
+    d = rks_alloc(q->slab, sizeof *d);
+    if (!d)
+        return RKP_NOMEM;
+    *d = (rks_digest){ 0 };
+    *out = d;
+    st = digest_restore_head(q, d, from);
+    if (st != RKP_OK)
+        return st;
+    for (; d->n_c < d->cap_c; d->n_c++) {
+        struct centroid *c = &d->c[d->n_c];
+
+        c->mean = rkp_load_f64(from);
+        c->weight = rkp_load_f64(from);
+        sane &= isfinite(c->mean) && isfinite(c->weight) && c->weight >= 1;
+    }
+    n = rkp_load_count(from, sizeof *d->buf);
+    if (n > DIGEST_BUF)
+        return rkp_load_refuse(from, "a digest is too large");
+    d->cap_buf = buf_room((uint32_t)n);
+    d->buf = n ? rks_alloc(q->slab, d->cap_buf * sizeof *d->buf) : NULL;
+    if (n && !d->buf)
+        return RKP_NOMEM;
+    for (; d->n_buf < n; d->n_buf++) {
+        d->buf[d->n_buf] = rkp_load_f64(from);
+        sane &= isfinite(d->buf[d->n_buf]);
+    }
+    // Without centroids the rank of a value is its place in the buffer.
+    sane &= d->n_c ? d->n >= (uint64_t)d->n_c + d->n_buf : d->n == d->n_buf;
+    sane &= isfinite(d->min) && isfinite(d->max);
+    return sane ? rkp_load_status(from) : rkp_load_refuse(from, "a digest contradicts itself");
 }
 
 void rks_digest_free(rks_quantiles *q, rks_digest *d)

@@ -59,6 +59,9 @@ void rks_values_ask(const rks_values *const *t, uint32_t n);
 bool rks_values_quantile(rks_quantiles *q, const rks_values *t, double at, double *out);
 void rks_values_save(const rks_values *t, rks_spill *to);
 rkp_status rks_values_load(rks_quantiles *q, rks_values *t, rks_spill *from);
+// The same in a checkpoint, whose bytes are not trusted.
+void rks_values_checkpoint(const rks_values *t, rkp_save *to);
+rkp_status rks_values_restore(rks_quantiles *q, rks_values *t, rkp_load *from);
 void rks_values_free(rks_quantiles *q, rks_values *t);
 
 // ---- a digest -------------------------------------------------------------------------------------------------------
@@ -74,6 +77,8 @@ rkp_status rks_digest_add(rks_quantiles *q, rks_digest **d, double v);
 rkp_status rks_digest_quantile(rks_quantiles *q, rks_digest *d, double at, double *out, bool *has);
 void rks_digest_save(const rks_digest *d, rks_spill *to);
 rkp_status rks_digest_load(rks_quantiles *q, rks_digest **d, rks_spill *from);
+void rks_digest_checkpoint(const rks_digest *d, rkp_save *to);
+rkp_status rks_digest_restore(rks_quantiles *q, rks_digest **d, rkp_load *from);
 void rks_digest_free(rks_quantiles *q, rks_digest *d);
 
 #endif

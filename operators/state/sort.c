@@ -236,8 +236,24 @@ static rkp_status close_run(struct sort *s, bool to_file)
     return st;
 }
 
-// With a limit: only the first rows stay.
-static rkp_status keep_top(struct sort *s)
+// The rows of a run in their order.
+static rkp_status save_run(struct sort *s, rks_run *run, rkp_save *to)
+{
+    rks_merge m = { 0 };
+    rkp_status st = rks_merge_init(&m, &s->order, &s->file, run, 1);
+    rkp_batch *b = NULL;
+
+    while (st == RKP_OK && (st = rks_merge_next(&m, &s->schema, OUT_ROWS, RKS_MERGE_BYTES, &b)) == RKP_OK && b) {
+        rkp_save_bool(to, true);
+        rkp_save_batch(to, b);
+        rkp_batch_put(b);
+    }
+    rks_merge_fini(&m);
+    return st;
+}
+
+// With a limit: only the first rows stay, and are saved (to NULL: not).
+static rkp_status keep_top(struct sort *s, rkp_save *to)
 {
     rks_run run;
     rks_runs one = { 0 };
@@ -245,6 +261,8 @@ static rkp_status keep_top(struct sort *s)
     rkp_errs errs = { 0 };
     rkp_status st = finish_run(s, s->limit, &run);
 
+    if (st == RKP_OK && to)
+        st = save_run(s, &run, to);
     if (st == RKP_OK)
         rows = malloc(((size_t)run.n + 1) * sizeof *rows);
     for (uint32_t i = 0; rows && i < run.n; i++)
@@ -323,6 +341,21 @@ static rkp_verdict add_rows(struct sort *s, rkp_batch *b, const uint32_t *rows, 
     return st == RKP_OK ? v : no_memory(s);
 }
 
+// After rows were added.
+static rkp_status make_room(struct sort *s)
+{
+    uint32_t n = rkp_builder_rows(s->rows);
+    rkp_status st = RKP_OK;
+
+    if (s->limit && n > TOP_SLACK && n - TOP_SLACK > s->limit)
+        st = keep_top(s, NULL);
+    if (st == RKP_OK && !account(s))
+        return close_run(s, true);
+    if (st == RKP_OK && (rkp_builder_rows(s->rows) >= RUN_ROWS || rkp_builder_bytes(s->rows) >= RUN_BYTES))
+        return close_run(s, false);
+    return st;
+}
+
 static rkp_verdict sort_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
 {
     struct sort *s = self;
@@ -343,13 +376,8 @@ static rkp_verdict sort_on_batch(void *self, rkp_actor *a, unsigned port, rkp_ba
     if (st == RKP_OK && v != RKP_FAIL)
         v = add_rows(s, b, rows, n);
     rkp_batch_put(mem);
-    if (st == RKP_OK && v != RKP_FAIL && s->limit && rkp_builder_rows(s->rows) > TOP_SLACK &&
-        rkp_builder_rows(s->rows) - TOP_SLACK > s->limit)
-        st = keep_top(s);
-    if (st == RKP_OK && v != RKP_FAIL && !account(s))
-        st = close_run(s, true);
-    else if (st == RKP_OK && (rkp_builder_rows(s->rows) >= RUN_ROWS || rkp_builder_bytes(s->rows) >= RUN_BYTES))
-        st = close_run(s, false);
+    if (st == RKP_OK && v != RKP_FAIL)
+        st = make_room(s);
     return st != RKP_OK ? no_memory(s) : v;
 }
 
@@ -393,6 +421,83 @@ static rkp_verdict sort_on_end(void *self, rkp_actor *a)
     return RKP_DONE;
 }
 
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+//
+// The first row of all, when there is one, then the rows of each run in their order, the oldest run first.  Rows that are
+// equal so stand in the order in which they came, and sorting them again gives what a merge of the runs would give.
+
+static rkp_status sort_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct sort *s = self;
+    rkp_status st = RKP_OK;
+
+    (void)a;
+    rkp_save_bool(to, s->first != NULL);
+    if (!s->first)
+        return RKP_OK;
+    rkp_save_batch(to, s->first);
+    if (!s->limit)
+        st = close_run(s, false);
+    for (uint32_t i = 0; st == RKP_OK && i < s->runs.n; i++)
+        st = save_run(s, &s->runs.v[i], to);
+    if (st == RKP_OK && s->limit && rkp_builder_rows(s->rows) > 1)
+        st = keep_top(s, to);
+    rkp_save_bool(to, false);
+    if (st != RKP_OK)
+        no_memory(s);
+    return st;
+}
+
+// Takes b.
+static rkp_status restore_rows(struct sort *s, rkp_batch *b, rkp_load *from)
+{
+    rkp_batch *mem = b ? rkp_batch_new(rkp_actor_pool(s->actor), NULL, 0, (size_t)b->rows * 8) : NULL;
+    rkp_errs errs = { 0 };
+    rkp_status st = mem ? check_keys(s, mem, b, &errs) : b ? RKP_NOMEM : rkp_load_status(from);
+
+    if (st == RKP_OK && !errs.n)
+        st = rkp_builder_add(s->rows, b, NULL, b->rows, &errs);
+    if (st == RKP_OK && (errs.n || errs.failed))
+        st = errs.failed ? RKP_NOMEM : rkp_load_refuse(from, "a row is wrong");
+    rkp_errs_fini(&errs);
+    rkp_batch_put(mem);
+    rkp_batch_put(b);
+    return st;
+}
+
+static rkp_status restore_first(struct sort *s, rkp_load *from)
+{
+    rkp_status st = restore_rows(s, rkp_load_batch(from, rkp_actor_pool(s->actor), &s->schema), from);
+
+    if (st == RKP_OK && rkp_builder_rows(s->rows) != 1)
+        return rkp_load_refuse(from, "there is no first row");
+    if (st == RKP_OK) {
+        s->first = rkp_builder_finish(s->rows);
+        st = s->first ? rkp_builder_add(s->rows, s->first, NULL, 1, NULL) : RKP_NOMEM;
+    }
+    return st;
+}
+
+static rkp_status sort_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct sort *s = self;
+    rkp_status st;
+
+    if (!rkp_load_bool(from))
+        return rkp_load_status(from);
+    st = restore_first(s, from);
+    while (st == RKP_OK && rkp_load_bool(from)) {
+        st = restore_rows(s, rkp_load_batch(from, rkp_actor_pool(a), &s->schema), from);
+        if (st == RKP_OK)
+            st = make_room(s);
+    }
+    if (st == RKP_OK)
+        st = rkp_load_status(from);
+    if (st == RKP_NOMEM)
+        no_memory(s);
+    return st;
+}
+
 static void sort_fini(void *self)
 {
     struct sort *s = self;
@@ -428,5 +533,8 @@ const rkp_op rkp_op_sort = {
     .init = sort_init,
     .on_batch = sort_on_batch,
     .on_end = sort_on_end,
+    .state_version = 1,
+    .save = sort_save,
+    .restore = sort_restore,
     .fini = sort_fini,
 };

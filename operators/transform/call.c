@@ -94,6 +94,7 @@ static rkp_status call_bind(void *self, rkp_bind *b)
     rkp_status st;
     rkp_bind_out_same(b, 1);
     rkp_bind_read_all(b);
+    rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "requests under way are not saved yet");
     if (!replies)
         return RKP_OK;
     c->n_in = in->n;

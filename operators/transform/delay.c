@@ -17,6 +17,7 @@ struct waiting {
 
 struct delay {
     uint64_t for_ns;                        // option
+    rkp_schema schema;                      // bind
     uint64_t most, most_bytes, most_memory; // init
     struct waiting *v;                      // run state: actor thread; a circle
     uint32_t first, n, cap;                 // cap is a power of two
@@ -50,7 +51,7 @@ static const rkp_example delay_examples[] = {
 
 static rkp_status delay_bind(void *self, rkp_bind *b)
 {
-    (void)self;
+    ((struct delay *)self)->schema = *rkp_bind_in(b);
     rkp_bind_out_same(b, 0);
     rkp_bind_pass_all(b);
     return RKP_OK;
@@ -62,6 +63,20 @@ static rkp_status delay_init(void *self, rkp_actor *a)
     rkp_actor_queue(a, &d->most, &d->most_bytes);
     d->most_memory = rkp_pool_limit(rkp_actor_pool(a)) / 2;
     return RKP_OK;
+}
+
+static uint64_t weight_of(const rkp_batch *b) // as the engine weighs a message
+{
+    return b->in_bytes + (uint64_t)b->rows * 16 + 256;
+}
+
+// There is room for one more in the circle; takes b.
+static void keep(struct delay *d, rkp_batch *b, uint64_t due_ns, uint64_t corr)
+{
+    struct waiting w = { b, due_ns, weight_of(b), rkp_batch_bytes(b), corr };
+    d->v[(d->first + d->n++) & (d->cap - 1)] = w;
+    d->bytes += w.weight;
+    d->memory += w.memory;
 }
 
 static bool full(const struct delay *d, uint64_t weight, uint64_t memory)
@@ -97,7 +112,6 @@ static rkp_verdict delay_on_timer(void *self, rkp_actor *a)
         d->bytes -= w.weight;
         d->memory -= w.memory;
         rkp_corr_set(a, w.corr);
-        rkp_corr_set(a, w.corr);
         rkp_emit(a, 0, w.b);
     }
     rkp_wake_at(a, d->n ? d->v[d->first].due_ns : 0);
@@ -107,12 +121,10 @@ static rkp_verdict delay_on_timer(void *self, rkp_actor *a)
 static rkp_verdict delay_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
 {
     struct delay *d = self;
-    uint64_t weight = b->in_bytes + (uint64_t)b->rows * 16 + 256; // as the engine weighs a message
-    uint64_t memory = rkp_batch_bytes(b);
     (void)port;
     if (!d->n && (!d->for_ns || rkp_stopping(a)))
         return RKP_PASS;
-    if (full(d, weight, memory)) { // the timer is set: the first one's
+    if (full(d, weight_of(b), rkp_batch_bytes(b))) { // the timer is set: the first one's
         if (!d->stalled)
             rkp_count(a, M_STALLS, 1);
         d->stalled = true;
@@ -121,10 +133,7 @@ static rkp_verdict delay_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
     d->stalled = false;
     if (d->n == d->cap && !grow(d))
         return rkp_fail(a, RKP_NOMEM, "delay: no memory for %u batches", (unsigned)d->n + 1);
-    d->v[(d->first + d->n++) & (d->cap - 1)] =
-        (struct waiting){ rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, weight, memory, rkp_corr(a) };
-    d->bytes += weight;
-    d->memory += memory;
+    keep(d, rkp_batch_get(b), rkp_now_ns(a) + d->for_ns, rkp_corr(a));
     return delay_on_timer(self, a);
 }
 
@@ -133,6 +142,43 @@ static rkp_verdict delay_on_end(void *self, rkp_actor *a)
     struct delay *d = self;
     delay_on_timer(self, a);
     return d->n ? RKP_RETRY : RKP_DONE;
+}
+
+// Time stands still between the checkpoint and the run that goes on: what is left of each wait is kept.
+static rkp_status delay_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    const struct delay *d = self;
+    uint64_t now = rkp_now_ns(a);
+    rkp_save_u64(to, d->n);
+    for (uint32_t i = 0; i < d->n; i++) {
+        const struct waiting *w = &d->v[(d->first + i) & (d->cap - 1)];
+        rkp_save_u64(to, w->due_ns > now ? w->due_ns - now : 0);
+        rkp_save_u64(to, w->corr);
+        rkp_save_batch(to, w->b);
+    }
+    return RKP_OK;
+}
+
+static rkp_status delay_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct delay *d = self;
+    uint64_t now = rkp_now_ns(a), n = rkp_load_count(from, 3 * sizeof(uint64_t)), last = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t left = rkp_load_u64(from), corr = rkp_load_u64(from);
+        rkp_batch *b = rkp_load_batch(from, rkp_actor_pool(a), &d->schema);
+        if (!b)
+            return rkp_load_status(from);
+        if (left > d->for_ns || left < last || (d->n == d->cap && !grow(d))) {
+            rkp_batch_put(b);
+            return left > d->for_ns || left < last ? rkp_load_refuse(from, "a batch waits longer than it may")
+                                                   : RKP_NOMEM;
+        }
+        last = left;
+        keep(d, b, now + left, corr);
+    }
+    if (d->n)
+        rkp_wake_at(a, d->v[d->first].due_ns);
+    return rkp_load_status(from);
 }
 
 static void delay_fini(void *self)
@@ -168,5 +214,8 @@ const rkp_op rkp_op_delay = {
     .on_batch = delay_on_batch,
     .on_timer = delay_on_timer,
     .on_end = delay_on_end,
+    .state_version = 1,
+    .save = delay_save,
+    .restore = delay_restore,
     .fini = delay_fini,
 };

@@ -60,6 +60,28 @@ static rkp_verdict limit_on_batch(void *self, rkp_actor *a, unsigned port, rkp_b
     return l->passed < l->rows ? RKP_DONE : RKP_STOP;
 }
 
+static rkp_status limit_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    const struct limit *l = self;
+
+    (void)a;
+    rkp_save_u64(to, l->skipped);
+    rkp_save_u64(to, l->passed);
+    return RKP_OK;
+}
+
+static rkp_status limit_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct limit *l = self;
+
+    (void)a;
+    l->skipped = rkp_load_u64(from);
+    l->passed = rkp_load_u64(from);
+    if (l->skipped > l->offset || l->passed > l->rows)
+        return rkp_load_refuse(from, "more rows have passed than may");
+    return rkp_load_status(from);
+}
+
 const rkp_op rkp_op_limit = {
     .abi = RKP_ABI,
     .size = sizeof(rkp_op),
@@ -78,4 +100,7 @@ const rkp_op rkp_op_limit = {
     .also = "head take top first",
     .bind = limit_bind,
     .on_batch = limit_on_batch,
+    .state_version = 1,
+    .save = limit_save,
+    .restore = limit_restore,
 };

@@ -6,6 +6,7 @@ static rkp_status reply_bind(void *self, rkp_bind *b)
     (void)self;
     rkp_bind_out_same(b, 0);
     rkp_bind_read_all(b);
+    rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "requests under way are not saved yet");
     return RKP_OK;
 }
 

@@ -97,6 +97,20 @@ static rkp_verdict sample_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
     return RKP_DONE;
 }
 
+static rkp_status sample_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    (void)a;
+    rkp_save_u64(to, ((const struct sample *)self)->row);
+    return RKP_OK;
+}
+
+static rkp_status sample_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    (void)a;
+    ((struct sample *)self)->row = rkp_load_u64(from);
+    return rkp_load_status(from);
+}
+
 static void sample_fini(void *self)
 {
     free(((struct sample *)self)->rows);
@@ -120,5 +134,8 @@ const rkp_op rkp_op_sample = {
     .bind = sample_bind,
     .init = sample_init,
     .on_batch = sample_on_batch,
+    .state_version = 1,
+    .save = sample_save,
+    .restore = sample_restore,
     .fini = sample_fini,
 };

@@ -15,9 +15,10 @@ enum { PART_NS = 10000000 };
 struct throttle {
     double rate; // options: constant after init
     uint64_t burst;
-    int on_excess; // enum excess
-    double cap;    // init: most tokens
-    double tokens; // run state: actor thread
+    int on_excess;     // enum excess
+    rkp_schema schema; // bind
+    double cap;        // init: most tokens
+    double tokens;     // run state: actor thread
     uint64_t last_ns;
     rkp_batch *held; // wait: what is left of it has not passed yet
     uint32_t at;     // first row of it that is left
@@ -62,7 +63,7 @@ static const rkp_example throttle_examples[] = {
 
 static rkp_status throttle_bind(void *self, rkp_bind *b)
 {
-    (void)self;
+    ((struct throttle *)self)->schema = *rkp_bind_in(b);
     rkp_bind_out_same(b, 0);
     rkp_bind_pass_all(b);
     return RKP_OK;
@@ -115,6 +116,20 @@ static bool emit_part(rkp_actor *a, rkp_batch *b, uint32_t from, uint32_t n)
     return true;
 }
 
+// The next part of `left` rows that are kept.
+static double next_part(const struct throttle *t, uint32_t left)
+{
+    double part = t->rate * PART_NS * 1e-9;
+    part = part > t->cap ? t->cap : part;
+    return part < 1 ? 1 : part > left ? left : part;
+}
+
+// Sets the timer for it: not all of its tokens are there.
+static void wait_for(const struct throttle *t, rkp_actor *a, double part)
+{
+    rkp_wake_at(a, t->last_ns + (uint64_t)((part - t->tokens) / t->rate * 1e9) + 1);
+}
+
 // Gives on what may pass of the batch that is kept, all of it when the run is stopping, and sets the timer for the rest.
 static rkp_verdict give(struct throttle *t, rkp_actor *a)
 {
@@ -122,11 +137,9 @@ static rkp_verdict give(struct throttle *t, rkp_actor *a)
         uint32_t left = t->held->rows - t->at, n = left;
         refill(t, rkp_now_ns(a));
         if (!rkp_stopping(a)) {
-            double part = t->rate * PART_NS * 1e-9;
-            part = part > t->cap ? t->cap : part;
-            part = part < 1 ? 1 : part > left ? left : part;
+            double part = next_part(t, left);
             if (t->tokens + 1e-9 < part) {
-                rkp_wake_at(a, t->last_ns + (uint64_t)((part - t->tokens) / t->rate * 1e9) + 1);
+                wait_for(t, a, part);
                 return RKP_DONE;
             }
             n = room(t, left);
@@ -186,6 +199,48 @@ static rkp_verdict throttle_on_end(void *self, rkp_actor *a)
     return v == RKP_DONE && t->held ? RKP_RETRY : v;
 }
 
+// Time stands still between the checkpoint and the run that goes on.
+static rkp_status throttle_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    const struct throttle *t = self;
+    rkp_save_f64(to, t->tokens);
+    rkp_save_u64(to, rkp_now_ns(a) - t->last_ns);
+    rkp_save_bool(to, t->held != NULL);
+    if (t->held) {
+        rkp_save_u64(to, t->at);
+        rkp_save_u64(to, t->corr);
+        rkp_save_batch(to, t->held);
+    }
+    return RKP_OK;
+}
+
+static rkp_status throttle_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct throttle *t = self;
+    double tokens = rkp_load_f64(from), part;
+    uint64_t now = rkp_now_ns(a), since = rkp_load_u64(from), at;
+    if (!(tokens >= -1 && tokens <= t->cap + t->rate * PART_NS * 1e-9))
+        return rkp_load_refuse(from, "there are more tokens than there can be");
+    t->tokens = tokens;
+    t->last_ns = now - (since < now ? since : now);
+    if (!rkp_load_bool(from))
+        return rkp_load_status(from);
+    at = rkp_load_u64(from);
+    t->corr = rkp_load_u64(from);
+    t->held = rkp_load_batch(from, rkp_actor_pool(a), &t->schema);
+    if (!t->held)
+        return rkp_load_status(from);
+    if (t->on_excess != EXCESS_WAIT || at >= t->held->rows)
+        return rkp_load_refuse(from, "a batch is kept of which nothing is left");
+    t->at = (uint32_t)at;
+    part = next_part(t, t->held->rows - t->at);
+    if (t->tokens < part)
+        wait_for(t, a, part);
+    else
+        rkp_wake_at(a, now);
+    return RKP_OK;
+}
+
 static void throttle_fini(void *self)
 {
     struct throttle *t = self;
@@ -219,5 +274,8 @@ const rkp_op rkp_op_throttle = {
     .on_batch = throttle_on_batch,
     .on_timer = throttle_on_timer,
     .on_end = throttle_on_end,
+    .state_version = 1,
+    .save = throttle_save,
+    .restore = throttle_restore,
     .fini = throttle_fini,
 };

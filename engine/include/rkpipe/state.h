@@ -34,6 +34,7 @@ rkp_str rkp_load_str(rkp_load *l); // lies in what is loaded: copy it
 uint64_t rkp_load_count(rkp_load *l, size_t least);
 rkp_batch *rkp_load_batch(rkp_load *l, rkp_pool *pool, const rkp_schema *schema); // NULL: failed
 bool rkp_load_ok(const rkp_load *l);
+rkp_status rkp_load_status(const rkp_load *l); // RKP_OK, or why not: RKP_INVALID, RKP_NOMEM
 bool rkp_load_failed_memory(const rkp_load *l);
 // The state makes no sense, and why; returns RKP_INVALID.
 rkp_status rkp_load_refuse(rkp_load *l, const char *fmt, ...) RKP_PRINTF(2, 3);
