@@ -10,6 +10,7 @@
 //
 // A failed write or fsync is final: what the kernel did with the pages is not known then, so nothing is tried again.
 #include "base/compress.h"
+#include "base/crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUT_BYTES = 256 * 1024, SUFFIX = 6 };
+enum { OUT_BYTES = 256 * 1024, SUFFIX = 6, WINDOW = 4096 };
 
 struct rkp_writer {
     int fd;
@@ -37,7 +38,7 @@ struct rkp_writer {
     bool keep;     // close leaves the temporary file
     bool there;    // resumed: the final file had its name already
     uint64_t bytes;
-    uint64_t length; // there: what it had at least
+    rkp_writer_place was; // there: its place, but the name
     rki_encoder *enc;
     uint8_t *out;
     size_t out_n;
@@ -442,11 +443,33 @@ void rkp_writer_keep(rkp_writer *w, bool keep)
     w->keep = keep;
 }
 
+// The checksum of the last bytes of [0, length); false when they cannot be read.
+static bool tail_of(const char *path, uint64_t length, uint64_t inode, uint32_t tail, uint32_t *crc)
+{
+    uint8_t b[WINDOW];
+    struct stat st;
+    size_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_ino == inode;
+    while (ok && n < tail) {
+        ssize_t k = pread(fd, b + n, tail - n, (off_t)(length - tail + n));
+        ok = k > 0 || (k < 0 && errno == EINTR);
+        n += k > 0 ? (size_t)k : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (ok)
+        *crc = rki_crc32c(0, b, n);
+    return ok;
+}
+
 rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FILE_ERR])
 {
     struct stat at;
     rkp_status st = usable(w, "write", err);
-    *out = (rkp_writer_place){ w->temp, w->length, w->bytes };
+    *out = w->was;
+    out->file = w->temp;
+    out->bytes = w->bytes;
     if (st != RKP_OK || w->there)
         return st;
     if (w->in_frame && !w->prepared) {
@@ -471,51 +494,52 @@ rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FI
         return RKP_OK;
     out->file = w->temp ? w->temp : w->name;
     out->length = (uint64_t)at.st_size;
+    out->inode = (uint64_t)at.st_ino;
+    out->tail = out->length < WINDOW ? (uint32_t)out->length : WINDOW;
+    if (!tail_of(out->file, out->length, out->inode, out->tail, &out->crc))
+        out->tail = 0; // we may write it, not read it
     return RKP_OK;
 }
 
 // `file` becomes the temporary file when it can be one of `final`.
-static rkp_status take_temp(rkp_writer *w, rkp_str file, char err[RKP_FILE_ERR])
+static rkp_status take_temp(rkp_writer *w, const char *file, char err[RKP_FILE_ERR])
 {
     size_t stem = 0;
     w->temp = temp_stem(w->final, &stem);
     if (!w->temp)
         return no_memory(err);
     w->temp[stem] = 0;
-    if (file.n != stem + SUFFIX || memcmp(file.p, w->temp, stem) != 0)
-        goto other;
-    for (size_t i = stem; i < file.n; i++)
-        if (!file.p[i] || !strchr(letters, file.p[i]))
-            goto other;
-    memcpy(w->temp + stem, file.p + stem, SUFFIX);
-    w->temp[stem + SUFFIX] = 0;
+    if (strlen(file) != stem + SUFFIX || memcmp(file, w->temp, stem) != 0 || strspn(file + stem, letters) != SUFFIX) {
+        snprintf(err, RKP_FILE_ERR, "'%s' leads to another file than the one that was written", w->name);
+        return RKP_INVALID;
+    }
+    memcpy(w->temp + stem, file + stem, SUFFIX + 1);
     return RKP_OK;
-other:
-    snprintf(err, RKP_FILE_ERR, "'%s' leads to another file than the one that was written", w->name);
-    return RKP_INVALID;
 }
 
 // The file is not there under the name it had.
-static rkp_status gone(rkp_writer *w, uint64_t length, bool ended, char err[RKP_FILE_ERR])
+static rkp_status gone(rkp_writer *w, const rkp_writer_place *at, bool ended, char err[RKP_FILE_ERR])
 {
     struct stat st;
-    if (ended && w->final && stat(w->final, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size >= length) {
+    if (ended && w->final && stat(w->final, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == at->inode &&
+        (uint64_t)st.st_size >= at->length) {
         w->there = w->prepared = true;
-        w->length = length;
+        w->was = *at;
         return RKP_OK;
     }
     snprintf(err, RKP_FILE_ERR, "'%s', which was being written, is not there any more", w->temp ? w->temp : w->name);
     return RKP_INVALID;
 }
 
-static rkp_status reopen(rkp_writer *w, uint64_t length, bool ended, char err[RKP_FILE_ERR])
+static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, char err[RKP_FILE_ERR])
 {
     const char *path = w->temp ? w->temp : w->name;
     struct stat st;
+    uint32_t crc = 0;
     // O_NONBLOCK: a pipe that has taken the name is not waited for.
     w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (w->temp ? O_NOFOLLOW : O_APPEND));
     if (w->fd < 0 && errno == ENOENT)
-        return gone(w, length, ended, err);
+        return gone(w, at, ended, err);
     if (w->fd < 0 && errno != ENXIO && errno != ELOOP)
         return unavailable(w, errno, err);
     w->own = w->fd >= 0;
@@ -523,23 +547,32 @@ static rkp_status reopen(rkp_writer *w, uint64_t length, bool ended, char err[RK
         snprintf(err, RKP_FILE_ERR, "'%s' is no file any more", path);
         return RKP_INVALID;
     }
-    if ((uint64_t)st.st_size < length) {
+    if ((uint64_t)st.st_ino != at->inode) {
+        snprintf(err, RKP_FILE_ERR, "'%s' is another file than the one that was written", path);
+        return RKP_INVALID;
+    }
+    if ((uint64_t)st.st_size < at->length) {
         snprintf(err, RKP_FILE_ERR, "'%s' has %llu bytes, and %llu had been written", path,
-                 (unsigned long long)st.st_size, (unsigned long long)length);
+                 (unsigned long long)st.st_size, (unsigned long long)at->length);
+        return RKP_INVALID;
+    }
+    if (at->tail > WINDOW || at->tail > at->length ||
+        (at->tail && (!tail_of(path, at->length, at->inode, at->tail, &crc) || crc != at->crc))) {
+        snprintf(err, RKP_FILE_ERR, "'%s' has been changed since it was written", path);
         return RKP_INVALID;
     }
     w->regular = true;
-    w->framed = length > 0;
+    w->framed = at->length > 0;
     w->prepared = ended; // nothing has been written behind its length
-    if (!ended && (uint64_t)st.st_size > length && ftruncate(w->fd, (off_t)length) < 0)
+    if (!ended && (uint64_t)st.st_size > at->length && ftruncate(w->fd, (off_t)at->length) < 0)
         return failed(w, errno, "cut", err);
     if (lseek(w->fd, 0, SEEK_END) < 0)
         return failed(w, errno, "write", err);
     return RKP_OK;
 }
 
-rkp_status rkp_writer_resume(const char *path, int commit, int compression, rkp_str file, uint64_t length,
-                             uint64_t bytes, bool ended, rkp_writer **out, char err[RKP_FILE_ERR])
+rkp_status rkp_writer_resume(const char *path, int commit, int compression, const rkp_writer_place *at, bool ended,
+                             rkp_writer **out, char err[RKP_FILE_ERR])
 {
     rkp_writer *w = calloc(1, sizeof *w);
     rkp_status st = RKP_OK;
@@ -547,22 +580,22 @@ rkp_status rkp_writer_resume(const char *path, int commit, int compression, rkp_
         return no_memory(err);
     w->fd = -1;
     w->keep = true;
-    w->bytes = bytes;
+    w->bytes = at->bytes;
     w->name = strdup(strcmp(path, "-") == 0 ? "standard output" : path);
     if (!w->name) {
         st = no_memory(err);
-    } else if (named_fd(path) >= 0 || (commit != RKP_COMMIT_RENAME && !rkp_str_is(file, path))) {
+    } else if (named_fd(path) >= 0 || (commit != RKP_COMMIT_RENAME && strcmp(at->file, path) != 0)) {
         snprintf(err, RKP_FILE_ERR, "'%s' leads to another file than the one that was written", w->name);
         st = RKP_INVALID;
     }
     if (st == RKP_OK)
         st = set_folder(w, path, commit == RKP_COMMIT_RENAME ? &w->final : NULL, err);
     if (st == RKP_OK && w->final)
-        st = take_temp(w, file, err);
+        st = take_temp(w, at->file, err);
     if (st == RKP_OK)
         st = open_encoder(w, path, compression, err);
     if (st == RKP_OK)
-        st = reopen(w, length, ended, err);
+        st = reopen(w, at, ended, err);
     if (st != RKP_OK) {
         rkp_writer_close(w);
         return st;

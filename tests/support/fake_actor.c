@@ -202,6 +202,14 @@ void rkp_bind_single(rkp_bind *b, const char *why)
     b->f->single = why;
 }
 
+void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
+{
+    if (b->f->delivery && strongest >= b->f->delivery)
+        return;
+    b->f->delivery = strongest;
+    b->f->delivery_why = why;
+}
+
 // ---- rkpipe/op.h: actor ---------------------------------------------------------------------------------------------
 
 rkp_pool *rkp_actor_pool(rkp_actor *a)

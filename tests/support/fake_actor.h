@@ -98,6 +98,8 @@ struct fake {
     size_t n_port_names;
     bool whole;
     const char *single;
+    rkp_delivery delivery; // rkp_bind_delivery's; 0: not called
+    const char *delivery_why;
     bool endless;
     uint64_t reads[64]; // bit c: input column c is read
     int32_t pass[4096]; // out column -> input column, -1: not passed

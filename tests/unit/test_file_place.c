@@ -227,7 +227,8 @@ static void what_is_no_file_cannot_be_read_again(void **unused)
 
 struct kept {
     char file[256];
-    uint64_t length, bytes;
+    rkp_writer_place p;
+    uint64_t length;
 };
 
 static struct kept sync_kept(rkp_writer *w)
@@ -238,16 +239,17 @@ static struct kept sync_kept(rkp_writer *w)
         fail_msg("%s", err);
     assert_non_null(p.file);
     snprintf(k.file, sizeof k.file, "%s", p.file);
+    k.p = p;
     k.length = p.length;
-    k.bytes = p.bytes;
     assert_int_equal(size_of(k.file), k.length);
     return k;
 }
 
 static rkp_status resume(const char *name, int commit, const struct kept *k, bool ended, rkp_writer **out)
 {
-    return rkp_writer_resume(name, commit, RKP_COMPRESS_AUTO, rkp_str_of(k->file), k->length, k->bytes, ended, out,
-                             err);
+    rkp_writer_place p = k->p;
+    p.file = k->file;
+    return rkp_writer_resume(name, commit, RKP_COMPRESS_AUTO, &p, ended, out, err);
 }
 
 static const char *const names[] = { "w", "w.gz", "w.zst" };
@@ -290,7 +292,7 @@ static void what_was_cut_goes_on_as_if_nothing_had_happened(void **unused)
             if (resume(name, commit, &k, false, &w) != RKP_OK)
                 fail_msg("%s", err);
             assert_int_equal(size_of(k.file), k.length);
-            assert_int_equal(rkp_writer_bytes(w), k.bytes);
+            assert_int_equal(rkp_writer_bytes(w), k.p.bytes);
         }
         assert_int_equal(rkp_writer_write(w, text + at, 10, err), RKP_OK);
         at += 10;
@@ -381,13 +383,30 @@ static void what_had_ended_is_only_given_its_name(void **unused)
         }
 }
 
+static void an_older_file_of_the_name_is_not_taken_for_what_was_written(void **unused)
+{
+    rkp_writer *w = NULL;
+    struct kept k;
+    (void)unused;
+    put("w", "older and longer", 16);
+    assert_int_equal(rkp_writer_open("w", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_OK);
+    assert_int_equal(rkp_writer_prepare(w, err), RKP_OK);
+    k = sync_kept(w);
+    rkp_writer_close(w); // not kept
+    assert_int_equal(resume("w", RKP_COMMIT_RENAME, &k, true, &w), RKP_INVALID);
+    assert_text("w", "older and longer");
+    unlink("w");
+}
+
 static void what_is_not_as_it_was_is_refused_and_left_alone(void **unused)
 {
-    enum { MISSING, SHORT, LINK, FOLDER, OTHER, LETTERS, ELSEWHERE, DEVICE, STDOUT, N_WAYS };
+    enum { MISSING, SHORT, COPIED, CHANGED, LINK, FOLDER, OTHER, LETTERS, ELSEWHERE, DEVICE, STDOUT, N_WAYS };
     static const char *const says[N_WAYS] = {
         [MISSING] = "not there any more", [SHORT] = "has 2 bytes, and 3 had been written",
         [LINK] = "no file any more",      [FOLDER] = "",
         [OTHER] = "another file",         [LETTERS] = "another file",
+        [COPIED] = "is another file",     [CHANGED] = "has been changed",
         [ELSEWHERE] = "another file",     [DEVICE] = "another file",
         [STDOUT] = "another file",
     };
@@ -412,6 +431,11 @@ static void what_is_not_as_it_was_is_refused_and_left_alone(void **unused)
             unlink(file);
         } else if (way == SHORT) {
             assert_int_equal(truncate(file, 2), 0);
+        } else if (way == COPIED) {
+            put("copy", "abclost", 7);
+            assert_int_equal(rename("copy", file), 0);
+        } else if (way == CHANGED) {
+            put(file, "abd", 3);
         } else if (way == LINK) {
             unlink(file);
             assert_int_equal(symlink("other", file), 0);
@@ -580,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_file_without_rows_is_a_whole_one_also_after_places),
         cmocka_unit_test(the_temporary_file_stays_when_it_is_kept),
         cmocka_unit_test(what_had_ended_is_only_given_its_name),
+        cmocka_unit_test(an_older_file_of_the_name_is_not_taken_for_what_was_written),
         cmocka_unit_test(what_is_not_as_it_was_is_refused_and_left_alone),
         cmocka_unit_test(a_file_that_is_added_to_is_cut_and_goes_on),
         cmocka_unit_test(through_a_link_the_file_behind_it_goes_on),

@@ -77,6 +77,9 @@ typedef struct rkp_writer_place {
     const char *file; // that has the bytes, lives as long as w; under RENAME the temporary one.  NULL: a pipe, a device
     uint64_t length;  // of that file
     uint64_t bytes;   // rkp_writer_bytes
+    uint64_t inode;
+    uint32_t crc; // of the last `tail` bytes of its length
+    uint32_t tail;
 } rkp_writer_place;
 
 // Is this a pipe, a device or standard output, which is written directly and cannot be cut?
@@ -85,10 +88,10 @@ bool rkp_writer_direct(const char *path);
 rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FILE_ERR]);
 // Close without commit leaves the temporary file: somebody will go on with it.
 void rkp_writer_keep(rkp_writer *w, bool keep);
-// Goes on where a writer of this path was: `file`, which must be what that path writes to, is cut to `length`, and what is
-// written now is appended; it is kept.  `ended`: nothing more was to come; then the final file may have its name already, and
-// commit has nothing left to do.  RKP_INVALID: the file is not there, or shorter, or another one; nothing has been changed.
-rkp_status rkp_writer_resume(const char *path, int commit, int compression, rkp_str file, uint64_t length,
-                             uint64_t bytes, bool ended, rkp_writer **out, char err[RKP_FILE_ERR]);
+// Goes on where a writer of this path was: at->file, which must be what that path writes to, is cut to at->length, and what
+// is written now is appended; it is kept.  `ended`: nothing more was to come; then the file may have its final name already,
+// and commit has nothing left to do.  RKP_INVALID: it is not there, or shorter, or another one; nothing has been changed.
+rkp_status rkp_writer_resume(const char *path, int commit, int compression, const rkp_writer_place *at, bool ended,
+                             rkp_writer **out, char err[RKP_FILE_ERR]);
 
 #endif
