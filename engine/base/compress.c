@@ -213,6 +213,7 @@ struct rki_encoder {
     rki_z_stream z;
     bool z_ready;
     int (*deflate)(rki_z_stream *, int);
+    int (*deflate_reset)(rki_z_stream *);
     int (*deflate_end)(rki_z_stream *);
     void *zstd;
     size_t (*zstd_step)(void *, rki_zstd_out *, rki_zstd_in *, int);
@@ -231,6 +232,7 @@ static rkp_status gzip_encoder(rki_encoder *e, char err[RKP_FILE_ERR])
     lib_sym(&e->lib, "deflateInit2_", &init);
     lib_sym(&e->lib, "zlibVersion", &version);
     lib_sym(&e->lib, "deflate", &e->deflate);
+    lib_sym(&e->lib, "deflateReset", &e->deflate_reset);
     lib_sym(&e->lib, "deflateEnd", &e->deflate_end);
     st = lib_done(&e->lib, err);
     if (st != RKP_OK)
@@ -312,6 +314,13 @@ rki_comp rki_encoder_step(rki_encoder *e, const uint8_t *in, size_t *n_in, uint8
             return RKI_COMP_NOMEM; // compressing into room that is there fails for want of memory only
         return end && rc == 0 ? RKI_COMP_END : RKI_COMP_OK;
     }
+}
+
+rkp_status rki_encoder_next(rki_encoder *e)
+{
+    if (e->compression == RKP_COMPRESS_GZIP && e->deflate_reset(&e->z) != RKI_Z_OK)
+        return RKP_INTERNAL;
+    return RKP_OK; // zstd starts the next frame by itself
 }
 
 void rki_encoder_close(rki_encoder *e)

@@ -76,6 +76,7 @@ void rki_decoder_close(rki_decoder *d);
 
 rkp_status rki_encoder_open(int compression, rki_encoder **out, char err[RKP_FILE_ERR]);
 rki_comp rki_encoder_step(rki_encoder *e, const uint8_t *in, size_t *n_in, uint8_t *out, size_t *n_out, bool end);
+rkp_status rki_encoder_next(rki_encoder *e); // after END: another member or frame
 void rki_encoder_close(rki_encoder *e);
 
 #endif

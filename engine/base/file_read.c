@@ -4,6 +4,7 @@
 //
 // A plain file has no buffer after its first bytes, which are looked at for the magic numbers of gzip and zstd.
 #include "base/compress.h"
+#include "base/crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { IN_BYTES = 256 * 1024, SNIFF_BYTES = 4 };
+enum { IN_BYTES = 256 * 1024, SNIFF_BYTES = 4, WINDOW = 4096, SKIP_BYTES = 16 * 1024, SKIPS = 256 };
 
 const rkp_choice rkp_compression_names[] = {
     { "auto", RKP_COMPRESS_AUTO, "reading: look at the first bytes; writing: by the name's .gz or .zst" },
@@ -262,17 +263,23 @@ static int64_t read_decoded(rkp_reader *r, void *to, size_t n, char err[RKP_FILE
     return (int64_t)made;
 }
 
-int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
+// The first thing of each read: can it go on, and what is it that is read?
+static bool ready(rkp_reader *r, char err[RKP_FILE_ERR])
 {
     if (r->failed) {
         snprintf(err, RKP_FILE_ERR, "cannot read '%s': it failed before", r->name);
-        return -1;
+        return false;
     }
-    if (n == 0)
+    return r->compression == RKP_COMPRESS_NONE || r->dec || settle(r, err);
+}
+
+int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
+{
+    if (n == 0 && !r->failed)
         return 0;
     if (n > INT32_MAX)
         n = INT32_MAX;
-    if ((r->compression == RKP_COMPRESS_AUTO || (r->compression != RKP_COMPRESS_NONE && !r->dec)) && !settle(r, err))
+    if (!ready(r, err))
         return -1;
     if (r->dec)
         return read_decoded(r, to, n, err);
@@ -285,6 +292,116 @@ int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR
         return (int64_t)k;
     }
     return read_raw(r, to, n, err);
+}
+
+// ---- places ---------------------------------------------------------------------------------------------------------
+
+static rkp_status unreadable(const rkp_reader *r, int e, char err[RKP_FILE_ERR])
+{
+    char t[128];
+    snprintf(err, RKP_FILE_ERR, "cannot read '%s': %s", r->name, strerror_r(e, t, sizeof t));
+    return RKP_IO;
+}
+
+// Bytes [at, at + n) into the checksum.
+static rkp_status window(const rkp_reader *r, uint64_t at, size_t n, uint32_t *crc, char err[RKP_FILE_ERR])
+{
+    uint8_t b[WINDOW];
+    while (n) {
+        ssize_t k = pread(r->fd, b, n, (off_t)at);
+        if (k > 0) {
+            *crc = rki_crc32c(*crc, b, (size_t)k);
+            at += (uint64_t)k;
+            n -= (size_t)k;
+        } else if (k == 0) {
+            snprintf(err, RKP_FILE_ERR, "'%s' has become shorter while it was read", r->name);
+            return RKP_INVALID;
+        } else if (errno != EINTR) {
+            return unreadable(r, errno, err);
+        }
+    }
+    return RKP_OK;
+}
+
+// What the first and the last bytes of [0, seen) are.
+static rkp_status fingerprint(const rkp_reader *r, uint64_t seen, uint32_t *crc, char err[RKP_FILE_ERR])
+{
+    size_t head = seen < WINDOW ? (size_t)seen : WINDOW, tail = seen - head < WINDOW ? (size_t)(seen - head) : WINDOW;
+    rkp_status st;
+    *crc = 0;
+    st = window(r, 0, head, crc, err);
+    return st == RKP_OK ? window(r, seen - tail, tail, crc, err) : st;
+}
+
+rkp_status rkp_reader_id(const rkp_reader *r, rkp_file_id *out, char err[RKP_FILE_ERR])
+{
+    struct stat st;
+    if (!r->regular || !r->own) {
+        snprintf(err, RKP_FILE_ERR, "'%s' cannot be read again: it is no file", r->name);
+        return RKP_UNAVAILABLE;
+    }
+    if (fstat(r->fd, &st) < 0)
+        return unreadable(r, errno, err);
+    *out = (rkp_file_id){ .inode = (uint64_t)st.st_ino, .size = (uint64_t)st.st_size, .seen = r->done };
+    return fingerprint(r, out->seen, &out->crc, err);
+}
+
+rkp_status rkp_reader_same(const rkp_reader *r, const rkp_file_id *was, char err[RKP_FILE_ERR])
+{
+    rkp_file_id is;
+    rkp_status st = rkp_reader_id(r, &is, err);
+    if (st != RKP_OK)
+        return st == RKP_UNAVAILABLE ? RKP_INVALID : st;
+    if (is.inode != was->inode) {
+        snprintf(err, RKP_FILE_ERR, "'%s' is another file than before", r->name);
+        return RKP_INVALID;
+    }
+    if (is.size < was->size || is.size < was->seen) {
+        snprintf(err, RKP_FILE_ERR, "'%s' has %llu bytes and had %llu before", r->name, (unsigned long long)is.size,
+                 (unsigned long long)(was->size > was->seen ? was->size : was->seen));
+        return RKP_INVALID;
+    }
+    st = fingerprint(r, was->seen, &is.crc, err);
+    if (st == RKP_OK && is.crc != was->crc) {
+        snprintf(err, RKP_FILE_ERR, "'%s' has been changed since it was read", r->name);
+        return RKP_INVALID;
+    }
+    return st;
+}
+
+int64_t rkp_reader_skip(rkp_reader *r, uint64_t n, char err[RKP_FILE_ERR])
+{
+    uint8_t b[SKIP_BYTES];
+    int64_t sum = 0;
+    struct stat st;
+    if (n > INT64_MAX)
+        n = INT64_MAX;
+    if (n && !ready(r, err))
+        return -1;
+    if (n && r->compression == RKP_COMPRESS_NONE && r->regular && r->own && !r->kept.n) {
+        uint64_t at = r->done - (r->in_n - r->in_at), there;
+        if (fstat(r->fd, &st) < 0)
+            return (void)unreadable(r, errno, err), fail(r);
+        there = (uint64_t)st.st_size > at ? (uint64_t)st.st_size - at : 0;
+        if (n > there)
+            n = there;
+        if (lseek(r->fd, (off_t)(at + n), SEEK_SET) < 0)
+            return (void)unreadable(r, errno, err), fail(r);
+        r->in_at = r->in_n = 0;
+        r->done = at + n;
+        r->ended = false;
+        return (int64_t)n;
+    }
+    for (int i = 0; i < SKIPS && (uint64_t)sum < n; i++) {
+        uint64_t left = n - (uint64_t)sum;
+        int64_t k = rkp_reader_read(r, b, left < sizeof b ? (size_t)left : sizeof b, err);
+        if (k < 0)
+            return k;
+        if (k == 0)
+            break;
+        sum += k;
+    }
+    return sum;
 }
 
 int rkp_reader_fd(const rkp_reader *r)

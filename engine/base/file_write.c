@@ -5,8 +5,12 @@
 //   APPEND   the file itself      ------------>  end of frame, fsync ->  -
 //   direct   a device, a pipe     ------------>  end of frame        ->  -
 //
+// sync makes a place between two writes that another process can go on from (resume): the frame ends there, and what comes
+// later is a frame of its own, so that cutting the file at that length leaves whole frames.
+//
 // A failed write or fsync is final: what the kernel did with the pages is not known then, so nothing is tried again.
 #include "base/compress.h"
+#include "base/crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUT_BYTES = 256 * 1024, SUFFIX = 6 };
+enum { OUT_BYTES = 256 * 1024, SUFFIX = 6, WINDOW = 4096 };
 
 struct rkp_writer {
     int fd;
@@ -28,12 +32,18 @@ struct rkp_writer {
     bool prepared;
     bool committed;
     bool hung_up;
+    bool in_frame; // compressed: something has been put into the frame at hand
+    bool framed;   // compressed: there is a whole frame in the file
+    bool entered;  // the folder's entry of the file is durable
+    bool keep;     // close leaves the temporary file
+    bool there;    // resumed: the final file had its name already
     uint64_t bytes;
+    rkp_writer_place was; // there: its place, but the name
     rki_encoder *enc;
     uint8_t *out;
     size_t out_n;
     char *name;   // as the user wrote it, for messages
-    char *folder; // of `final`, made at the start: a commit needs no memory
+    char *folder; // of the file, made at the start: a commit needs no memory
     char *final;  // RENAME: where it goes, links followed; NULL: written directly
     char *temp;
 };
@@ -152,28 +162,41 @@ static char *folder_of(const char *path)
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
+static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+// final -> folder/.name.rkpipe-, with room for the random letters behind; *n gets its bytes.  NULL: no memory.
+static char *temp_stem(const char *final, size_t *n)
+{
+    const char *slash = strrchr(final, '/'), *name = slash ? slash + 1 : final;
+    size_t dir = (size_t)(name - final), len = strlen(name);
+    char *p;
+    if (len > NAME_MAX - 16) // ".", ".rkpipe-", six random letters
+        len = NAME_MAX - 16;
+    p = malloc(dir + len + 10 + SUFFIX);
+    if (!p)
+        return NULL;
+    memcpy(p, final, dir);
+    p[dir] = '.';
+    memcpy(p + dir + 1, name, len);
+    memcpy(p + dir + 1 + len, ".rkpipe-", 8);
+    *n = dir + len + 9;
+    return p;
+}
+
 static rkp_status open_temp(rkp_writer *w, char err[RKP_FILE_ERR])
 {
-    static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    const char *slash = strrchr(w->final, '/'), *name = slash ? slash + 1 : w->final;
-    size_t dir = (size_t)(name - w->final), n = strlen(name);
+    size_t stem = 0;
     int e = 0;
-    if (n > NAME_MAX - 16) // ".", ".rkpipe-", six random letters
-        n = NAME_MAX - 16;
-    w->temp = malloc(dir + n + 17);
+    w->temp = temp_stem(w->final, &stem);
     if (!w->temp)
         return no_memory(err);
-    memcpy(w->temp, w->final, dir);
-    w->temp[dir] = '.';
-    memcpy(w->temp + dir + 1, name, n);
-    memcpy(w->temp + dir + 1 + n, ".rkpipe-", 8);
     for (int tries = 0; tries < 100; tries++) {
         uint8_t r[SUFFIX] = { 0 };
-        char *x = w->temp + dir + 1 + n + 8;
+        char *x = w->temp + stem;
         if (getrandom(r, sizeof r, 0) < 0)
             r[0] = (uint8_t)tries; // the name need only be free, O_EXCL sees to that
         for (size_t i = 0; i < SUFFIX; i++)
-            x[i] = set[r[i] % (sizeof set - 1)];
+            x[i] = letters[r[i] % (sizeof letters - 1)];
         x[SUFFIX] = 0;
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
         if (w->fd >= 0) {
@@ -189,10 +212,25 @@ static rkp_status open_temp(rkp_writer *w, char err[RKP_FILE_ERR])
     return e == EMFILE || e == ENFILE || e == ENOSPC || e == EIO ? failed(w, e, "write", err) : unavailable(w, e, err);
 }
 
+// Follows links to the file itself and its folder; *final (NULL: not wanted) gets its path.
+static rkp_status set_folder(rkp_writer *w, const char *path, char **final, char err[RKP_FILE_ERR])
+{
+    int e = 0;
+    char *to = follow(path, &e);
+    w->folder = to ? folder_of(to) : NULL;
+    if (to && !w->folder)
+        e = ENOMEM;
+    if (final)
+        *final = to;
+    else
+        free(to);
+    return w->folder ? RKP_OK : e == ENOMEM ? no_memory(err) : unavailable(w, e, err);
+}
+
 static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *fresh, char err[RKP_FILE_ERR])
 {
     struct stat st;
-    int e = 0, given = named_fd(path);
+    int given = named_fd(path);
     bool there, regular;
     if (given >= 0) {
         w->fd = given;
@@ -205,14 +243,9 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *f
     if (there && S_ISDIR(st.st_mode))
         return unavailable(w, EISDIR, err);
     if (commit == RKP_COMMIT_RENAME && regular) {
-        rkp_status rc;
-        w->final = follow(path, &e);
-        w->folder = w->final ? folder_of(w->final) : NULL;
-        if (w->final && !w->folder)
-            e = ENOMEM;
-        if (!w->folder)
-            return e == ENOMEM ? no_memory(err) : unavailable(w, e, err);
-        rc = open_temp(w, err);
+        rkp_status rc = set_folder(w, path, &w->final, err);
+        if (rc == RKP_OK)
+            rc = open_temp(w, err);
         if (rc == RKP_OK && there && fchmod(w->fd, st.st_mode & 0777) < 0)
             return failed(w, errno, "keep the mode of", err);
         return rc;
@@ -223,7 +256,19 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *f
     w->own = true;
     w->regular = S_ISREG(st.st_mode);
     *fresh = !w->regular || st.st_size == 0;
-    return RKP_OK;
+    return w->regular ? set_folder(w, path, NULL, err) : RKP_OK;
+}
+
+static rkp_status open_encoder(rkp_writer *w, const char *path, int compression, char err[RKP_FILE_ERR])
+{
+    if (compression == RKP_COMPRESS_AUTO)
+        compression = ends_with(path, ".gz")                                ? RKP_COMPRESS_GZIP
+                      : ends_with(path, ".zst") || ends_with(path, ".zstd") ? RKP_COMPRESS_ZSTD
+                                                                            : RKP_COMPRESS_NONE;
+    if (compression == RKP_COMPRESS_NONE)
+        return RKP_OK;
+    w->out = malloc(OUT_BYTES);
+    return w->out ? rki_encoder_open(compression, &w->enc, err) : no_memory(err);
 }
 
 rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_writer **out, bool *fresh,
@@ -237,14 +282,8 @@ rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_wr
     w->fd = -1;
     w->name = strdup(strcmp(path, "-") == 0 ? "standard output" : path);
     st = w->name ? open_file(w, path, commit, &is_fresh, err) : no_memory(err);
-    if (compression == RKP_COMPRESS_AUTO)
-        compression = ends_with(path, ".gz")                                ? RKP_COMPRESS_GZIP
-                      : ends_with(path, ".zst") || ends_with(path, ".zstd") ? RKP_COMPRESS_ZSTD
-                                                                            : RKP_COMPRESS_NONE;
-    if (st == RKP_OK && compression != RKP_COMPRESS_NONE) {
-        w->out = malloc(OUT_BYTES);
-        st = w->out ? rki_encoder_open(compression, &w->enc, err) : no_memory(err);
-    }
+    if (st == RKP_OK)
+        st = open_encoder(w, path, compression, err);
     if (st != RKP_OK) {
         rkp_writer_close(w);
         return st;
@@ -299,9 +338,41 @@ rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP
     }
     if (st != RKP_OK || n == 0)
         return st;
+    w->in_frame = true;
     st = w->enc ? encode(w, p, n, false, err) : write_all(w, p, n, err);
     if (st == RKP_OK)
         w->bytes += n;
+    return st;
+}
+
+static rkp_status flush(rkp_writer *w, char err[RKP_FILE_ERR])
+{
+    while (fsync(w->fd) < 0)
+        if (errno != EINTR)
+            return failed(w, errno, "flush", err);
+    return RKP_OK;
+}
+
+static rkp_status flush_folder(rkp_writer *w, char err[RKP_FILE_ERR])
+{
+    int e, fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? RKP_OK
+                               : failed(w, errno, "flush the folder of", err); // a folder we may write, not read
+    e = fsync(fd) < 0 ? errno : 0;
+    close(fd);
+    return e && e != EINVAL && e != EROFS && e != ENOSYS ? failed(w, e, "flush the folder of", err) : RKP_OK;
+}
+
+// No rows make a frame without content, since an empty file is not a valid one.
+static rkp_status end_frame(rkp_writer *w, char err[RKP_FILE_ERR])
+{
+    rkp_status st;
+    if (!w->enc || (w->framed && !w->in_frame))
+        return RKP_OK;
+    st = encode(w, NULL, 0, true, err);
+    if (st == RKP_OK)
+        w->framed = true;
     return st;
 }
 
@@ -310,37 +381,26 @@ rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR])
     rkp_status st = usable(w, "write", err);
     if (st != RKP_OK || w->prepared)
         return st;
-    if (w->enc)
-        st = encode(w, NULL, 0, true, err);
-    if (st != RKP_OK)
-        return st;
-    while (w->regular && fsync(w->fd) < 0)
-        if (errno != EINTR)
-            return failed(w, errno, "flush", err);
-    w->prepared = true;
-    return RKP_OK;
+    st = end_frame(w, err);
+    if (st == RKP_OK && w->regular)
+        st = flush(w, err);
+    w->prepared = st == RKP_OK;
+    return st;
 }
 
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR])
 {
     rkp_status st = rkp_writer_prepare(w, err);
-    int fd, e;
     if (st != RKP_OK || w->committed)
         return st;
     w->committed = true;
     if (!w->final)
         return RKP_OK;
-    if (rename(w->temp, w->final) < 0) {
+    if (!w->there && rename(w->temp, w->final) < 0) {
         w->committed = false;
         return failed(w, errno, "give its final name to", err);
     }
-    fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == EACCES ? RKP_OK
-                               : failed(w, errno, "flush the folder of", err); // a folder we may write, not read
-    e = fsync(fd) < 0 ? errno : 0;
-    close(fd);
-    return e && e != EINVAL && e != EROFS && e != ENOSYS ? failed(w, e, "flush the folder of", err) : RKP_OK;
+    return flush_folder(w, err);
 }
 
 uint64_t rkp_writer_bytes(const rkp_writer *w)
@@ -360,7 +420,7 @@ void rkp_writer_close(rkp_writer *w)
     rki_encoder_close(w->enc);
     if (w->own && w->fd >= 0)
         close(w->fd);
-    if (w->temp && !w->committed)
+    if (w->temp && !w->committed && !w->keep)
         unlink(w->temp);
     free(w->out);
     free(w->temp);
@@ -368,4 +428,178 @@ void rkp_writer_close(rkp_writer *w)
     free(w->final);
     free(w->name);
     free(w);
+}
+
+// ---- places ---------------------------------------------------------------------------------------------------------
+
+bool rkp_writer_direct(const char *path)
+{
+    struct stat st;
+    return named_fd(path) >= 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
+void rkp_writer_keep(rkp_writer *w, bool keep)
+{
+    w->keep = keep;
+}
+
+// The checksum of the last bytes of [0, length); false when they cannot be read.
+static bool tail_of(const char *path, uint64_t length, uint64_t inode, uint32_t tail, uint32_t *crc)
+{
+    uint8_t b[WINDOW];
+    struct stat st;
+    size_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_ino == inode;
+    while (ok && n < tail) {
+        ssize_t k = pread(fd, b + n, tail - n, (off_t)(length - tail + n));
+        ok = k > 0 || (k < 0 && errno == EINTR);
+        n += k > 0 ? (size_t)k : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (ok)
+        *crc = rki_crc32c(0, b, n);
+    return ok;
+}
+
+rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FILE_ERR])
+{
+    struct stat at;
+    rkp_status st = usable(w, "write", err);
+    *out = w->was;
+    out->file = w->temp;
+    out->bytes = w->bytes;
+    if (st != RKP_OK || w->there)
+        return st;
+    if (w->in_frame && !w->prepared) {
+        st = end_frame(w, err);
+        if (st == RKP_OK && w->enc && rki_encoder_next(w->enc) != RKP_OK) {
+            w->failed = true;
+            snprintf(err, RKP_FILE_ERR, "cannot write '%s': the compressor failed", w->name);
+            st = RKP_IO;
+        }
+        w->in_frame = false;
+    }
+    if (st == RKP_OK && fstat(w->fd, &at) < 0)
+        st = failed(w, errno, "flush", err);
+    if (st == RKP_OK && S_ISREG(at.st_mode)) // standard output may be one, too
+        st = flush(w, err);
+    if (st == RKP_OK && w->folder && !w->entered)
+        st = flush_folder(w, err);
+    if (st != RKP_OK)
+        return st;
+    w->entered = true;
+    if (!w->regular)
+        return RKP_OK;
+    out->file = w->temp ? w->temp : w->name;
+    out->length = (uint64_t)at.st_size;
+    out->inode = (uint64_t)at.st_ino;
+    out->tail = out->length < WINDOW ? (uint32_t)out->length : WINDOW;
+    if (!tail_of(out->file, out->length, out->inode, out->tail, &out->crc))
+        out->tail = 0; // we may write it, not read it
+    return RKP_OK;
+}
+
+// `file` becomes the temporary file when it can be one of `final`.
+static rkp_status take_temp(rkp_writer *w, const char *file, char err[RKP_FILE_ERR])
+{
+    size_t stem = 0;
+    w->temp = temp_stem(w->final, &stem);
+    if (!w->temp)
+        return no_memory(err);
+    w->temp[stem] = 0;
+    if (strlen(file) != stem + SUFFIX || memcmp(file, w->temp, stem) != 0 || strspn(file + stem, letters) != SUFFIX) {
+        snprintf(err, RKP_FILE_ERR, "'%s' leads to another file than the one that was written", w->name);
+        return RKP_INVALID;
+    }
+    memcpy(w->temp + stem, file + stem, SUFFIX + 1);
+    return RKP_OK;
+}
+
+// The file is not there under the name it had.
+static rkp_status gone(rkp_writer *w, const rkp_writer_place *at, bool ended, char err[RKP_FILE_ERR])
+{
+    struct stat st;
+    if (ended && w->final && stat(w->final, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == at->inode &&
+        (uint64_t)st.st_size >= at->length) {
+        w->there = w->prepared = true;
+        w->was = *at;
+        return RKP_OK;
+    }
+    snprintf(err, RKP_FILE_ERR, "'%s', which was being written, is not there any more", w->temp ? w->temp : w->name);
+    return RKP_INVALID;
+}
+
+static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, char err[RKP_FILE_ERR])
+{
+    const char *path = w->temp ? w->temp : w->name;
+    struct stat st;
+    uint32_t crc = 0;
+    // O_NONBLOCK: a pipe that has taken the name is not waited for.
+    w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (w->temp ? O_NOFOLLOW : O_APPEND));
+    if (w->fd < 0 && errno == ENOENT)
+        return gone(w, at, ended, err);
+    if (w->fd < 0 && errno != ENXIO && errno != ELOOP)
+        return unavailable(w, errno, err);
+    w->own = w->fd >= 0;
+    if (w->fd < 0 || fstat(w->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        snprintf(err, RKP_FILE_ERR, "'%s' is no file any more", path);
+        return RKP_INVALID;
+    }
+    if ((uint64_t)st.st_ino != at->inode) {
+        snprintf(err, RKP_FILE_ERR, "'%s' is another file than the one that was written", path);
+        return RKP_INVALID;
+    }
+    if ((uint64_t)st.st_size < at->length) {
+        snprintf(err, RKP_FILE_ERR, "'%s' has %llu bytes, and %llu had been written", path,
+                 (unsigned long long)st.st_size, (unsigned long long)at->length);
+        return RKP_INVALID;
+    }
+    if (at->tail > WINDOW || at->tail > at->length ||
+        (at->tail && (!tail_of(path, at->length, at->inode, at->tail, &crc) || crc != at->crc))) {
+        snprintf(err, RKP_FILE_ERR, "'%s' has been changed since it was written", path);
+        return RKP_INVALID;
+    }
+    w->regular = true;
+    w->framed = at->length > 0;
+    w->prepared = ended; // nothing has been written behind its length
+    if (!ended && (uint64_t)st.st_size > at->length && ftruncate(w->fd, (off_t)at->length) < 0)
+        return failed(w, errno, "cut", err);
+    if (lseek(w->fd, 0, SEEK_END) < 0)
+        return failed(w, errno, "write", err);
+    return RKP_OK;
+}
+
+rkp_status rkp_writer_resume(const char *path, int commit, int compression, const rkp_writer_place *at, bool ended,
+                             rkp_writer **out, char err[RKP_FILE_ERR])
+{
+    rkp_writer *w = calloc(1, sizeof *w);
+    rkp_status st = RKP_OK;
+    if (!w)
+        return no_memory(err);
+    w->fd = -1;
+    w->keep = true;
+    w->bytes = at->bytes;
+    w->name = strdup(strcmp(path, "-") == 0 ? "standard output" : path);
+    if (!w->name) {
+        st = no_memory(err);
+    } else if (named_fd(path) >= 0 || (commit != RKP_COMMIT_RENAME && strcmp(at->file, path) != 0)) {
+        snprintf(err, RKP_FILE_ERR, "'%s' leads to another file than the one that was written", w->name);
+        st = RKP_INVALID;
+    }
+    if (st == RKP_OK)
+        st = set_folder(w, path, commit == RKP_COMMIT_RENAME ? &w->final : NULL, err);
+    if (st == RKP_OK && w->final)
+        st = take_temp(w, at->file, err);
+    if (st == RKP_OK)
+        st = open_encoder(w, path, compression, err);
+    if (st == RKP_OK)
+        st = reopen(w, at, ended, err);
+    if (st != RKP_OK) {
+        rkp_writer_close(w);
+        return st;
+    }
+    *out = w;
+    return RKP_OK;
 }

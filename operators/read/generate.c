@@ -201,7 +201,7 @@ static rkp_verdict generate_poll(void *self, rkp_actor *a)
     uint64_t n = g->batch_rows, wake = 0;
     struct range *r;
     rkp_batch *b;
-    if (rkp_stopping(a))
+    if (rkp_stopping(a) || (g->rows && g->next == g->rows))
         return RKP_DONE;
     if (g->rows && g->rows - g->next < n)
         n = g->rows - g->next;
@@ -342,6 +342,35 @@ nomem:
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows", (unsigned)r->n);
 }
 
+static rkp_status generate_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    const struct generate *g = self;
+    (void)a;
+    rkp_save_u64(to, g->next);
+    rkp_save_bool(to, g->begun);
+    rkp_save_f64(to, g->tokens);
+    return RKP_OK;
+}
+
+// The time between is no pause that is made up for.
+static rkp_status generate_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct generate *g = self;
+    uint64_t next = rkp_load_u64(from);
+    bool begun = rkp_load_bool(from);
+    double tokens = rkp_load_f64(from);
+    if (!rkp_load_ok(from))
+        return RKP_INVALID;
+    if (g->rows && next > g->rows)
+        return rkp_load_refuse(from, "there are %llu rows, and the next one would be %llu", (unsigned long long)g->rows,
+                               (unsigned long long)next);
+    g->next = next;
+    g->begun = begun;
+    g->tokens = tokens >= 0 && tokens <= bucket(g) ? tokens : 0;
+    g->last_ns = rkp_now_ns(a);
+    return RKP_OK;
+}
+
 static void generate_fini(void *self)
 {
     struct generate *g = self;
@@ -371,4 +400,7 @@ const rkp_op rkp_op_generate = {
     .poll = generate_poll,
     .decode = generate_decode,
     .fini = generate_fini,
+    .state_version = 1,
+    .save = generate_save,
+    .restore = generate_restore,
 };

@@ -1,6 +1,7 @@
 // line_source: see line_source.h.
 #include "line_source.h"
 
+#include "file_place.h"
 #include "json_scan.h"
 
 #include <assert.h>
@@ -32,6 +33,7 @@ rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in)
 
 rkp_status line_source_bind(const line_source *s, rkp_bind *b)
 {
+    file_place_bind(b, &s->path, s->in && s->in->status == RKP_OK ? &s->in->files : NULL);
     if (!s->follow)
         return RKP_OK;
     if (rkp_bind_diags(b))
@@ -147,8 +149,8 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     rkp_text *text;
     char *buf;
     const char *begin, *last;
-    size_t want, n, before;
-    bool end = false, ended_whole = true;
+    size_t want, n;
+    bool end = false;
     if (rkp_stopping(a) || (!s->reader && !open_next(s, a, &v)))
         return rkp_stopping(a) ? RKP_DONE : v;
     want = s->chunk_bytes;
@@ -165,7 +167,6 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     n = s->carry_n;
     if (n)
         memcpy(buf + 1, s->carry, n);
-    before = n;
     last = NULL;
     while (n < want) {
         int64_t got;
@@ -190,6 +191,7 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         if (!last)
             last = last_newline(buf + 1 + n, (size_t)got);
         n += (size_t)got;
+        s->fresh += got;
     }
     rkp_progress(a, s->done_bytes + rkp_reader_done(s->reader), s->total);
     begin = buf + 1;
@@ -200,7 +202,6 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     }
     if (end && buf + 1 + n > begin && buf[n] != '\n') {
         buf[++n] = '\n';
-        ended_whole = false;
     }
     last = n ? last_newline(buf + 1, n) : NULL;
     v = RKP_MORE;
@@ -232,7 +233,8 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         b->text = text;
         b->blob = (rkp_str){ begin, len };
         b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(begin, len);
-        b->in_bytes = n - before - (ended_whole ? 0 : 1);
+        b->in_bytes = s->fresh > 0 ? (uint64_t)s->fresh : 0;
+        s->fresh = s->fresh > 0 ? 0 : s->fresh;
         s->line += b->blob_rows;
         s->offset += len;
         if (!carry_set(s, last + 1, rest)) {
@@ -286,6 +288,56 @@ rkp_status line_source_again(rkp_actor *a, const rkp_record *r)
     b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(buf + 1, n);
     b->in_bytes = n;
     rkp_emit(a, 0, b);
+    return RKP_OK;
+}
+
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+rkp_status line_source_save(const line_source *s, rkp_actor *a, rkp_save *to)
+{
+    static const rkp_words none = { 0 };
+    const rkp_words *files = s->in && s->in->status == RKP_OK ? &s->in->files : &none;
+    rkp_status st = file_place_save(to, a, files, s->next - (s->reader != NULL), s->reader, s->offset);
+    if (st != RKP_OK)
+        return st;
+    rkp_save_u64(to, s->line);
+    rkp_save_bool(to, s->skipping);
+    rkp_save_u64(to, s->done_bytes);
+    rkp_save_i64(to, s->fresh - (int64_t)s->carry_n); // that is read again
+    return RKP_OK;
+}
+
+rkp_status line_source_restore(line_source *s, rkp_actor *a, rkp_load *from)
+{
+    static const rkp_words none = { 0 };
+    const rkp_words *files = s->in && s->in->status == RKP_OK ? &s->in->files : &none;
+    rkp_reader *r;
+    file_place p;
+    rkp_status st = file_place_load(from, files, &p);
+    uint64_t line = rkp_load_u64(from);
+    bool skipping = rkp_load_bool(from);
+    uint64_t done = rkp_load_u64(from);
+    int64_t fresh = rkp_load_i64(from);
+    if (st == RKP_OK && !rkp_load_ok(from))
+        st = RKP_INVALID;
+    if (st != RKP_OK)
+        return st;
+    if (fresh > INT64_C(1) << 60 || fresh < -(INT64_C(1) << 60))
+        return rkp_load_refuse(from, "what had been read of a file makes no sense");
+    s->next = (size_t)p.file;
+    s->done_bytes = done;
+    if (p.file || p.open)
+        s->total = total_of(files);
+    if (p.open) {
+        st = file_place_open(from, a, files, &p, s->compression, &r);
+        if (st != RKP_OK)
+            return st;
+        begin(s, r, rkp_word_str(files->v[s->next++]));
+        s->offset = p.at;
+        s->line = line;
+        s->skipping = skipping;
+    }
+    s->fresh = fresh;
     return RKP_OK;
 }
 

@@ -37,6 +37,7 @@ typedef struct line_source {
     size_t carry_n, carry_cap;
     uint64_t line, offset;      // of carry[0]
     uint64_t done_bytes, total; // of the files before this one; of all (0: not known)
+    int64_t fresh;              // bytes that have been read since the last chunk; less than 0: of what is read again
     bool skipping;              // inside a record that is too large
     bool begun;                 // the kept bytes of standard input were given to a reader
 } line_source;
@@ -69,7 +70,7 @@ typedef struct line_source {
 
 // Expands the globs into *in.  A missing file is a note, and an error when the source is polled.
 rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in);
-// `follow` is not supported yet.
+// `follow` is not supported yet.  Says which delivery the files can keep.
 rkp_status line_source_bind(const line_source *s, rkp_bind *b);
 // For a source that has the bytes from elsewhere: one input of this name, in place of what a probe finds; and its bytes
 // (takes r), before the first poll.
@@ -78,6 +79,9 @@ void line_source_begin(line_source *s, rkp_reader *r);
 rkp_verdict line_source_poll(line_source *s, rkp_actor *a);
 // The slot `again` of its operators.
 rkp_status line_source_again(rkp_actor *a, const rkp_record *r);
+// The slots `save` and `restore` of its operators: the place behind the last chunk.
+rkp_status line_source_save(const line_source *s, rkp_actor *a, rkp_save *to);
+rkp_status line_source_restore(line_source *s, rkp_actor *a, rkp_load *from);
 void line_source_fini(line_source *s);
 
 #endif

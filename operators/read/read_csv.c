@@ -10,6 +10,7 @@
 #include "read_csv.h"
 
 #include "csv_head.h"
+#include "file_place.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -548,6 +549,7 @@ static rkp_status read_csv_bind(void *self, rkp_bind *b)
         nulls[i] = rkp_word_str(s->nulls.v[i]);
     s->null_texts = nulls;
     s->answer = rkp_bind_probed(b);
+    file_place_bind(b, &s->path, s->answer && s->answer->status == RKP_OK ? &s->answer->files : NULL);
     if (s->nulls.n > UINT8_MAX) {
         if (d)
             rkp_diag(d, RKP_ERROR, s->nulls.at, "opt-range", "'nulls' has more than 255 texts");
@@ -878,8 +880,10 @@ static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t fro
     rkp_batch *b = f->b;
     uint64_t read = bytes_read(s);
     make_chunk(s, f, from, scan, s->line, s->offset);
-    b->in_bytes = read - s->reported;
-    s->reported = read;
+    if (read > s->reported) { // not when it is read again
+        b->in_bytes = read - s->reported;
+        s->reported = read;
+    }
     s->line += scan->lines;
     s->offset += scan->cut;
     f->b = NULL;
@@ -982,7 +986,7 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
 // ---- again ----------------------------------------------------------------------------------------------------------
 
 // The file's first bytes, as far as its head goes.
-static rkp_status read_head(struct read_csv *s, const char *path, rkp_batch *mem, struct csv_head *h)
+static rkp_status read_head(struct read_csv *s, const char *path, bool header, rkp_batch *mem, struct csv_head *h)
 {
     rkp_reader *r = NULL;
     char err[RKP_FILE_ERR], *p = NULL;
@@ -1004,7 +1008,7 @@ static rkp_status read_head(struct read_csv *s, const char *path, rkp_batch *mem
         if (k < 0)
             break;
         n += (size_t)k;
-        got = csv_head(&s->dialect, p, n, k == 0, s->skip_rows, true, (struct csv_memory){ batch_alloc, mem }, h);
+        got = csv_head(&s->dialect, p, n, k == 0, s->skip_rows, header, (struct csv_memory){ batch_alloc, mem }, h);
         if (k == 0)
             break;
     }
@@ -1030,7 +1034,7 @@ static rkp_status source_again(struct read_csv *s, rkp_actor *a, const rkp_recor
             (uint64_t)about.st_mtim.tv_sec * 1000000 + (uint64_t)about.st_mtim.tv_nsec / 1000 > r->at_us)
             st = RKP_UNAVAILABLE;
         else
-            st = read_head(s, path, mem, &h);
+            st = read_head(s, path, true, mem, &h);
     }
     if (st == RKP_OK && set_source(s, a, r->file, &h) == RKP_FAIL) {
         rkp_batch_put(s->source);
@@ -1068,6 +1072,81 @@ static rkp_status read_csv_again(void *self, rkp_actor *a, const rkp_record *r)
     make_chunk(s, &f, 0, &scan, r->line ? r->line : 1, 1);
     f.b->in_bytes = n;
     rkp_emit(a, 0, f.b);
+    return RKP_OK;
+}
+
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+// The place behind the last chunk.  What of a record has been read beyond it is read again.
+static rkp_status read_csv_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    static const rkp_words none = { 0 };
+    const struct read_csv *s = self;
+    const rkp_words *files = s->answer && s->answer->status == RKP_OK ? &s->answer->files : &none;
+    rkp_status st = file_place_save(to, a, files, s->file, s->reader, s->offset);
+    if (st != RKP_OK)
+        return st;
+    rkp_save_bool(to, s->begun);
+    rkp_save_bool(to, s->skipping);
+    rkp_save_u64(to, s->skip_mode);
+    rkp_save_u64(to, s->line);
+    rkp_save_u64(to, s->done);
+    rkp_save_u64(to, s->reported);
+    return RKP_OK;
+}
+
+// The columns of the file at hand, by its head.
+static rkp_status restore_source(struct read_csv *s, rkp_actor *a, rkp_load *from, uint64_t at)
+{
+    const char *path = s->answer->files.v[s->file].p;
+    rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
+    struct csv_head h = { 0 };
+    rkp_status st = mem ? read_head(s, path, s->header, mem, &h) : RKP_NOMEM;
+    if (st == RKP_NOMEM)
+        (void)out_of_memory(a);
+    else if (st != RKP_OK || at < h.at)
+        st = rkp_load_refuse(from, "'%.100s' has another head than before", path);
+    else if (set_source(s, a, rkp_str_of(path), &h) == RKP_FAIL)
+        st = RKP_INVALID; // that has been said
+    s->lone_cr = h.lone_cr;
+    rkp_batch_put(mem);
+    return st;
+}
+
+static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    static const rkp_words none = { 0 };
+    struct read_csv *s = self;
+    const rkp_words *files = s->answer && s->answer->status == RKP_OK ? &s->answer->files : &none;
+    file_place p;
+    rkp_status st = file_place_load(from, files, &p);
+    bool begun = rkp_load_bool(from), skipping = rkp_load_bool(from);
+    uint64_t mode = rkp_load_u64(from), line = rkp_load_u64(from);
+    uint64_t done = rkp_load_u64(from), reported = rkp_load_u64(from);
+    if (st == RKP_OK && !rkp_load_ok(from))
+        st = RKP_INVALID;
+    if (st != RKP_OK)
+        return st;
+    if (mode > CSV_QUOTE || (!p.open && (begun || skipping)) || (!begun && p.at))
+        return rkp_load_refuse(from, "where it was in a file makes no sense");
+    s->file = (size_t)p.file;
+    s->done = done;
+    s->reported = reported;
+    if (p.file || p.open)
+        set_total(s);
+    if (!p.open)
+        return RKP_OK;
+    if (begun)
+        st = restore_source(s, a, from, p.at);
+    if (st == RKP_OK)
+        st = file_place_open(from, a, files, &p, s->compression, &s->reader);
+    if (st != RKP_OK)
+        return st;
+    s->begun = begun;
+    s->skipping = skipping;
+    s->skip_mode = (unsigned)mode;
+    s->line = line;
+    s->offset = p.at;
     return RKP_OK;
 }
 
@@ -1396,4 +1475,7 @@ const rkp_op rkp_op_read_csv = {
     .decode = read_csv_decode,
     .fini = read_csv_fini,
     .again = read_csv_again,
+    .state_version = 1,
+    .save = read_csv_save,
+    .restore = read_csv_restore,
 };

@@ -265,6 +265,7 @@ static rkp_status read_exec_bind(void *self, rkp_bind *b)
 {
     struct read_exec *x = self;
     rkp_status command = rkp_command_check(&x->command, rkp_bind_diags(b)), st = check_format(x, b);
+    rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "a command cannot be read again");
     if (command == RKP_OK && st == RKP_OK)
         st = x->format == FORMAT_CSV ? bind_csv(x, b) : x->format == FORMAT_JSONL ? bind_jsonl(x, b) : bind_lines(x, b);
     return st == RKP_OK ? command : st;

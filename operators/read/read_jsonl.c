@@ -536,9 +536,9 @@ static rkp_status read_jsonl_bind(void *self, rkp_bind *b)
     struct read_jsonl *r = self;
     const struct probed *probed = rkp_bind_probed(b);
     rkp_status st = check_paths(r, rkp_bind_diags(b));
+    r->src.in = probed ? &probed->in : NULL;
     if (line_source_bind(&r->src, b) != RKP_OK)
         st = RKP_INVALID;
-    r->src.in = probed ? &probed->in : NULL;
     if (r->schema.schema)
         r->out = *r->schema.schema;
     else if (probed)
@@ -760,6 +760,18 @@ static rkp_status read_jsonl_again(void *self, rkp_actor *a, const rkp_record *r
     return line_source_again(a, r);
 }
 
+static rkp_status read_jsonl_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct read_jsonl *r = self;
+    return line_source_save(&r->src, a, to);
+}
+
+static rkp_status read_jsonl_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct read_jsonl *r = self;
+    return line_source_restore(&r->src, a, from);
+}
+
 static void read_jsonl_fini(void *self)
 {
     struct read_jsonl *r = self;
@@ -802,4 +814,7 @@ const rkp_op rkp_op_read_jsonl = {
     .decode = read_jsonl_decode,
     .fini = read_jsonl_fini,
     .again = read_jsonl_again,
+    .state_version = 1,
+    .save = read_jsonl_save,
+    .restore = read_jsonl_restore,
 };

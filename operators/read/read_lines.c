@@ -145,6 +145,18 @@ static rkp_status read_lines_again(void *self, rkp_actor *a, const rkp_record *r
     return line_source_again(a, r);
 }
 
+static rkp_status read_lines_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct read_lines *r = self;
+    return line_source_save(&r->src, a, to);
+}
+
+static rkp_status read_lines_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct read_lines *r = self;
+    return line_source_restore(&r->src, a, from);
+}
+
 static void read_lines_fini(void *self)
 {
     struct read_lines *r = self;
@@ -173,4 +185,7 @@ const rkp_op rkp_op_read_lines = {
     .decode = read_lines_decode,
     .fini = read_lines_fini,
     .again = read_lines_again,
+    .state_version = 1,
+    .save = read_lines_save,
+    .restore = read_lines_restore,
 };

@@ -4,6 +4,8 @@
 //   prepare   end of the compressed data, fsync    commit     the file takes its name
 #include "write_csv.h"
 
+#include "file_out.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,6 +66,7 @@ static rkp_status write_csv_bind(void *self, rkp_bind *b)
     struct write_csv *s = self;
     rkp_diags *d = rkp_bind_diags(b);
     rkp_status st = RKP_OK;
+    file_out_bind(b, s->path);
     s->in = *rkp_bind_in(b);
     s->n_cols = s->columns.n ? (uint32_t)s->columns.n : s->in.n;
     s->cols = rkp_opt_alloc(rkp_bind_mem(b), (s->n_cols ? s->n_cols : 1) * sizeof *s->cols);
@@ -220,7 +223,9 @@ static rkp_verdict write_csv_on_batch(void *self, rkp_actor *a, unsigned port, r
 
 static rkp_verdict write_csv_on_end(void *self, rkp_actor *a)
 {
-    rkp_verdict v = open_out(self, a); // a file with a header also when there was no row
+    struct write_csv *s = self;
+    rkp_verdict v = open_out(s, a); // a file with a header also when there was no row
+    s->ended = v != RKP_FAIL;
     return v == RKP_STOP ? RKP_DONE : v;
 }
 
@@ -255,6 +260,21 @@ static void write_csv_abort(void *self, rkp_actor *a)
     (void)a;
     rkp_writer_close(s->out);
     s->out = NULL;
+}
+
+// Opens the file, so that what is added to it later can be taken back also when there was no row yet.
+static rkp_status write_csv_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct write_csv *s = self;
+    if (open_out(s, a) == RKP_FAIL)
+        return RKP_IO;
+    return file_out_save(to, a, s->out, s->ended);
+}
+
+static rkp_status write_csv_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct write_csv *s = self;
+    return file_out_restore(from, a, s->path.p, s->commit, s->compression, &s->out, &s->ended);
 }
 
 static void write_csv_fini(void *self)
@@ -306,4 +326,7 @@ const rkp_op rkp_op_write_csv = {
     .commit = write_csv_commit,
     .abort = write_csv_abort,
     .fini = write_csv_fini,
+    .state_version = 1,
+    .save = write_csv_save,
+    .restore = write_csv_restore,
 };

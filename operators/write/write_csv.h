@@ -28,7 +28,8 @@ struct write_csv {
     uint32_t *cols;
     uint32_t n_cols;
 
-    rkp_writer *out; // the sink's thread
+    rkp_writer *out; // the sink's thread; the header is in it
+    bool ended;
 };
 
 extern const rkp_op rkp_op_write_csv;

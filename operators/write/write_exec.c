@@ -101,6 +101,7 @@ static rkp_status write_exec_bind(void *self, rkp_bind *b)
     struct write_exec *x = self;
     rkp_status command = rkp_command_check(&x->command, rkp_bind_diags(b)), st;
     const rkp_word nowhere = { "-", 1, rkp_bind_at(b) };
+    rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "what a command was given cannot be taken back or given again");
     if (x->format == FORMAT_CSV) {
         x->u.csv = (struct write_csv){ .path = nowhere, .columns = x->columns, .delimiter = ',' };
         x->op = &rkp_op_write_csv;

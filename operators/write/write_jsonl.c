@@ -4,6 +4,8 @@
 // copied as it stands.  Other texts are looked at 16 bytes at a time for what must be escaped, which is mostly nothing.
 #include "write_jsonl.h"
 
+#include "file_out.h"
+
 #include <rkpipe/num.h>
 
 #include <math.h>
@@ -602,6 +604,7 @@ static rkp_status write_jsonl_bind(void *self, rkp_bind *b)
     const rkp_schema *in = rkp_bind_in(b);
     rkp_status st = RKP_OK;
     uint32_t n = w->columns.v ? (uint32_t)w->columns.n : in->n;
+    file_out_bind(b, w->path);
     w->cols = rkp_opt_alloc(rkp_bind_mem(b), (n ? n : 1) * sizeof *w->cols);
     if (!w->cols)
         return RKP_NOMEM;
@@ -660,11 +663,18 @@ static rkp_verdict write_jsonl_on_batch(void *self, rkp_actor *a, unsigned port,
     return RKP_DONE;
 }
 
+static rkp_verdict write_jsonl_on_end(void *self, rkp_actor *a)
+{
+    struct write_jsonl *w = self;
+    w->ended = open_writer(w, a) == RKP_OK; // no rows make an empty file
+    return w->ended ? RKP_DONE : RKP_FAIL;
+}
+
 static rkp_status write_jsonl_prepare(void *self, rkp_actor *a)
 {
     struct write_jsonl *w = self;
     char err[RKP_FILE_ERR] = "";
-    rkp_status st = open_writer(w, a); // no rows make an empty file
+    rkp_status st = open_writer(w, a);
     if (st != RKP_OK)
         return st;
     st = rkp_writer_prepare(w->writer, err);
@@ -689,6 +699,20 @@ static void write_jsonl_abort(void *self, rkp_actor *a)
     (void)a;
     rkp_writer_close(w->writer);
     w->writer = NULL;
+}
+
+// Opens the file, so that what is added to it later can be taken back also when there was no row yet.
+static rkp_status write_jsonl_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct write_jsonl *w = self;
+    rkp_status st = open_writer(w, a);
+    return st == RKP_OK ? file_out_save(to, a, w->writer, w->ended) : st;
+}
+
+static rkp_status write_jsonl_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    struct write_jsonl *w = self;
+    return file_out_restore(from, a, w->path.p, w->commit, w->compression, &w->writer, &w->ended);
 }
 
 static void write_jsonl_fini(void *self)
@@ -717,8 +741,12 @@ const rkp_op rkp_op_write_jsonl = {
     .bind = write_jsonl_bind,
     .on_batch = write_jsonl_on_batch,
     .encode = write_jsonl_encode,
+    .on_end = write_jsonl_on_end,
     .prepare = write_jsonl_prepare,
     .commit = write_jsonl_commit,
     .abort = write_jsonl_abort,
     .fini = write_jsonl_fini,
+    .state_version = 1,
+    .save = write_jsonl_save,
+    .restore = write_jsonl_restore,
 };

@@ -27,6 +27,7 @@ struct write_jsonl {
     rkp_str head;       // encode: every line begins with it: an object that is not closed; empty: none
     double row_bytes;   // encode: of the batch before
     rkp_writer *writer; // the writing instance
+    bool ended;         // the writing instance
 };
 
 extern const rkp_op rkp_op_write_jsonl;

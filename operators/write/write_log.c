@@ -168,6 +168,7 @@ static rkp_status write_log_bind(void *self, rkp_bind *b)
     size_t room = strlen(kernel) + 48;
     char *p = rkp_opt_alloc(rkp_bind_mem(b), room);
     int n;
+    rkp_bind_delivery(b, RKP_AT_LEAST_ONCE, "what is in the log cannot be taken back");
     if (!p)
         return RKP_NOMEM;
     n = snprintf(p, room, forms[w->format], level_names[w->level].name, kernel);
@@ -336,6 +337,22 @@ static rkp_verdict write_log_on_batch(void *self, rkp_actor *a, unsigned port, r
     return RKP_DONE;
 }
 
+// A line has been written when on_batch returns.
+static rkp_status write_log_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    (void)self;
+    (void)a;
+    (void)to;
+    return RKP_OK;
+}
+
+static rkp_status write_log_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    (void)self;
+    (void)a;
+    return rkp_load_ok(from) ? RKP_OK : RKP_INVALID;
+}
+
 const rkp_op rkp_op_write_log = {
     .abi = RKP_ABI,
     .size = sizeof(rkp_op),
@@ -357,4 +374,7 @@ const rkp_op rkp_op_write_log = {
     .bind = write_log_bind,
     .encode = write_log_encode,
     .on_batch = write_log_on_batch,
+    .state_version = 1,
+    .save = write_log_save,
+    .restore = write_log_restore,
 };

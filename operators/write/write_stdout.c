@@ -64,6 +64,7 @@ static rkp_status write_stdout_bind(void *self, rkp_bind *b)
 {
     struct write_stdout *s = self;
     rkp_status st = RKP_OK;
+    rkp_bind_delivery(b, RKP_AT_LEAST_ONCE, "what is on standard output cannot be taken back");
     s->in = *rkp_bind_in(b);
     s->n_cols = s->columns.n ? (uint32_t)s->columns.n : s->in.n;
     s->cols = rkp_opt_alloc(rkp_bind_mem(b), (s->n_cols ? s->n_cols : 1) * sizeof *s->cols);
@@ -561,16 +562,47 @@ static rkp_verdict write_stdout_on_batch(void *self, rkp_actor *a, unsigned port
     return v;
 }
 
+// The rows that a table still keeps.
+static rkp_verdict show_kept(struct write_stdout *s, rkp_actor *a)
+{
+    if (s->format != FORMAT_TABLE || s->widths)
+        return RKP_DONE;
+    return begin_table(s) ? write_line(s, a) : rkp_fail(a, RKP_NOMEM, "out of memory");
+}
+
 static rkp_verdict write_stdout_on_end(void *self, rkp_actor *a)
 {
     struct write_stdout *s = self;
     rkp_verdict v = open_out(s, a);
-    if (v == RKP_DONE && s->format == FORMAT_TABLE && !s->widths) {
-        if (!begin_table(s))
-            return rkp_fail(a, RKP_NOMEM, "out of memory");
-        v = write_line(s, a);
-    }
+    if (v == RKP_DONE)
+        v = show_kept(s, a);
     return v == RKP_STOP ? RKP_DONE : v;
+}
+
+// Who reads the output of another process begins anew, so nothing is kept for it.
+static rkp_status write_stdout_save(void *self, rkp_actor *a, rkp_save *to)
+{
+    struct write_stdout *s = self;
+    char err[RKP_FILE_ERR];
+    rkp_writer_place p;
+    rkp_verdict v = s->kept_rows ? show_kept(s, a) : RKP_DONE;
+    rkp_status st = RKP_OK;
+    (void)to;
+    if (v == RKP_FAIL)
+        return RKP_IO;
+    if (s->out && !rkp_writer_hung_up(s->out))
+        st = rkp_writer_sync(s->out, &p, err);
+    if (st == RKP_OK || rkp_writer_hung_up(s->out))
+        return RKP_OK;
+    rkp_fail(a, st, "%s", err);
+    return st;
+}
+
+static rkp_status write_stdout_restore(void *self, rkp_actor *a, rkp_load *from)
+{
+    (void)self;
+    (void)a;
+    return rkp_load_ok(from) ? RKP_OK : RKP_INVALID;
 }
 
 static void write_stdout_fini(void *self)
@@ -600,8 +632,8 @@ const rkp_op rkp_op_write_stdout = {
     .name = "write.stdout",
     .kind = RKP_SINK,
     .summary = "Show rows on standard output.",
-    .details = "A table is for people: it waits for its first 1,000 rows or the end, then its columns have the widths "
-               "these need; on a terminal long values are cut to fit. Use csv or jsonl for programs.",
+    .details = "A table is for people: it waits for its first 1,000 rows, a checkpoint or the end, then its columns "
+               "have the widths these need; on a terminal long values are cut to fit. Use csv or jsonl for programs.",
     .traits = RKP_BLOCKING | RKP_DETERMINISTIC | RKP_ROWWISE,
     .self_size = sizeof(struct write_stdout),
     .opts = write_stdout_opts,
@@ -612,4 +644,7 @@ const rkp_op rkp_op_write_stdout = {
     .encode = write_stdout_encode,
     .on_end = write_stdout_on_end,
     .fini = write_stdout_fini,
+    .state_version = 1,
+    .save = write_stdout_save,
+    .restore = write_stdout_restore,
 };

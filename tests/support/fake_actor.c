@@ -204,6 +204,8 @@ void rkp_bind_single(rkp_bind *b, const char *why)
 
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
 {
+    if (b->f->delivery && strongest >= b->f->delivery)
+        return;
     b->f->delivery = strongest;
     b->f->delivery_why = why;
 }

@@ -42,6 +42,20 @@ uint64_t rkp_reader_done(const rkp_reader *r);  // bytes of the file itself read
 uint64_t rkp_reader_total(const rkp_reader *r); // its size, 0 when not known
 void rkp_reader_close(rkp_reader *r);
 
+// What tells a file that is being read from another, and from what it was before somebody changed it.  The checksum is of
+// the first and of the last 4 KiB of what has been read.  Numbers of devices are given anew at a boot and are not in it.
+typedef struct rkp_file_id {
+    uint64_t inode, size, seen; // seen: bytes of the file itself that have been read
+    uint32_t crc;
+} rkp_file_id;
+// RKP_UNAVAILABLE and a message: it cannot be read again (standard input, a pipe, a device).
+rkp_status rkp_reader_id(const rkp_reader *r, rkp_file_id *out, char err[RKP_FILE_ERR]);
+// Is the file that r has open the one that `was` is of, grown at its end perhaps?  RKP_INVALID: no, and the message says why.
+rkp_status rkp_reader_same(const rkp_reader *r, const rkp_file_id *was, char err[RKP_FILE_ERR]);
+// Goes over decompressed bytes: like a read, the number of those that it went over, at most n.  A plain file goes over all of
+// them at once, a compressed one is read up to there, a few MiB a call.
+int64_t rkp_reader_skip(rkp_reader *r, uint64_t n, char err[RKP_FILE_ERR]);
+
 typedef enum rkp_commit { RKP_COMMIT_RENAME, RKP_COMMIT_APPEND } rkp_commit;
 
 // RENAME writes to a hidden temporary name in the same folder (0666 & ~umask) and takes the final name in commit; an
@@ -57,5 +71,27 @@ rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR]);  // rename,
 uint64_t rkp_writer_bytes(const rkp_writer *w);                       // given to rkp_writer_write
 bool rkp_writer_hung_up(const rkp_writer *w); // a write failed because nobody reads the pipe any more (EPIPE)
 void rkp_writer_close(rkp_writer *w); // without commit: the temporary file is removed (RENAME); appended bytes stay
+
+// How far a writer is, for another process that goes on with its file.
+typedef struct rkp_writer_place {
+    const char *file; // that has the bytes, lives as long as w; under RENAME the temporary one.  NULL: a pipe, a device
+    uint64_t length;  // of that file
+    uint64_t bytes;   // rkp_writer_bytes
+    uint64_t inode;
+    uint32_t crc; // of the last `tail` bytes of its length
+    uint32_t tail;
+} rkp_writer_place;
+
+// Is this a pipe, a device or standard output, which is written directly and cannot be cut?
+bool rkp_writer_direct(const char *path);
+// Makes everything durable that was written: ends the compression frame (what follows begins another), flushes, fsync.
+rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FILE_ERR]);
+// Close without commit leaves the temporary file: somebody will go on with it.
+void rkp_writer_keep(rkp_writer *w, bool keep);
+// Goes on where a writer of this path was: at->file, which must be what that path writes to, is cut to at->length, and what
+// is written now is appended; it is kept.  `ended`: nothing more was to come; then the file may have its final name already,
+// and commit has nothing left to do.  RKP_INVALID: it is not there, or shorter, or another one; nothing has been changed.
+rkp_status rkp_writer_resume(const char *path, int commit, int compression, const rkp_writer_place *at, bool ended,
+                             rkp_writer **out, char err[RKP_FILE_ERR]);
 
 #endif

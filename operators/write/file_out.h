@@ -1,0 +1,22 @@
+// operators/write/file_out.h - what write.csv and write.jsonl share: the place of the file that they write.
+//
+//   Owns     nothing; a writer that file_out_restore has opened is the caller's
+//   Threads  bind: control; save and restore: the sink's thread
+//   Fails    a file that is not as it was is refused with its name; else through the actor
+//   Limits   -
+//   Cost     save: fsync
+#ifndef FILE_OUT_H
+#define FILE_OUT_H
+
+#include <rkpipe/file.h>
+#include <rkpipe/op.h>
+
+// Says which delivery this path can keep.
+void file_out_bind(rkp_bind *b, rkp_word path);
+// w NULL: none has been opened.  ended: no more rows will come; w is complete after it.  The file stays when the job fails later.
+rkp_status file_out_save(rkp_save *to, rkp_actor *a, rkp_writer *w, bool ended);
+// *out stays NULL when nothing had been opened, or a pipe, which begins anew.
+rkp_status file_out_restore(rkp_load *from, rkp_actor *a, const char *path, int commit, int compression,
+                            rkp_writer **out, bool *ended);
+
+#endif
