@@ -694,12 +694,14 @@ static void *execute(void *arg)
     return NULL;
 }
 
-static live *new_live(void)
+static live *new_live(const char *dir)
 {
     live *l = calloc(1, sizeof *l);
     assert_non_null(l);
-    memcpy(l->dir, "/tmp/rkp-case-XXXXXX", sizeof "/tmp/rkp-case-XXXXXX");
-    assert_non_null(mkdtemp(l->dir));
+    if (!dir) {
+        memcpy(l->dir, "/tmp/rkp-case-XXXXXX", sizeof "/tmp/rkp-case-XXXXXX");
+        assert_non_null(mkdtemp(l->dir));
+    }
     return l;
 }
 
@@ -711,15 +713,28 @@ static int remove_one(const char *path, const struct stat *s, int kind, struct F
     return remove(path);
 }
 
+static void live_free(live *l)
+{
+    if (!l)
+        return;
+    rki_run_free(l->r);
+    rki_plan_free(l->p);
+    rki_spec_free(l->s);
+    rki_diags_free(l->d);
+    if (l->dir[0])
+        nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(l);
+}
+
 // NULL: the pipeline is wrong, and case_failure says how.
 static live *make(const live_conf *c, const char *fmt, va_list ap)
 {
     static const char *const env[] = { NULL };
-    live *l = new_live();
+    live *l = new_live(c->dir);
     rki_buf text;
     char err[256];
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = l->dir };
+    rki_run_args ra = { .backend = cpu(), .data_dir = c->dir ? c->dir : l->dir };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
     l->clock = 1000000000u;
     if (c->clocked) {
@@ -791,18 +806,6 @@ void live_nap(live *l, uint64_t until_ns, const char *what, const char *file, in
     if (case_now_ns() > until_ns)
         abandon(l, what, file, line);
     nap();
-}
-
-void live_free(live *l)
-{
-    if (!l)
-        return;
-    rki_run_free(l->r);
-    rki_plan_free(l->p);
-    rki_spec_free(l->s);
-    rki_diags_free(l->d);
-    nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(l);
 }
 
 static int wait_for_end(live *l)
@@ -888,6 +891,19 @@ uint64_t live_number(live *l, const char *kernel, const char *key)
         v = strtoull(at, NULL, 10);
     rki_buf_fini(&b);
     return v;
+}
+
+uint64_t live_edges(live *l, const char *key)
+{
+    rki_buf b;
+    uint64_t sum = 0;
+    rki_buf_init(&b);
+    rki_run_status_json(l->r, &b);
+    rki_putc(&b, 0);
+    for (const char *at = b.p ? strstr(b.p, "\"edges\":") : NULL; at && (at = after_key(at, key));)
+        sum += strtoull(at, NULL, 10);
+    rki_buf_fini(&b);
+    return sum;
 }
 
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason)

@@ -76,19 +76,18 @@ typedef struct live {
     int code;       // of rki_run_execute
     uint32_t over;  // atomic
     uint64_t clock; // atomic, of `clocked`
-    char dir[32];   // data_dir
+    char dir[32];   // data_dir; "": it is not ours
 } live;
 
 typedef struct live_conf {
     unsigned threads; // 0: 2
     bool clocked;     // live.clock is the actors' clock
-    bool keep;        // live_end does not free
+    const char *dir;  // data_dir, which stays; NULL: a new one
 } live_conf;
 
 // Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.
 live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
-int live_end(live *l);   // waits and frees; the exit code
-void live_free(live *l); // after live_end of one that is kept
+int live_end(live *l); // waits and frees; the exit code
 // Runs to the end; the exit code, and case_failure.
 int case_run(unsigned threads, const char *fmt, ...) RKP_PRINTF(2, 3);
 extern char case_failure[65536]; // of the last run that ended, or the findings of one that did not begin
@@ -114,6 +113,7 @@ rki_outcome live_command(live *l, const char *kernel, rki_command c, unsigned ms
 extern char live_said[256];
 int live_state(live *l, const char *kernel);                        // rki_state
 uint64_t live_number(live *l, const char *kernel, const char *key); // of the kernel's status; UINT64_MAX: none
+uint64_t live_edges(live *l, const char *key); // the sum over all edges: sent, received, late, excluded ..
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason); // of drops or dead; 0: none
 
 #endif
