@@ -183,6 +183,19 @@ static void check_engine(struct walk *w)
         hint(w, "kernels can subscribe to them: $alerts/#, $lifecycle/#, $reload");
 }
 
+// The text without its empty levels, as far as a hint bears it.
+static size_t without_empty(rkp_str s, char to[SHOWN])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n && n < SHOWN; i++)
+        if (s.p[i] != '/' || (n && to[n - 1] != '/'))
+            to[n++] = s.p[i];
+    while (n && to[n - 1] == '/')
+        n--;
+    return (size_t)cut((rkp_str){ to, n });
+}
+
 // An empty level at byte `at`.
 static void found_empty(struct walk *w, size_t at, size_t end)
 {
@@ -194,9 +207,9 @@ static void found_empty(struct walk *w, size_t at, size_t end)
         if (!found(w, "topic-level-empty", 0, 1, "a topic does not begin with '/'"))
             return;
         if (skip < w->text.n) {
-            rkp_str rest = part_of(w->text, skip, w->text.n - skip);
+            char rest[SHOWN];
 
-            hint(w, "write '%.*s'", cut(rest), rest.p);
+            hint(w, "write '%.*s'", (int)without_empty(w->text, rest), rest);
         }
     } else if (at <= skip) {
         return;
@@ -218,7 +231,7 @@ static bool check_size(struct walk *w, size_t bytes)
         return false;
     }
     if (bytes > RKI_TOPIC_BYTES) {
-        found(w, "topic-limit", 0, w->text.n, "a topic of %zu bytes, of at most %d", bytes, RKI_TOPIC_BYTES);
+        found(w, "topic-limit", 0, w->text.n, "it has %zu bytes; there are at most %d", bytes, RKI_TOPIC_BYTES);
         return false;
     }
     return true;
@@ -226,7 +239,7 @@ static bool check_size(struct walk *w, size_t bytes)
 
 static void found_deep(struct walk *w, size_t at)
 {
-    found(w, "topic-limit", at, w->text.n - at, "a topic of more than %d levels", RKI_TOPIC_LEVELS);
+    found(w, "topic-limit", at, w->text.n - at, "it has more than %d levels", RKI_TOPIC_LEVELS);
 }
 
 bool rki_topic_check(rki_topic_kind kind, rkp_str text, rki_topic_findings *out)

@@ -411,7 +411,8 @@ static const rkp_choice starts_from[] = {
 };
 
 #define S(f) offsetof(rki_subscription, f)
-static const rkp_opt subscribe_rows[] = {
+const rkp_opt rki_subscribe_rows[] = {
+    // the pattern first
     { "topic", &rkp_string, S(topic), .required = true, .help = "a pattern: '*' is one level, '#' at the end the rest",
       .also = "pattern name" },
     { "where", &rkp_expr_text, S(where), .optional = true, .help = "only rows for which this is true",
@@ -533,7 +534,7 @@ const rkp_opt rki_kernel_rows[] = {
     { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads",
       .also = "inputs input source sources depends_on needs after" },
     { "subscribe", &rkp_objects, K(subscribe), .optional = true, .help = "topics it reads, by pattern",
-      .also = "topics topic listen", .sub = subscribe_rows, .sub_size = sizeof(rki_subscription),
+      .also = "topics topic listen", .sub = rki_subscribe_rows, .sub_size = sizeof(rki_subscription),
       .short_key = "topic" },
     { "publish", &publish_type, K(publish), .optional = true, .templated = true,
       .help = "the topic its output goes to, or a topic for each port", .also = "emit produce" },

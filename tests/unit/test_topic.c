@@ -144,7 +144,7 @@ static void a_topic_has_at_most_1024_bytes(void **state)
     assert_true(rki_topic_check(N, (rkp_str){ text, RKI_TOPIC_BYTES }, &f));
     assert_false(rki_topic_check(N, (rkp_str){ text, RKI_TOPIC_BYTES + 1 }, &f));
     assert_string_equal(f.v[0].code, "topic-limit");
-    assert_string_equal(f.v[0].what, "a topic of 1025 bytes, of at most 1024");
+    assert_string_equal(f.v[0].what, "it has 1025 bytes; there are at most 1024");
     text[500] = '*'; // a long level is cut in the sentence, not in the middle of a character
     memcpy(text + 58, "\xe2\x82\xac", 3);
     assert_false(rki_topic_check(P, (rkp_str){ text, 600 }, &f));
