@@ -620,6 +620,62 @@ static bool covered(rki_load *l, const rki_kernel *k, uint32_t sub)
     return false;
 }
 
+// What the engine publishes has the name of a kernel in it.  A subscription to another: says so.
+static bool no_such_kernel(rki_load *l, const rki_subscription *sub)
+{
+    static const char before[] = "$lifecycle/";
+    const size_t n = sizeof before - 1;
+    const rki_spec *s = l->s;
+    rkp_str id = rkp_word_str(sub->topic);
+    const char **names, *near;
+
+    if (id.n <= n || memcmp(id.p, before, n) != 0)
+        return false;
+    id = (rkp_str){ id.p + n, id.n - n };
+    if (rkp_str_is(id, "*") || rkp_str_is(id, "#") || memchr(id.p, '/', id.n))
+        return false;
+    names = rki_array(l->arena, s->n_kernels + 1, sizeof *names);
+    for (size_t i = 0; names && i < s->n_kernels; i++) {
+        if (rkp_str_eq(id, rkp_word_str(s->kernels[i].id)))
+            return false;
+        names[i] = s->kernels[i].id.p;
+    }
+    rkp_diag(l->d, RKP_WARNING, inside(sub->topic, n, id.n), "subscribe-unreached",
+             "nobody publishes '%s': no kernel is named '%.*s'", sub->topic.p, (int)(id.n < 60 ? id.n : 60), id.p);
+    near = names ? rki_opt_nearest(l->d, id, names) : NULL;
+    if (near)
+        rkp_diag_hint(l->d, "did you mean '%s%s'?", before, near);
+    else
+        rkp_diag_hint(l->d, "'$lifecycle/*' is every kernel");
+    return true;
+}
+
+static void hint_published(rki_load *l, rkp_str pattern)
+{
+    static const char *const engine[] = { "$lifecycle", NULL };
+    const rki_spec *s = l->s;
+    const char *names[64 + 1], *near, *slash = memchr(pattern.p, '/', pattern.n);
+    size_t n = 0;
+
+    if (pattern.n && pattern.p[0] == '$') {
+        rkp_str first = { pattern.p, slash ? (size_t)(slash - pattern.p) : pattern.n };
+
+        if (!rkp_str_is(first, engine[0]) && rki_opt_nearest(l->d, first, engine))
+            rkp_diag_hint(l->d, "did you mean '$lifecycle/%s'?",
+                          slash && (size_t)(slash - pattern.p) + 1 < pattern.n ? slash + 1 : "*");
+        else
+            rkp_diag_hint(l->d, "the engine publishes '$lifecycle/KERNEL'");
+        return;
+    }
+    for (size_t k = 0; k < s->n_kernels; k++)
+        for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
+            names[n++] = s->kernels[k].pubs[p].topic.p;
+    names[n] = NULL;
+    near = rki_opt_nearest(l->d, pattern, names);
+    if (near)
+        rkp_diag_hint(l->d, "'%s' is published: did you mean that?", near);
+}
+
 static void unreached(rki_load *l)
 {
     const rki_spec *s = l->s;
@@ -629,22 +685,14 @@ static void unreached(rki_load *l)
         for (uint32_t j = 0; j < s->kernels[i].n_subs; j++) {
             const rki_subscription *sub = &s->kernels[i].subs[j];
             bool found = is_dead_pattern(s, rkp_word_str(sub->topic));
-            const char *names[64 + 1], *near;
-            size_t n = 0;
 
             for (size_t e = 0; !found && e < s->kernels[i].n_from; e++)
                 found = rki_input_of_sub(&s->kernels[i].from[e], j);
-            if (found || covered(l, &s->kernels[i], j))
+            if (no_such_kernel(l, sub) || found || covered(l, &s->kernels[i], j))
                 continue;
             rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches",
                      sub->topic.p);
-            for (size_t k = 0; k < s->n_kernels; k++)
-                for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
-                    names[n++] = s->kernels[k].pubs[p].topic.p;
-            names[n] = NULL;
-            near = rki_opt_nearest(l->d, rkp_word_str(sub->topic), names);
-            if (near)
-                rkp_diag_hint(l->d, "'%s' is published: did you mean that?", near);
+            hint_published(l, rkp_word_str(sub->topic));
         }
         for (size_t p = 0; p < s->kernels[i].n_pubs; p++) {
             const rki_publication *pub = &s->kernels[i].pubs[p];
