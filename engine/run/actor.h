@@ -423,6 +423,8 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
 void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
                    rkp_batch *b);
 void rki_taps_end(rki_run *r);
+// "no kernel is named 'scroe'; did you mean 'score'?"
+void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n);
 
 // ---- hold.c: order hlc
 

@@ -429,6 +429,19 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
     pthread_rwlock_unlock(&r->tap_lock);
 }
 
+void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n)
+{
+    const char **names = calloc(r->plan->n_kernels + 1u, sizeof *names), *near;
+    uint32_t count = 0;
+    for (uint32_t i = 0; names && i < r->plan->n_kernels; i++)
+        if (r->plan->kernels[i].k->id.p[0] != '$')
+            names[count++] = r->plan->kernels[i].k->id.p;
+    near = names && name.n ? rki_nearest(name, names) : NULL;
+    snprintf(text, n, "no kernel is named '%.*s'%s%s%s", (int)(name.n < 64 ? name.n : 64), name.p,
+             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    free(names);
+}
+
 static bool find_kernel(const rki_run *r, rkp_str name, uint32_t *at)
 {
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
@@ -453,7 +466,7 @@ static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_
             id.n = (size_t)(dot - id.p);
         }
         if (!find_kernel(r, id, &t->kernel)) {
-            snprintf(text, n, "no kernel is named '%.*s'", (int)(id.n < 64 ? id.n : 64), id.p);
+            rki_no_kernel(r, id, text, n);
             return false;
         }
         k = r->plan->kernels[t->kernel].k;

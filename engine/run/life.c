@@ -585,7 +585,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
         at++;
     if (at == r->plan->n_kernels || (kernel.n && kernel.p[0] == '$')) { // the engine's own is nobody's business
-        snprintf(text, n, "no kernel is named '%.*s'", (int)(kernel.n < 64 ? kernel.n : 64), kernel.p);
+        rki_no_kernel(r, kernel, text, n);
         return RKI_NO_KERNEL;
     }
     k = &r->ks[at];

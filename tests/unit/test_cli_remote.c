@@ -105,7 +105,7 @@ static const char status[] =
     "{\"kernel\":\"w\\u001b[31mrite\",\"op\":\"write.csv\",\"state\":\"active\",\"rows_in\":1000,\"absorbed\":1000,"
     "\"queue\":{\"messages\":0,\"capacity\":64}}],"
     "\"edges\":[{\"from\":\"read\",\"to\":\"score\",\"topic\":\"cards/#\",\"messages\":1024,\"capacity\":1024,"
-    "\"sent\":8388608,\"received\":5,\"filtered\":1,\"overflowed\":7},"
+    "\"sent\":8388608,\"received\":5,\"filtered\":1,\"overflowed\":7,\"spilled\":1234},"
     "{\"from\":\"score\",\"to\":\"write\",\"topic\":null,\"messages\":0,\"capacity\":64,\"sent\":1,\"received\":1}"
     "]}\n";
 
@@ -127,9 +127,9 @@ static void status_is_a_table(void **state)
            "/ 64\n"
            "  score: column\xef\xbf\xbd'x' is bad\n"
            "\n"
-           "edge            topic         sent  received  filtered  overflowed          queue\n"
-           "read -> score   cards/#  8,388,608         5         1           7  1,024 / 1,024\n"
-           "score -> write                   1         1         0           0         0 / 64\n",
+           "edge            topic         sent  received  filtered  overflowed  spilled          queue\n"
+           "read -> score   cards/#  8,388,608         5         1           7    1,234  1,024 / 1,024\n"
+           "score -> write                   1         1         0           0        0         0 / 64\n",
            "");
     expect(RUN("status", "--json", "--admin=s.sock"), 0, status, "");
     stop(&e);

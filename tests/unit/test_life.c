@@ -243,6 +243,7 @@ static void a_kernel_that_nobody_knows_is_told_so(void **state)
                                "  news: { op: t.sink, subscribe: $lifecycle/#, with: { into: 2 } }\n");
     (void)state;
     expect_said(l, "x", RKI_SUSPEND, RKI_NO_KERNEL, "no kernel is named 'x'");
+    expect_said(l, "scr", RKI_SUSPEND, RKI_NO_KERNEL, "no kernel is named 'scr'; did you mean 'src'?");
     expect_said(l, "", RKI_SUSPEND, RKI_NO_KERNEL, "no kernel is named ''");
     expect_said(l, "$engine", RKI_SUSPEND, RKI_NO_KERNEL, "no kernel is named '$engine'");
     rki_run_drain(l->r);
