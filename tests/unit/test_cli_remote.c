@@ -231,7 +231,7 @@ static void taps_show_rows(void **state)
     e.f.missed = 4;
     start(&e, "t.sock");
     expect(RUN("tap", "a/#", "--limit", "2", "--admin", "t.sock"), 0, "{\"n\":0}\n{\"n\":1}\n",
-           "rkpipe: 4 rows passed that there was no room for\n");
+           "rkpipe: 4 rows passed too fast to be shown and were left out between these\n");
     e.f.missed = 0; // no tap is open
     expect(RUN("tap", "a/#", "--limit", "1", "--format", "csv", "--admin", "t.sock"), 0, "n\n0\n", "");
     expect(RUN("tap", "none", "--admin", "t.sock"), 1, "", "no topic matches 'none'");
@@ -266,7 +266,8 @@ static void a_tap_ends_with_an_interrupt(void **state)
     assert_int_equal(pthread_create(&t, NULL, interrupt_when_it_reads, &e.f), 0);
     code = RUN("tap", "a", "--admin", "i.sock");
     pthread_join(t, NULL);
-    expect(code, 0, "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n", "rkpipe: 9 rows passed that there was no room for\n");
+    expect(code, 0, "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n",
+           "rkpipe: 9 rows passed too fast to be shown and were left out between these\n");
     stop(&e);
 }
 
