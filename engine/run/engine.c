@@ -880,9 +880,9 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
                  (unsigned long long)t.dead_lettered);
         return true;
     }
-    if (s->run.fail_on_drop && t.bad > t.dead_lettered) {
-        snprintf(text, n, "%llu bad rows were dropped, and run.fail_on has drop",
-                 (unsigned long long)(t.bad - t.dead_lettered));
+    if (s->run.fail_on_drop && t.lost) {
+        snprintf(text, n, "%llu rows that should have gone on were dropped, and run.fail_on has drop",
+                 (unsigned long long)t.lost);
         return true;
     }
     return false;

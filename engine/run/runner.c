@@ -46,7 +46,10 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
         return RKP_FAIL;
     if (a->stopped) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
-        rki_drop_rows(a, rki_batch_rows(b), a->stop_reason ? a->stop_reason : "stop");
+        if (a->stop_reason)
+            rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);
+        else
+            rki_drop_rows(a, rki_batch_rows(b), "stop");
         return RKP_DONE;
     }
     a->meta.stamp = a->r->in_stamp;

@@ -32,6 +32,7 @@ static void add_dropped(rki_kernel_counts *out, const char *reason, uint64_t row
 {
     rki_reason_count one = { reason, rows };
     out->dropped += rows;
+    out->lost += rows;
     add_reasons(out->drops, &out->n_drops, &one, 1);
 }
 
@@ -77,6 +78,7 @@ void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
             if (a->bound != b)
                 continue;
             out->dropped += RKI_LOOK(c->dropped);
+            out->lost += RKI_LOOK(c->lost);
             out->dead_lettered += RKI_LOOK(c->dead);
             // Acquire, from the release of who counts: the names of the reasons.
             add_reasons(out->drops, &out->n_drops, c->drops, __atomic_load_n(&c->n_drops, __ATOMIC_ACQUIRE));
@@ -116,6 +118,7 @@ void rki_run_totals(const rki_run *r, rki_totals *out)
         if (op->kind == RKP_SINK)
             out->rows_out += c.absorbed;
         out->dropped += c.dropped;
+        out->lost += c.lost;
         out->dead_lettered += c.dead_lettered;
     }
     for (uint32_t i = 0; i < r->n_runners; i++)

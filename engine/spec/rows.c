@@ -197,7 +197,8 @@ static const rkp_opt run_rows[] = {
     { "max_bad_ratio", &rkp_ratio, R(c.max_bad_ratio), .def = "1",
       .help = "share of rows that may be bad before the run fails" },
     { "fail_on", &rkp_word_list, R(fail_on), .optional = true,
-      .help = "dead_letter, drop: what makes the exit code 65" },
+      .help = "what makes the exit code 65: dead_letter, drop (bad rows dropped, full queues; not what a filter leaves "
+              "out)" },
     { "summary", &rkp_path, R(c.summary), .optional = true, .help = "a file for the summary as JSON" },
     { "stop_after", &rkp_object, R(c.stop_rows), .optional = true, .help = "ends the run early", .sub = stop_rows,
       .sub_size = sizeof(struct stop_after) },

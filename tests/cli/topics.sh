@@ -53,15 +53,18 @@ kernels:
 Y2
 run 1 run full.yaml --set kernels.late.queue.overflow=fail --quiet
 has err "kernel 'src': the queue of kernel 'late' is full (overflow: fail)"
-full() { # full OVERFLOW: rows of late.csv in `late`
-    "$rkpipe" run full.yaml --set "kernels.late.queue.overflow=$1" --progress none >out 2>err_run </dev/null &
+full() { # full OVERFLOW [EXIT ARG..]: rows of late.csv in `late`
+    local want=${2:-0}
+    rm -f late.csv
+    "$rkpipe" run full.yaml --set "kernels.late.queue.overflow=$1" --progress none "${@:3}" >out 2>err_run </dev/null &
     await all terminated
     last="rkpipe activate late, with overflow: $1"
     "$rkpipe" activate late >out 2>err || bad 'late is not activated'
     is out $'kernel \'late\' is active\n'
     code=0
     wait $! || code=$?
-    true_that "exit $code" test "$code" = 0
+    true_that "exit $code, not $want" test "$code" = "$want"
+    [ "$want" = 0 ] || return
     true_that 'a subscriber that keeps up has everything' test "$(wc -l <all.csv)" = 101
     late=$(tail -n +2 late.csv | tr '\n' ' ')
 }
@@ -77,6 +80,15 @@ true_that 'they say why' grep -qF "queue_full,the queue of kernel 'late' is full
 true_that 'they are counted' grep -qE 'dead-lettered queue_full +96' err_run
 full spill
 true_that 'all come' test "$(wc -l <late.csv)" = 101
+
+# What run.fail_on counts: rows that should have gone on, and dead letters, each for itself.
+full drop_newest 65 --set 'run.fail_on=[drop]'
+has err_run '96 rows that should have gone on were dropped, and run.fail_on has drop'
+full drop_newest 0 --set 'run.fail_on=[dead_letter]'
+full dead_letter 0 --set 'run.fail_on=[drop]'
+full dead_letter 65 --set 'run.fail_on=[dead_letter]'
+has err_run '96 rows were dead-lettered, and run.fail_on has dead_letter'
+run 0 run unread.yaml --set 'run.fail_on=[drop, dead_letter]'
 
 # A member of a group that takes nothing keeps its share, and the others do all the rest.
 cat >group.yaml <<'Y2'
