@@ -54,11 +54,11 @@ static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *o
             rows -= ended;
             add_dropped(out, "circle ended", ended);
             if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-                rki_reason_count one = { "queue_full", rows }; // among dead letters, overflow is that of an integer
+                rki_reason_count one = { "queue_full", rows };
                 out->dead_lettered += rows;
                 add_reasons(out->deads, &out->n_deads, &one, 1);
             } else {
-                add_dropped(out, "overflow", rows);
+                add_dropped(out, "queue_full", rows);
             }
         }
     }
@@ -183,10 +183,10 @@ void rki_run_summary_text(const rki_run *r, rki_buf *out)
                  commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
                  commas(e, c.dead_lettered));
         for (uint32_t j = 0; j < c.n_drops; j++)
-            rki_putf(out, "%*s    dropped       %-10s %s\n", (int)wk, "", c.drops[j].reason,
+            rki_putf(out, "%*s    dropped       %-16s %s\n", (int)wk, "", c.drops[j].reason,
                      commas(a, c.drops[j].rows));
         for (uint32_t j = 0; j < c.n_deads; j++)
-            rki_putf(out, "%*s    dead-lettered %-10s %s\n", (int)wk, "", c.deads[j].reason,
+            rki_putf(out, "%*s    dead-lettered %-16s %s\n", (int)wk, "", c.deads[j].reason,
                      commas(a, c.deads[j].rows));
     }
     secs = (double)t.wall_ns / 1e9;

@@ -226,9 +226,9 @@ kernels:
 Y
 printf '{"k":%d,"x":%d}\n' 1 9223372036854775807 1 1 2 5 >made.jsonl
 run 0 run made.yaml --summary none
-stored made.yaml 'sums overflow 1'
+stored made.yaml 'sums integer_overflow 1'
 run 0 dlq replay made.yaml --set kernels.out.with.path=re.out --dry-run
-has out "1 row of kernel 'sums' (overflow) would stay: the kernel has made them, it did not get them"
+has out "1 row of kernel 'sums' (integer_overflow) would stay: the kernel has made them, it did not get them"
 
 # ---- records that a source could not read ------------------------------------------------------------------------------
 

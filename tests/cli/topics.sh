@@ -37,7 +37,7 @@ Y2
 run 0 run unread.yaml
 is out $'n\n3\n'
 true_that 'the source has made 10 rows' grep -qE '^src +generate +10 +1 +9 ' err
-has err 'dropped       unread     9'
+has err 'dropped       unread           9'
 true_that 'the engine drops nothing' grep -qE '^\$engine +\$engine +4 +4 +0 ' err
 
 # A queue that is full: nothing waits, and what does not fit is told.
@@ -70,7 +70,7 @@ full() { # full OVERFLOW [EXIT ARG..]: rows of late.csv in `late`
 }
 full drop_newest
 true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
-true_that 'what was dropped is counted' grep -qE 'dropped +overflow +96' err_run
+true_that 'what was dropped is counted' grep -qE 'dropped +queue_full +96' err_run
 full drop_oldest
 true_that "the last three come, and the end, not $late" test "$late" = '97 98 99 '
 full dead_letter
