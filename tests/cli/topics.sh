@@ -188,4 +188,32 @@ run 0 plan several.yaml
 checks=$((checks + 1))
 [ "$(grep -c '; topic t/' out)" = 1 ] || bad 'not one edge'
 
+
+# A batch job that only a command can bring on says so, and stop_after ends it.
+cat >stuck.yaml <<'Y2'
+version: 1
+name: stuck
+kernels:
+  src: { op: generate, with: { rows: 5, columns: { n: row } } }
+  work: { op: map, from: [src], start: suspended, with: { derive: { m: n } } }
+  out: { op: write.csv, from: [work], with: { path: stuck.csv } }
+Y2
+last='rkpipe run stuck.yaml'
+"$rkpipe" run stuck.yaml --progress none >out 2>err_run </dev/null &
+job=$!
+until_s=$((SECONDS + 60))
+while ! grep -q 'nothing moves' err_run && [ "$SECONDS" -lt "$until_s" ]; do sleep 0.1; done
+has err_run "nothing moves: kernel 'work' was not activated yet; to go on: rkpipe activate work"
+$(sed -n 's/.*to go on: rkpipe/run 0/p' err_run)
+code=0
+wait "$job" || code=$?
+true_that "exit $code" test "$code" = 0
+true_that 'it went on' test "$(wc -l <stuck.csv)" = 6
+true_that 'it is said once' test "$(grep -c 'nothing moves' err_run)" = 1
+rm stuck.csv
+for by in rows=1 duration=200ms; do
+    run 75 run stuck.yaml --progress none --set "run.stop_after.$by"
+    has err "run.stop_after: kernel 'work' is suspended: outputs with commit: rename were not published (5 rows"
+    true_that 'nothing is published' test ! -e stuck.csv
+done
 finish
