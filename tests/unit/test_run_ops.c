@@ -284,6 +284,26 @@ static void behind_replicas_one_kernel_has_all_the_state(void **state)
     }
 }
 
+// ---- who wants no more ----------------------------------------------------------------------------------------------
+
+static void an_aggregate_that_nobody_waits_for_gives_nothing(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        expect_ok("kernels:\n"
+                  "  in: { op: generate, with: { rows: 100000, batch_rows: 10, columns: { n: row, k: row % 3 } } }\n"
+                  "  raw: { op: filter, from: [in], with: { where: n >= 0 } }\n"
+                  "  sums: { op: aggregate, from: [in], with: { by: [k], compute: { rows: count() } } }\n"
+                  "  few: { op: limit, from: [raw, sums], with: { rows: 3 } }\n"
+                  "  read: { op: aggregate, from: [few], with: { compute: { rows: count() } } }\n"
+                  "  out: { op: write.log, from: [read], with: { time: false } }\n",
+                  threads);
+        assert_int_equal(of("sums")->rows_out, 0);
+        assert_int_equal(of("read")->rows_out, 1); // a limit was reached, and this one is still waited for
+        assert_non_null(strstr(log_text(), " rows=3"));
+    }
+}
+
 // ---- throttle and delay ---------------------------------------------------------------------------------------------
 
 static void throttle_that_waits_loses_nothing_and_keeps_the_order(void **state)
@@ -721,6 +741,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(behind_replicas_one_kernel_has_all_the_state, reset),
+        cmocka_unit_test_setup(an_aggregate_that_nobody_waits_for_gives_nothing, reset),
         cmocka_unit_test_setup(throttle_that_waits_loses_nothing_and_keeps_the_order, reset),
         cmocka_unit_test_setup(throttle_that_drops_counts_what_it_drops, reset),
         cmocka_unit_test_setup(throttle_that_stops_ends_an_endless_source, reset),
