@@ -32,7 +32,7 @@ struct walk {
     rkp_str text;
     rki_topic_kind kind;
     rki_topic_findings *out; // NULL: only whether it is legal
-    bool wrong;
+    bool wrong, fills_in;    // it is a template: values may be filled in
 };
 
 static rki_topic_finding *newest(const struct walk *w)
@@ -169,7 +169,8 @@ static void check_name_piece(struct walk *w, rkp_str s, bool whole)
     if (wild) {
         if (found(w, "topic-wildcard", at, s.n, "'%c' is for patterns and cannot be in a topic's name", wild) &&
             w->kind == RKI_TOPIC_NAME)
-            hint(w, "a message goes to one topic; a level that depends on the row is ${this.column}");
+            hint(w, w->fills_in ? "a message goes to one topic; a level that depends on the row is ${this.column}"
+                                : "write one topic; patterns are for 'subscribe'");
     } else if (whole && (is(s, '+') || is(s, '>'))) {
         if (found(w, "topic-foreign", at, 1, "a level cannot be '%c'", s.p[0]))
             hint(w, "that is a wildcard elsewhere; here they are '*' and '#', in 'subscribe'");
@@ -597,7 +598,7 @@ static rkp_str whole_text(struct parse *p)
 rkp_status rki_topic_template_parse(rki_arena *a, rki_topic_kind kind, rkp_str text, rki_topic_template *out,
                                     rki_topic_findings *why)
 {
-    struct parse p = { .w = { .text = text, .kind = kind, .out = why }, .a = a, .t = out };
+    struct parse p = { .w = { .text = text, .kind = kind, .out = why, .fills_in = true }, .a = a, .t = out };
     size_t at = 0, bytes = 0;
 
     *out = (rki_topic_template){ .text = text };

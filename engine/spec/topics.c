@@ -236,9 +236,11 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
     }
 }
 
-// The topic of a kernel that sends requests is one of its publications, of port 1.
+// The topic of a kernel that sends requests is one of its publications, of port 1.  It is no template: the rows of a request go to one
+// topic, or it would get several replies.
 static void take_request(rki_load *l, rki_kernel *k)
 {
+    rki_topic_findings f = { 0 };
     const rkp_node *n = k->with ? rki_node_get(k->with, "topic") : NULL;
     rki_publication *v;
 
@@ -250,10 +252,12 @@ static void take_request(rki_load *l, rki_kernel *k)
     for (size_t i = 0; i < k->n_pubs; i++)
         v[i] = k->pubs[i];
     k->pubs = v;
-    if (!take_topic(l, rki_node_word(n), &v[k->n_pubs]))
+    if (!rki_topic_check(RKI_TOPIC_NAME, rkp_word_str(rki_node_word(n)), &f)) {
+        rki_topic_refuse(l, rki_node_word(n), &f);
         return;
-    v[k->n_pubs].port = 1;
-    v[k->n_pubs].conf = conf_of(l, v[k->n_pubs].topic, v[k->n_pubs].tpl);
+    }
+    v[k->n_pubs] = (rki_publication){ .topic = rki_node_word(n), .port = 1 };
+    v[k->n_pubs].conf = conf_of(l, v[k->n_pubs].topic, NULL);
     k->n_pubs++;
 }
 
