@@ -743,6 +743,8 @@ int main(void)
         cmocka_unit_test_setup(lines_of_several_kernels_do_not_mix, reset),
     };
     int rc;
+    if (getenv("RKP_ONLY"))
+        cmocka_set_test_filter(getenv("RKP_ONLY"));
     rki_buf_init(&logged.text);
     rc = cmocka_run_group_tests_name("run_ops", tests, NULL, NULL);
     rki_buf_fini(&logged.text);
