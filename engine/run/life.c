@@ -435,6 +435,7 @@ static void terminate_stage(rkp_actor *a)
     drop_held(a, "terminated");
     a->ended = true;
     rki_stop_stage(a);
+    rki_look_wanted(r); // before it is told: whoever shares with it deals it nothing from then on
 }
 
 static void do_it(rkp_actor *a, rki_command c)

@@ -202,7 +202,7 @@ static const rkp_op op_live = {
 
 struct step {
     uint64_t id, fail_from, fail_to, poison, fail_inits, skip_inits, fail_ends, fail_timers, gate, take, dawdle_ns,
-        init_dawdle_ns, bad_every;
+        init_gate, bad_every;
     bool early; // emits half of the batch before it fails
     bool ready, ended, broken;
     uint64_t held; // rows that t.acc has
@@ -219,8 +219,8 @@ static const rkp_opt step_opts[] = {
     { "gate", &rkp_uint, AT(struct step, gate), .def = "0", .help = "waits in a call for this gate" },
     { "take", &rkp_uint, AT(struct step, take), .def = "0", .help = "bytes of state at init" },
     { "dawdle", &rkp_duration, AT(struct step, dawdle_ns), .optional = true, .help = "in a call" },
-    { "init_dawdle", &rkp_duration, AT(struct step, init_dawdle_ns), .optional = true,
-      .help = "in every init after the first" },
+    { "init_gate", &rkp_uint, AT(struct step, init_gate), .def = "0",
+      .help = "inits before it; waits for this gate, except the first" },
     { "bad_every", &rkp_uint, AT(struct step, bad_every), .def = "0", .help = "rows that it rejects" },
     { "early", &rkp_bool, AT(struct step, early), .def = "false", .help = "emits before it fails" },
     { 0 },
@@ -239,8 +239,8 @@ static rkp_status same_bind(void *self, rkp_bind *b)
 static rkp_status step_init(void *self, rkp_actor *a)
 {
     struct step *s = self;
-    uint64_t nth = case_add(case_seen[s->id].inits, 1), until = case_now_ns() + s->init_dawdle_ns;
-    while (nth && s->init_dawdle_ns && case_now_ns() < until)
+    uint64_t nth = case_add(case_seen[s->id].inits, 1);
+    while (nth && s->init_gate && case_look(case_gate[s->init_gate]) <= nth)
         nap();
     if (nth >= s->skip_inits && nth < s->skip_inits + s->fail_inits) {
         s->broken = true;

@@ -25,7 +25,7 @@
 #include <pthread.h>
 #include <rkpipe/op.h>
 
-enum { CASE_IDS = 32, CASE_DEADLINE_S = 30 };
+enum { CASE_IDS = 32, CASE_DEADLINE_S = 60 };
 
 #define CASE_SINK(into) ((into) + CASE_IDS / 2) // where sinks count what they did: below are sources and transforms
 
