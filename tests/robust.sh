@@ -45,13 +45,12 @@ no_temps() { # no_temps NAME: nothing unfinished lies about
     found=$(find . -name '.*rkpipe-*' -o -name '*.tmp-*' -o -name 'spill-*')
     if [ -z "$found" ]; then ok; else bad "$1: left behind: $found"; fi
 }
-until_true() { # until_true COMMAND..: for at most 20 seconds
-    local i
-    for ((i = 0; i < 2000; i++)); do
-        "$@" && return 0
+until_true() { # until_true COMMAND..: for at most a minute
+    local until=$((SECONDS + 60))
+    until "$@"; do
+        [ "$SECONDS" -lt "$until" ] || return 1
         sleep 0.01
     done
-    return 1
 }
 has_bytes() { local f; for f in $1; do [ -s "$f" ] && return 0; done; return 1; }
 gone() { ! kill -0 "$1" 2>/dev/null; }

@@ -29,8 +29,8 @@ figure() { # figure KEY: of the edge make -> slow; 0 when nobody answers
     "$rkpipe" status --json 2>/dev/null | tr '{' '\n' | sed -n "s/.*\"from\":\"make\",\"to\":\"slow\".*\"$1\":\([0-9]*\).*/\1/p"
 }
 spilled_at_least() {
-    local i n
-    for ((i = 0; i < 600; i++)); do
+    local n until=$((SECONDS + 60))
+    while [ "$SECONDS" -lt "$until" ]; do
         n=$(figure spilled)
         [ "${n:-0}" -lt "$1" ] || return 0
         sleep 0.05

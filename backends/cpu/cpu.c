@@ -299,9 +299,10 @@ static void cpu_close(rkp_backend_run *r)
     __atomic_store_n(&r->closing, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&r->epoch, 1, __ATOMIC_SEQ_CST);
     futex_wake(&r->epoch, INT32_MAX);
+    // Woken like everybody else: a thread that has looked at `closing` and is about to sleep on its state sees that move.
     for (size_t i = 0; i < r->n_tasks; i++)
         if (r->tasks[i]->own_thread)
-            futex_wake(&r->tasks[i]->state, 1);
+            cpu_wake(r, r->tasks[i]);
     for (unsigned i = 0; i < r->n_workers; i++)
         if (r->workers[i].started)
             pthread_join(r->workers[i].thread, NULL);

@@ -60,6 +60,7 @@ typedef struct rki_diag_code {
     { "from-sink", "A sink has no output that could be read." }, \
     { "from-twice", "A kernel reads the same output twice." }, \
     { "from-unknown", "`from` names no kernel of the pipeline." }, \
+    { "group-key", "Members of one group have different orders or keys, so a key would not stay with one member." }, \
     { "group-order", "Members of a group share messages, so they cannot be promised an order between them." }, \
     { "group-topic", "Members of one group subscribe to different patterns." }, \
     { "group-unknown", "`types` names a group that the pattern does not have." }, \
@@ -136,6 +137,7 @@ typedef struct rki_diag_code {
     { "source-field", "A source has no input, so this key means nothing there." }, \
     { "source-from", "A source reads no other kernel." }, \
     { "start-nothing", "A subscription asks for retained messages, and there can be none." }, \
+    { "subscribe-covered", "A subscription gets nothing, because one before it in the same kernel takes all." }, \
     { "subscribe-twice", "A kernel has two subscriptions with the same pattern." }, \
     { "subscribe-unreached", "No kernel publishes what a subscription matches." }, \
     { "template-op", "A kernel with `use` gets its operator from the template." }, \

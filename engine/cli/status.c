@@ -167,7 +167,8 @@ static void why(const rki_json_node *status, rki_buf *out)
 
 static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
 {
-    static const char *const heads[] = { "edge", "topic", ">sent", ">received", ">filtered", ">overflowed", ">queue" };
+    static const char *const heads[] = { "edge",      "topic",       ">sent",    ">received",
+                                         ">filtered", ">overflowed", ">spilled", ">queue" };
     const rki_json_node *list = rki_json_get(status, "edges");
     table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
     if (!sized(&t, list))
@@ -190,7 +191,8 @@ static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
         row[3] = number(&t, count(e, "received"));
         row[4] = number(&t, count(e, "filtered"));
         row[5] = number(&t, count(e, "overflowed"));
-        row[6] = fill(&t, count(e, "messages"), count(e, "capacity"));
+        row[6] = number(&t, count(e, "spilled"));
+        row[7] = fill(&t, count(e, "messages"), count(e, "capacity"));
     }
     if (t.n) {
         rki_putc(out, '\n');

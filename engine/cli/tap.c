@@ -25,7 +25,7 @@ static const rki_arg tap_rows[] = {
       .name = "limit",
       .value = "ROWS",
       .at = offsetof(struct tap_args, limit),
-      .help = "end after so many rows" },
+      .help = "end after so many rows were shown" },
     { .kind = RKI_ARG_CHOICE,
       .name = "format",
       .at = offsetof(struct tap_args, format),
@@ -89,7 +89,8 @@ static int verb_tap(rki_cli *c)
     if (code)
         return code;
     if (r.missed)
-        rki_cli_say("%llu rows passed that there was no room for", (unsigned long long)r.missed);
+        rki_cli_say("%llu rows passed too fast to be shown and were left out between these",
+                    (unsigned long long)r.missed);
     rki_buf_fini(&r.body);
     return RKI_EXIT_OK;
 }
@@ -102,7 +103,8 @@ const rki_verb rki_verb_tap = {
     .args_size = sizeof(struct tap_args),
     .details = "Rows that pass from now on, on standard output, until Ctrl-C, the limit or the end of the run. "
                "kernel:ID shows what a kernel emits. The pipeline never waits for it: rows that come faster than they "
-               "are taken are left out, and how many is said at the end. " RKI_REMOTE_DETAILS "\n\n"
+               "are taken are left out, and at the end it says how many were, between those that it has "
+               "shown. " RKI_REMOTE_DETAILS "\n\n"
                "Exit codes: 0; 1 the pattern is wrong or nothing can match it; 64 usage, or several engines run here; "
                "69 none can be reached.",
     .examples = "  rkpipe tap 'scores/#' --limit 10\n"

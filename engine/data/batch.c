@@ -473,11 +473,20 @@ uint64_t rkp_batch_line(const rkp_batch *b, uint32_t i, rkp_str *name)
 const char *rkp_row_error_name(unsigned e)
 {
     static const char *const names[RKP_N_ROW_ERRORS] = {
-        [RKP_ROW_PARSE] = "parse",     [RKP_ROW_FIELDS] = "fields",     [RKP_ROW_QUOTES] = "quotes",
-        [RKP_ROW_SYNTAX] = "syntax",   [RKP_ROW_OVERFLOW] = "overflow", [RKP_ROW_ZERO] = "zero",
-        [RKP_ROW_CAST] = "cast",       [RKP_ROW_REGEX] = "regex",       [RKP_ROW_UTF8] = "utf8",
-        [RKP_ROW_MISSING] = "missing", [RKP_ROW_SIZE] = "size",         [RKP_ROW_DOMAIN] = "domain",
-        [RKP_ROW_TIMEOUT] = "timeout", [RKP_ROW_REPLY] = "reply",
+        [RKP_ROW_PARSE] = "parse",
+        [RKP_ROW_FIELDS] = "fields",
+        [RKP_ROW_QUOTES] = "quotes",
+        [RKP_ROW_SYNTAX] = "syntax",
+        [RKP_ROW_OVERFLOW] = "integer_overflow",
+        [RKP_ROW_ZERO] = "zero",
+        [RKP_ROW_CAST] = "cast",
+        [RKP_ROW_REGEX] = "regex",
+        [RKP_ROW_UTF8] = "utf8",
+        [RKP_ROW_MISSING] = "missing",
+        [RKP_ROW_SIZE] = "size",
+        [RKP_ROW_DOMAIN] = "domain",
+        [RKP_ROW_TIMEOUT] = "timeout",
+        [RKP_ROW_REPLY] = "reply",
     };
 
     return e < RKP_N_ROW_ERRORS && names[e] ? names[e] : "error";

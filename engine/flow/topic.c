@@ -32,7 +32,7 @@ struct walk {
     rkp_str text;
     rki_topic_kind kind;
     rki_topic_findings *out; // NULL: only whether it is legal
-    bool wrong;
+    bool wrong, fills_in;    // it is a template: values may be filled in
 };
 
 static rki_topic_finding *newest(const struct walk *w)
@@ -169,7 +169,8 @@ static void check_name_piece(struct walk *w, rkp_str s, bool whole)
     if (wild) {
         if (found(w, "topic-wildcard", at, s.n, "'%c' is for patterns and cannot be in a topic's name", wild) &&
             w->kind == RKI_TOPIC_NAME)
-            hint(w, "a message goes to one topic; a level that depends on the row is ${this.column}");
+            hint(w, w->fills_in ? "a message goes to one topic; a level that depends on the row is ${this.column}"
+                                : "write one topic; patterns are for 'subscribe'");
     } else if (whole && (is(s, '+') || is(s, '>'))) {
         if (found(w, "topic-foreign", at, 1, "a level cannot be '%c'", s.p[0]))
             hint(w, "that is a wildcard elsewhere; here they are '*' and '#', in 'subscribe'");
@@ -183,6 +184,19 @@ static void check_engine(struct walk *w)
         hint(w, "kernels can subscribe to them: $alerts/#, $lifecycle/#, $reload");
 }
 
+// The text without its empty levels, as far as a hint bears it.
+static size_t without_empty(rkp_str s, char to[SHOWN])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n && n < SHOWN; i++)
+        if (s.p[i] != '/' || (n && to[n - 1] != '/'))
+            to[n++] = s.p[i];
+    while (n && to[n - 1] == '/')
+        n--;
+    return (size_t)cut((rkp_str){ to, n });
+}
+
 // An empty level at byte `at`.
 static void found_empty(struct walk *w, size_t at, size_t end)
 {
@@ -194,9 +208,9 @@ static void found_empty(struct walk *w, size_t at, size_t end)
         if (!found(w, "topic-level-empty", 0, 1, "a topic does not begin with '/'"))
             return;
         if (skip < w->text.n) {
-            rkp_str rest = part_of(w->text, skip, w->text.n - skip);
+            char rest[SHOWN];
 
-            hint(w, "write '%.*s'", cut(rest), rest.p);
+            hint(w, "write '%.*s'", (int)without_empty(w->text, rest), rest);
         }
     } else if (at <= skip) {
         return;
@@ -218,7 +232,7 @@ static bool check_size(struct walk *w, size_t bytes)
         return false;
     }
     if (bytes > RKI_TOPIC_BYTES) {
-        found(w, "topic-limit", 0, w->text.n, "a topic of %zu bytes, of at most %d", bytes, RKI_TOPIC_BYTES);
+        found(w, "topic-limit", 0, w->text.n, "it has %zu bytes; there are at most %d", bytes, RKI_TOPIC_BYTES);
         return false;
     }
     return true;
@@ -226,7 +240,7 @@ static bool check_size(struct walk *w, size_t bytes)
 
 static void found_deep(struct walk *w, size_t at)
 {
-    found(w, "topic-limit", at, w->text.n - at, "a topic of more than %d levels", RKI_TOPIC_LEVELS);
+    found(w, "topic-limit", at, w->text.n - at, "it has more than %d levels", RKI_TOPIC_LEVELS);
 }
 
 bool rki_topic_check(rki_topic_kind kind, rkp_str text, rki_topic_findings *out)
@@ -584,7 +598,7 @@ static rkp_str whole_text(struct parse *p)
 rkp_status rki_topic_template_parse(rki_arena *a, rki_topic_kind kind, rkp_str text, rki_topic_template *out,
                                     rki_topic_findings *why)
 {
-    struct parse p = { .w = { .text = text, .kind = kind, .out = why }, .a = a, .t = out };
+    struct parse p = { .w = { .text = text, .kind = kind, .out = why, .fills_in = true }, .a = a, .t = out };
     size_t at = 0, bytes = 0;
 
     *out = (rki_topic_template){ .text = text };

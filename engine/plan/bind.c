@@ -147,32 +147,36 @@ const rkp_scope *rkp_bind_scope(const rkp_bind *b)
     return &b->scope;
 }
 
-static int find_column(rkp_bind *b, rkp_word name)
+void rki_bind_hint_column(rki_arena *a, rkp_diags *d, const rkp_schema *s, rkp_str name)
 {
-    const rkp_schema *s = &b->to->in;
-    int i = rkp_schema_find(s, rkp_word_str(name));
-    const char **names, *near;
-    if (i >= 0)
-        return i;
-    if (!b->ctx->diags)
-        return -1;
-    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'",
-             b->to->k->id.p, (int)name.n, name.p);
-    names = rki_array(b->ctx->arena, s->n + 1u, sizeof *names);
+    const char **names = rki_array(a, s->n + 1u, sizeof *names), *near;
     for (uint32_t j = 0; names && j < s->n; j++)
-        names[j] = rki_dup(b->ctx->arena, s->f[j].name.p, s->f[j].name.n);
-    near = names && !rki_arena_failed(b->ctx->arena) ? rki_nearest(rkp_word_str(name), names) : NULL;
+        names[j] = rki_dup(a, s->f[j].name.p, s->f[j].name.n);
+    near = names && !rki_arena_failed(a) ? rki_nearest(name, names) : NULL;
     if (near)
-        rkp_diag_hint(b->ctx->diags, "did you mean '%s'?", near);
+        rkp_diag_hint(d, "did you mean '%s'?", near);
     else if (names && s->n && s->n <= 24) {
         rki_buf list;
         rki_buf_init(&list);
         for (uint32_t j = 0; j < s->n; j++)
             rki_putf(&list, "%s%s", j ? ", " : "", names[j]);
         if (!list.failed)
-            rkp_diag_hint(b->ctx->diags, "the columns are %.*s", (int)list.n, list.p);
+            rkp_diag_hint(d, "the columns are %.*s", (int)list.n, list.p);
         rki_buf_fini(&list);
     }
+}
+
+static int find_column(rkp_bind *b, rkp_word name)
+{
+    const rkp_schema *s = &b->to->in;
+    int i = rkp_schema_find(s, rkp_word_str(name));
+    if (i >= 0)
+        return i;
+    if (!b->ctx->diags)
+        return -1;
+    rkp_diag(b->ctx->diags, RKP_ERROR, name.at, "column-unknown", "kernel '%s' has no input column '%.*s'",
+             b->to->k->id.p, (int)name.n, name.p);
+    rki_bind_hint_column(b->ctx->arena, b->ctx->diags, s, rkp_word_str(name));
     return -1;
 }
 

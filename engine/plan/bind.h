@@ -10,6 +10,8 @@
 
 #include "plan/plan.h"
 
+// A hint after a finding about a column that is not there: the nearest name, or all of them.
+void rki_bind_hint_column(rki_arena *a, rkp_diags *d, const rkp_schema *s, rkp_str name);
 rkp_status rki_probe_run(rki_bound *b, rkp_opt_ctx *ctx, bool may_read_stdin);
 // checking: the answers are kept in `to`; else only `self` is set up.
 rkp_status rki_bind_run(rki_bound *to, void *self, rkp_opt_ctx *ctx, bool checking);

@@ -306,6 +306,7 @@ static void bind_templates(struct planner *w, rki_bound *b)
                 rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-unknown",
                          "topic '%s': kernel '%s' has no output column '%.*s'", pub->topic.p, k->id.p,
                          RKP_STR_ARG(part->text));
+                rki_bind_hint_column(&w->p->arena, w->d, s, part->text);
                 w->invalid = true;
             } else if (s->f[at].type.len) {
                 rkp_diag(w->d, RKP_ERROR, pub->topic.at, "column-type", "topic '%s': column '%.*s' is an array",
@@ -726,8 +727,10 @@ static const char *single_why(const struct planner *w, uint32_t actor)
         return "order: hlc";
     if (head->batches && w->p->stages[a->stages[0]].role != RKI_WRITE && w->p->stages[a->stages[0]].role != RKI_DECODE)
         return "it has a batch policy";
-    if (head->supervised || head->start_suspended)
+    if (head->supervised)
         return "it is supervised";
+    if (head->start_suspended)
+        return "it starts suspended";
     for (size_t j = 0; j < head->n_from; j++) {
         if (w->p->stages[a->stages[0]].role != RKI_WHOLE && w->p->stages[a->stages[0]].role != RKI_ENCODE)
             break;
@@ -791,7 +794,7 @@ static bool refuse_replicas(struct planner *w, uint32_t actor, uint64_t want)
     if ((w->p->actors[actor].stateless || k->partition_by.p) && single_why(w, actor)) {
         rkp_diag(w->d, RKP_ERROR, k->at, "replicas-single", "kernel '%s' cannot have %llu replicas: %s", k->id.p,
                  (unsigned long long)want, single_why(w, actor));
-        rkp_diag_hint(w->d, "leave out replicas, or put a kernel between them");
+        rkp_diag_hint(w->d, "leave out replicas, or give the work that needs them a kernel of its own");
         w->invalid = true;
         return true;
     }

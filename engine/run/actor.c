@@ -60,6 +60,12 @@ void rki_drop_rows(rkp_actor *a, uint64_t rows, const char *reason)
     RKI_ADD(a->counts.dropped, rows);
 }
 
+void rki_lose_rows(rkp_actor *a, uint64_t rows, const char *reason)
+{
+    rki_drop_rows(a, rows, reason);
+    RKI_ADD(a->counts.lost, rows);
+}
+
 void rki_drop_unread(rkp_actor *a, uint64_t rows)
 {
     RKI_ADD(a->counts.rows_out, 0 - rows);
@@ -216,7 +222,7 @@ static void count_rejects(rkp_actor *a, unsigned code, uint64_t rows)
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER) {
         rki_count_dead(a, rows, reject_reason(a, code));
     } else {
-        rki_drop_rows(a, rows, reject_reason(a, code));
+        rki_lose_rows(a, rows, reject_reason(a, code));
     }
 }
 

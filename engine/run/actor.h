@@ -30,6 +30,7 @@ typedef struct rki_counts {
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
     uint64_t dropped, dead; // sums of the above, read by others
+    uint64_t lost;          // of the dropped: those that nobody wanted to be left out
     uint64_t metrics[16];
 } rki_counts;
 
@@ -431,6 +432,8 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
 void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
                    rkp_batch *b);
 void rki_taps_end(rki_run *r);
+// "no kernel is named 'scroe'; did you mean 'score'?"
+void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n);
 
 // ---- hold.c: order hlc
 
@@ -443,6 +446,8 @@ void rki_clock_leave(rki_runner *r);
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
+void rki_lose_rows(struct rkp_actor *a, uint64_t rows,
+                   const char *reason);                   // the same, of rows that should have gone on
 void rki_drop_unread(struct rkp_actor *a, uint64_t rows); // that were counted as out, and nobody reads
 void rki_count_dead(struct rkp_actor *a, uint64_t rows, const char *reason);
 uint64_t rki_batch_rows(const rkp_batch *b);

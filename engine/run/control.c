@@ -273,6 +273,12 @@ struct tapped {
     uint64_t stamp;
     const char *kernel;
     const rkp_topics *topics; // of all rows alike; NULL: the batch's own
+    uint64_t missed;          // by the tap until then
+};
+
+struct rest {
+    size_t end; // of the row
+    uint64_t missed;
 };
 
 struct rki_tap {
@@ -286,9 +292,10 @@ struct rki_tap {
     pthread_cond_t came;
     struct tapped box[TAP_BATCHES];
     uint32_t first, n, row; // row: the next of the first
-    uint64_t bytes, missed, rows;
+    uint64_t bytes, rows;
+    uint64_t missed, gaps;  // rows that did not get in; those of them that passed before the last row given
     const rkp_schema *last; // of the header of CSV
-    // What was left when the run ended, printed, so that the batches could go: rows, and where each ends (size_t).
+    // What was left when the run ended, printed, so that the batches could go: rows, and a struct rest of each.
     rki_buf rest, ends;
     size_t given; // of ends
     bool over;
@@ -338,7 +345,13 @@ static bool row_fits(const rki_tap *t, const struct tapped *m, uint32_t row)
     return topic.p && rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, topic);
 }
 
-// Prints from the box, with the lock held.  `ends`: where each row ends; may be NULL.  How many rows.
+// Relaxed: who asks for it has read the rows, or only wants to know.
+static void set_gaps(rki_tap *t, uint64_t missed)
+{
+    __atomic_store_n(&t->gaps, missed, __ATOMIC_RELAXED);
+}
+
+// Prints from the box, with the lock held: for who reads, or (ends: a struct rest of each) for later.  How many rows.
 static uint64_t print_some(rki_tap *t, uint64_t max_rows, rki_buf *out, rki_buf *ends)
 {
     uint64_t rows = 0;
@@ -354,7 +367,9 @@ static uint64_t print_some(rki_tap *t, uint64_t max_rows, rki_buf *out, rki_buf 
                 continue;
             print_row(t, &m, mem, t->row, out);
             if (ends)
-                rki_put(ends, (const char *)&out->n, sizeof out->n);
+                rki_put(ends, (const char *)&(struct rest){ out->n, m.missed }, sizeof(struct rest));
+            else
+                set_gaps(t, m.missed);
             rows++;
         }
         rkp_batch_put(mem);
@@ -372,7 +387,8 @@ static uint64_t print_some(rki_tap *t, uint64_t max_rows, rki_buf *out, rki_buf 
 // The same from what was printed at the end.
 static uint64_t give_rest(rki_tap *t, uint64_t max_rows, rki_buf *out)
 {
-    size_t all = t->ends.n / sizeof(size_t), from = 0, to = 0, n;
+    size_t all = t->ends.n / sizeof(struct rest), n;
+    struct rest from = { 0 }, to;
     if (t->rest.failed || t->ends.failed)
         all = t->given;
     n = all - t->given < max_rows ? all - t->given : (size_t)max_rows;
@@ -381,7 +397,8 @@ static uint64_t give_rest(rki_tap *t, uint64_t max_rows, rki_buf *out)
     if (t->given)
         memcpy(&from, t->ends.p + (t->given - 1) * sizeof from, sizeof from);
     memcpy(&to, t->ends.p + (t->given + n - 1) * sizeof to, sizeof to);
-    rki_put(out, t->rest.p + from, to - from);
+    rki_put(out, t->rest.p + from.end, to.end - from.end);
+    set_gaps(t, to.missed);
     t->given += n;
     return n;
 }
@@ -420,13 +437,26 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
             __atomic_fetch_add(&t->missed, rows_for(t, topics, b), __ATOMIC_RELAXED);
         } else {
             t->box[(t->first + t->n++) % TAP_BATCHES] =
-                (struct tapped){ rkp_batch_get(b), a->r->stamp, a->bound->k->id.p, topics };
+                (struct tapped){ rkp_batch_get(b), a->r->stamp, a->bound->k->id.p, topics, RKI_LOOK(t->missed) };
             t->bytes += w;
             pthread_cond_signal(&t->came);
         }
         pthread_mutex_unlock(&t->lock);
     }
     pthread_rwlock_unlock(&r->tap_lock);
+}
+
+void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n)
+{
+    const char **names = calloc(r->plan->n_kernels + 1u, sizeof *names), *near;
+    uint32_t count = 0;
+    for (uint32_t i = 0; names && i < r->plan->n_kernels; i++)
+        if (r->plan->kernels[i].k->id.p[0] != '$')
+            names[count++] = r->plan->kernels[i].k->id.p;
+    near = names && name.n ? rki_nearest(name, names) : NULL;
+    snprintf(text, n, "no kernel is named '%.*s'%s%s%s", (int)(name.n < 64 ? name.n : 64), name.p,
+             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    free(names);
 }
 
 static bool find_kernel(const rki_run *r, rkp_str name, uint32_t *at)
@@ -453,7 +483,7 @@ static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_
             id.n = (size_t)(dot - id.p);
         }
         if (!find_kernel(r, id, &t->kernel)) {
-            snprintf(text, n, "no kernel is named '%.*s'", (int)(id.n < 64 ? id.n : 64), id.p);
+            rki_no_kernel(r, id, text, n);
             return false;
         }
         k = r->plan->kernels[t->kernel].k;
@@ -535,6 +565,8 @@ int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *o
         rc = pthread_cond_timedwait(&t->came, &t->lock, &ts);
     rows = t->n ? print_some(t, max_rows, out, NULL) : give_rest(t, max_rows, out);
     rc = rows ? 1 : t->over && !t->n ? -1 : 0;
+    if (rc < 0)
+        set_gaps(t, RKI_LOOK(t->missed));
     // Relaxed: who asks for it has read them, or only wants to know.
     __atomic_store_n(&t->rows, t->rows + rows, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&t->lock);
@@ -548,7 +580,7 @@ uint64_t rki_tap_rows(const rki_tap *t)
 
 uint64_t rki_tap_missed(const rki_tap *t)
 {
-    return RKI_LOOK(t->missed);
+    return RKI_LOOK(t->gaps);
 }
 
 void rki_tap_close(rki_tap *t)

@@ -67,8 +67,9 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
 // Appends the rows that came since the last call, as lines.  1: something was appended; 0: nothing until `deadline_ns`; -1: the run has
 // ended and everything was given.
 int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);
-uint64_t rki_tap_rows(const rki_tap *t);   // rows given so far; the header of CSV is none
-uint64_t rki_tap_missed(const rki_tap *t); // rows that did not fit
-void rki_tap_close(rki_tap *t);            // any time, also before the run is freed
+uint64_t rki_tap_rows(const rki_tap *t); // rows given so far; the header of CSV is none
+// Rows that did not fit: those that passed before the last row given, and at the end (-1) all.
+uint64_t rki_tap_missed(const rki_tap *t);
+void rki_tap_close(rki_tap *t); // any time, also before the run is freed
 
 #endif

@@ -658,6 +658,53 @@ static bool drain_at_rest(const rki_run *r, struct rest *last)
     return was;
 }
 
+// A batch job that only a command can bring on says so, once, after a while.
+struct held {
+    struct rest rest;
+    uint64_t next, since;
+    bool told;
+};
+
+enum { HELD_LOOK_NS = 500000000 };
+static const uint64_t held_ns = 3000000000u;
+
+static void tell_held(rki_run *r, const rki_kernel *k)
+{
+    const rki_spec *s = r->plan->spec;
+    const char *verb = RKI_LOOK(r->ks[k - s->kernels].state) == RKI_SUSPENDED ? "resume" : "activate";
+    const char *what = verb[0] == 'r' ? "is suspended" : "was not activated yet";
+    if (s->admin.listen.kind == RKI_LISTEN_NONE)
+        rki_log(r, "warning: nothing moves: kernel '%s' %s, and no command can reach this run (admin.listen: none)\n",
+                k->id.p, what);
+    else if (s->admin.listen.kind == RKI_LISTEN_UNIX)
+        rki_log(r, "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s --admin unix:%s\n", k->id.p, what,
+                verb, k->id.p, s->admin.listen.path.p);
+    else if (s->engine.data_dir.p && r->args.data_dir)
+        rki_log(r, "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s --admin unix:%s/admin.sock\n",
+                k->id.p, what, verb, k->id.p, r->args.data_dir);
+    else
+        rki_log(r, "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s\n", k->id.p, what, verb, k->id.p);
+}
+
+static void look_for_held(rki_run *r, uint64_t now, struct held *h, uint64_t *until)
+{
+    const rki_kernel *k = suspended_kernel(r);
+    if (now >= h->next) {
+        h->next = now + HELD_LOOK_NS;
+        if (!drain_at_rest(r, &h->rest)) {
+            h->since = 0;
+            h->told = false;
+        } else if (!h->since) {
+            h->since = now;
+        } else if (k && !h->told && now - h->since >= held_ns) {
+            h->told = true;
+            tell_held(r, k);
+        }
+    }
+    if (!*until || h->next < *until)
+        *until = h->next;
+}
+
 // True when every task has ended; false when one did not react to being stopped by a signal.
 static bool control_loop(rki_run *r)
 {
@@ -667,6 +714,7 @@ static bool control_loop(rki_run *r)
     uint64_t give_up = 0;
     uint64_t next_clock = 0;
     struct rest drained = { 0 };
+    struct held held = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
         uint64_t now = rki_mono_ns(), until = 0;
@@ -682,8 +730,9 @@ static bool control_loop(rki_run *r)
             if (!rki_ckpt_last(r))
                 stop_sources(r);
         }
-        if (!give_up && (signals > 1 || (grace_end && now >= grace_end) || (grace_end && drain_at_rest(r, &drained)))) {
-            cancelled = r->cut = true;
+        if (!give_up &&
+            (signals > 1 || (grace_end && now >= grace_end) || ((grace_end || asked) && drain_at_rest(r, &drained)))) {
+            cancelled = r->cut = r->interrupted = true;
             r->held_up = signals > 1 ? NULL : suspended_kernel(r);
             cancel(r);
             give_up = now + STUCK_NS;
@@ -701,6 +750,8 @@ static bool control_loop(rki_run *r)
                 cancel(r);
             }
         }
+        if (!r->plan->stream && !give_up && !grace_end && !asked)
+            look_for_held(r, now, &held, &until);
         keep_clock(r, now, &next_clock);
         if (r->leased && (!until || next_clock < until))
             until = next_clock;
@@ -728,7 +779,7 @@ static bool control_loop(rki_run *r)
             until = next;
         if (grace_end && !give_up && (!until || grace_end < until))
             until = grace_end;
-        if (grace_end && !give_up && suspended_kernel(r) && (!until || now + 10000000u < until))
+        if ((grace_end || asked) && !give_up && suspended_kernel(r) && (!until || now + 10000000u < until))
             until = now + 10000000u;
         if (stop_at && !asked && (!until || stop_at < until))
             until = stop_at;
@@ -804,18 +855,18 @@ static uint64_t drain(rki_run *r)
 static void tell_interrupted(rki_run *r, uint64_t left)
 {
     const rki_kernel *k = r->held_up;
+    const char *why = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST) ? "interrupted" : "run.stop_after";
     char held[128] = "";
     if (k)
         snprintf(held, sizeof held, "kernel '%s' is suspended: ", k->id.p);
     if (r->plan->stream)
-        snprintf(r->failure, sizeof r->failure, "interrupted: %s%llu rows were not delivered", held,
+        snprintf(r->failure, sizeof r->failure, "%s: %s%llu rows were not delivered", why, held,
                  (unsigned long long)left);
     else
-        snprintf(
-            r->failure, sizeof r->failure,
-            "interrupted: %soutputs with commit: rename were not published (%llu rows were in flight); run again to "
-            "start over",
-            held, (unsigned long long)left);
+        snprintf(r->failure, sizeof r->failure,
+                 "%s: %soutputs with commit: rename were not published (%llu rows were in flight); run again to "
+                 "start over",
+                 why, held, (unsigned long long)left);
 }
 
 // The same rows where nothing may be touched: counters only.
@@ -890,9 +941,9 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
                  (unsigned long long)t.dead_lettered);
         return true;
     }
-    if (s->run.fail_on_drop && t.bad > t.dead_lettered) {
-        snprintf(text, n, "%llu bad rows were dropped, and run.fail_on has drop",
-                 (unsigned long long)(t.bad - t.dead_lettered));
+    if (s->run.fail_on_drop && t.lost) {
+        snprintf(text, n, "%llu rows that should have gone on were dropped, and run.fail_on has drop",
+                 (unsigned long long)t.lost);
         return true;
     }
     return false;

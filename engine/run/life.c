@@ -146,6 +146,7 @@ static void counts_back(rki_counts *c, const rki_counts *saved)
     __atomic_store_n(&c->absorbed, saved->absorbed, __ATOMIC_RELAXED);
     __atomic_store_n(&c->dropped, saved->dropped, __ATOMIC_RELAXED);
     __atomic_store_n(&c->dead, saved->dead, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->lost, saved->lost, __ATOMIC_RELAXED);
     set_back(c->drops, c->n_drops, saved->drops, saved->n_drops);
     set_back(c->deads, c->n_deads, saved->deads, saved->n_deads);
     for (int i = 0; i < 16; i++)
@@ -175,7 +176,7 @@ static void drop_held(rkp_actor *a, const char *reason)
     const rki_counts *c = &a->counts;
     uint64_t gone = c->rows_out + c->absorbed + c->dropped + c->dead;
     if (a->stage->role == RKI_WHOLE && a->op->kind != RKP_SOURCE && (a->op->traits & RKP_ROWWISE) && c->rows_in > gone)
-        rki_drop_rows(a, c->rows_in - gone, reason);
+        rki_lose_rows(a, c->rows_in - gone, reason);
 }
 
 // What the instance keeps until a time is given on now.
@@ -244,7 +245,7 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
         a->ended = true;
         a->r->polled_out |= a->op->kind == RKP_SOURCE;
         drop_held(a, "terminated"); // b is not among what came in yet
-        rki_drop_rows(a, rows, "terminated");
+        rki_lose_rows(a, rows, "terminated");
         change(r, a->stage->kernel, RKI_TERMINATED, a->crash);
         return b ? RKP_DONE : RKP_STOP;
     }
@@ -306,7 +307,7 @@ rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
     if (a->life->down && !rki_life_ready(a))
         return RKI_CRASHED;
     if (a->stopped) { // isolated
-        rki_drop_rows(a, rki_batch_rows(b), a->stop_reason);
+        rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);
         return RKP_DONE;
     }
     save(a);
@@ -434,6 +435,7 @@ static void terminate_stage(rkp_actor *a)
     drop_held(a, "terminated");
     a->ended = true;
     rki_stop_stage(a);
+    rki_look_wanted(r); // before it is told: whoever shares with it deals it nothing from then on
 }
 
 static void do_it(rkp_actor *a, rki_command c)
@@ -585,7 +587,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
         at++;
     if (at == r->plan->n_kernels || (kernel.n && kernel.p[0] == '$')) { // the engine's own is nobody's business
-        snprintf(text, n, "no kernel is named '%.*s'", (int)(kernel.n < 64 ? kernel.n : 64), kernel.p);
+        rki_no_kernel(r, kernel, text, n);
         return RKI_NO_KERNEL;
     }
     k = &r->ks[at];

@@ -611,7 +611,7 @@ void rki_send_reply(rkp_actor *a, rkp_batch *b)
         rki_out_push(a->r, o, b);
         return;
     }
-    rki_drop_rows(a, rows, "no request");
+    rki_lose_rows(a, rows, "no request");
     RKI_ADD(a->counts.rows_out, 0 - rows);
     rkp_batch_put(b);
 }

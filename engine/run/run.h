@@ -81,6 +81,7 @@ enum { RKI_MAX_REASONS = 32 };
 typedef struct rki_kernel_counts {
     const char *kernel, *op;
     uint64_t rows_in, rows_out, bytes_in, bytes_out, batches, absorbed, dropped, dead_lettered;
+    uint64_t lost; // of the dropped: those that nobody wanted to be left out
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
     uint64_t busy_ns;
@@ -89,7 +90,7 @@ typedef struct rki_kernel_counts {
 
 typedef struct rki_totals {
     uint64_t wall_ns, cpu_ns, peak_bytes; // peak: resident set of the process
-    uint64_t rows_in, rows_out, dropped, dead_lettered, bad;
+    uint64_t rows_in, rows_out, dropped, lost, dead_lettered, bad;
     uint64_t in_flight; // rows not accounted for; 0 or it is a bug or an interruption
     uint32_t workers;
 } rki_totals;

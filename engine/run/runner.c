@@ -46,7 +46,10 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
         return RKP_FAIL;
     if (a->stopped) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
-        rki_drop_rows(a, rki_batch_rows(b), a->stop_reason ? a->stop_reason : "stop");
+        if (a->stop_reason)
+            rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);
+        else
+            rki_drop_rows(a, rki_batch_rows(b), "stop");
         return RKP_DONE;
     }
     a->meta.stamp = a->r->in_stamp;
@@ -103,13 +106,11 @@ static bool init_stages(rki_runner *r)
     return true;
 }
 
-// Does anybody want what this stage makes?
-static bool wanted(const rkp_actor *a)
+static bool wanted(const rkp_actor *a);
+
+// Does anybody behind this stage want what it makes?
+static bool read_on(const rkp_actor *a)
 {
-    if (a->stopped)
-        return false;
-    if (a->op->kind == RKP_SINK && a->stage->role != RKI_ENCODE)
-        return true;
     for (uint32_t p = 0; p < a->stage->n_ports; p++)
         for (uint32_t i = 0; i < a->n_outs[p]; i++)
             if (a->outs[p][i].local && wanted(a->outs[p][i].local))
@@ -122,6 +123,18 @@ static bool wanted(const rkp_actor *a)
                 return true;
     }
     return false;
+}
+
+static bool wanted(const rkp_actor *a)
+{
+    return !a->stopped && ((a->op->kind == RKP_SINK && a->stage->role != RKI_ENCODE) || read_on(a));
+}
+
+// What it would make of all that it has seen, at its end, is for nobody.  (What holds rows gives them on, so that they are counted.)
+static bool ends_for_nobody(const rkp_actor *a)
+{
+    return a->op->kind == RKP_TRANSFORM && !(a->op->traits & (RKP_ROWWISE | RKP_CALLS)) &&
+           __atomic_load_n(&a->run->any_stop, __ATOMIC_RELAXED) && !read_on(a);
 }
 
 static void check_wanted(rki_runner *r)
@@ -557,7 +570,7 @@ static rkp_step end_phase(rki_runner *r)
             rki_flush_or_wait(r);
             return RKP_STEP_IDLE;
         }
-        if (a->op->on_end && !half && !a->ended && !a->muted)
+        if (a->op->on_end && !half && !a->ended && !a->muted && !ends_for_nobody(a))
             v = RKP_UNLIKELY(a->life) ? rki_supervised_end(a) : a->op->on_end(a->self, a);
         if (v == RKP_RETRY || v == RKI_CRASHED) {
             rki_flush_or_wait(r);

@@ -32,6 +32,7 @@ static void add_dropped(rki_kernel_counts *out, const char *reason, uint64_t row
 {
     rki_reason_count one = { reason, rows };
     out->dropped += rows;
+    out->lost += rows;
     add_reasons(out->drops, &out->n_drops, &one, 1);
 }
 
@@ -53,11 +54,11 @@ static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *o
             rows -= ended;
             add_dropped(out, "circle ended", ended);
             if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-                rki_reason_count one = { "queue_full", rows }; // among dead letters, overflow is that of an integer
+                rki_reason_count one = { "queue_full", rows };
                 out->dead_lettered += rows;
                 add_reasons(out->deads, &out->n_deads, &one, 1);
             } else {
-                add_dropped(out, "overflow", rows);
+                add_dropped(out, "queue_full", rows);
             }
         }
     }
@@ -77,6 +78,7 @@ void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
             if (a->bound != b)
                 continue;
             out->dropped += RKI_LOOK(c->dropped);
+            out->lost += RKI_LOOK(c->lost);
             out->dead_lettered += RKI_LOOK(c->dead);
             // Acquire, from the release of who counts: the names of the reasons.
             add_reasons(out->drops, &out->n_drops, c->drops, __atomic_load_n(&c->n_drops, __ATOMIC_ACQUIRE));
@@ -116,6 +118,7 @@ void rki_run_totals(const rki_run *r, rki_totals *out)
         if (op->kind == RKP_SINK)
             out->rows_out += c.absorbed;
         out->dropped += c.dropped;
+        out->lost += c.lost;
         out->dead_lettered += c.dead_lettered;
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
@@ -180,10 +183,10 @@ void rki_run_summary_text(const rki_run *r, rki_buf *out)
                  commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
                  commas(e, c.dead_lettered));
         for (uint32_t j = 0; j < c.n_drops; j++)
-            rki_putf(out, "%*s    dropped       %-10s %s\n", (int)wk, "", c.drops[j].reason,
+            rki_putf(out, "%*s    dropped       %-16s %s\n", (int)wk, "", c.drops[j].reason,
                      commas(a, c.drops[j].rows));
         for (uint32_t j = 0; j < c.n_deads; j++)
-            rki_putf(out, "%*s    dead-lettered %-10s %s\n", (int)wk, "", c.deads[j].reason,
+            rki_putf(out, "%*s    dead-lettered %-16s %s\n", (int)wk, "", c.deads[j].reason,
                      commas(a, c.deads[j].rows));
     }
     secs = (double)t.wall_ns / 1e9;

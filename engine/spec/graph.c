@@ -64,8 +64,7 @@ static void from_unknown(const struct graph *g, rkp_word w, rkp_str id)
     hint_kernel(g, id);
 }
 
-// "a, b and c"
-static const char *port_list(const struct graph *g, const rki_kernel *k)
+const char *rki_load_port_list(rki_load *l, const rki_kernel *k)
 {
     rki_buf b;
     const char *z;
@@ -73,7 +72,7 @@ static const char *port_list(const struct graph *g, const rki_kernel *k)
     rki_buf_init(&b);
     for (size_t i = 0; i < k->n_ports; i++)
         rki_putf(&b, "%s%s", i == 0 ? "" : i + 1 == k->n_ports ? " and " : ", ", k->ports[i].p);
-    z = b.failed || !b.p ? "" : rki_dup(g->l->arena, b.p, b.n);
+    z = b.failed || !b.p ? "" : rki_dup(l->arena, b.p, b.n);
     rki_buf_fini(&b);
     return z ? z : "";
 }
@@ -99,14 +98,14 @@ static int port_of(const struct graph *g, const rki_kernel *k, bool known, rkp_w
         if (k->n_ports == 1 && !k->op->ports)
             rkp_diag_hint(d, "it has one output: write '%s'", k->id.p);
         else if (k->n_ports)
-            rkp_diag_hint(d, "its ports are %s", port_list(g, k));
+            rkp_diag_hint(d, "its ports are %s", rki_load_port_list(g->l, k));
         return NONE;
     }
     if (k->op->ports) {
         rkp_diag(d, RKP_ERROR, w.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p, k->op->name);
         if (k->n_ports)
             rkp_diag_hint(d, "say which, as in '%s.%s': it has %s", k->id.p, k->ports[k->n_ports - 1].p,
-                          port_list(g, k));
+                          rki_load_port_list(g->l, k));
         return NONE;
     }
     return 0;

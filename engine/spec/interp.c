@@ -137,7 +137,12 @@ static bool fail_syntax(struct piece *p)
             rkp_diag_hint(p->l->d, "%s", hints[i].hint);
             return false;
         }
-    rkp_diag_hint(p->l->d, "write $${ for the two characters, ${NAME} for the environment, ${var:name} for a variable");
+    if (p->how->templated)
+        rkp_diag_hint(p->l->d, "a column is ${this.name}; ${NAME} is the environment, ${var:name} a variable, $${ the "
+                               "two characters");
+    else
+        rkp_diag_hint(p->l->d,
+                      "write $${ for the two characters, ${NAME} for the environment, ${var:name} for a variable");
     return false;
 }
 
@@ -383,8 +388,9 @@ static bool per_message(struct piece *p)
 
     if (!p->how->templated) {
         rkp_diag(p->l->d, RKP_ERROR, p->at, "interp-here", "'${%.*s}' is not filled in here", cut(p->body), p->body.p);
-        rkp_diag_hint(p->l->d, "values of a message are allowed only in options that say so, such as 'path' of "
-                               "write.csv");
+        rkp_diag_hint(p->l->d, p->how->pattern ? "a pattern has '*' for a level of any name; 'where' chooses among them"
+                                               : "values of a message are allowed only in options that say so, such "
+                                                 "as 'path' of write.csv");
         return false;
     }
     p->keep = true;
@@ -544,7 +550,8 @@ static void scalar(rki_load *l, rkp_node *n, const rki_interp *how)
                      !to             ? "'${' is not closed"
                      : p.body.n == 0 ? "'${}' names nothing"
                                      : "'${..}' inside '${..}' is not possible");
-            rkp_diag_hint(l->d, "write $${ for the two characters");
+            rkp_diag_hint(l->d, to ? "write $${ for the two characters"
+                                   : "end it with '}', or write $${ for the two characters");
             ok = false;
             break;
         }
@@ -632,7 +639,7 @@ static void expression(rki_load *l, rkp_node *n)
 
 static void by_row(rki_load *l, rkp_node *n, const rkp_opt *row, rki_settings *params)
 {
-    const rki_interp how = { .params = params, .templated = row->templated };
+    const rki_interp how = { .params = params, .templated = row->templated, .pattern = row == rki_subscribe_rows };
 
     if (row->not_yet || row->type == &rki_any)
         return;

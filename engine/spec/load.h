@@ -110,6 +110,7 @@ extern const rkp_opt rki_setting_rows[];
 typedef struct rki_interp {
     rki_settings *params; // NULL outside templates
     bool templated;       // ${this.x} and ${meta.x} may stay
+    bool pattern;         // it is what a kernel subscribes to
     bool env_only;        // nothing but ${NAME}: where variables are not known yet
 } rki_interp;
 
@@ -167,6 +168,7 @@ extern const rkp_opt rki_top_rows[];
 extern const rkp_opt rki_kernel_rows[];   // without use and args
 extern const rkp_opt rki_defaults_rows[]; // the part of them that `defaults` may hold
 extern const rkp_opt rki_topic_rows[];    // an entry of `topics`
+extern const rkp_opt rki_subscribe_rows[];
 extern const rkp_opt rki_secret_rows[];
 extern const rkp_opt rki_template_rows[];
 extern const rkp_opt_type rki_any; // const rkp_node *: checked elsewhere
@@ -205,6 +207,7 @@ typedef struct rki_graph_in {
 } rki_graph_in;
 
 void rki_load_graph(rki_load *l, const rki_graph_in *in);
+const char *rki_load_port_list(rki_load *l, const rki_kernel *k); // "a, b and c"
 
 // ---- topics.c
 

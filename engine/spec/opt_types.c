@@ -998,7 +998,9 @@ static rkp_status one_object(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
         n = &map;
     }
     if (n->kind != RKI_MAP)
-        return rki_opt_refuse(c, row, n, "a mapping", NULL);
+        return rki_opt_refuse(
+            c, row, n,
+            row->short_key ? rki_printf(c->arena, "a mapping or only its '%s'", row->short_key).p : "a mapping", NULL);
     return rki_opts_apply(&inner, row->sub, n, n->key_at.line ? n->key_at : n->at, to);
 }
 

@@ -213,7 +213,8 @@ static const rkp_opt run_rows[] = {
     { "max_bad_ratio", &rkp_ratio, R(c.max_bad_ratio), .def = "1",
       .help = "share of rows that may be bad before the run fails" },
     { "fail_on", &rkp_word_list, R(fail_on), .optional = true,
-      .help = "dead_letter, drop: what makes the exit code 65" },
+      .help = "what makes the exit code 65: dead_letter, drop (bad rows dropped, full queues; not what a filter leaves "
+              "out)" },
     { "summary", &rkp_path, R(c.summary), .optional = true, .help = "a file for the summary as JSON" },
     { "stop_after", &rkp_object, R(c.stop_rows), .optional = true, .help = "ends the run early", .sub = stop_rows,
       .sub_size = sizeof(struct stop_after) },
@@ -427,7 +428,8 @@ static const rkp_choice starts_from[] = {
 };
 
 #define S(f) offsetof(rki_subscription, f)
-static const rkp_opt subscribe_rows[] = {
+const rkp_opt rki_subscribe_rows[] = {
+    // the pattern first
     { "topic", &rkp_string, S(topic), .required = true, .help = "a pattern: '*' is one level, '#' at the end the rest",
       .also = "pattern name" },
     { "where", &rkp_expr_text, S(where), .optional = true, .help = "only rows for which this is true",
@@ -549,7 +551,7 @@ const rkp_opt rki_kernel_rows[] = {
     { "from", &rkp_word_list, K(from), .optional = true, .help = "kernels, or kernel.port, whose output it reads",
       .also = "inputs input source sources depends_on needs after" },
     { "subscribe", &rkp_objects, K(subscribe), .optional = true, .help = "topics it reads, by pattern",
-      .also = "topics topic listen", .sub = subscribe_rows, .sub_size = sizeof(rki_subscription),
+      .also = "topics topic listen", .sub = rki_subscribe_rows, .sub_size = sizeof(rki_subscription),
       .short_key = "topic" },
     { "publish", &publish_type, K(publish), .optional = true, .templated = true,
       .help = "the topic its output goes to, or a topic for each port", .also = "emit produce" },

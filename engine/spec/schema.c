@@ -22,13 +22,14 @@ static void open(rki_json *j, const char *key)
     rki_json_object(j);
 }
 
-// {"type": "object", "propertyNames": an id, "additionalProperties": ...  left open
+// {"type": "object", "propertyNames": an id (of `topics`: any pattern), "additionalProperties": ...  left open
 static void open_ids(rki_json *j, const rkp_opt *row)
 {
     open(j, row->name);
     z(j, "description", row->help);
     z(j, "type", "object");
-    raw(j, "propertyNames", "{\"pattern\":\"" ID "\"}");
+    if (strcmp(row->name, "topics") != 0)
+        raw(j, "propertyNames", "{\"pattern\":\"" ID "\"}");
     raw(j, "minProperties", strcmp(row->name, "kernels") == 0 ? "1" : "0");
     rki_json_key(j, "additionalProperties");
 }
@@ -101,6 +102,11 @@ static void kernels(rki_json *j)
     rki_json_raw(j, RKP_STR("{\"$ref\":\"#/definitions/kernel\"}"));
 }
 
+static void topics(rki_json *j)
+{
+    rki_opts_schema(rki_topic_rows, j);
+}
+
 // Keys whose values the rows do not describe.
 static const struct {
     const char *key;
@@ -110,6 +116,7 @@ static const struct {
     { "vars", settings, NULL },
     { "secrets", secrets, NULL },
     { "schemas", schemas, NULL },
+    { "topics", topics, NULL },
     { "templates", templates, NULL },
     { "kernels", kernels, NULL },
     { "include", NULL, "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}" },

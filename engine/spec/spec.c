@@ -418,7 +418,7 @@ static void source_fields(rki_load *l, const rkp_node *k)
 
 static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *conf, rki_kernel *k)
 {
-    const rkp_node *e = rki_node_get(n, "on_error"), *b = rki_node_get(n, "batch");
+    const rkp_node *e = rki_node_get(n, "on_error"), *b = rki_node_get(n, "batch"), *o = rki_node_get(n, "order");
 
     take_queue(l, n, conf, k);
     k->batch_count = conf->batch.count;
@@ -432,6 +432,7 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->place_mode = conf->place.mode;
     k->fuse_never = conf->fuse == 1;
     k->order = conf->order;
+    k->order_at = o ? o->at : n->key_at;
     k->start_suspended = conf->start == 1;
     k->supervised = rki_node_get(n, "restart") && k->restart.policy != RKI_RESTART_NEVER;
     k->replicas_given = rki_node_get(n, "replicas") != NULL;

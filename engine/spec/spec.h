@@ -171,8 +171,9 @@ typedef struct rki_kernel {
     size_t n_subs;
     rki_publication *pubs; // at most one for a port
     size_t n_pubs;
-    int order;   // rki_order, resolved: never DEFAULT
-    int on_skew; // rki_skew; of order: hlc
+    int order;        // rki_order, resolved: never DEFAULT
+    rkp_loc order_at; // where it is said, else the kernel
+    int on_skew;      // rki_skew; of order: hlc
     uint64_t max_skew_ns, heartbeat_ns;
     rki_restart_conf restart;
     bool supervised; // `restart` is given, and not `never`

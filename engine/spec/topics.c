@@ -216,13 +216,16 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
                          k->op->name, p->v[i].key.p);
                 if (k->n_ports == 1)
                     rkp_diag_hint(l->d, "it has one output: write 'publish: %s'", p->v[i].val.p);
+                else if (k->n_ports)
+                    rkp_diag_hint(l->d, "its ports are %s", rki_load_port_list(l, k));
                 continue;
             }
         } else if (k->op->ports) {
             rkp_diag(l->d, RKP_ERROR, p->v[i].val.at, "port-which", "kernel '%s' (%s) has several ports", k->id.p,
                      k->op->name);
             if (k->n_ports)
-                rkp_diag_hint(l->d, "say which, as in 'publish: { %s: %s }'", k->ports[0].p, p->v[i].val.p);
+                rkp_diag_hint(l->d, "say which, as in 'publish: { %s: %s }': it has %s", k->ports[k->n_ports - 1].p,
+                              p->v[i].val.p, rki_load_port_list(l, k));
             continue;
         }
         if (!take_topic(l, p->v[i].val, to))
@@ -233,9 +236,11 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
     }
 }
 
-// The topic of a kernel that sends requests is one of its publications, of port 1.
+// The topic of a kernel that sends requests is one of its publications, of port 1.  It is no template: the rows of a request go to one
+// topic, or it would get several replies.
 static void take_request(rki_load *l, rki_kernel *k)
 {
+    rki_topic_findings f = { 0 };
     const rkp_node *n = k->with ? rki_node_get(k->with, "topic") : NULL;
     rki_publication *v;
 
@@ -247,10 +252,12 @@ static void take_request(rki_load *l, rki_kernel *k)
     for (size_t i = 0; i < k->n_pubs; i++)
         v[i] = k->pubs[i];
     k->pubs = v;
-    if (!take_topic(l, rki_node_word(n), &v[k->n_pubs]))
+    if (!rki_topic_check(RKI_TOPIC_NAME, rkp_word_str(rki_node_word(n)), &f)) {
+        rki_topic_refuse(l, rki_node_word(n), &f);
         return;
-    v[k->n_pubs].port = 1;
-    v[k->n_pubs].conf = conf_of(l, v[k->n_pubs].topic, v[k->n_pubs].tpl);
+    }
+    v[k->n_pubs] = (rki_publication){ .topic = rki_node_word(n), .port = 1 };
+    v[k->n_pubs].conf = conf_of(l, v[k->n_pubs].topic, NULL);
     k->n_pubs++;
 }
 
@@ -470,7 +477,7 @@ static void resolve_order(rki_load *l, rki_kernel *k)
             rkp_diag(l->d, RKP_ERROR, k->at, "order-which",
                      "topics '%s' and '%s' have different orders, %s and %s, and kernel '%s' reads both",
                      says->pattern.p, c->pattern.p, order_name(says->order), order_name(c->order), k->id.p);
-            rkp_diag_hint(l->d, "say which it gets: order: %s", order_name(c->order));
+            rkp_diag_hint(l->d, "say which it gets, as in 'order: %s'", order_name(says->order));
             break;
         }
         says = c;
@@ -485,11 +492,12 @@ static void resolve_order(rki_load *l, rki_kernel *k)
         k->on_skew = skew->on_skew;
     }
     if (k->order == RKI_ORDER_KEY && !k->partition_by.p) {
-        rkp_diag(l->d, RKP_ERROR, k->at, "order-key", "kernel '%s' has order: key, which needs partition_by", k->id.p);
+        rkp_diag(l->d, RKP_ERROR, k->order_at, "order-key", "kernel '%s' has order: key, which needs partition_by",
+                 k->id.p);
         rkp_diag_hint(l->d, "add 'partition_by: <column>'");
     }
     for (size_t i = 0; i < k->n_subs; i++) {
-        if (!k->subs[i].group.p || k->order == RKI_ORDER_NONE || (k->order == RKI_ORDER_KEY && k->partition_by.p))
+        if (!k->subs[i].group.p || k->order == RKI_ORDER_NONE || k->order == RKI_ORDER_KEY)
             continue;
         rkp_diag(l->d, RKP_ERROR, k->subs[i].group.at, "group-order",
                  "a group shares messages, so kernel '%s' cannot have order: %s", k->id.p, order_name(k->order));
@@ -522,7 +530,30 @@ static void resolve_edges(rki_kernel *k)
     }
 }
 
-// Groups that meet: every member of a group must share the same pattern and key, or "share" means nothing.
+// Who shares what with whom must be the same for all members of a group.
+static void check_members(rki_load *l, const rki_kernel *a, const rki_subscription *one, const rki_kernel *b,
+                          const rki_subscription *two)
+{
+    if (!rkp_str_eq(rkp_word_str(one->topic), rkp_word_str(two->topic))) {
+        rkp_diag(l->d, RKP_ERROR, one->topic.at, "group-topic", "group '%s' has members on '%s' and on '%s'",
+                 one->group.p, two->topic.p, one->topic.p);
+        rkp_diag_hint(l->d, "members of a group subscribe to the same pattern");
+    } else if (a->order != b->order && (a->order == RKI_ORDER_NONE || a->order == RKI_ORDER_KEY) &&
+               (b->order == RKI_ORDER_NONE || b->order == RKI_ORDER_KEY)) {
+        rkp_diag(l->d, RKP_ERROR, a->order_at, "group-key",
+                 "group '%s' shares by %s for kernel '%s' and by %s for kernel '%s'", one->group.p,
+                 b->order == RKI_ORDER_KEY ? "key" : "turns", b->id.p, a->order == RKI_ORDER_KEY ? "key" : "turns",
+                 a->id.p);
+        rkp_diag_hint(l->d, "give all members the same 'order'");
+    } else if (a->order == RKI_ORDER_KEY && a->partition_by.p && b->partition_by.p &&
+               !rkp_str_eq(rkp_word_str(a->partition_by), rkp_word_str(b->partition_by))) {
+        rkp_diag(l->d, RKP_ERROR, a->partition_by.at, "group-key",
+                 "group '%s' shares by '%s' for kernel '%s', not by '%s'", one->group.p, b->partition_by.p, b->id.p,
+                 a->partition_by.p);
+        rkp_diag_hint(l->d, "a key stays with one member only when all have the same 'partition_by'");
+    }
+}
+
 static void check_groups(rki_load *l)
 {
     const rki_spec *s = l->s;
@@ -535,13 +566,8 @@ static void check_groups(rki_load *l)
                 for (size_t j = 0; j < s->kernels[b].n_subs; j++) {
                     const rki_subscription *two = &s->kernels[b].subs[j];
 
-                    if (!two->group.p || !rkp_str_eq(rkp_word_str(one->group), rkp_word_str(two->group)))
-                        continue;
-                    if (rkp_str_eq(rkp_word_str(one->topic), rkp_word_str(two->topic)))
-                        continue;
-                    rkp_diag(l->d, RKP_ERROR, one->topic.at, "group-topic",
-                             "group '%s' has members on '%s' and on '%s'", one->group.p, two->topic.p, one->topic.p);
-                    rkp_diag_hint(l->d, "members of a group subscribe to the same pattern");
+                    if (two->group.p && rkp_str_eq(rkp_word_str(one->group), rkp_word_str(two->group)))
+                        check_members(l, &s->kernels[a], one, &s->kernels[b], two);
                 }
             }
         }
@@ -576,6 +602,84 @@ static void check_starts(rki_load *l, const rki_kernel *k)
     }
 }
 
+// A subscription that gets nothing because one before it takes all: says so.
+static bool covered(rki_load *l, const rki_kernel *k, uint32_t sub)
+{
+    const rki_spec *s = l->s;
+    rkp_str mine = rkp_word_str(k->subs[sub].topic);
+
+    for (size_t i = 0; i < s->n_kernels; i++) {
+        for (size_t p = 0; p < s->kernels[i].n_pubs; p++) {
+            for (uint32_t j = 0; j < sub && meets(&s->kernels[i].pubs[p], mine); j++) {
+                if (!meets(&s->kernels[i].pubs[p], rkp_word_str(k->subs[j].topic)))
+                    continue;
+                rkp_diag(l->d, RKP_WARNING, k->subs[sub].topic.at, "subscribe-covered",
+                         "'%s' gets nothing: '%s' before it takes all that it matches", k->subs[sub].topic.p,
+                         k->subs[j].topic.p);
+                rkp_diag_hint(l->d, "a kernel gets a message once, from the first subscription that matches");
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+// What the engine publishes has the name of a kernel in it.  A subscription to another: says so.
+static bool no_such_kernel(rki_load *l, const rki_subscription *sub)
+{
+    static const char before[] = "$lifecycle/";
+    const size_t n = sizeof before - 1;
+    const rki_spec *s = l->s;
+    rkp_str id = rkp_word_str(sub->topic);
+    const char **names, *near;
+
+    if (id.n <= n || memcmp(id.p, before, n) != 0)
+        return false;
+    id = (rkp_str){ id.p + n, id.n - n };
+    if (rkp_str_is(id, "*") || rkp_str_is(id, "#") || memchr(id.p, '/', id.n))
+        return false;
+    names = rki_array(l->arena, s->n_kernels + 1, sizeof *names);
+    for (size_t i = 0; names && i < s->n_kernels; i++) {
+        if (rkp_str_eq(id, rkp_word_str(s->kernels[i].id)))
+            return false;
+        names[i] = s->kernels[i].id.p;
+    }
+    rkp_diag(l->d, RKP_WARNING, inside(sub->topic, n, id.n), "subscribe-unreached",
+             "nobody publishes '%s': no kernel is named '%.*s'", sub->topic.p, (int)(id.n < 60 ? id.n : 60), id.p);
+    near = names ? rki_opt_nearest(l->d, id, names) : NULL;
+    if (near)
+        rkp_diag_hint(l->d, "did you mean '%s%s'?", before, near);
+    else
+        rkp_diag_hint(l->d, "'$lifecycle/*' is every kernel");
+    return true;
+}
+
+static void hint_published(rki_load *l, rkp_str pattern)
+{
+    static const char *const engine[] = { "$lifecycle", NULL };
+    const rki_spec *s = l->s;
+    const char *names[64 + 1], *near, *slash = memchr(pattern.p, '/', pattern.n);
+    size_t n = 0;
+
+    if (pattern.n && pattern.p[0] == '$') {
+        rkp_str first = { pattern.p, slash ? (size_t)(slash - pattern.p) : pattern.n };
+
+        if (!rkp_str_is(first, engine[0]) && rki_opt_nearest(l->d, first, engine))
+            rkp_diag_hint(l->d, "did you mean '$lifecycle/%s'?",
+                          slash && (size_t)(slash - pattern.p) + 1 < pattern.n ? slash + 1 : "*");
+        else
+            rkp_diag_hint(l->d, "the engine publishes '$lifecycle/KERNEL'");
+        return;
+    }
+    for (size_t k = 0; k < s->n_kernels; k++)
+        for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
+            names[n++] = s->kernels[k].pubs[p].topic.p;
+    names[n] = NULL;
+    near = rki_opt_nearest(l->d, pattern, names);
+    if (near)
+        rkp_diag_hint(l->d, "'%s' is published: did you mean that?", near);
+}
+
 static void unreached(rki_load *l)
 {
     const rki_spec *s = l->s;
@@ -585,22 +689,14 @@ static void unreached(rki_load *l)
         for (uint32_t j = 0; j < s->kernels[i].n_subs; j++) {
             const rki_subscription *sub = &s->kernels[i].subs[j];
             bool found = is_dead_pattern(s, rkp_word_str(sub->topic));
-            const char *names[64 + 1], *near;
-            size_t n = 0;
 
             for (size_t e = 0; !found && e < s->kernels[i].n_from; e++)
                 found = rki_input_of_sub(&s->kernels[i].from[e], j);
-            if (found)
+            if (no_such_kernel(l, sub) || found || covered(l, &s->kernels[i], j))
                 continue;
             rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches",
                      sub->topic.p);
-            for (size_t k = 0; k < s->n_kernels; k++)
-                for (size_t p = 0; p < s->kernels[k].n_pubs && n < 64; p++)
-                    names[n++] = s->kernels[k].pubs[p].topic.p;
-            names[n] = NULL;
-            near = rki_opt_nearest(l->d, rkp_word_str(sub->topic), names);
-            if (near)
-                rkp_diag_hint(l->d, "'%s' is published: did you mean that?", near);
+            hint_published(l, rkp_word_str(sub->topic));
         }
         for (size_t p = 0; p < s->kernels[i].n_pubs; p++) {
             const rki_publication *pub = &s->kernels[i].pubs[p];

@@ -14,7 +14,7 @@ accounts() { # of the summary: every row that came in went out, was kept (absorb
             split("", n); lost = 0
         }
         $2 == "kernel" { close_one(); kernel = $3 }
-        $2 == "overflow" || $2 == "terminated" { lost += $3 }
+        $2 == "queue_full" || $2 == "terminated" { lost += $3 }
         { n[$2] = $3 }
         END { close_one() }' "$1"
 }

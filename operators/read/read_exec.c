@@ -41,7 +41,6 @@ struct read_exec {
     } u;
     rkp_actor *actor; // poll: for the child's thread
     rkp_child *child; // poll: while it runs
-    int fd;           // poll: of the pipe
     bool begun, read; // poll: it was started; its output has ended
 };
 
@@ -295,6 +294,14 @@ static void on_line(void *arg, rkp_str line)
         rkp_log(x->actor, (rkp_str){ text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1 });
 }
 
+// The pipe is the reader's, which closes it at the end: from then on its number may be somebody else's.  NULL: closed.
+static const rkp_reader *pipe_of(const struct read_exec *x)
+{
+    return x->format == FORMAT_CSV     ? x->u.csv.reader
+           : x->format == FORMAT_JSONL ? x->u.jsonl.src.reader
+                                       : x->u.lines.src.reader;
+}
+
 static rkp_verdict start(struct read_exec *x, rkp_actor *a)
 {
     char err[RKP_FILE_ERR];
@@ -303,10 +310,8 @@ static rkp_verdict start(struct read_exec *x, rkp_actor *a)
     x->begun = true;
     x->actor = a;
     st = rkp_child_start(&x->command, RKP_CHILD_READ, rkp_actor_env(a), on_line, x, &x->child, err);
-    if (st == RKP_OK) {
-        x->fd = rkp_child_take_fd(x->child);
-        st = rkp_reader_open_fd(x->fd, x->command.argv.v[0].p, &r, err);
-    }
+    if (st == RKP_OK)
+        st = rkp_reader_open_fd(rkp_child_take_fd(x->child), x->command.argv.v[0].p, &r, err);
     if (st != RKP_OK)
         return rkp_fail(a, st, "%s", err);
     if (x->format == FORMAT_CSV)
@@ -352,13 +357,11 @@ static rkp_verdict read_exec_poll(void *self, rkp_actor *a)
         return finish(x, a);
     if (!x->child && start(x, a) == RKP_FAIL)
         return RKP_FAIL;
-    if (waits(a, x->fd))
+    if (waits(a, rkp_reader_fd(pipe_of(x))))
         return RKP_RETRY;
     v = x->op->poll(&x->u, a);
-    if (v == RKP_FAIL || rkp_stopping(a))
-        return v == RKP_FAIL ? v : RKP_DONE;
-    x->read = v == RKP_DONE;
-    return RKP_MORE;
+    x->read = !pipe_of(x);
+    return v == RKP_FAIL ? v : rkp_stopping(a) ? RKP_DONE : RKP_MORE;
 }
 
 // It is polled no more: a command that still runs is told.

@@ -30,7 +30,8 @@ struct call {
 
 #define AT(field) offsetof(struct call, field)
 static const rkp_opt call_opts[] = {
-    { "topic", &rkp_string, AT(topic), .required = true, .help = "where requests go", .also = "to target service" },
+    { "topic", &rkp_string, AT(topic), .required = true, .help = "where requests go: one name, nothing is filled in",
+      .also = "to target service" },
     { "timeout", &rkp_duration, AT(timeout_ns), .def = "30s",
       .help = "a request without a reply in this time is in error (reason timeout)", .also = "deadline" },
     { "output", &rkp_name_pairs, AT(output), .optional = true,

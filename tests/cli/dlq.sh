@@ -24,7 +24,7 @@ has out 'dead_letter to disk'
 
 # Without a target, a row that went wrong is kept and no more.
 run 0 run job.yaml --set engine.threads=1
-has err 'dead-lettered zero       2'
+has err 'dead-lettered zero             2'
 is out.csv $'a,b,c,q\n'
 run 0 dlq list
 has out 'kernel  reason  rows  oldest' 'read    fields     1  20' 'div     zero       2  20' 'div     parse      1  20' \

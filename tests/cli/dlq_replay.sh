@@ -14,6 +14,7 @@ same() { # same FILE FILE
     checks=$((checks + 1))
     cmp -s "$1" "$2" || bad "$1 and $2 differ: $(diff "$1" "$2" | head -5)"
 }
+given_on() { "$rkpipe" status --json | grep -q "\"kernel\":\"$1\",[^{}]*\"rows_out\":$2,"; }
 letters() { "$rkpipe" dlq show "$1" --format json; } # with their numbers, times and stamps
 plain() { sed 's/"id":"[^"]*",//; s/"at":"[^"]*",//; s/"stamp":[0-9]*,//'; }
 
@@ -226,9 +227,9 @@ kernels:
 Y
 printf '{"k":%d,"x":%d}\n' 1 9223372036854775807 1 1 2 5 >made.jsonl
 run 0 run made.yaml --summary none
-stored made.yaml 'sums overflow 1'
+stored made.yaml 'sums integer_overflow 1'
 run 0 dlq replay made.yaml --set kernels.out.with.path=re.out --dry-run
-has out "1 row of kernel 'sums' (overflow) would stay: the kernel has made them, it did not get them"
+has out "1 row of kernel 'sums' (integer_overflow) would stay: the kernel has made them, it did not get them"
 
 # ---- records that a source could not read ------------------------------------------------------------------------------
 
@@ -347,8 +348,15 @@ kernels:
   slow: { op: throttle, from: [twice], with: { rate: 30000, on_excess: wait }, queue: { capacity: 2, overflow: dead_letter } }
   out: { op: write.csv, from: [slow], with: { path: full.out } }
 Y
-run 0 run full.yaml --summary none
+"$rkpipe" run full.yaml --summary none --set kernels.slow.start=suspended >out 2>err </dev/null & # until all are made
+until_true given_on twice 5000 || bad 'twice gives not all on'
+"$rkpipe" activate slow >/dev/null || bad 'slow is not activated'
+last='rkpipe run full.yaml'
+code=0
+wait $! || code=$?
+true_that "exit $code" test "$code" = 0
 lost=$((5000 - $(sed 1d full.out | wc -l)))
+true_that "most do not fit: $lost" test "$lost" -gt 4000
 stored full.yaml "twice queue_full $lost"
 run 0 dlq replay full.yaml --set kernels.out.with.path=re.out --set kernels.slow.with.rate=10000000 --dry-run
 has out "$lost rows of kernel 'twice' (queue_full) would be replayed, before kernel 'slow'"
@@ -402,7 +410,7 @@ name: call
 dead_letter: { store: {} }
 kernels:
   read: { op: read.csv, with: { path: few.csv } }
-  ask: { op: call, from: [read], batch: { count: 1 }, with: { topic: req, timeout: 100ms, output: { r: q } } }
+  ask: { op: call, from: [read], batch: { count: 1 }, with: { topic: req, timeout: 3s, output: { r: q } } }
   some: { op: filter, subscribe: [req], with: { where: "n % 3 != 0" } }
   answer: { op: map, from: [some], with: { derive: { q: n * 2 } } }
   reply: { op: reply, from: [answer] }
@@ -411,7 +419,7 @@ Y
 seq 10 | sed '1i n' >few.csv
 run 0 run call.yaml --summary none
 stored call.yaml 'ask timeout 3'
-run 0 dlq replay call.yaml --set kernels.out.with.path=re.out --set 'kernels.some.with.where="true"'
+run 0 dlq replay call.yaml --set kernels.out.with.path=re.out --set 'kernels.some.with.where="true"' --set kernels.ask.with.timeout=1m
 sort -n re.out >got.out
 is got.out $'n,r\n3,6\n6,12\n9,18\n'
 cat >circle.yaml <<'Y'
@@ -468,7 +476,7 @@ kernels:
 Y
 "$rkpipe" run busy.yaml --summary none >/dev/null 2>&1 &
 busy=$!
-for ((i = 0; i < 400; i++)); do "$rkpipe" status >/dev/null 2>&1 && break || sleep 0.05; done
+until_true "$rkpipe" status || bad 'it cannot be asked'
 run 69 dlq replay fixed.yaml --var out=re.out
 has err "the folder '.rkpipe/job' belongs to another run" 'dead letters are replayed while the pipeline does not run'
 run 0 dlq replay fixed.yaml --var out=re9.out --dry-run

@@ -70,14 +70,8 @@ has out "'argv' cannot hold a secret" '[secret-here]'
 hasnt out canary
 
 # Stopped: the command and what it has started are gone, and nobody waits long for one that ignores SIGTERM.
-gone() { # gone PID: within ten seconds
-    local i
-    for ((i = 0; i < 200; i++)); do
-        [ -e "/proc/$1" ] && [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" != Z ] || return 0
-        sleep 0.05
-    done
-    return 1
-}
+gone() { ! [ -e "/proc/$1" ] || [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = Z ]; }
+said_both() { [ "$(wc -l <out)" = 2 ]; }
 cat >long.yaml <<'Y'
 version: 1
 engine: { allow_exec: true }
@@ -89,13 +83,10 @@ Y
 for script in 'sleep 1000 & echo $$; echo $!; wait' 'trap "" TERM; sleep 1000 & echo $$; echo $!; while :; do wait; done'; do
     for signals in TERM 'TERM TERM' KILL; do
         last="rkpipe run long.yaml, then $signals"
-        rm -f out
+        : >out # the shell in the background may take its time to do that
         "$rkpipe" run long.yaml --var script="$script" >out 2>err </dev/null &
         pid=$!
-        for ((i = 0; i < 200; i++)); do
-            [ "$(cat out 2>/dev/null | wc -l)" = 2 ] && break
-            sleep 0.05
-        done
+        until_true said_both || bad 'the command does not say its numbers'
         for s in $signals; do kill -s "$s" $pid; done
         code=0
         wait $pid 2>/dev/null || code=$?
@@ -108,7 +99,7 @@ for script in 'sleep 1000 & echo $$; echo $!; wait' 'trap "" TERM; sleep 1000 & 
             if [ "$signals" = KILL ]; then # nothing of ours is left to stop it
                 kill -9 "$p" 2>/dev/null
             else
-                true_that "process $p of '$script' is left after $signals" gone "$p"
+                true_that "process $p of '$script' is left after $signals" until_true gone "$p"
             fi
         done
     done

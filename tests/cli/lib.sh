@@ -45,6 +45,13 @@ true_that() { # true_that WHAT COMMAND..
     checks=$((checks + 1))
     "$@" >/dev/null 2>&1 || bad "$what"
 }
+until_true() { # until_true COMMAND..: for at most a minute
+    local until=$((SECONDS + 60))
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$until" ] || return 1
+        sleep 0.05
+    done
+}
 finish() {
     echo "$checks checks, $failed failed"
     [ "$failed" = 0 ]

@@ -72,14 +72,12 @@ signal() { # signal EXIT SIGNAL..
     local want=$1 pid sig
     shift
     last="rkpipe run wait.yaml, then $*"
+    : >err # the shell in the background may take its time to do that
     "$rkpipe" run wait.yaml --progress json >out 2>err </dev/null &
     pid=$!
     exec 9>pipe
     echo line >&9
-    for _ in $(seq 200); do # until it runs
-        grep -q elapsed err && break
-        sleep 0.05
-    done
+    until_true grep -q elapsed err || bad 'it does not run'
     for sig in "$@"; do
         kill "-$sig" "$pid"
     done
@@ -118,14 +116,13 @@ sed 's/path: "-"/path: full/' print.yaml >stuck.yaml
 stuck() { # stuck EXIT SIGNAL
     local want=$1 pid
     last="rkpipe run stuck.yaml, then $2 twice"
+    : >err
     exec 9<>full
     "$rkpipe" run stuck.yaml --progress json >out 2>err </dev/null &
     pid=$!
-    for _ in $(seq 200); do
-        grep -q elapsed err && break
-        sleep 0.05
-    done
+    until_true grep -q elapsed err || bad 'it does not run'
     kill "-$2" "$pid"
+    until_true grep -q 'once more to stop at once' err || bad 'the first signal is not noticed' # two at once are one
     sleep 0.2
     kill -0 "$pid" || bad 'the first signal did not wait'
     kill "-$2" "$pid"

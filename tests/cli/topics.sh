@@ -37,7 +37,7 @@ Y2
 run 0 run unread.yaml
 is out $'n\n3\n'
 true_that 'the source has made 10 rows' grep -qE '^src +generate +10 +1 +9 ' err
-has err 'dropped       unread     9'
+has err 'dropped       unread           9'
 true_that 'the engine drops nothing' grep -qE '^\$engine +\$engine +4 +4 +0 ' err
 
 # A queue that is full: nothing waits, and what does not fit is told.
@@ -53,21 +53,24 @@ kernels:
 Y2
 run 1 run full.yaml --set kernels.late.queue.overflow=fail --quiet
 has err "kernel 'src': the queue of kernel 'late' is full (overflow: fail)"
-full() { # full OVERFLOW: rows of late.csv in `late`
-    "$rkpipe" run full.yaml --set "kernels.late.queue.overflow=$1" --progress none >out 2>err_run </dev/null &
+full() { # full OVERFLOW [EXIT ARG..]: rows of late.csv in `late`
+    local want=${2:-0}
+    rm -f late.csv
+    "$rkpipe" run full.yaml --set "kernels.late.queue.overflow=$1" --progress none "${@:3}" >out 2>err_run </dev/null &
     await all terminated
     last="rkpipe activate late, with overflow: $1"
     "$rkpipe" activate late >out 2>err || bad 'late is not activated'
     is out $'kernel \'late\' is active\n'
     code=0
     wait $! || code=$?
-    true_that "exit $code" test "$code" = 0
+    true_that "exit $code, not $want" test "$code" = "$want"
+    [ "$want" = 0 ] || return
     true_that 'a subscriber that keeps up has everything' test "$(wc -l <all.csv)" = 101
     late=$(tail -n +2 late.csv | tr '\n' ' ')
 }
 full drop_newest
 true_that "the first four come, not $late" test "$late" = '0 1 2 3 '
-true_that 'what was dropped is counted' grep -qE 'dropped +overflow +96' err_run
+true_that 'what was dropped is counted' grep -qE 'dropped +queue_full +96' err_run
 full drop_oldest
 true_that "the last three come, and the end, not $late" test "$late" = '97 98 99 '
 full dead_letter
@@ -77,6 +80,15 @@ true_that 'they say why' grep -qF "queue_full,the queue of kernel 'late' is full
 true_that 'they are counted' grep -qE 'dead-lettered queue_full +96' err_run
 full spill
 true_that 'all come' test "$(wc -l <late.csv)" = 101
+
+# What run.fail_on counts: rows that should have gone on, and dead letters, each for itself.
+full drop_newest 65 --set 'run.fail_on=[drop]'
+has err_run '96 rows that should have gone on were dropped, and run.fail_on has drop'
+full drop_newest 0 --set 'run.fail_on=[dead_letter]'
+full dead_letter 0 --set 'run.fail_on=[drop]'
+full dead_letter 65 --set 'run.fail_on=[dead_letter]'
+has err_run '96 rows were dead-lettered, and run.fail_on has dead_letter'
+run 0 run unread.yaml --set 'run.fail_on=[drop, dead_letter]'
 
 # A member of a group that takes nothing keeps its share, and the others do all the rest.
 cat >group.yaml <<'Y2'
@@ -176,4 +188,32 @@ run 0 plan several.yaml
 checks=$((checks + 1))
 [ "$(grep -c '; topic t/' out)" = 1 ] || bad 'not one edge'
 
+
+# A batch job that only a command can bring on says so, and stop_after ends it.
+cat >stuck.yaml <<'Y2'
+version: 1
+name: stuck
+kernels:
+  src: { op: generate, with: { rows: 5, columns: { n: row } } }
+  work: { op: map, from: [src], start: suspended, with: { derive: { m: n } } }
+  out: { op: write.csv, from: [work], with: { path: stuck.csv } }
+Y2
+last='rkpipe run stuck.yaml'
+"$rkpipe" run stuck.yaml --progress none >out 2>err_run </dev/null &
+job=$!
+until_s=$((SECONDS + 60))
+while ! grep -q 'nothing moves' err_run && [ "$SECONDS" -lt "$until_s" ]; do sleep 0.1; done
+has err_run "nothing moves: kernel 'work' was not activated yet; to go on: rkpipe activate work"
+$(sed -n 's/.*to go on: rkpipe/run 0/p' err_run)
+code=0
+wait "$job" || code=$?
+true_that "exit $code" test "$code" = 0
+true_that 'it went on' test "$(wc -l <stuck.csv)" = 6
+true_that 'it is said once' test "$(grep -c 'nothing moves' err_run)" = 1
+rm stuck.csv
+for by in rows=1 duration=200ms; do
+    run 75 run stuck.yaml --progress none --set "run.stop_after.$by"
+    has err "run.stop_after: kernel 'work' is suspended: outputs with commit: rename were not published (5 rows"
+    true_that 'nothing is published' test ! -e stuck.csv
+done
 finish

@@ -189,7 +189,7 @@ static void a_sum_that_does_not_fit_is_an_error_row_of_its_group(void **state)
             0);
     assert_int_equal(fake_end(run.f), RKP_DONE);
     assert_string_equal(fake_rows(run.f, 0), "2|5|1\n4|-9223372036854775808|1\n5|9223372036854775807|3\n");
-    assert_string_equal(fake_reject_text(run.f), "overflow|1|sum(x)|:0\noverflow|1|sum(x)|:0\n");
+    assert_string_equal(fake_reject_text(run.f), "integer_overflow|1|sum(x)|:0\ninteger_overflow|1|sum(x)|:0\n");
     op_close(&run);
     op_start(&run, &rkp_op_aggregate, "compute: { s: sum(x) }", "x u64", OP_FLAT);
     op_feed(&run, "18446744073709551615\n1\n", 0);

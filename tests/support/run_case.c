@@ -221,7 +221,7 @@ static const rkp_op op_live = {
 
 struct step {
     uint64_t id, fail_from, fail_to, poison, fail_inits, skip_inits, fail_ends, fail_timers, gate, take, dawdle_ns,
-        init_dawdle_ns, bad_every;
+        init_gate, bad_every;
     bool early; // emits half of the batch before it fails
     bool ready, ended, broken;
     uint64_t held; // rows that t.acc has
@@ -238,8 +238,8 @@ static const rkp_opt step_opts[] = {
     { "gate", &rkp_uint, AT(struct step, gate), .def = "0", .help = "waits in a call for this gate" },
     { "take", &rkp_uint, AT(struct step, take), .def = "0", .help = "bytes of state at init" },
     { "dawdle", &rkp_duration, AT(struct step, dawdle_ns), .optional = true, .help = "in a call" },
-    { "init_dawdle", &rkp_duration, AT(struct step, init_dawdle_ns), .optional = true,
-      .help = "in every init after the first" },
+    { "init_gate", &rkp_uint, AT(struct step, init_gate), .def = "0",
+      .help = "inits before it; waits for this gate, except the first" },
     { "bad_every", &rkp_uint, AT(struct step, bad_every), .def = "0", .help = "rows that it rejects" },
     { "early", &rkp_bool, AT(struct step, early), .def = "false", .help = "emits before it fails" },
     { 0 },
@@ -258,8 +258,8 @@ static rkp_status same_bind(void *self, rkp_bind *b)
 static rkp_status step_init(void *self, rkp_actor *a)
 {
     struct step *s = self;
-    uint64_t nth = case_add(case_seen[s->id].inits, 1), until = case_now_ns() + s->init_dawdle_ns;
-    while (nth && s->init_dawdle_ns && case_now_ns() < until)
+    uint64_t nth = case_add(case_seen[s->id].inits, 1);
+    while (nth && s->init_gate && case_look(case_gate[s->init_gate]) <= nth)
         nap();
     if (nth >= s->skip_inits && nth < s->skip_inits + s->fail_inits) {
         s->broken = true;
@@ -757,12 +757,14 @@ static void *execute(void *arg)
     return NULL;
 }
 
-static live *new_live(void)
+static live *new_live(const char *dir)
 {
     live *l = calloc(1, sizeof *l);
     assert_non_null(l);
-    memcpy(l->dir, "/tmp/rkp-case-XXXXXX", sizeof "/tmp/rkp-case-XXXXXX");
-    assert_non_null(mkdtemp(l->dir));
+    if (!dir) {
+        memcpy(l->dir, "/tmp/rkp-case-XXXXXX", sizeof "/tmp/rkp-case-XXXXXX");
+        assert_non_null(mkdtemp(l->dir));
+    }
     return l;
 }
 
@@ -806,15 +808,30 @@ void case_copy_folder(const char *from, const char *to)
     copy_files(a, b);
 }
 
+void live_free(live *l)
+{
+    if (!l)
+        return;
+    rki_run_free(l->r);
+    rki_plan_free(l->p);
+    rki_spec_free(l->s);
+    rki_diags_free(l->d);
+    if (l->dir[0])
+        nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(l);
+}
+
 // NULL: the pipeline is wrong, and case_failure says how.
 static live *make(const live_conf *c, const char *fmt, va_list ap)
 {
     static const char *const env[] = { NULL };
-    live *l = new_live();
+    live *l = new_live(c->dir);
     rki_buf text;
     char err[256];
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = l->dir, .keeps = c->keeps, .fresh = c->fresh };
+    rki_run_args ra = {
+        .backend = cpu(), .data_dir = c->dir ? c->dir : l->dir, .keeps = c->keeps, .fresh = c->fresh
+    };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
     l->clock = 1000000000u;
     if (c->clocked) {
@@ -911,18 +928,6 @@ void live_nap(live *l, uint64_t until_ns, const char *what, const char *file, in
     nap();
 }
 
-void live_free(live *l)
-{
-    if (!l)
-        return;
-    rki_run_free(l->r);
-    rki_plan_free(l->p);
-    rki_spec_free(l->s);
-    rki_diags_free(l->d);
-    nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(l);
-}
-
 static int wait_for_end(live *l)
 {
     live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
@@ -1006,6 +1011,19 @@ uint64_t live_number(live *l, const char *kernel, const char *key)
         v = strtoull(at, NULL, 10);
     rki_buf_fini(&b);
     return v;
+}
+
+uint64_t live_edges(live *l, const char *key)
+{
+    rki_buf b;
+    uint64_t sum = 0;
+    rki_buf_init(&b);
+    rki_run_status_json(l->r, &b);
+    rki_putc(&b, 0);
+    for (const char *at = b.p ? strstr(b.p, "\"edges\":") : NULL; at && (at = after_key(at, key));)
+        sum += strtoull(at, NULL, 10);
+    rki_buf_fini(&b);
+    return sum;
 }
 
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason)

@@ -25,7 +25,7 @@
 #include <pthread.h>
 #include <rkpipe/op.h>
 
-enum { CASE_IDS = 32, CASE_DEADLINE_S = 30 };
+enum { CASE_IDS = 32, CASE_DEADLINE_S = 60 };
 
 #define CASE_SINK(into) ((into) + CASE_IDS / 2) // where sinks count what they did: below are sources and transforms
 
@@ -76,7 +76,7 @@ typedef struct live {
     int code;       // of rki_run_execute
     uint32_t over;  // atomic
     uint64_t clock; // atomic, of `clocked`
-    char dir[32];   // data_dir
+    char dir[32];   // data_dir; "": it is not ours
     bool keep;
 } live;
 
@@ -87,6 +87,7 @@ typedef struct live_conf {
     bool keeps;       // checkpoints may be kept
     bool fresh;       // and those that are there are let go
     const char *from; // a data_dir whose checkpoints this run finds
+    const char *dir;  // data_dir, which stays; NULL: a new one
 } live_conf;
 
 // Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.
@@ -121,6 +122,7 @@ rki_outcome live_command(live *l, const char *kernel, rki_command c, unsigned ms
 extern char live_said[256];
 int live_state(live *l, const char *kernel);                        // rki_state
 uint64_t live_number(live *l, const char *kernel, const char *key); // of the kernel's status; UINT64_MAX: none
+uint64_t live_edges(live *l, const char *key); // the sum over all edges: sent, received, late, excluded ..
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason); // of drops or dead; 0: none
 
 #endif

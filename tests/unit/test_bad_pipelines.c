@@ -1,7 +1,8 @@
 // Wrong pipelines, and exactly what is said about each: tests/golden/bad/NNN-name.yaml and NNN-name.expect.
-// A first line `# args: --var a=b --set c=d --backend x` or `# env: NAME=VALUE` gives the run what it says.
+// A first line `# args: --var a=b --set c=d --backend x` or `# env: NAME=VALUE` gives the run what it says; with
+// `# plan: 2` the real operators are bound and a plan is made, for so many cores; with `# warnings` it is only warned of.
 // RKP_UPDATE_GOLDEN=1 rewrites the expectations; the diff is the review.
-#include "spec/spec.h"
+#include "run/run.h"
 #include "table_ops.h"
 
 #include <dirent.h>
@@ -21,6 +22,8 @@ struct line {
     size_t n_vars, n_sets;
     const char *backend;
     const char *env[WORDS];
+    unsigned plan; // cores; 0: none is made
+    bool warnings; // nothing is wrong, but there is something to say
 };
 
 static char *slurp(const char *path, size_t *n)
@@ -48,6 +51,9 @@ static void read_line(struct line *l, const char *yaml)
     char *w, *save = NULL, *eq;
 
     memset(l, 0, sizeof *l);
+    if (strncmp(yaml, "# plan: ", 8) == 0)
+        l->plan = (unsigned)strtoul(yaml + 8, NULL, 10);
+    l->warnings = strncmp(yaml, "# warnings", 10) == 0;
     if (n >= sizeof l->text || (strncmp(yaml, "# args: ", 8) != 0 && strncmp(yaml, "# env: ", 7) != 0))
         return;
     memcpy(l->text, yaml, n);
@@ -84,6 +90,8 @@ static void check_one(const char *file, bool update, int *wrong)
     struct line l;
     rkp_diags *d = rki_diags_new();
     rki_spec *s;
+    rki_plan *p = NULL;
+    bool fine;
     rki_buf out;
 
     assert_non_null(yaml);
@@ -94,15 +102,19 @@ static void check_one(const char *file, bool update, int *wrong)
                                         .sets = l.sets,
                                         .n_sets = l.n_sets,
                                         .env = l.env,
-                                        .ops = table_ops,
+                                        .ops = l.plan ? rkp_ops : table_ops,
+                                        .engine_op = &rki_op_engine,
                                         .backend = l.backend },
                       d);
+    if (s && l.plan)
+        p = rki_plan_new(s, &(rki_plan_args){ .cores = l.plan, .memory = 1ull << 32 }, d);
+    fine = l.plan ? p != NULL : s != NULL;
     rki_buf_init(&out);
     rki_diags_text(d, &out, false);
     rki_putc(&out, 0);
     snprintf(expect, sizeof expect, "%.*s.expect", (int)(strlen(file) - 5), file);
-    if (s) {
-        print_error("%s: nothing is wrong with it\n", file);
+    if (fine != l.warnings || out.n <= 1) {
+        print_error("%s: %s\n%s", file, l.warnings ? "more than warnings" : "nothing is wrong with it", out.p);
         ++*wrong;
     }
     if (strstr(out.p, "canary")) {
@@ -124,6 +136,7 @@ static void check_one(const char *file, bool update, int *wrong)
         free(want);
     }
     rki_buf_fini(&out);
+    rki_plan_free(p);
     rki_spec_free(s);
     rki_diags_free(d);
     free(yaml);

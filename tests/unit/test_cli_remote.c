@@ -105,7 +105,7 @@ static const char status[] =
     "{\"kernel\":\"w\\u001b[31mrite\",\"op\":\"write.csv\",\"state\":\"active\",\"rows_in\":1000,\"absorbed\":1000,"
     "\"queue\":{\"messages\":0,\"capacity\":64}}],"
     "\"edges\":[{\"from\":\"read\",\"to\":\"score\",\"topic\":\"cards/#\",\"messages\":1024,\"capacity\":1024,"
-    "\"sent\":8388608,\"received\":5,\"filtered\":1,\"overflowed\":7},"
+    "\"sent\":8388608,\"received\":5,\"filtered\":1,\"overflowed\":7,\"spilled\":1234},"
     "{\"from\":\"score\",\"to\":\"write\",\"topic\":null,\"messages\":0,\"capacity\":64,\"sent\":1,\"received\":1}"
     "]}\n";
 
@@ -127,9 +127,9 @@ static void status_is_a_table(void **state)
            "/ 64\n"
            "  score: column\xef\xbf\xbd'x' is bad\n"
            "\n"
-           "edge            topic         sent  received  filtered  overflowed          queue\n"
-           "read -> score   cards/#  8,388,608         5         1           7  1,024 / 1,024\n"
-           "score -> write                   1         1         0           0         0 / 64\n",
+           "edge            topic         sent  received  filtered  overflowed  spilled          queue\n"
+           "read -> score   cards/#  8,388,608         5         1           7    1,234  1,024 / 1,024\n"
+           "score -> write                   1         1         0           0        0         0 / 64\n",
            "");
     expect(RUN("status", "--json", "--admin=s.sock"), 0, status, "");
     stop(&e);
@@ -231,7 +231,7 @@ static void taps_show_rows(void **state)
     e.f.missed = 4;
     start(&e, "t.sock");
     expect(RUN("tap", "a/#", "--limit", "2", "--admin", "t.sock"), 0, "{\"n\":0}\n{\"n\":1}\n",
-           "rkpipe: 4 rows passed that there was no room for\n");
+           "rkpipe: 4 rows passed too fast to be shown and were left out between these\n");
     e.f.missed = 0; // no tap is open
     expect(RUN("tap", "a/#", "--limit", "1", "--format", "csv", "--admin", "t.sock"), 0, "n\n0\n", "");
     expect(RUN("tap", "none", "--admin", "t.sock"), 1, "", "no topic matches 'none'");
@@ -266,7 +266,8 @@ static void a_tap_ends_with_an_interrupt(void **state)
     assert_int_equal(pthread_create(&t, NULL, interrupt_when_it_reads, &e.f), 0);
     code = RUN("tap", "a", "--admin", "i.sock");
     pthread_join(t, NULL);
-    expect(code, 0, "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n", "rkpipe: 9 rows passed that there was no room for\n");
+    expect(code, 0, "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n",
+           "rkpipe: 9 rows passed too fast to be shown and were left out between these\n");
     stop(&e);
 }
 

@@ -167,6 +167,25 @@ static void closing_ends_tasks_that_are_idle_for_ever(void **state)
     cpu()->close(r);
 }
 
+static void closing_reaches_a_thread_that_is_about_to_sleep(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        struct job j[4] = { { .last = 1 }, { .last = 1 }, { .last = 1 }, { .last = 1 } };
+        rkp_task *tasks[] = { &j[0].task, &j[1].task, &j[2].task, &j[3].task };
+        rkp_backend_conf conf = { .workers = 2 };
+        rkp_backend_run *r;
+        for (int k = 0; k < 4; k++) {
+            j[k].task.step = job_step;
+            j[k].task.arg = &j[k];
+            j[k].task.own_thread = true;
+        }
+        assert_int_equal(cpu()->open(&conf, tasks, 4, &r), RKP_OK);
+        assert_int_equal(cpu()->start(r), RKP_OK);
+        cpu()->close(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +193,7 @@ int main(void)
         cmocka_unit_test(tasks_with_their_own_thread_keep_the_same_promises),
         cmocka_unit_test(a_task_that_asks_for_it_is_woken_at_its_time_and_not_before),
         cmocka_unit_test(closing_ends_tasks_that_are_idle_for_ever),
+        cmocka_unit_test(closing_reaches_a_thread_that_is_about_to_sleep),
     };
     return cmocka_run_group_tests_name("cpu_backend", tests, NULL, NULL);
 }

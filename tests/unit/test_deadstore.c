@@ -79,8 +79,8 @@ static rkp_status add(rki_deadstore *d, rkp_pool *p, int64_t first, uint32_t n, 
     for (uint32_t i = 0; i < n; i++) {
         int k = snprintf(text[i], sizeof text[i], "%lld;a row \xff", (long long)(first + i));
 
-        v[i] =
-            (rki_dead_row){ .reason = i % 2 ? RKP_STR("parse") : RKP_STR("overflow"), .error = RKP_STR("it is wrong") };
+        v[i] = (rki_dead_row){ .reason = i % 2 ? RKP_STR("parse") : RKP_STR("integer_overflow"),
+                               .error = RKP_STR("it is wrong") };
         if (i % 3 == 0)
             v[i].text = (rkp_str){ text[i], (size_t)k };
         if (i % 4 == 0) {
@@ -111,7 +111,7 @@ static void check(rkp_pool *p, const rki_dead_record *r, int64_t first, uint32_t
         snprintf(text, sizeof text, "%lld;a row \xff", (long long)(first + i));
         assert_true(rkp_str_is(rki_dead_text(r, i, RKI_DEAD_KERNEL), "parse"));
         assert_true(rkp_str_is(rki_dead_text(r, i, RKI_DEAD_TO), first % 2 ? "score" : "parse"));
-        assert_true(rkp_str_is(rki_dead_text(r, i, RKI_DEAD_REASON), i % 2 ? "parse" : "overflow"));
+        assert_true(rkp_str_is(rki_dead_text(r, i, RKI_DEAD_REASON), i % 2 ? "parse" : "integer_overflow"));
         assert_true(rkp_str_is(rki_dead_text(r, i, RKI_DEAD_ERROR), "it is wrong"));
         assert_int_equal(rki_dead_line(r, i), i % 4 ? 0 : first + i);
         assert_int_equal(rki_dead_text(r, i, RKI_DEAD_SOURCE).p == NULL, i % 4 != 0);

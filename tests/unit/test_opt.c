@@ -252,7 +252,7 @@ static void each_wrong_value_gives_one_finding(void **state)
         { "schema: [a]", "'schema' needs the name of a schema or a mapping of columns to types, not a list "
                          "[opt-type]" },
         { "object: {n: 1}", "'object' needs 'name' [opt-missing] | 'name': who" },
-        { "object: [a]", "'object' needs a mapping, not a list [opt-type]" },
+        { "object: [a]", "'object' needs a mapping or only its 'name', not a list [opt-type]" },
         { "object: {name: a, m: 1}", "'object' has no option 'm' [opt-unknown] | there are name, n" },
         { "object: ~", "'object' has no value [opt-empty] | quote '~' if the text is meant" },
         { "objects: [{name: a}, {n: x, name: b}]", "'n' needs a whole number, not 'x' [opt-type]" },

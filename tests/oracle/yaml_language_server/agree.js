@@ -2,8 +2,9 @@
 // schemas/pipeline.schema.json on a corpus of good and of bad files. usage: node agree.js RKPIPE SOURCE_DIR [-v]
 //
 // The files
-//   good   examples/**/*.yaml, pipelines/*.yaml, tests/bench/*.yaml with a `version`, tests/golden/plan/*/*.yaml,
-//          good/*.yaml of this folder: spellings that the schema must not refuse
+//   good   examples/**/*.yaml, pipelines/*.yaml, tests/bench/*.yaml with a `version` (but for those with operators of
+//          the bench itself), tests/golden/plan/*/*.yaml, good/*.yaml of this folder: spellings that the schema must
+//          not refuse
 //   bad    tests/golden/bad/*.yaml as they stand, without the arguments and the environment of their first lines
 //          (what is wrong only in those is not wrong for an editor either), bad/*.yaml of this folder
 //
@@ -25,6 +26,9 @@ const expressible = new Set([
     'id', 'key-missing', 'key-unknown', 'kernels-none', 'not-supported', 'op-unknown', 'opt-choice', 'opt-empty',
     'opt-missing', 'opt-range', 'opt-type', 'opt-unknown', 'source-from', 'type-unknown', 'version',
 ]);
+
+// Of these codes, what depends on other places of the file, or is a list of words of which some are refused.
+const beyond = /^a group cannot share dead letters|cannot be the name of a group$|^'restart' of kernel|^'fail_on/;
 
 // A schema sees numbers, not how they are written; and a key of digits is no property to the language server.
 const spelling = /^'[a-z_]+' needs (the number 1, not '1\.0'|a whole number, not '(0[0-9]+|[0-9]+e[0-9]+)')$|has no option '[0-9]+'$/;
@@ -93,7 +97,7 @@ function yaml(dir, deep) {
 async function main() {
     const here = path.relative(root, __dirname);
     const good = [...yaml('examples', true), ...yaml('pipelines'), ...yaml('tests/golden/plan', true),
-        ...yaml('tests/bench').filter((f) => /^version:/m.test(fs.readFileSync(f, 'utf8'))), ...yaml(here + '/good')];
+        ...yaml('tests/bench').filter((f) => /^version:/m.test(fs.readFileSync(f, 'utf8')) && !/op: bench\./.test(fs.readFileSync(f, 'utf8'))), ...yaml(here + '/good')];
     const bad = [...yaml('tests/golden/bad'), ...yaml(here + '/bad')];
     const n = { accepted: 0, refused: 0, must: 0, both: 0, neither: 0, silent: 0, findings: 0, placed: 0 };
     const wrong = [];
@@ -111,6 +115,7 @@ async function main() {
         const e = await edited(file), c = checked(file, []);
         const lines = fs.readFileSync(file, 'latin1').split('\n');
         const can = c.filter((d) => expressible.has(d.code) && d.file === path.basename(file) && !spelling.test(d.message) &&
+            !beyond.test(d.message) &&
             !(lines[d.line - 1] || '').substr(d.column - 1, d.length).includes('${'));
         if (e.length && !c.length)
             e.forEach((d) => say(file, 2, `line ${d.line}: only the language server says: ${d.message}`));
