@@ -1,6 +1,7 @@
 // file_place: see file_place.h.
 #include "file_place.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 static bool is_stdin(rkp_word w)
@@ -30,7 +31,7 @@ static uint64_t hash(rkp_str s)
 }
 
 rkp_status file_place_save(rkp_save *to, rkp_actor *a, const rkp_words *files, uint64_t file, const rkp_reader *r,
-                           uint64_t at)
+                           uint64_t at, uint64_t carry)
 {
     char err[RKP_FILE_ERR];
     rkp_file_id id = { 0 };
@@ -58,6 +59,7 @@ rkp_status file_place_save(rkp_save *to, rkp_actor *a, const rkp_words *files, u
     rkp_save_u64(to, id.seen);
     rkp_save_u64(to, id.crc);
     rkp_save_u64(to, at);
+    rkp_save_u64(to, carry);
     return RKP_OK;
 }
 
@@ -87,6 +89,7 @@ rkp_status file_place_load(rkp_load *from, const rkp_words *files, file_place *o
         out->id.seen = rkp_load_u64(from);
         out->id.crc = (uint32_t)rkp_load_u64(from);
         out->at = rkp_load_u64(from);
+        out->carry = rkp_load_u64(from);
     }
     if (out->file > n || (out->open && out->file == n))
         return rkp_load_refuse(from, "the file at hand is none of those to read");
@@ -101,37 +104,80 @@ static rkp_status failed(rkp_load *from, rkp_actor *a, rkp_status st, const char
     return st;
 }
 
+static rkp_status ends_early(rkp_load *from, rkp_str name)
+{
+    return rkp_load_refuse(from, "'%.*s' ends before the place that had been read", name.n < 100 ? (int)name.n : 100,
+                           name.p);
+}
+
+static rkp_status go_to(rkp_load *from, rkp_actor *a, rkp_reader *r, rkp_str name, uint64_t to)
+{
+    char err[RKP_FILE_ERR];
+    for (uint64_t at = 0; at < to;) {
+        int64_t k;
+        if (rkp_stopping(a))
+            return rkp_load_refuse(from, "the run was stopped before '%.*s' was where it had been",
+                                   name.n < 100 ? (int)name.n : 100, name.p);
+        k = rkp_reader_skip(r, to - at, err);
+        if (k < 0)
+            return rkp_load_refuse(from, "%s", err);
+        if (k == 0)
+            return ends_early(from, name);
+        at += (uint64_t)k;
+    }
+    return RKP_OK;
+}
+
+static rkp_status carry_again(rkp_load *from, rkp_actor *a, rkp_reader *r, rkp_str name, uint64_t want, char **carry,
+                              size_t *cap)
+{
+    char err[RKP_FILE_ERR];
+    for (size_t n = 0; n < want;) {
+        int64_t k;
+        if (n == *cap) { // not all at once: what it says may be wrong
+            size_t more = n + n / 2 + 4096;
+            char *p = realloc(*carry, more);
+            if (!p) {
+                rkp_fail(a, RKP_NOMEM, "out of memory for a record of %llu bytes", (unsigned long long)want);
+                return RKP_NOMEM;
+            }
+            *carry = p;
+            *cap = more;
+        }
+        k = rkp_reader_read(r, *carry + n, want - n < *cap - n ? (size_t)(want - n) : *cap - n, err);
+        if (k < 0)
+            return rkp_load_refuse(from, "%s", err);
+        if (k == 0)
+            return ends_early(from, name);
+        n += (size_t)k;
+    }
+    return RKP_OK;
+}
+
 rkp_status file_place_open(rkp_load *from, rkp_actor *a, const rkp_words *files, const file_place *p, int compression,
-                           rkp_reader **out)
+                           uint64_t limit, rkp_reader **out, char **carry, size_t *cap)
 {
     char err[RKP_FILE_ERR];
     rkp_word w = files->v[p->file];
     rkp_reader *r = NULL;
-    uint64_t at = 0;
-    rkp_status st = is_stdin(w) ? rkp_load_refuse(from, "standard input cannot be read again")
-                                : rkp_reader_open(w.p, compression, (rkp_str){ 0 }, &r, err);
+    rkp_status st;
     if (is_stdin(w))
-        return st;
+        return rkp_load_refuse(from, "standard input cannot be read again");
+    if (p->carry > limit)
+        return rkp_load_refuse(from, "the beginning of a record is longer than one can be");
+    st = rkp_reader_open(w.p, compression, (rkp_str){ 0 }, &r, err);
     if (st == RKP_OK)
         st = rkp_reader_same(r, &p->id, err);
     if (st != RKP_OK) {
         rkp_reader_close(r);
         return failed(from, a, st, err);
     }
-    while (at < p->at) {
-        int64_t k = rkp_stopping(a) ? 0 : rkp_reader_skip(r, p->at - at, err);
-        if (k > 0) {
-            at += (uint64_t)k;
-            continue;
-        }
+    st = go_to(from, a, r, rkp_word_str(w), p->at);
+    if (st == RKP_OK)
+        st = carry_again(from, a, r, rkp_word_str(w), p->carry, carry, cap);
+    if (st != RKP_OK) {
         rkp_reader_close(r);
-        if (k < 0)
-            return rkp_load_refuse(from, "%s", err);
-        if (rkp_stopping(a))
-            return rkp_load_refuse(from, "the run was stopped before '%.*s' was where it had been",
-                                   w.n < 100 ? (int)w.n : 100, w.p);
-        return rkp_load_refuse(from, "'%.*s' ends before the place that had been read", w.n < 100 ? (int)w.n : 100,
-                               w.p);
+        return st;
     }
     *out = r;
     return RKP_OK;

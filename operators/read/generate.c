@@ -166,10 +166,10 @@ static double bucket(const struct generate *g)
     return least > 1 ? least : 1;
 }
 
-// How many rows may be made now, at most `most`; 0: not before *wake_ns.
-static uint64_t due(struct generate *g, uint64_t now, uint64_t most, uint64_t *wake_ns)
+// Rows that may be made by now.
+static void fill(struct generate *g, uint64_t now)
 {
-    double cap = bucket(g), some = g->rate * QUANTUM_NS * 1e-9, wait;
+    double cap = bucket(g);
     if (!g->begun) {
         g->begun = true;
         g->tokens = 1;
@@ -179,6 +179,13 @@ static uint64_t due(struct generate *g, uint64_t now, uint64_t most, uint64_t *w
     g->last_ns = now;
     if (g->tokens > cap)
         g->tokens = cap;
+}
+
+// How many rows may be made now, at most `most`; 0: not before *wake_ns.
+static uint64_t due(struct generate *g, uint64_t now, uint64_t most, uint64_t *wake_ns)
+{
+    double cap = bucket(g), some = g->rate * QUANTUM_NS * 1e-9, wait;
+    fill(g, now);
     if (some > cap)
         some = cap;
     if (some < 1)
@@ -344,8 +351,9 @@ nomem:
 
 static rkp_status generate_save(void *self, rkp_actor *a, rkp_save *to)
 {
-    const struct generate *g = self;
-    (void)a;
+    struct generate *g = self;
+    if (g->begun)
+        fill(g, rkp_now_ns(a));
     rkp_save_u64(to, g->next);
     rkp_save_bool(to, g->begun);
     rkp_save_f64(to, g->tokens);

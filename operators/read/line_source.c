@@ -191,7 +191,7 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         if (!last)
             last = last_newline(buf + 1 + n, (size_t)got);
         n += (size_t)got;
-        s->fresh += got;
+        s->fresh += (uint64_t)got;
     }
     rkp_progress(a, s->done_bytes + rkp_reader_done(s->reader), s->total);
     begin = buf + 1;
@@ -233,8 +233,8 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
         b->text = text;
         b->blob = (rkp_str){ begin, len };
         b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(begin, len);
-        b->in_bytes = s->fresh > 0 ? (uint64_t)s->fresh : 0;
-        s->fresh = s->fresh > 0 ? 0 : s->fresh;
+        b->in_bytes = s->fresh;
+        s->fresh = 0;
         s->line += b->blob_rows;
         s->offset += len;
         if (!carry_set(s, last + 1, rest)) {
@@ -297,13 +297,13 @@ rkp_status line_source_save(const line_source *s, rkp_actor *a, rkp_save *to)
 {
     static const rkp_words none = { 0 };
     const rkp_words *files = s->in && s->in->status == RKP_OK ? &s->in->files : &none;
-    rkp_status st = file_place_save(to, a, files, s->next - (s->reader != NULL), s->reader, s->offset);
+    rkp_status st = file_place_save(to, a, files, s->next - (s->reader != NULL), s->reader, s->offset, s->carry_n);
     if (st != RKP_OK)
         return st;
     rkp_save_u64(to, s->line);
     rkp_save_bool(to, s->skipping);
     rkp_save_u64(to, s->done_bytes);
-    rkp_save_i64(to, s->fresh - (int64_t)s->carry_n); // that is read again
+    rkp_save_u64(to, s->fresh);
     return RKP_OK;
 }
 
@@ -317,22 +317,22 @@ rkp_status line_source_restore(line_source *s, rkp_actor *a, rkp_load *from)
     uint64_t line = rkp_load_u64(from);
     bool skipping = rkp_load_bool(from);
     uint64_t done = rkp_load_u64(from);
-    int64_t fresh = rkp_load_i64(from);
+    uint64_t fresh = rkp_load_u64(from);
     if (st == RKP_OK && !rkp_load_ok(from))
         st = RKP_INVALID;
     if (st != RKP_OK)
         return st;
-    if (fresh > INT64_C(1) << 60 || fresh < -(INT64_C(1) << 60))
-        return rkp_load_refuse(from, "what had been read of a file makes no sense");
     s->next = (size_t)p.file;
     s->done_bytes = done;
     if (p.file || p.open)
         s->total = total_of(files);
     if (p.open) {
-        st = file_place_open(from, a, files, &p, s->compression, &r);
+        st = file_place_open(from, a, files, &p, s->compression, s->chunk_bytes + 4 * s->max_record, &r, &s->carry,
+                             &s->carry_cap);
         if (st != RKP_OK)
             return st;
         begin(s, r, rkp_word_str(files->v[s->next++]));
+        s->carry_n = (size_t)p.carry;
         s->offset = p.at;
         s->line = line;
         s->skipping = skipping;

@@ -37,7 +37,7 @@ typedef struct line_source {
     size_t carry_n, carry_cap;
     uint64_t line, offset;      // of carry[0]
     uint64_t done_bytes, total; // of the files before this one; of all (0: not known)
-    int64_t fresh;              // bytes that have been read since the last chunk; less than 0: of what is read again
+    uint64_t fresh;             // bytes that have been read since the last chunk
     bool skipping;              // inside a record that is too large
     bool begun;                 // the kept bytes of standard input were given to a reader
 } line_source;

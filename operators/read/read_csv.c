@@ -880,10 +880,8 @@ static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t fro
     rkp_batch *b = f->b;
     uint64_t read = bytes_read(s);
     make_chunk(s, f, from, scan, s->line, s->offset);
-    if (read > s->reported) { // not when it is read again
-        b->in_bytes = read - s->reported;
-        s->reported = read;
-    }
+    b->in_bytes = read - s->reported;
+    s->reported = read;
     s->line += scan->lines;
     s->offset += scan->cut;
     f->b = NULL;
@@ -1077,13 +1075,13 @@ static rkp_status read_csv_again(void *self, rkp_actor *a, const rkp_record *r)
 
 // ---- checkpoints ----------------------------------------------------------------------------------------------------
 
-// The place behind the last chunk.  What of a record has been read beyond it is read again.
+// The place behind the last chunk, and how much of a record has been read beyond it.
 static rkp_status read_csv_save(void *self, rkp_actor *a, rkp_save *to)
 {
     static const rkp_words none = { 0 };
     const struct read_csv *s = self;
     const rkp_words *files = s->answer && s->answer->status == RKP_OK ? &s->answer->files : &none;
-    rkp_status st = file_place_save(to, a, files, s->file, s->reader, s->offset);
+    rkp_status st = file_place_save(to, a, files, s->file, s->reader, s->offset, s->carry_n);
     if (st != RKP_OK)
         return st;
     rkp_save_bool(to, s->begun);
@@ -1127,7 +1125,7 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
         st = RKP_INVALID;
     if (st != RKP_OK)
         return st;
-    if (mode > CSV_QUOTE || (!p.open && (begun || skipping)) || (!begun && p.at))
+    if (mode > CSV_QUOTE || (!p.open && (begun || skipping)) || (!begun && (p.at || p.carry)))
         return rkp_load_refuse(from, "where it was in a file makes no sense");
     s->file = (size_t)p.file;
     s->done = done;
@@ -1139,9 +1137,13 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
     if (begun)
         st = restore_source(s, a, from, p.at);
     if (st == RKP_OK)
-        st = file_place_open(from, a, files, &p, s->compression, &s->reader);
+        st = file_place_open(from, a, files, &p, s->compression, 2 * s->chunk_bytes + 4 * s->max_record, &s->reader,
+                             &s->carry, &s->carry_cap);
     if (st != RKP_OK)
         return st;
+    if (s->lone_cr)
+        lf_from(s->carry, (size_t)p.carry);
+    s->carry_n = (size_t)p.carry;
     s->begun = begun;
     s->skipping = skipping;
     s->skip_mode = (unsigned)mode;
