@@ -983,14 +983,17 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
 
 // ---- again ----------------------------------------------------------------------------------------------------------
 
-// The file's first bytes, as far as its head goes.
-static rkp_status read_head(struct read_csv *s, const char *path, bool header, rkp_batch *mem, struct csv_head *h)
+// The file's first bytes, as far as its head goes.  RKP_UNAVAILABLE: err says why, or is empty when they are no head.
+static rkp_status read_head(struct read_csv *s, const char *path, bool header, rkp_batch *mem, struct csv_head *h,
+                            char err[RKP_FILE_ERR])
 {
     rkp_reader *r = NULL;
-    char err[RKP_FILE_ERR], *p = NULL;
+    char *p = NULL;
     size_t n = 0, cap = 0;
     enum csv_head_result got = CSV_HEAD_MORE;
-    rkp_status st = rkp_reader_open(path, s->compression, (rkp_str){ 0 }, &r, err);
+    rkp_status st;
+    err[0] = 0;
+    st = rkp_reader_open(path, s->compression, (rkp_str){ 0 }, &r, err);
     while (st == RKP_OK && got == CSV_HEAD_MORE && n < HEAD_MAX) {
         int64_t k;
         if (n == cap) {
@@ -1022,6 +1025,7 @@ static rkp_status source_again(struct read_csv *s, rkp_actor *a, const rkp_recor
     char *path = mem ? rkp_batch_alloc(mem, r->file.n + 1) : NULL;
     struct csv_head h = { 0 };
     struct stat about;
+    char err[RKP_FILE_ERR];
     rkp_status st = path ? RKP_OK : RKP_NOMEM;
     if (path && r->file.n)
         memcpy(path, r->file.p, r->file.n);
@@ -1032,7 +1036,7 @@ static rkp_status source_again(struct read_csv *s, rkp_actor *a, const rkp_recor
             (uint64_t)about.st_mtim.tv_sec * 1000000 + (uint64_t)about.st_mtim.tv_nsec / 1000 > r->at_us)
             st = RKP_UNAVAILABLE;
         else
-            st = read_head(s, path, true, mem, &h);
+            st = read_head(s, path, true, mem, &h, err);
     }
     if (st == RKP_OK && set_source(s, a, r->file, &h) == RKP_FAIL) {
         rkp_batch_put(s->source);
@@ -1099,9 +1103,12 @@ static rkp_status restore_source(struct read_csv *s, rkp_actor *a, rkp_load *fro
     const char *path = s->answer->files.v[s->file].p;
     rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
     struct csv_head h = { 0 };
-    rkp_status st = mem ? read_head(s, path, s->header, mem, &h) : RKP_NOMEM;
+    char err[RKP_FILE_ERR];
+    rkp_status st = mem ? read_head(s, path, s->header, mem, &h, err) : RKP_NOMEM;
     if (st == RKP_NOMEM)
         (void)out_of_memory(a);
+    else if (st != RKP_OK && err[0])
+        st = rkp_load_refuse(from, "%s", err);
     else if (st != RKP_OK || at < h.at)
         st = rkp_load_refuse(from, "'%.100s' has another head than before", path);
     else if (set_source(s, a, rkp_str_of(path), &h) == RKP_FAIL)
@@ -1134,11 +1141,10 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
         set_total(s);
     if (!p.open)
         return RKP_OK;
-    if (begun)
+    st = file_place_open(from, a, files, &p, s->compression, 2 * s->chunk_bytes + 4 * s->max_record, &s->reader,
+                         &s->carry, &s->carry_cap);
+    if (st == RKP_OK && begun) // now that it is known to be the same file
         st = restore_source(s, a, from, p.at);
-    if (st == RKP_OK)
-        st = file_place_open(from, a, files, &p, s->compression, 2 * s->chunk_bytes + 4 * s->max_record, &s->reader,
-                             &s->carry, &s->carry_cap);
     if (st != RKP_OK)
         return st;
     if (s->lone_cr)

@@ -9,6 +9,7 @@
 
 #include "data/state.h"
 #include "fake_actor.h"
+#include "nomem.h"
 
 #include <rkpipe/file.h>
 
@@ -636,6 +637,47 @@ static void a_damaged_state_of_a_source_does_no_harm(void **unused)
     free(lines);
 }
 
+static void memory_may_run_out_while_a_source_goes_on(void **unused)
+{
+    static const struct source sources[] = {
+        { &rkp_op_read_csv, "path: [d.gz, d.gz]\nchunk_bytes: 16\nschema: { a: 'i64?', b: 'string?' }\n" },
+        { &rkp_op_read_lines, "path: [d.gz, d.gz]\nchunk_bytes: 4096\n" },
+    };
+    char *text = malloc(40000);
+    size_t n = (size_t)sprintf(text, "a,b\n");
+    (void)unused;
+    if (!nomem_works())
+        skip();
+    for (int i = 0; n < 30000; i++)
+        n += (size_t)sprintf(text + n, "%d,\"a record\nof two lines\"\n", i);
+    put_as("d.gz", RKP_COMPRESS_GZIP, text, n);
+    for (size_t i = 0; i < 2; i++) {
+        struct state at = after_three(&sources[i], NULL);
+        for (long k = 1;; k++) {
+            fake *f = open_source(&sources[i]);
+            rkp_status st;
+            bool none;
+            nomem_at(k);
+            st = restore(f, at);
+            none = nomem_count() < k;
+            nomem_at(0);
+            if (st != RKP_OK && st != RKP_NOMEM && !strstr(why, "cannot be loaded") &&
+                !strstr(why, "out of memory")) // what dlopen and a decoder say
+                fail_msg("allocation %ld: %d %s %s", k, (int)st, why, f->fail);
+            if (st == RKP_OK) // not every allocation is needed
+                assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
+            done(f);
+            if (none) {
+                assert_int_equal(st, RKP_OK);
+                break;
+            }
+        }
+        free(at.p);
+    }
+    unlink("d.gz");
+    free(text);
+}
+
 // ---- sinks ----------------------------------------------------------------------------------------------------------
 
 struct sink {
@@ -958,6 +1000,7 @@ int main(void)
         cmocka_unit_test(who_can_keep_what_is_said_when_it_is_bound),
         cmocka_unit_test(what_cannot_be_read_again_cannot_be_saved),
         cmocka_unit_test(a_damaged_state_of_a_source_does_no_harm),
+        cmocka_unit_test(memory_may_run_out_while_a_source_goes_on),
         cmocka_unit_test(sinks_go_on_as_if_nothing_had_happened),
         cmocka_unit_test(rows_after_a_checkpoint_before_the_first_are_taken_back),
         cmocka_unit_test(an_output_that_is_not_as_it_was_is_refused),
