@@ -224,6 +224,12 @@ void rkp_bind_single(rkp_bind *b, const char *why)
         b->to->single = why;
 }
 
+void rkp_bind_adds(rkp_bind *b)
+{
+    if (b->checking)
+        b->to->adds = true;
+}
+
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
 {
     if (!b->checking || (b->to->delivery && (int)strongest >= b->to->delivery))

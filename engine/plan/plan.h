@@ -50,6 +50,7 @@ typedef struct rki_bound {
     bool whole;               // encode and decode are not used
     const char *single;       // why it may not be replicated, or NULL
     bool endless;             // a source that never ends by itself
+    bool adds;                // a sink that adds to what is there
     int delivery;             // rkp_delivery that it can keep; 0: its bind does not say
     const char *delivery_why; // not a stronger one
     int on_error;             // rki_error_action, never DEFAULT

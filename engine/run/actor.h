@@ -472,12 +472,12 @@ void rki_ckpt_close(rki_run *r);
 bool rki_ckpt_restore(struct rkp_actor *a); // after its init; false: the run was failed
 // Is there a barrier that this source has not sent?
 bool rki_ckpt_due(const rki_runner *r);
+bool rki_ckpt_hold(const rki_runner *r); // a source that waits for the first checkpoint
 // Everything before the barrier has been done and given on: saves, and sends it on.  False: the run was failed.
 bool rki_ckpt_cut(rki_runner *r, uint32_t number);
 // Took a barrier from a link of this input.
 void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number);
 bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it
-void rki_ckpt_final(rki_runner *r);         // it has given everything on, and what it wrote is durable
 void rki_ckpt_retire(rki_runner *r);        // it takes no more part
 // Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);

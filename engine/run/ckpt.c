@@ -3,8 +3,8 @@
 //   control   wanted = n --> every source: save, barrier behind what it has sent --> rings --> every other runner, when all of its
 //             open links have given it: save, and on --> missing == 0 --> manifest n, old ones go
 //
-// A runner hands in under the lock.  What it hands in for n and what it hands in at its end are kept apart: a manifest takes
-// the cut of its own number where there is one, else the end.
+// A runner hands in under the lock.  Of one that has ended the control thread saves what it is at its end, when a manifest
+// first wants it: a manifest takes the cut of its own number where there is one, else the end.
 #include "run/actor.h"
 
 #include "base/buf.h"
@@ -30,7 +30,7 @@ struct part {
 struct rki_parts {
     struct part *cut, *end; // per stage
     uint32_t number;        // of the cut; 0: none
-    bool ended, retired;
+    bool retired;           // nothing touches it any more
 };
 
 struct rki_ckpt {
@@ -42,6 +42,7 @@ struct rki_ckpt {
     uint32_t missing;     // lock: runners that have not handed it in
     bool under_way, told; // told: it cannot be made durable
     bool last;            // atomic with wanted: no source goes on after it
+    uint32_t hold;        // atomic: no source begins before the first checkpoint
     bool last_asked, last_done;
     uint64_t next_ns;
     rki_manifest from; // what the run goes on from; n 0: nothing
@@ -199,6 +200,12 @@ bool rki_ckpt_due(const rki_runner *r)
     return c && __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE) != r->barrier;
 }
 
+bool rki_ckpt_hold(const rki_runner *r)
+{
+    // Acquire, from the release of who has committed: nothing but the word itself.
+    return r->run->ckpt && __atomic_load_n(&r->run->ckpt->hold, __ATOMIC_ACQUIRE);
+}
+
 bool rki_ckpt_cut(rki_runner *r, uint32_t number)
 {
     struct rki_ckpt *c = r->run->ckpt;
@@ -247,14 +254,9 @@ bool rki_ckpt_aligned(const rki_runner *r)
     return true;
 }
 
-void rki_ckpt_final(rki_runner *r)
+bool rkp_kept(const rkp_actor *a)
 {
-    struct rki_ckpt *c = r->run->ckpt;
-    struct part *v = take_parts(r, true);
-    pthread_mutex_lock(&c->lock);
-    r->parts->end = v;
-    r->parts->ended = v != NULL;
-    pthread_mutex_unlock(&c->lock);
+    return a->run->ckpt && a->run->ckpt->committed;
 }
 
 void rki_ckpt_retire(rki_runner *r)
@@ -283,6 +285,19 @@ static bool make_folder(rki_run *r)
         return false;
     c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return c->dir >= 0;
+}
+
+// Those who had ended before they could hand in for this number: what they are is saved here, when the first checkpoint wants it.
+static bool save_ended(rki_run *r, uint64_t number)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++) {
+        rki_runner *run = r->runners[i];
+        if (run->parts->number == (uint32_t)number && run->parts->cut)
+            continue;
+        if (!run->parts->end && !(run->parts->end = take_parts(run, true)))
+            return false;
+    }
+    return true;
 }
 
 // With the lock.
@@ -319,6 +334,10 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     for (uint32_t i = 0; i < r->n_runners; i++)
         total += r->runners[i]->n_stages;
     m.v = calloc(total + 1, sizeof *m.v);
+    if (m.v && !save_ended(r, number)) {
+        free(m.v);
+        return false;
+    }
     if (!m.v) {
         snprintf(err, sizeof err, "out of memory");
     } else if (!make_folder(r)) {
@@ -350,6 +369,13 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     return true;
 }
 
+static void wake_sources(rki_run *r)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (r->runners[i]->n_ins == 0)
+            rki_wake_runner(r->runners[i]);
+}
+
 static void begin(rki_run *r, bool last)
 {
     struct rki_ckpt *c = r->ckpt;
@@ -366,9 +392,7 @@ static void begin(rki_run *r, bool last)
     // Release, to the acquire of the sources: `last`.
     __atomic_store_n(&c->wanted, number, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&c->lock);
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        if (r->runners[i]->n_ins == 0)
-            rki_wake_runner(r->runners[i]);
+    wake_sources(r);
 }
 
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
@@ -386,11 +410,15 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         if (!commit(r, c->wanted, false))
             return;
         c->last_done = last;
+        if (c->hold) {
+            __atomic_store_n(&c->hold, 0, __ATOMIC_RELEASE);
+            wake_sources(r);
+        }
         c->next_ns = rki_mono_ns() + r->plan->spec->engine.checkpoint_ns;
         if (last)
             return;
     }
-    if (!c->under_way && (c->last_asked || now >= c->next_ns)) {
+    if (!c->under_way && (c->last_asked || now >= c->next_ns || (c->hold && !c->wanted))) {
         begin(r, c->last_asked);
         if (!c->under_way) // everybody has ended
             c->next_ns = UINT64_MAX;
@@ -423,6 +451,7 @@ void rki_ckpt_forget(rki_run *r)
     char path[4096];
     if (!r->ckpt || r->ckpt->dir < 0)
         return;
+    r->ckpt->committed = 0;
     if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
         rki_log(r, "warning: %s; the next run would only name the outputs again", err);
     else if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) < (int)sizeof path)
@@ -519,6 +548,13 @@ bool rki_ckpt_restore(rkp_actor *a)
     return false;
 }
 
+static void hold_if_adding(rki_run *r)
+{
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++)
+        if (r->plan->kernels[i].adds)
+            r->ckpt->hold = 1;
+}
+
 bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
 {
     struct rki_ckpt *c;
@@ -543,15 +579,19 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
     if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) >= (int)sizeof path)
         return true;
     c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (c->dir < 0)
-        return true; // there were none
+    if (c->dir < 0) { // there were none
+        hold_if_adding(r);
+        return true;
+    }
     if (r->args.fresh) {
         *st = rki_manifest_prune(c->dir, 0, why);
+        hold_if_adding(r);
         return *st == RKP_OK || refuse(st, err, n, "%s", why);
     }
     *st = rki_manifest_newest(c->dir, &c->from, note, why);
     if (*st == RKP_UNAVAILABLE && !note[0]) {
         *st = RKP_OK;
+        hold_if_adding(r);
         return true;
     }
     if (*st != RKP_OK)

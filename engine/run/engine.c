@@ -1004,6 +1004,8 @@ int rki_run_execute(rki_run *r)
         rki_replay_stop(r->args.replay);
     if (code == RKI_EXIT_OK && r->args.replay && rki_replay_lost(r, r->failure, sizeof r->failure))
         code = RKI_EXIT_FAILED;
+    if (code == RKI_EXIT_BAD_DATA)
+        rki_ckpt_forget(r); // it would be no better from there
     if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r) && !rki_ckpt_finish(r))
         code = RKI_EXIT_FAILED;
     if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r)) {

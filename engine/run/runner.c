@@ -505,6 +505,8 @@ static rkp_step poll_source(rki_runner *r)
                 return RKP_STEP_AGAIN;
             continue;
         }
+        if (RKP_UNLIKELY(rki_ckpt_hold(r)))
+            return RKP_STEP_IDLE;
         if (!rkp_pool_room(r->run->pool, 1 << 20) && !all_taken(r)) {
             // Batches in flight use the budget: look again when one of ours is taken, or in a millisecond.  A source of
             // which nothing waits may always send one more, or a budget smaller than what the others hold would stop it
@@ -594,8 +596,6 @@ static rkp_step end_phase(rki_runner *r)
                 return RKP_STEP_AGAIN;
             }
         }
-        if (r->run->ckpt)
-            rki_ckpt_final(r);
         rki_dead_flush(r); // before the end
         rki_end_gates(r);
         r->emission++;

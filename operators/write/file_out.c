@@ -5,8 +5,10 @@
 
 enum { PLACE_NONE, PLACE_DIRECT, PLACE_FILE };
 
-void file_out_bind(rkp_bind *b, rkp_word path)
+void file_out_bind(rkp_bind *b, rkp_word path, int commit)
 {
+    if (commit == RKP_COMMIT_APPEND && path.p && !rkp_writer_direct(path.p))
+        rkp_bind_adds(b);
     if (path.p && rkp_writer_direct(path.p))
         rkp_bind_delivery(b, RKP_AT_LEAST_ONCE, "what is written to a pipe or a device cannot be taken back");
 }
@@ -42,8 +44,14 @@ rkp_status file_out_save(rkp_save *to, rkp_actor *a, rkp_writer *w, bool ended)
     rkp_save_u64(to, p.tail);
     rkp_save_u64(to, p.crc);
     rkp_save_bool(to, ended);
-    rkp_writer_keep(w, true);
     return RKP_OK;
+}
+
+void file_out_abort(rkp_writer *w, rkp_actor *a)
+{
+    if (w)
+        rkp_writer_keep(w, rkp_kept(a));
+    rkp_writer_close(w);
 }
 
 rkp_status file_out_restore(rkp_load *from, rkp_actor *a, const char *path, int commit, int compression,

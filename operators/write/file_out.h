@@ -12,10 +12,12 @@
 #include <rkpipe/op.h>
 
 // Says which delivery this path can keep.
-void file_out_bind(rkp_bind *b, rkp_word path);
+void file_out_bind(rkp_bind *b, rkp_word path, int commit);
 // w NULL: none has been opened.  ended: no more rows will come; w is complete after it.  The file stays when the job fails later.
 rkp_status file_out_save(rkp_save *to, rkp_actor *a, rkp_writer *w, bool ended);
 // *out stays NULL when nothing had been opened, or a pipe, which begins anew.
+// The job has failed: the temporary file stays when a checkpoint goes on with it.  Takes w.
+void file_out_abort(rkp_writer *w, rkp_actor *a);
 rkp_status file_out_restore(rkp_load *from, rkp_actor *a, const char *path, int commit, int compression,
                             rkp_writer **out, bool *ended);
 

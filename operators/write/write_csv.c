@@ -66,7 +66,7 @@ static rkp_status write_csv_bind(void *self, rkp_bind *b)
     struct write_csv *s = self;
     rkp_diags *d = rkp_bind_diags(b);
     rkp_status st = RKP_OK;
-    file_out_bind(b, s->path);
+    file_out_bind(b, s->path, s->commit);
     s->in = *rkp_bind_in(b);
     s->n_cols = s->columns.n ? (uint32_t)s->columns.n : s->in.n;
     s->cols = rkp_opt_alloc(rkp_bind_mem(b), (s->n_cols ? s->n_cols : 1) * sizeof *s->cols);
@@ -257,8 +257,7 @@ static rkp_status write_csv_commit(void *self, rkp_actor *a)
 static void write_csv_abort(void *self, rkp_actor *a)
 {
     struct write_csv *s = self;
-    (void)a;
-    rkp_writer_close(s->out);
+    file_out_abort(s->out, a);
     s->out = NULL;
 }
 

@@ -604,7 +604,7 @@ static rkp_status write_jsonl_bind(void *self, rkp_bind *b)
     const rkp_schema *in = rkp_bind_in(b);
     rkp_status st = RKP_OK;
     uint32_t n = w->columns.v ? (uint32_t)w->columns.n : in->n;
-    file_out_bind(b, w->path);
+    file_out_bind(b, w->path, w->commit);
     w->cols = rkp_opt_alloc(rkp_bind_mem(b), (n ? n : 1) * sizeof *w->cols);
     if (!w->cols)
         return RKP_NOMEM;
@@ -696,8 +696,7 @@ static rkp_status write_jsonl_commit(void *self, rkp_actor *a)
 static void write_jsonl_abort(void *self, rkp_actor *a)
 {
     struct write_jsonl *w = self;
-    (void)a;
-    rkp_writer_close(w->writer);
+    file_out_abort(w->writer, a);
     w->writer = NULL;
 }
 

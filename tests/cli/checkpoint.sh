@@ -112,6 +112,20 @@ seq 0 3999 | sed '1i n' >want.csv
 true_that 'all rows, once' cmp slow.csv want.csv
 run 69 checkpoint list slow.yaml
 
+# What is added to a file can be taken back although there was no time for a second checkpoint.
+printf 'n\n-1\n' >add.csv
+add=(add.yaml --summary none --set engine.checkpoint=1h)
+sed 's/name: slow/name: add/; s/slow.csv }/add.csv, commit: append }/' slow.yaml >add.yaml
+"$rkpipe" run "${add[@]}" >out 2>err </dev/null &
+pid=$!
+grown() { [ "$(wc -l <add.csv)" -gt 20 ]; }
+until_true grown || bad 'nothing is added'
+kill -KILL $pid
+wait $pid 2>/dev/null
+run 0 run "${add[@]}"
+seq -1 3999 | sed '1i n' >want.csv
+true_that 'all rows, once, behind what was there' cmp add.csv want.csv
+
 # A level that cannot be kept; a level that is the strongest.
 cat >pipe.yaml <<'Y'
 version: 1

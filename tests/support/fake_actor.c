@@ -202,6 +202,17 @@ void rkp_bind_single(rkp_bind *b, const char *why)
     b->f->single = why;
 }
 
+void rkp_bind_adds(rkp_bind *b)
+{
+    (void)b;
+}
+
+bool rkp_kept(const rkp_actor *a)
+{
+    (void)a;
+    return true;
+}
+
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
 {
     if (b->f->delivery && strongest >= b->f->delivery)

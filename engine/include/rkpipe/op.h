@@ -127,7 +127,8 @@ typedef struct rkp_op {
 
     // Checkpoints.  save: between two batches, when everything before has been emitted; a source writes its position (that of
     // its poll half), a sink makes what it was given durable and writes how far it is.  restore: after init, in a new
-    // process, before anything else; RKP_INVALID with rkp_load_refuse when that is not possible.  Both on the actor's thread.
+    // process, before anything else; RKP_INVALID with rkp_load_refuse when that is not possible.  Both on the actor's thread, or, after
+    // it has ended, on the control thread.
     uint32_t state_version; // of what save writes, from 1
     rkp_status (*save)(void *self, rkp_actor *a, rkp_save *to);
     rkp_status (*restore)(void *self, rkp_actor *a, rkp_load *from);
@@ -184,6 +185,8 @@ void rkp_bind_endless(rkp_bind *b);
 // one with `save` keep exactly_once, all others at_most_once.
 typedef enum rkp_delivery { RKP_AT_MOST_ONCE = 1, RKP_AT_LEAST_ONCE, RKP_EXACTLY_ONCE } rkp_delivery;
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why);
+// A sink that adds to what is there: a checkpoint is made before the first row, so that a crash before the next one can be taken back.
+void rkp_bind_adds(rkp_bind *b);
 
 // ---- actor ----------------------------------------------------------------------------------------------------------
 
@@ -241,6 +244,8 @@ bool rkp_engine_event(rkp_actor *a, rkp_event *out);
 bool rkp_engine_over(const rkp_actor *a); // every kernel that does not hang on `$` topics has ended
 // Opens an unlinked temporary file in data_dir for spilling; -1 and rkp_fail's message when it cannot.
 int rkp_spill_open(rkp_actor *a);
+// abort: a checkpoint is kept from which the next run goes on, so what was saved for it must stay.
+bool rkp_kept(const rkp_actor *a);
 // Waits, on a BLOCKING actor's thread, until fd is readable; false when rkp_stopping, also because nobody listens.
 bool rkp_wait_readable(rkp_actor *a, int fd);
 // The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
