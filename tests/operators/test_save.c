@@ -317,6 +317,7 @@ static char *run_job(const struct job *j, const struct rows *r, int every, uint6
     for (int i = 0; i < BATCHES; i++) {
         rkp_verdict v = feed(&l, r, i);
 
+        advance(&l, (uint64_t)i * STEP_NS + STEP_NS / 2); // some time after the batch
         if (every && (i + 1) % every == 0) {
             move_on(&l);
             if (i % 3 == 0)
