@@ -35,6 +35,7 @@ struct sort {
     uint64_t kept;      // bytes of runs in memory
     uint64_t pending;   // rows in runs
     uint64_t block;     // bytes of a block of the file
+    uint64_t owed;      // rows that were dropped and are not counted yet: nothing is while the state is saved
     rks_spill file;
     rks_runs runs;
     rks_merge merge;
@@ -190,7 +191,7 @@ static rkp_status finish_run(struct sort *s, uint64_t keep, rks_run *out)
         out->long_rows = rks_row_bytes(b, s->schema.n, i + 1) > RKS_LONG_ROW;
     out->n = n;
     if (keep && n > keep) {
-        rkp_drop(s->actor, n - keep, "limit");
+        s->owed += n - keep;
         out->n = (uint32_t)keep;
     }
     return RKP_OK;
@@ -341,6 +342,13 @@ static rkp_verdict add_rows(struct sort *s, rkp_batch *b, const uint32_t *rows, 
     return st == RKP_OK ? v : no_memory(s);
 }
 
+static void count_dropped(struct sort *s)
+{
+    if (s->owed)
+        rkp_drop(s->actor, s->owed, "limit");
+    s->owed = 0;
+}
+
 // After rows were added.
 static rkp_status make_room(struct sort *s)
 {
@@ -350,9 +358,10 @@ static rkp_status make_room(struct sort *s)
     if (s->limit && n > TOP_SLACK && n - TOP_SLACK > s->limit)
         st = keep_top(s, NULL);
     if (st == RKP_OK && !account(s))
-        return close_run(s, true);
-    if (st == RKP_OK && (rkp_builder_rows(s->rows) >= RUN_ROWS || rkp_builder_bytes(s->rows) >= RUN_BYTES))
-        return close_run(s, false);
+        st = close_run(s, true);
+    else if (st == RKP_OK && (rkp_builder_rows(s->rows) >= RUN_ROWS || rkp_builder_bytes(s->rows) >= RUN_BYTES))
+        st = close_run(s, false);
+    count_dropped(s);
     return st;
 }
 
@@ -385,6 +394,7 @@ static rkp_status end_first(struct sort *s)
 {
     rkp_status st = close_run(s, false);
 
+    count_dropped(s);
     if (st == RKP_OK)
         st = rks_runs_reduce(&s->runs, &s->order, &s->file, rks_merge_fan(rkp_state_limit(s->actor)), s->block);
     if (st == RKP_OK)
@@ -423,8 +433,9 @@ static rkp_verdict sort_on_end(void *self, rkp_actor *a)
 
 // ---- checkpoints ----------------------------------------------------------------------------------------------------
 //
-// The first row of all, when there is one, then the rows of each run in their order, the oldest run first.  Rows that are
-// equal so stand in the order in which they came, and sorting them again gives what a merge of the runs would give.
+// The first row of all, when there is one, the rows of each run in their order, the oldest run first, and how many rows
+// were dropped and are not counted yet.  Rows that are equal so stand in the order in which they came, and sorting them
+// again gives what a merge of the runs would give.
 
 static rkp_status sort_save(void *self, rkp_actor *a, rkp_save *to)
 {
@@ -443,6 +454,7 @@ static rkp_status sort_save(void *self, rkp_actor *a, rkp_save *to)
     if (st == RKP_OK && s->limit && rkp_builder_rows(s->rows) > 1)
         st = keep_top(s, to);
     rkp_save_bool(to, false);
+    rkp_save_u64(to, s->owed);
     if (st != RKP_OK)
         no_memory(s);
     return st;
@@ -491,6 +503,7 @@ static rkp_status sort_restore(void *self, rkp_actor *a, rkp_load *from)
         if (st == RKP_OK)
             st = make_room(s);
     }
+    s->owed += rkp_load_u64(from);
     if (st == RKP_OK)
         st = rkp_load_status(from);
     if (st == RKP_NOMEM)

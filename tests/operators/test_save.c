@@ -224,13 +224,19 @@ static void advance(struct life *l, uint64_t to)
         f->now_ns = l->began + to;
 }
 
-static void end_life(struct life *l)
+static void note_drops(struct life *l)
 {
     fake *f = l->run.f;
 
-    note(l);
     for (size_t i = 0; i < f->n_drops; i++)
         l->dropped += f->drops[i].rows;
+    f->n_drops = 0;
+}
+
+static void end_life(struct life *l)
+{
+    note(l);
+    note_drops(l);
     op_close(&l->run);
 }
 
@@ -262,7 +268,9 @@ static void move_on(struct life *l)
     rkp_save s;
     char *copy;
 
+    note_drops(l);
     save_life(l, &s);
+    assert_int_equal(l->run.f->n_drops, 0); // counts are not those of the state otherwise
     end_life(l);
     open_life(l, at);
     copy = malloc(s.out.n + 1); // so that a byte behind it is found
@@ -317,6 +325,7 @@ static char *run_job(const struct job *j, const struct rows *r, int every, uint6
     for (int i = 0; i < BATCHES; i++) {
         rkp_verdict v = feed(&l, r, i);
 
+        advance(&l, (uint64_t)i * STEP_NS + STEP_NS / 2); // some time after the batch
         if (every && (i + 1) % every == 0) {
             move_on(&l);
             if (i % 3 == 0)
