@@ -83,6 +83,7 @@ static struct state save(fake *f)
         memcpy(s.p, to.out.p, to.out.n);
     s.n = to.out.n;
     rki_save_fini(&to);
+    f->kept = true;
     return s;
 }
 
