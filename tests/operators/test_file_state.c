@@ -83,7 +83,7 @@ static struct state save(fake *f)
         memcpy(s.p, to.out.p, to.out.n);
     s.n = to.out.n;
     rki_save_fini(&to);
-    f->kept = true;
+    f->is_kept = true;
     return s;
 }
 
@@ -91,6 +91,7 @@ static char why[256];
 
 static rkp_status restore(fake *f, struct state s)
 {
+    f->is_kept = true; // what it goes on from stays
     rkp_load from;
     rkp_status st;
     rki_load_begin(&from, s.p, s.n);

@@ -209,7 +209,7 @@ void rkp_bind_adds(rkp_bind *b)
 
 bool rkp_kept(const rkp_actor *a)
 {
-    return a->f->kept;
+    return a->f->is_kept;
 }
 
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
