@@ -123,7 +123,7 @@ struct fake {
     int64_t wall_us;
     uint64_t wake_at;
     bool stopping;
-    bool is_kept; // what rkp_kept says
+    bool is_kept;  // what rkp_kept says
     bool given_up; // rkp_wait_ready: at once, false
     rki_buf log;   // what rkp_log got; p is NULL when nothing
     pthread_mutex_t log_lock;
