@@ -364,7 +364,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     c->committed = number;
     if (rki_manifest_prune(c->dir, KEEP, err) != RKP_OK && !c->told) {
         c->told = true;
-        rki_log(r, "warning: old checkpoints stay: %s", err);
+        rki_log(r, "warning: old checkpoints stay: %s\n", err);
     }
     return true;
 }
@@ -453,7 +453,7 @@ void rki_ckpt_forget(rki_run *r)
         return;
     r->ckpt->committed = 0;
     if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
-        rki_log(r, "warning: %s; the next run would only name the outputs again", err);
+        rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
     else if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) < (int)sizeof path)
         rmdir(path); // unless somebody else has put something there
 }
@@ -597,7 +597,7 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
     if (*st != RKP_OK)
         return refuse(st, err, n, "%s; --fresh begins anew", note[0] ? note : why);
     if (note[0])
-        rki_log(r, "warning: %s: going on from the one before", note);
+        rki_log(r, "warning: %s: going on from the one before\n", note);
     if (c->from.identity != c->identity)
         return refuse(st, err, n,
                       "'%s' has a checkpoint of another form of this pipeline: run that to its end, or begin anew with "
@@ -609,7 +609,7 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
         r->runners[i]->barrier = c->wanted;
     if (!go_on(r, st, err, n))
         return false;
-    rki_log(r, "going on from checkpoint %llu", (unsigned long long)c->from.number);
+    rki_log(r, "going on from checkpoint %llu\n", (unsigned long long)c->from.number);
     *st = RKP_OK;
     return true;
 }

@@ -1034,7 +1034,7 @@ int rki_run_execute(rki_run *r)
         char kept[160];
         rki_ckpt_say(r, kept, sizeof kept);
         if (kept[0])
-            rki_log(r, "%s", kept);
+            rki_log(r, "%s\n", kept);
     }
     rki_taps_end(r);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++)
