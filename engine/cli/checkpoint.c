@@ -121,9 +121,10 @@ static int verb_checkpoint(rki_cli *c)
         if (l.diags)
             rki_load_print(c, l.diags);
     } else {
-        char *top = rki_cli_data_dir(l.spec);
+        char *top = rki_cli_data_dir(l.spec), name[40];
+        rki_spec_checkpoints(l.spec, name);
         rki_buf_init(&path);
-        rki_putf(&path, "%s/checkpoints", top ? top : "");
+        rki_putf(&path, "%s/%s", top ? top : "", name);
         rki_putc(&path, 0);
         dir = top && !path.failed ? open(path.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         if (!top || path.failed) {

@@ -19,8 +19,6 @@
 
 enum { KEEP = 2 };
 
-#define FOLDER "checkpoints"
-
 // One stage, at one moment.
 struct part {
     rkp_save counts, state;
@@ -271,13 +269,20 @@ void rki_ckpt_retire(rki_runner *r)
 
 // ---- control --------------------------------------------------------------------------------------------------------
 
+static bool folder(const rki_run *r, char *path, size_t n)
+{
+    char name[40];
+    rki_spec_checkpoints(r->plan->spec, name);
+    return snprintf(path, n, "%s/%s", r->args.data_dir, name) < (int)n;
+}
+
 static bool make_folder(rki_run *r)
 {
     struct rki_ckpt *c = r->ckpt;
     char path[4096];
     if (c->dir >= 0)
         return true;
-    if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) >= (int)sizeof path) {
+    if (!folder(r, path, sizeof path)) {
         errno = ENAMETOOLONG;
         return false;
     }
@@ -342,7 +347,8 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         snprintf(err, sizeof err, "out of memory");
     } else if (!make_folder(r)) {
         st = RKP_IO;
-        snprintf(err, sizeof err, "cannot make '%.150s/" FOLDER "': %s", r->args.data_dir, strerror(errno));
+        snprintf(err, sizeof err, "cannot make the folder of checkpoints in '%.100s': %s", r->args.data_dir,
+                 strerror(errno));
     } else {
         // Nobody hands in for this number any more, and the next is not asked for: what is read stays.
         pthread_mutex_lock(&c->lock);
@@ -454,7 +460,7 @@ void rki_ckpt_forget(rki_run *r)
     r->ckpt->committed = 0;
     if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
         rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
-    else if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) < (int)sizeof path)
+    else if (folder(r, path, sizeof path))
         rmdir(path); // unless somebody else has put something there
 }
 
@@ -576,7 +582,7 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
             return false;
         *r->runners[i]->parts = (struct rki_parts){ 0 };
     }
-    if (snprintf(path, sizeof path, "%s/" FOLDER, r->args.data_dir) >= (int)sizeof path)
+    if (!folder(r, path, sizeof path))
         return true;
     c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->dir < 0) { // there were none

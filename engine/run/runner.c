@@ -216,6 +216,7 @@ static bool take_front(rki_inset *in, const uint64_t *seq, rkp_envelope *e, uint
             return false;
         __atomic_fetch_add(&k->ring->bytes_out, w, __ATOMIC_RELAXED);
     } else {
+        *e = *rki_ring_peek(k->ring, 0);
         w = rki_weight((const rkp_batch *)(uintptr_t)e->payload);
         __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
         rki_ring_release(k->ring, 1);
@@ -340,8 +341,6 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
         return TOOK_NONE;
     in = &r->ins[at];
     k = in->links[in->cur];
-    if (!evicts(in))
-        e = *rki_ring_peek(k->ring, 0);
     if (!take_front(in, r->hlc_in && !only_replies ? &r->hold_seq : NULL, &e, bytes))
         return TOOK_SOME; // look again
     if (r->hlc_in && !only_replies)

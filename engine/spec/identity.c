@@ -4,6 +4,8 @@
 #include "spec/spec.h"
 #include "spec/tree.h"
 
+#include <stdio.h>
+
 static uint64_t bytes(uint64_t h, const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -25,6 +27,15 @@ static uint64_t tree(uint64_t h, const rkp_node *n)
     for (const rkp_node *c = n->child; c; c = c->next)
         h = tree(h, c);
     return bytes(h, ")", 1);
+}
+
+static uint64_t variables(const rki_spec *s, uint64_t h)
+{
+    for (size_t i = 0; i < s->n_vars; i++) {
+        h = bytes(h, s->vars[i].name.p, s->vars[i].name.n);
+        h = bytes(h, s->vars[i].value.p ? s->vars[i].value.p : "", s->vars[i].value.n);
+    }
+    return h;
 }
 
 // Fields of a kernel that change how it runs, not what it does.
@@ -53,9 +64,13 @@ uint64_t rki_spec_identity(const rki_spec *s)
     }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         h = tree(h, rki_node_get(s->root, parts[i]));
-    for (size_t i = 0; i < s->n_vars; i++) {
-        h = bytes(h, s->vars[i].name.p, s->vars[i].name.n);
-        h = bytes(h, s->vars[i].value.p ? s->vars[i].value.p : "", s->vars[i].value.n);
-    }
-    return h ? h : 1;
+    return variables(s, h);
+}
+
+void rki_spec_checkpoints(const rki_spec *s, char name[40])
+{
+    if (s->n_vars)
+        snprintf(name, 40, "checkpoints-%016llx", (unsigned long long)variables(s, UINT64_C(14695981039346656037)));
+    else
+        snprintf(name, 40, "checkpoints");
 }

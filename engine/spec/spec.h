@@ -257,6 +257,8 @@ const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name); // NU
 void rki_spec_schema(const rkp_op *const *ops, rki_buf *out);
 // Of what a checkpoint depends on: the kernels with their options, topics, dead letters and variables.  Not how fast or where it runs.
 uint64_t rki_spec_identity(const rki_spec *s);
+// The folder of its checkpoints in data_dir: one for each choice of variables, because each is another job.
+void rki_spec_checkpoints(const rki_spec *s, char name[40]);
 // `check --print`: the resolved pipeline as YAML, secrets as ***.
 void rki_spec_print(const rki_spec *s, rki_buf *out);
 
