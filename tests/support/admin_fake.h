@@ -19,6 +19,7 @@ struct fake {
     bool ready, drained;
     bool hold;        // commands wait until it is false, or their deadline
     unsigned waiting; // commands that do
+    unsigned begun;   // commands that ever did
     uint64_t rows;    // that taps may give; UINT64_MAX: more than anybody reads
     bool ended;
     uint64_t missed;
@@ -77,8 +78,8 @@ static inline rki_outcome fake_command(rki_run *r, rkp_str kernel, rki_command c
     struct timespec now, end;
     clock_gettime(CLOCK_MONOTONIC, &now);
     clock_gettime(CLOCK_REALTIME, &end);
-    uint64_t left = deadline_ns - ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec),
-             at = (uint64_t)end.tv_nsec + left;
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+             at = (uint64_t)end.tv_nsec + (deadline_ns > now_ns ? deadline_ns - now_ns : 0);
     end.tv_sec += (time_t)(at / 1000000000u);
     end.tv_nsec = (long)(at % 1000000000u);
     if (i < 0) {
@@ -88,6 +89,7 @@ static inline rki_outcome fake_command(rki_run *r, rkp_str kernel, rki_command c
     pthread_mutex_lock(&f->lock);
     old = f->state[i];
     f->waiting++;
+    f->begun++;
     pthread_cond_broadcast(&f->changed);
     while (f->hold && o == RKI_DONE)
         if (pthread_cond_timedwait(&f->changed, &f->lock, &end) != 0)
