@@ -375,13 +375,20 @@ static void rejoin(rki_runner *r)
     }
 }
 
+// UINT64_MAX: nothing waits.
+static uint64_t first_emission(const rki_runner *r)
+{
+    uint64_t first = UINT64_MAX, e;
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (first_of(&r->outs[i], &e) && e < first)
+            first = e;
+    return first;
+}
+
 static bool flush_ordered(rki_runner *r)
 {
     for (;;) {
-        uint64_t first = UINT64_MAX, e, stamp;
-        for (uint32_t i = 0; i < r->n_outs; i++)
-            if (first_of(&r->outs[i], &e) && e < first)
-                first = e;
+        uint64_t first = first_emission(r), stamp;
         if (first == UINT64_MAX)
             return true;
         if (!all_room(r, first))
@@ -438,14 +445,18 @@ static bool same_group(const rki_outset *a, const rki_outset *b)
 }
 
 // A message for a member of a group that has no room goes to one that has: it was dealt when nobody had any, and the
-// member whose turn it was may not take anything for long.
-static void deal_again(rki_runner *r)
+// member whose turn it was may not take anything for long.  True: something can be moved to a ring now.
+static bool deal_again(rki_runner *r)
 {
+    bool any = false;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
-        if (!o->n_box || !o->edge->group || o->partition || is_control(&o->box[0]) ||
-            rki_has_room(o->links[0], rki_weight(payload(&o->box[0]))))
+        if (!o->n_box || !o->edge->group || o->partition || is_control(&o->box[0]))
             continue;
+        if (rki_has_room(o->links[0], rki_weight(payload(&o->box[0])))) { // it has just taken one
+            any |= !r->hlc_out || all_room(r, first_emission(r));
+            continue;
+        }
         for (uint32_t j = 0; j < r->n_outs; j++) {
             rki_outset *to = &r->outs[j];
             rki_outmsg m = o->box[0];
@@ -459,27 +470,35 @@ static void deal_again(rki_runner *r)
                 to->box[0].env = m.env;
                 to->box[0].emission = m.emission;
             }
+            any = true;
             break;
         }
     }
+    return any;
 }
 
-bool rki_flush(rki_runner *r)
+static bool flush_boxes(rki_runner *r)
 {
     bool empty = true;
-    rki_dead_flush(r);
-    if (RKP_UNLIKELY(r->shares))
-        deal_again(r);
-    if (RKP_UNLIKELY(r->spills))
-        move_spilled(r);
-    if (r->hlc_out)
-        return flush_ordered(r);
     for (uint32_t i = 0; i < r->n_outs; i++)
         if (r->outs[i].n_box)
             empty &= flush_set(r, &r->outs[i]);
     for (uint32_t i = 0; i < r->n_dead; i++) // what an overflow made into dead letters just now
         if (r->dead[i]->n_box)
             empty &= flush_set(r, r->dead[i]);
+    return empty;
+}
+
+bool rki_flush(rki_runner *r)
+{
+    bool empty;
+    rki_dead_flush(r);
+    if (RKP_UNLIKELY(r->spills))
+        move_spilled(r);
+    // Until nobody who shares has room: one with an empty ring would not wake us for what waits for another.
+    do
+        empty = r->hlc_out ? flush_ordered(r) : flush_boxes(r);
+    while (!empty && RKP_UNLIKELY(r->shares) && !rki_failed(r->run) && deal_again(r));
     return empty;
 }
 
