@@ -3,6 +3,7 @@
 #include "run/run.h"
 #include <rkpipe/op.h>
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -389,6 +390,16 @@ static void forget(void)
     __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
 }
 
+static char folder[] = "/tmp/rkp-run-data-XXXXXX"; // the runs' own: others run at the same time
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
+{
+    (void)s;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 // Runs a pipeline whose kernels are `text`; returns the exit code.
 static int run(const char *text, unsigned threads)
 {
@@ -398,7 +409,7 @@ static int run(const char *text, unsigned threads)
     rkp_diags *d = rki_diags_new();
     rki_spec_args args = { .file = path, .ops = ops, .env = env };
     rki_plan_args pa = { .cores = threads, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = "/tmp" };
+    rki_run_args ra = { .backend = cpu(), .data_dir = folder };
     rki_spec *s;
     rki_plan *p;
     rki_run *r = NULL;
@@ -760,7 +771,8 @@ int main(void)
         cmocka_unit_test(a_run_that_is_stopping_does_not_wait_for_timers),
         cmocka_unit_test(rows_that_are_held_when_nobody_wants_more_are_counted),
     };
-    int rc = cmocka_run_group_tests_name("run", tests, NULL, NULL);
+    int rc = mkdtemp(folder) ? cmocka_run_group_tests_name("run", tests, NULL, NULL) : 1;
     forget();
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return rc;
 }

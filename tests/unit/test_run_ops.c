@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -156,6 +157,16 @@ static unsigned open_fds(void)
     return n;
 }
 
+static char folder[] = "/tmp/rkp-run-ops-data-XXXXXX"; // the runs' own: others run at the same time
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
+{
+    (void)s;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 // Runs a pipeline; returns the exit code.  No process and no descriptor may be left.
 static int run(const char *text, unsigned threads)
 {
@@ -166,7 +177,7 @@ static int run(const char *text, unsigned threads)
     rki_spec_args args = { .file = path, .ops = rkp_ops, .env = env, .allow_exec = true };
     rki_plan_args pa = { .cores = threads, .memory = 1ull << 32, .probe = true };
     rki_run_args ra = { .backend = cpu(),
-                        .data_dir = "/tmp",
+                        .data_dir = folder,
                         .log = on_log,
                         .log_arg = &logged,
                         .env = env,
@@ -788,7 +799,8 @@ int main(void)
     if (getenv("RKP_ONLY"))
         cmocka_set_test_filter(getenv("RKP_ONLY"));
     rki_buf_init(&logged.text);
-    rc = cmocka_run_group_tests_name("run_ops", tests, NULL, NULL);
+    rc = mkdtemp(folder) ? cmocka_run_group_tests_name("run_ops", tests, NULL, NULL) : 1;
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     rki_buf_fini(&logged.text);
     return rc;
 }
