@@ -565,8 +565,12 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
 {
     struct rki_ckpt *c;
     char note[RKI_MANIFEST_ERR] = "", why[RKI_MANIFEST_ERR] = "", path[4096];
-    if (r->plan->delivery <= RKI_DELIVERY_AT_MOST_ONCE || r->args.replay || !r->args.keeps)
+    if (r->plan->delivery <= RKI_DELIVERY_AT_MOST_ONCE || r->args.replay)
         return true;
+    if (!r->args.keeps)
+        return r->plan->spec->engine.delivery == RKI_DELIVERY_AUTO ||
+               refuse(st, err, n, "engine.delivery needs a folder for checkpoints, and '%s' cannot be made",
+                      r->args.data_dir ? r->args.data_dir : "");
     *st = RKP_NOMEM;
     c = calloc(1, sizeof *c);
     if (!c || pthread_mutex_init(&c->lock, NULL) != 0) {

@@ -139,4 +139,7 @@ run 0 check pipe.yaml --set engine.delivery=at_least_once
 run 0 plan pipe.yaml
 has out "delivery at_least_once: kernel 'out' (write.stdout)"
 run 64 checkpoint nope pipe.yaml
+run 69 run pipe.yaml --set engine.delivery=at_least_once --set engine.data_dir=pipe.yaml/x
+has err 'engine.delivery needs a folder for checkpoints'
+run 0 run pipe.yaml --set engine.data_dir=pipe.yaml/x --quiet
 finish
