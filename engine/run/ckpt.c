@@ -409,10 +409,11 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         c->next_ns = r->start_ns + r->plan->spec->engine.checkpoint_ns;
     pthread_mutex_lock(&c->lock);
     done = c->under_way && c->missing == 0;
+    if (done)
+        c->under_way = false;
     pthread_mutex_unlock(&c->lock);
     if (done) {
         bool last = c->last;
-        c->under_way = false;
         if (!commit(r, c->wanted, false))
             return;
         c->last_done = last;
