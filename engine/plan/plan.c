@@ -5,6 +5,7 @@
 // sentence.
 #include "plan/plan.h"
 #include "plan/bind.h"
+#include "spec/tree.h"
 
 #include <stdlib.h>
 
@@ -1111,6 +1112,13 @@ static void resolve_delivery(struct planner *w)
             w->invalid = true;
         }
         w->p->delivery = RKI_DELIVERY_AT_MOST_ONCE;
+    }
+    if (w->s->dead_store.bytes && want == RKI_DELIVERY_EXACTLY_ONCE) {
+        const rkp_node *n = rki_node_get(w->s->root, "dead_letter");
+        rkp_diag(w->d, RKP_ERROR, n ? n->key_at : w->s->dead_letter_at, "delivery-level",
+                 "dead letters in a store keep at_least_once only: they cannot be taken back");
+        rkp_diag_hint(w->d, "write 'engine: { delivery: at_least_once }', or leave it out");
+        w->invalid = true;
     }
     if (w->s->dead_store.bytes && w->p->delivery > RKI_DELIVERY_AT_LEAST_ONCE && want == RKI_DELIVERY_AUTO) {
         w->p->delivery = RKI_DELIVERY_AT_LEAST_ONCE;

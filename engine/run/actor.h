@@ -491,7 +491,6 @@ void rki_ckpt_say(const rki_run *r, char *text, size_t n);
 // ---- replay.c: dead letters once more
 
 rkp_verdict rki_replay_feed(struct rkp_actor *a); // in place of the poll of a source that gets its records again
-// What the subscription over which these rows came wants; NULL: all.
 // Only the rows of b that the subscription wants.  Takes b; NULL: none, or it failed.
 rkp_batch *rki_wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b);
 bool rki_replay_has_where(const rki_bound *to);

@@ -140,6 +140,11 @@ has out '[delivery-level]' 'keeps at_least_once only' "engine: { delivery: at_le
 run 0 check pipe.yaml --set engine.delivery=at_least_once
 run 0 plan pipe.yaml
 has out "delivery at_least_once: kernel 'out' (write.stdout)"
+printf 'dead_letter: { store: {} }\n' | cat slow.yaml - >store.yaml
+run 78 check store.yaml --set engine.delivery=exactly_once
+has out 'dead letters in a store keep at_least_once only' '[delivery-level]' 'store.yaml:6:1'
+run 0 plan store.yaml
+has out 'delivery at_least_once: dead letters in a store'
 run 64 checkpoint nope pipe.yaml
 run 69 run pipe.yaml --set engine.delivery=at_least_once --set engine.data_dir=pipe.yaml/x
 has err 'engine.delivery needs a folder for checkpoints'
