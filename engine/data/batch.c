@@ -145,11 +145,14 @@ void rkp_batch_put(rkp_batch *b)
     while (b) {
         rkp_batch *parent = b->parent;
 
-        // R1, to R2 of the last one: our reads of the batch are done before its memory is used again.
-        if (atomic_fetch_sub_explicit(refs(b), 1, memory_order_release) != 1)
-            return;
-        // R2, from every R1.
-        (void)atomic_load_explicit(refs(b), memory_order_acquire);
+        // R2, from every R1: when ours is the only reference, nobody else can add or drop one.
+        if (atomic_load_explicit(refs(b), memory_order_acquire) != 1) {
+            // R1, to R2 of the last one: our reads of the batch are done before its memory is used again.
+            if (atomic_fetch_sub_explicit(refs(b), 1, memory_order_release) != 1)
+                return;
+            // R2, from every R1.
+            (void)atomic_load_explicit(refs(b), memory_order_acquire);
+        }
         if (first_block(b)->defers)
             run_defers(first_block(b));
         rki_blocks_put(b->pool, b->blocks, 1);

@@ -208,6 +208,21 @@ static const rkp_op op_publish = {
     .fini = publish_fini,
 };
 
+static const rkp_op op_wait = {
+    .abi = RKP_ABI,
+    .size = sizeof(rkp_op),
+    .name = "bench.wait",
+    .kind = RKP_SOURCE,
+    .summary = "The same, of which the engine knows that it may wait in its poll.",
+    .traits = RKP_BLOCKING | RKP_FINITE | RKP_DETERMINISTIC,
+    .self_size = sizeof(struct publish),
+    .opts = publish_opts,
+    .bind = publish_bind,
+    .init = publish_init,
+    .poll = publish_poll,
+    .fini = publish_fini,
+};
+
 // ---- bench.take -----------------------------------------------------------------------------------------------------
 
 struct take {
@@ -459,7 +474,7 @@ static const rkp_backend *cpu(void)
 // The registry and the operators of this file.
 static const rkp_op **operators(void)
 {
-    static const rkp_op *const own[] = { &op_publish, &op_take, &op_turn };
+    static const rkp_op *const own[] = { &op_publish, &op_wait, &op_take, &op_turn };
     size_t n = 0, n_own = sizeof own / sizeof *own;
     const rkp_op **v;
     while (rkp_ops[n])
