@@ -1,8 +1,12 @@
 // spool.c - see spool.h.
 //
 //   seg[0]            seg[1]                        seg[n - 1]
-//   [acked ... ]      [ ........ cursor ....... ]   [ ... | synced ... | bytes )
+//   [acked ... ]      [ ........ cursor ....... ]   [ ... | synced ... | in_file .. bytes )
+//                                                          |            gathered in memory
 //                                                          rewritten when an fsync fails
+//
+// What is gathered are the last frames of the last segment as they will stand in its file.  They count from the moment
+// they are there; a write that fails leaves them where they are.  None are left when a segment is closed or synced.
 //
 // A segment holds the records from its first to the one before the next segment's first: what stands behind that in its
 // file (a record that was taken back because its fsync failed) does not count.  So no step that hides records has to
@@ -70,7 +74,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written a
 struct segment {
     uint32_t index, salt;
     uint64_t first;
-    uint64_t bytes; // that count
+    uint64_t bytes; // that count, those that are gathered included
     uint64_t made_us, last_us;
 };
 
@@ -86,6 +90,7 @@ struct rki_spool {
     uint64_t synced;     // bytes of the last one that are on disk
     uint64_t synced_seq; // the first record that may not be
     bool dead;           // an fsync failed: from synced on it must be written elsewhere
+    bool stray;          // a segment that failed has a name, which hides the next record in the last one
     uint64_t next, acked, ledger_acked, last_sync_ns;
     uint32_t cur; // the cursor: segment, place, and the record that is due
     uint64_t cur_at, cur_seq;
@@ -94,6 +99,8 @@ struct rki_spool {
     char *buf; // [buf_at, buf_at + buf_n) of that file
     size_t buf_cap, buf_n;
     uint64_t buf_at;
+    char *gather; // gather_bytes, of which gathered are frames; NULL: nothing has been gathered yet
+    size_t gathered;
     uint64_t lost, damaged, cut;
     char warning[RKI_SPOOL_ERR];
 };
@@ -444,16 +451,52 @@ static uint64_t look_for(rki_spool *s, const struct segment *g, uint64_t at, uin
     return limit;
 }
 
-static int write_frame(rki_spool *s, int fd, const struct segment *g, uint64_t seq, const rkp_envelope *env,
-                       const void *body, size_t n)
+static const char zeros[8] = { 0 };
+
+static struct frame make_frame(const struct segment *g, uint64_t seq, const rkp_envelope *env, const void *body,
+                               size_t n)
 {
-    static const char zeros[8] = { 0 };
     struct frame f = { .magic = FRAME_MAGIC, .body_n = (uint32_t)n, .seq = seq, .env = *env };
-    struct iovec v[3] = { { &f, sizeof f }, { (void *)(uintptr_t)body, n }, { (void *)(uintptr_t)zeros, pad8(n) - n } };
 
     f.body_sum = rki_crc32c(rki_crc32c(g->salt, body, n), zeros, pad8(n) - n);
     f.head_sum = head_sum(g, &f);
+    return f;
+}
+
+static int write_frame(rki_spool *s, int fd, const struct segment *g, uint64_t seq, const rkp_envelope *env,
+                       const void *body, size_t n)
+{
+    struct frame f = make_frame(g, seq, env, body, n);
+    struct iovec v[3] = { { &f, sizeof f }, { (void *)(uintptr_t)body, n }, { (void *)(uintptr_t)zeros, pad8(n) - n } };
+
     return write_all(s, fd, v, 3, g->bytes);
+}
+
+// Bytes of segment i that are in its file.
+static uint64_t in_file(const rki_spool *s, uint32_t i)
+{
+    return s->seg[i].bytes - (i + 1 == s->n_seg ? s->gathered : 0);
+}
+
+// What is gathered goes into the file.  On failure it stays, and the file ends where it ended.
+static rkp_status write_gathered(rki_spool *s, char err[RKI_SPOOL_ERR])
+{
+    struct iovec v = { s->gather, s->gathered };
+    uint64_t at;
+    char name[NAME];
+    int e;
+
+    if (!s->gathered)
+        return RKP_OK;
+    at = in_file(s, s->n_seg - 1);
+    e = write_all(s, s->wfd, &v, 1, at);
+    if (e) {
+        (void)s->io.truncate(s->io.ctx, s->wfd, at); // gives the space back; it does not count either way
+        return failed(s, e, "write", name_of(last(s), name), err);
+    }
+    s->gathered = 0;
+    last(s)->last_us = s->io.wall_us(s->io.ctx);
+    return RKP_OK;
 }
 
 // ---- segments -------------------------------------------------------------------------------------------------------
@@ -472,6 +515,13 @@ static int write_head(rki_spool *s, int fd, const struct segment *g)
     return write_all(s, fd, &v, 1, 0);
 }
 
+// A segment that failed before anything stood in it.  If it stays, the next record begins another one, which hides it.
+static void drop_segment(rki_spool *s, const char *name)
+{
+    if (s->io.unlink(s->io.ctx, s->dirfd, name) < 0 && strcmp(name, RESCUE) != 0)
+        s->stray = true;
+}
+
 // A file with the head of a segment, under a name of its own (NULL: the segment's).  *g says which one; -1: *e says why.
 static int make_segment(rki_spool *s, uint64_t first, const char *name, struct segment *g, int *e)
 {
@@ -488,7 +538,7 @@ static int make_segment(rki_spool *s, uint64_t first, const char *name, struct s
     *e = fd < 0 ? errno : write_head(s, fd, g);
     if (fd >= 0 && *e) {
         close(fd);
-        s->io.unlink(s->io.ctx, s->dirfd, name); // an empty segment does no harm
+        drop_segment(s, name);
         fd = -1;
     }
     return fd;
@@ -502,6 +552,7 @@ static void adopt(rki_spool *s, const struct segment *g, int fd)
     s->wfd = fd;
     s->synced = HEAD;
     s->synced_seq = g->first;
+    s->stray = false;
     s->seg[s->n_seg++] = *g;
 }
 
@@ -510,8 +561,11 @@ static rkp_status new_segment(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
     struct segment g;
     char name[NAME];
+    rkp_status st = write_gathered(s, err);
     int fd, e;
 
+    if (st != RKP_OK)
+        return st;
     if (!room_for_segment(s))
         return no_memory(err);
     fd = make_segment(s, s->next, NULL, &g, &e);
@@ -522,7 +576,7 @@ static rkp_status new_segment(rki_spool *s, char err[RKI_SPOOL_ERR])
         e = sync_dir(s);
         if (e) {
             close(fd);
-            s->io.unlink(s->io.ctx, s->dirfd, name);
+            drop_segment(s, name);
             return failed(s, e, "flush the folder of", name, err);
         }
     }
@@ -624,11 +678,12 @@ static rkp_status rescue(rki_spool *s, char err[RKI_SPOOL_ERR])
 
 static rkp_status sync_now(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
+    rkp_status st = write_gathered(s, err); // nothing is when an fsync has failed
     char name[NAME];
     int e;
 
-    if (!s->n_seg)
-        return RKP_OK;
+    if (!s->n_seg || st != RKP_OK)
+        return st;
     if (!s->dead) {
         s->last_sync_ns = s->io.mono_ns(s->io.ctx);
         if (s->wfd < 0 || s->synced == last(s)->bytes)
@@ -652,9 +707,9 @@ static rkp_status roll(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
     rkp_status st = s->o.sync == RKI_SPOOL_NEVER && !s->dead ? RKP_OK : sync_now(s, err);
 
-    return st == RKP_OK && s->n_seg && last(s)->bytes == HEAD && s->wfd >= 0 ? RKP_OK
-           : st == RKP_OK                                                    ? new_segment(s, err)
-                                                                             : st;
+    return st == RKP_OK && s->n_seg && last(s)->bytes == HEAD && s->wfd >= 0 && !s->stray ? RKP_OK
+           : st == RKP_OK                                                                 ? new_segment(s, err)
+                                                                                          : st;
 }
 
 static uint64_t bytes_of(const rki_spool *s)
@@ -1013,8 +1068,7 @@ void rki_spool_close(rki_spool *s)
     if (!s)
         return;
     if (!s->o.read_only) {
-        if (s->o.sync != RKI_SPOOL_NEVER)
-            (void)sync_now(s, err);
+        (void)(s->o.sync == RKI_SPOOL_NEVER ? write_gathered(s, err) : sync_now(s, err));
         if (s->acked != s->ledger_acked)
             (void)write_ledger(s, err);
     }
@@ -1026,6 +1080,7 @@ void rki_spool_close(rki_spool *s)
     if (s->dirfd >= 0)
         close(s->dirfd);
     free(s->buf);
+    free(s->gather);
     free(s->seg);
     free(s->dir);
     free(s);
@@ -1074,20 +1129,54 @@ static rkp_status make_room(rki_spool *s, uint64_t bytes, char err[RKI_SPOOL_ERR
         snprintf(err, RKI_SPOOL_ERR, "'%s' is full", s->dir);
         return RKP_UNAVAILABLE;
     }
-    if (s->n_seg && s->wfd >= 0 && (last(s)->bytes == HEAD || last(s)->bytes + bytes <= s->o.segment_bytes))
+    if (s->n_seg && s->wfd >= 0 && !s->stray &&
+        (last(s)->bytes == HEAD || last(s)->bytes + bytes <= s->o.segment_bytes))
         return RKP_OK;
     st = roll(s, err);
     return st == RKP_OK ? drop_done(s, err) : st;
+}
+
+// The frame of the next record stands in the file, or is gathered when it fits there.
+static rkp_status put_frame(rki_spool *s, const rkp_envelope *env, const void *body, size_t n, char err[RKI_SPOOL_ERR])
+{
+    size_t bytes = (size_t)frame_bytes(n);
+    struct segment *g = last(s);
+    struct frame f;
+    char name[NAME], *to;
+    rkp_status st;
+    int e;
+
+    if (bytes > s->o.gather_bytes - s->gathered) {
+        st = write_gathered(s, err);
+        if (st != RKP_OK)
+            return st;
+    }
+    if (bytes > s->o.gather_bytes) {
+        e = write_frame(s, s->wfd, g, s->next, env, body, n);
+        if (e) {
+            (void)s->io.truncate(s->io.ctx, s->wfd, g->bytes);
+            return failed(s, e, "write", name_of(g, name), err);
+        }
+        g->last_us = s->io.wall_us(s->io.ctx);
+        return RKP_OK;
+    }
+    if (!s->gather && !(s->gather = malloc(s->o.gather_bytes)))
+        return no_memory(err);
+    to = s->gather + s->gathered;
+    f = make_frame(g, s->next, env, body, n);
+    memcpy(to, &f, sizeof f);
+    if (n)
+        memcpy(to + sizeof f, body, n);
+    memset(to + sizeof f + n, 0, pad8(n) - n);
+    s->gathered += bytes;
+    return RKP_OK;
 }
 
 rkp_status rki_spool_append(rki_spool *s, const rkp_envelope *env, const void *body, size_t n, uint64_t *seq,
                             char err[RKI_SPOOL_ERR])
 {
     uint64_t bytes = frame_bytes(n);
-    struct segment *g;
-    char name[NAME];
     rkp_status st;
-    int e;
 
     if (s->o.read_only)
         return RKP_INTERNAL;
@@ -1096,16 +1185,11 @@ rkp_status rki_spool_append(rki_spool *s, const rkp_envelope *env, const void *b
         return RKP_UNSUPPORTED;
     }
     st = make_room(s, bytes, err);
+    if (st == RKP_OK)
+        st = put_frame(s, env, body, n, err);
     if (st != RKP_OK)
         return st;
-    g = last(s);
-    e = write_frame(s, s->wfd, g, s->next, env, body, n);
-    if (e) {
-        (void)s->io.truncate(s->io.ctx, s->wfd, g->bytes); // gives the space back; it does not count either way
-        return failed(s, e, "write", name_of(g, name), err);
-    }
-    g->bytes += bytes;
-    g->last_us = s->io.wall_us(s->io.ctx);
+    last(s)->bytes += bytes;
     s->next++;
     if (s->o.sync == RKI_SPOOL_ALWAYS ||
         (s->o.sync == RKI_SPOOL_INTERVAL && s->io.mono_ns(s->io.ctx) - s->last_sync_ns >= s->o.sync_ns)) {
@@ -1113,13 +1197,21 @@ rkp_status rki_spool_append(rki_spool *s, const rkp_envelope *env, const void *b
         if (st != RKP_OK) { // still the same segment
             last(s)->bytes -= bytes;
             s->next--;
-            cut_back(s, last(s));
+            if (s->gathered) // it is the last one there
+                s->gathered -= (size_t)bytes;
+            else
+                cut_back(s, last(s));
             return st;
         }
     }
     if (seq)
         *seq = s->next - 1;
     return RKP_OK;
+}
+
+rkp_status rki_spool_write(rki_spool *s, char err[RKI_SPOOL_ERR])
+{
+    return s->o.read_only ? RKP_INTERNAL : write_gathered(s, err);
 }
 
 rkp_status rki_spool_flush(rki_spool *s, char err[RKI_SPOOL_ERR])
@@ -1175,17 +1267,17 @@ static bool grown(rki_spool *s, rkp_status *st, char err[RKI_SPOOL_ERR])
 
 // No frame is at the cursor: goes to the next one in this segment, or to the segment's end.  False: the end of what is
 // there, for now.
-static bool pass_damage(rki_spool *s, const struct segment *g, int *e)
+static bool pass_damage(rki_spool *s, const struct segment *g, uint64_t bytes, int *e)
 {
     bool newest = s->cur + 1 == s->n_seg;
     uint64_t least = s->cur_seq > g->first ? s->cur_seq : g->first, most = end_of(s, s->cur), at;
 
     if (newest)
-        most = s->o.read_only ? least + g->bytes / sizeof(struct frame) + 1 : s->next;
-    at = look_for(s, g, s->cur_at + 8, g->bytes, least, most, e);
-    if (*e || (at >= g->bytes && newest && s->o.read_only)) // it may still be written
+        most = s->o.read_only ? least + bytes / sizeof(struct frame) + 1 : s->next;
+    at = look_for(s, g, s->cur_at + 8, bytes, least, most, e);
+    if (*e || (at >= bytes && newest && s->o.read_only)) // it may still be written
         return false;
-    s->damaged += (at < g->bytes ? at : g->bytes) - s->cur_at;
+    s->damaged += (at < bytes ? at : bytes) - s->cur_at;
     s->cur_at = at;
     return true;
 }
@@ -1194,7 +1286,7 @@ static bool pass_damage(rki_spool *s, const struct segment *g, int *e)
 static bool step(rki_spool *s, rki_spool_record *r, rkp_status *st, char err[RKI_SPOOL_ERR])
 {
     struct segment *g = &s->seg[s->cur];
-    uint64_t end = end_of(s, s->cur);
+    uint64_t end = end_of(s, s->cur), bytes = in_file(s, s->cur);
     const char *body = NULL;
     char name[NAME];
     struct frame f;
@@ -1206,20 +1298,24 @@ static bool step(rki_spool *s, rki_spool_record *r, rkp_status *st, char err[RKI
         s->cur_at = HEAD;
         return false;
     }
-    if (s->cur_at >= g->bytes) {
+    if (s->cur_at >= bytes) {
+        if (s->gathered) {
+            *st = write_gathered(s, err);
+            return *st != RKP_OK;
+        }
         if (grown(s, st, err))
             return false;
         if (!s->o.read_only)
             skip_to(s, s->next); // appended, and not there
         return true;
     }
-    switch (look_at(s, g, s->cur_at, g->bytes, &f, NULL, &e)) {
+    switch (look_at(s, g, s->cur_at, bytes, &f, NULL, &e)) {
     case LOOK_WHOLE:
         if (f.seq < s->cur_seq || f.seq >= end) {
             s->cur_at += frame_bytes(f.body_n);
             return false;
         }
-        switch (look_at(s, g, s->cur_at, g->bytes, &f, &body, &e)) {
+        switch (look_at(s, g, s->cur_at, bytes, &f, &body, &e)) {
         case LOOK_WHOLE:
             skip_to(s, f.seq);
             s->cur_seq = f.seq + 1;
@@ -1227,7 +1323,7 @@ static bool step(rki_spool *s, rki_spool_record *r, rkp_status *st, char err[RKI
             *r = (rki_spool_record){ f.seq, f.env, body, f.body_n };
             return true;
         case LOOK_DAMAGED:
-            if (s->o.read_only && s->cur + 1 == s->n_seg && s->cur_at + frame_bytes(f.body_n) == g->bytes)
+            if (s->o.read_only && s->cur + 1 == s->n_seg && s->cur_at + frame_bytes(f.body_n) == bytes)
                 return !grown(s, st, err); // it may still be written
             s->damaged += frame_bytes(f.body_n);
             s->cur_at += frame_bytes(f.body_n);
@@ -1240,7 +1336,7 @@ static bool step(rki_spool *s, rki_spool_record *r, rkp_status *st, char err[RKI
     default:
         break;
     }
-    if (!e && pass_damage(s, g, &e))
+    if (!e && pass_damage(s, g, bytes, &e))
         return false;
     if (!e)
         return !grown(s, st, err);
@@ -1295,10 +1391,11 @@ rkp_status rki_spool_ack(rki_spool *s, uint64_t seq, char err[RKI_SPOOL_ERR])
 rkp_status rki_spool_trim(rki_spool *s, uint64_t max_bytes, uint64_t age_us, uint64_t *dropped, char err[RKI_SPOOL_ERR])
 {
     uint64_t now_us = s->io.wall_us(s->io.ctx), before = s->acked;
-    rkp_status st = RKP_OK;
+    rkp_status st;
 
     if (s->o.read_only)
         return RKP_INTERNAL;
+    st = write_gathered(s, err); // a segment is as old as what was written last
     while (st == RKP_OK && s->n_seg) {
         struct segment *g = &s->seg[0];
 

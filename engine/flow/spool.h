@@ -4,7 +4,7 @@
 //   Threads  one at a time; another process may read the same folder with `read_only`
 //   Fails    a status and a sentence in `err`; nothing that was appended is lost by it, and a later call may succeed
 //   Limits   1 GiB a record; max_bytes on disk, in whole segments
-//   Cost     append: one checksum and one write; next: one read every 256 KiB; ack: two more calls every 1,024 records
+//   Cost     append: one checksum and one write, or, gathered, a copy and its share of a write; next: one read every 256 KiB; ack: two more calls every 1,024 records
 //
 //   00000001-0000000000000001-5f3a99c0.seg   full: only read, unlinked when all of it is acknowledged
 //   00000002-00000000000003e9-0c11d2aa.seg   appended to      (running number - first record - salt)
@@ -16,7 +16,7 @@
 // begin with the segment's salt: bytes of a record that look like a frame are not taken for one.
 //
 // After a crash:
-//   - what was appended is there, in order (after a loss of power: what was synced);
+//   - what was appended is there, in order (after a loss of power: what was synced; with gather_bytes: what was written);
 //   - the last record that was being written is cut off, with a warning;
 //   - records after the last written ledger come again: at least once;
 //   - a record with a flipped bit is skipped and counted, and what is behind it comes.
@@ -36,8 +36,12 @@ enum { RKI_SPOOL_ERR = 512 };
 
 typedef struct rki_spool rki_spool;
 
+// With gather_bytes, records are collected in memory and written together: when the buffer is full, before a segment is
+// closed or synced, when they are read, by trim and close, and by rki_spool_write, which whoever gathers calls before
+// anybody may rely on them.  A write that fails loses none of them: they stay, in order, and the next call that writes tries again.
+// (Only close has no other try: who must know writes first.)
 typedef enum rki_spool_sync {
-    RKI_SPOOL_NEVER,    // a crash of the process loses nothing, a loss of power may lose all
+    RKI_SPOOL_NEVER,    // a crash of the process loses nothing that is written, a loss of power may lose all
     RKI_SPOOL_INTERVAL, // a loss of power loses the last sync_ns
     RKI_SPOOL_ALWAYS,   // an append that returned is on disk
 } rki_spool_sync;
@@ -64,6 +68,7 @@ typedef struct rki_spool_opts {
     rki_spool_sync sync;     //
     uint64_t sync_ns;        // INTERVAL; 0: one second
     uint32_t ledger_records; // acknowledged between two writings of the ledger; 0: 1,024
+    size_t gather_bytes;     // records that are written together at most; 0: each append writes
     bool read_only;          // by another process than the writer; the first record there is comes first
     const rki_spool_io *io;  // NULL: the system
 } rki_spool_opts;
@@ -103,6 +108,8 @@ void rki_spool_remove(rki_spool *s);
 // RKP_UNSUPPORTED: too large, it will never fit.
 rkp_status rki_spool_append(rki_spool *s, const rkp_envelope *env, const void *body, size_t n, uint64_t *seq,
                             char err[RKI_SPOOL_ERR]);
+// What is gathered is in the file now: a crash of the process does not lose it.  RKP_IO: it is not, and it is kept.
+rkp_status rki_spool_write(rki_spool *s, char err[RKI_SPOOL_ERR]);
 // All that was appended is on disk now (NEVER: all that is in the last segment).  With INTERVAL, for when nothing more
 // is appended: appends do it by themselves.
 rkp_status rki_spool_flush(rki_spool *s, char err[RKI_SPOOL_ERR]);

@@ -18,6 +18,7 @@
 enum { HEAD = 64, FRAME = 88, NAMES = 256 };
 
 static char err[RKI_SPOOL_ERR];
+static size_t gather; // gather_bytes of the logs of this case
 
 static int setup(void **state)
 {
@@ -26,7 +27,16 @@ static int setup(void **state)
     spool_folder(dir);
     *state = dir;
     err[0] = 0;
+    gather = 0;
     return 0;
+}
+
+static int setup_gathering(void **state)
+{
+    int rc = setup(state);
+
+    gather = 700;
+    return rc;
 }
 
 static int teardown(void **state)
@@ -39,6 +49,8 @@ static rki_spool *open_log(const char *dir, rki_spool_opts o)
 {
     rki_spool *s = NULL;
 
+    if (!o.gather_bytes)
+        o.gather_bytes = gather;
     if (rki_spool_open(dir, &o, &s, err) != RKP_OK)
         fail_msg("%s", err);
     return s;
@@ -705,6 +717,7 @@ static void no_failing_call_loses_a_record(void **state)
                                          .sync = (rki_spool_sync)sync,
                                          .sync_ns = 2000000000,
                                          .ledger_records = 7,
+                                         .gather_bytes = gather,
                                          .io = &f.io };
                     rki_spool *s = NULL;
                     bool done;
@@ -719,9 +732,16 @@ static void no_failing_call_loses_a_record(void **state)
                     if (rki_spool_open(*state, &o, &s, err) == RKP_OK) {
                         run_through(s, &f, &run);
                         done = f.count < at;
+                        if (rki_spool_write(s, err) != RKP_OK) { // it has lost nothing
+                            run.errors++;
+                            done = false;
+                            f.at = 0;
+                            assert_int_equal(rki_spool_write(s, err), RKP_OK);
+                        }
+                        f.at = at;
                         spool_folder_copy(*state, copy); // as after kill -9
                         check_kept(copy, &run);
-                        rki_spool_close(s);
+                        rki_spool_close(s); // with nothing in its hands
                         assert_false(f.misused);
                         check_kept(*state, &run);
                     } else {
@@ -777,6 +797,104 @@ static void a_log_goes_on_when_the_disk_has_room_again(void **state)
     expect(s, 0, 500);
     assert_int_equal(look(s).lost, 0);
     rki_spool_close(s);
+}
+
+// What a process that is killed now would leave behind: records up to `id`.
+static void left_behind(const char *dir, uint64_t id, size_t most)
+{
+    char copy[64];
+    rki_spool *s;
+
+    spool_folder(copy);
+    spool_folder_copy(dir, copy);
+    s = open_log(copy, (rki_spool_opts){ 0 });
+    for (uint64_t i = 1; i <= id; i++)
+        expect(s, i, most);
+    expect(s, 0, most);
+    assert_int_equal(look(s).lost, 0);
+    rki_spool_close(s);
+    spool_folder_remove(copy);
+}
+
+static void gathered_records_are_in_the_file_when_they_are_written(void **state)
+{
+    enum { MOST = 40, LARGE = 5000 };
+    rki_spool *s = open_log(*state, (rki_spool_opts){ .gather_bytes = 2000 });
+    rkp_envelope env = { 0 };
+    char *large = calloc(1, LARGE);
+    rki_spool_record r;
+    uint64_t seq;
+
+    for (uint64_t id = 1; id <= 5; id++)
+        put(s, id, MOST);
+    assert_int_equal(look(s).records, 5);
+    left_behind(*state, 0, MOST);
+    assert_int_equal(rki_spool_write(s, err), RKP_OK);
+    left_behind(*state, 5, MOST);
+    assert_int_equal(rki_spool_write(s, err), RKP_OK); // nothing is left to write
+    for (uint64_t id = 6; id <= 8; id++)
+        put(s, id, MOST);
+    expect(s, 1, MOST); // what is in the file is read without them,
+    left_behind(*state, 5, MOST);
+    for (uint64_t id = 2; id <= 6; id++)
+        expect(s, id, MOST);
+    left_behind(*state, 8, MOST); // and they are written to be read
+    expect(s, 7, MOST);
+    expect(s, 8, MOST);
+    expect(s, 0, MOST);
+    put(s, 9, MOST);
+    expect(s, 9, MOST);
+    put(s, 10, MOST);
+    assert_int_equal(rki_spool_append(s, &env, large, LARGE, &seq, err), RKP_OK); // too large to be gathered
+    assert_int_equal(seq, 11);
+    expect(s, 10, MOST);
+    assert_int_equal(rki_spool_next(s, &r, err), RKP_OK);
+    assert_int_equal(r.seq, 11);
+    assert_int_equal(r.n, LARGE);
+    put(s, 12, MOST);
+    ack(s, 12); // not even read
+    put(s, 13, MOST);
+    expect(s, 13, MOST);
+    rki_spool_close(s);
+    free(large);
+}
+
+static void a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be(void **state)
+{
+    enum { MOST = 40 };
+    spool_faults f;
+    uint64_t seq, n = 0, in_file = 0;
+    rki_spool *s;
+    rki_spool_stats before, after;
+
+    spool_faults_init(&f);
+    s = open_log(*state, (rki_spool_opts){ .gather_bytes = 1000, .io = &f.io });
+    put(s, ++n, MOST);
+    f.calls = 1u << SPOOL_WRITE;
+    f.error = ENOSPC;
+    f.and_later = true;
+    f.at = 1;
+    while (spool_put(s, n + 1, MOST, &seq, err) == RKP_OK)
+        assert_int_equal(seq, ++n);
+    assert_true(n >= 6); // the buffer
+    assert_non_null(strstr(err, "No space left on device"));
+    before = look(s);
+    assert_int_equal(spool_put(s, n + 1, MOST, &seq, err), RKP_IO);
+    assert_int_equal(rki_spool_write(s, err), RKP_IO);
+    assert_int_equal(rki_spool_flush(s, err), RKP_IO);
+    assert_int_equal(rki_spool_trim(s, 0, 0, NULL, err), RKP_IO);
+    after = look(s);
+    assert_memory_equal(&before, &after, sizeof before);
+    left_behind(*state, 0, MOST);
+    f.at = 0;
+    put(s, ++n, MOST); // there is room again
+    in_file = n - 1;
+    left_behind(*state, in_file, MOST);
+    for (uint64_t id = 1; id <= n; id++)
+        expect(s, id, MOST);
+    expect(s, 0, MOST);
+    rki_spool_close(s);
+    left_behind(*state, n, MOST);
 }
 
 static void opening_fails_cleanly_whatever_fails(void **state)
@@ -1119,28 +1237,35 @@ static void what_was_synced_survives_a_loss_of_power(void **state)
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASES(f)                                                                                                       \
+    CASE(f),                                                                                                           \
+    {                                                                                                                  \
+#f " (gathered)", f, setup_gathering, teardown, NULL                                                           \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(records_come_in_order_over_many_segments),
-        CASE(reading_can_begin_anywhere),
-        CASE(opening_again_goes_on_behind_what_was_acknowledged),
+        CASES(records_come_in_order_over_many_segments),
+        CASES(reading_can_begin_anywhere),
+        CASES(opening_again_goes_on_behind_what_was_acknowledged),
         CASE(one_writer_has_it_and_strangers_are_left_alone),
-        CASE(a_log_of_which_nothing_is_left_can_go),
-        CASE(a_full_log_takes_more_when_something_was_let_go),
-        CASE(a_trimmed_log_keeps_its_newest_records),
+        CASES(a_log_of_which_nothing_is_left_can_go),
+        CASES(a_full_log_takes_more_when_something_was_let_go),
+        CASES(a_trimmed_log_keeps_its_newest_records),
         CASE(every_flipped_bit_is_noticed_and_costs_one_record_at_most),
         CASE(a_torn_tail_is_cut_wherever_it_is_torn),
         CASE(numbers_go_on_behind_the_ledger_when_the_log_lost_more),
         CASE(whole_sectors_of_rubbish_do_no_harm),
         CASE(a_record_that_looks_like_the_log_is_not_taken_for_it),
         CASE(a_reader_beside_the_writer_sees_whole_records_only),
-        CASE(no_failing_call_loses_a_record),
-        CASE(a_log_goes_on_when_the_disk_has_room_again),
+        CASES(no_failing_call_loses_a_record),
+        CASES(a_log_goes_on_when_the_disk_has_room_again),
+        CASE(gathered_records_are_in_the_file_when_they_are_written),
+        CASE(a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be),
         CASE(opening_fails_cleanly_whatever_fails),
-        CASE(no_memory_is_said_and_loses_nothing),
-        CASE(what_was_synced_survives_a_loss_of_power),
+        CASES(no_memory_is_said_and_loses_nothing),
+        CASES(what_was_synced_survives_a_loss_of_power),
     };
 
     return cmocka_run_group_tests_name("spool", tests, NULL, NULL);
