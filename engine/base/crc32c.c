@@ -1,5 +1,8 @@
 // crc32c.c - the instruction where there is one, else eight bytes at a time by eight tables.
 //
+// The instruction takes three cycles and a new one may begin in each, so three thirds of a block are summed side by side.  What
+// stands before n zeros is worth itself times x^8n: a carry-less product with x^(8n-33), which the instruction reduces (and times x^33).
+//
 // A CRC is linear: the entry of a byte is the sum (xor) of the entries of its bits.  So a table is eight numbers, and
 // the compiler writes the other 248.
 #include "base/crc32c.h"
@@ -52,11 +55,48 @@ uint32_t rki_crc32c_table(uint32_t crc, const void *p, size_t n)
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+enum { THIRD = 128 };
+
+#define BEFORE_ONE 0x0d3b6092 // x^(8 * 128 - 33), the highest power in the lowest bit
+#define BEFORE_TWO 0xb9e02b86 // x^(8 * 256 - 33)
+
+__attribute__((target("sse4.2,pclmul"))) static uint64_t times(uint64_t c, int by)
+{
+    return (uint64_t)_mm_cvtsi128_si64(
+        _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)c), _mm_cvtsi64_si128((int64_t)(uint32_t)by), 0));
+}
+
+// Of all whole blocks; *p and *n are what is left.
+__attribute__((target("sse4.2,pclmul"))) static uint64_t crc_blocks(uint64_t c, const unsigned char **p, size_t *n)
+{
+    const unsigned char *at = *p;
+
+    for (; *n >= 3 * THIRD; *n -= 3 * THIRD, at += 3 * THIRD) {
+        uint64_t c2 = 0, c3 = 0;
+
+        for (size_t i = 0; i < THIRD; i += 8) {
+            uint64_t v[3];
+
+            memcpy(&v[0], at + i, 8);
+            memcpy(&v[1], at + i + THIRD, 8);
+            memcpy(&v[2], at + i + 2 * (size_t)THIRD, 8);
+            c = _mm_crc32_u64(c, v[0]);
+            c2 = _mm_crc32_u64(c2, v[1]);
+            c3 = _mm_crc32_u64(c3, v[2]);
+        }
+        c = c3 ^ _mm_crc32_u64(0, times(c, (int)BEFORE_TWO) ^ times(c2, BEFORE_ONE));
+    }
+    *p = at;
+    return c;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const void *p, size_t n)
 {
     const unsigned char *at = p;
     uint64_t c = ~crc;
 
+    if (n >= 3 * THIRD && __builtin_cpu_supports("pclmul"))
+        c = crc_blocks(c, &at, &n);
     for (; n >= 8; n -= 8, at += 8) {
         uint64_t v;
 

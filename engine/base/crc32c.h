@@ -4,7 +4,7 @@
 //   Threads  any
 //   Fails    -
 //   Limits   -
-//   Cost     about 8 bytes in 3 cycles with SSE4.2, about a byte a cycle without
+//   Cost     with SSE4.2 about 8 bytes in 3 cycles, from 384 bytes on in one and a bit; about a byte a cycle without
 #ifndef RKI_CRC32C_H
 #define RKI_CRC32C_H
 
