@@ -417,6 +417,8 @@ int rkp_spill_open(rkp_actor *a)
 bool rkp_wait_readable(rkp_actor *a, int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (RKP_UNLIKELY(a->r->gathered))
+        rki_spill_write(a->r);
     while (!rkp_stopping(a)) {
         int n;
         if (a->r->hlc_out) { // who waits for our clock may move it meanwhile
@@ -438,6 +440,8 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
 bool rkp_wait_ready(rkp_actor *a, int fd, short events)
 {
     struct pollfd p = { .fd = fd, .events = events };
+    if (RKP_UNLIKELY(a->r->gathered))
+        rki_spill_write(a->r);
     while (!rki_failed(a->run)) {
         int n = poll(&p, 1, 100);
         if (n > 0 || (n < 0 && errno != EINTR))

@@ -222,10 +222,12 @@ struct rki_runner {
     uint64_t step_start_ns; // others look: 0 when it is not in a step
     uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
-    bool spills;        // some edge of it may
-    bool shares;        // some edges of it are of a group
-    bool behind_engine; // the publisher of $ topics, or fed by it
-    bool watched;       // somebody asks for the times of its steps
+    bool spills;         // some edge of it may
+    bool gathered;       // something was spilled and is not in its file yet
+    bool spills_at_once; // a stage of it may wait for the outside: nothing is gathered over several flushes
+    bool shares;         // some edges of it are of a group
+    bool behind_engine;  // the publisher of $ topics, or fed by it
+    bool watched;        // somebody asks for the times of its steps
     bool in_circle;
     uint32_t circle;  // of in_circle: which
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
@@ -246,6 +248,7 @@ struct rki_runner {
     uint32_t gather;    // of a source: polls more whose messages go out together
     uint32_t end_stage; // progress of the end phase
     uint8_t phase;
+    uint64_t gathered_ns;    // of the last flush that spilled in this step, or its begin
     uint32_t barrier;        // number of the last checkpoint that it has handed in, or need not
     uint32_t barring;        // of its inputs at hand; 0: none
     bool over;               // a source after the last barrier: nothing more is read
@@ -372,6 +375,8 @@ bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the r
 bool rki_spill_left(rki_run *r, const rki_outset *o);            // is there a log of an earlier run?
 bool rki_spilling(const rki_outset *o);                          // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
+void rki_spill_write(rki_runner *r);                             // what was put is in the file, or the run was failed
+void rki_spill_flushed(rki_runner *r);                           // the same, unless more is to be expected at once
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_spill_close(rki_outset *o, bool all_taken);
 

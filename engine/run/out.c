@@ -150,6 +150,8 @@ static void forget_open(rki_outset *o)
 
 void rki_box_barrier(rki_runner *r, uint32_t number)
 {
+    if (RKP_UNLIKELY(r->gathered)) // before a source's position is behind it
+        rki_spill_write(r);
     r->emission++;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
@@ -510,6 +512,8 @@ bool rki_flush(rki_runner *r)
     do
         empty = r->hlc_out ? flush_ordered(r) : flush_boxes(r);
     while (!empty && RKP_UNLIKELY(r->shares) && !rki_failed(r->run) && deal_again(r));
+    if (RKP_UNLIKELY(r->gathered))
+        rki_spill_flushed(r);
     return empty;
 }
 

@@ -679,7 +679,7 @@ static bool clock_stands(rki_runner *r)
     return true;
 }
 
-static rkp_step step(rki_runner *r)
+static rkp_step work(rki_runner *r)
 {
     uint64_t bytes = 0;
     rkp_step st = RKP_STEP_AGAIN;
@@ -807,6 +807,14 @@ static rkp_step step(rki_runner *r)
     return st == RKP_STEP_IDLE ? idle(r) : st;
 }
 
+static rkp_step step(rki_runner *r)
+{
+    rkp_step st = work(r);
+    if (RKP_UNLIKELY(r->gathered))
+        rki_spill_write(r);
+    return st;
+}
+
 // A member of a circle: nothing in its hands, and everything that comes from outside of the circle has come.
 static bool holds_nothing(const rki_runner *r)
 {
@@ -829,6 +837,8 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
     r->wake_ns = 0;
     rki_look_at_clock(r);
+    if (RKP_UNLIKELY(r->spills))
+        r->gathered_ns = rki_now_ns(r);
     RKI_ADD(r->steps, 1);
     if (RKP_UNLIKELY(r->in_circle))
         __atomic_store_n(&r->at_rest, 0, __ATOMIC_RELAXED);

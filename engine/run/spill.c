@@ -5,7 +5,9 @@
 // crash leaves behind is everything that was not consumed, and it comes first at the next start (in a stream; a batch job begins
 // again and so does the log).
 //
-// A record is the message's envelope and its batch (data/wire.h).
+// A record is the message's envelope and its batch (data/wire.h).  Records are gathered and written together (flow/spool.h): at the
+// end of the runner's step at the latest, before a barrier is sent, and before an operator waits for the outside; by a flush
+// that does not follow the last one, or the begin of the step, at once.  So what a kill may take is in the hands of a step.
 #include "data/wire.h"
 #include "flow/spool.h"
 #include "run/actor.h"
@@ -14,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { GATHER_BYTES = 256 << 10, GATHER_NS = 100000 };
 
 struct rki_spill {
     rki_spool *log;
@@ -73,7 +77,7 @@ static void tell_behind(const rki_outset *o)
 bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
     rki_run *run = r->run;
-    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER };
+    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER, .gather_bytes = GATHER_BYTES };
     rki_spool_stats stats;
     struct rki_spill *s = calloc(1, sizeof *s);
     char err[RKI_SPOOL_ERR] = "";
@@ -94,6 +98,8 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
         rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
         return false;
     }
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        r->spills_at_once |= (r->stages[i].op->traits & RKP_BLOCKING) != 0;
     rki_spool_look(s->log, &stats);
     if (stats.records && !run->plan->stream)
         rki_spool_ack(s->log, stats.next - 1, err);
@@ -163,11 +169,31 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
         return false;
     }
+    r->gathered = true;
     s->waiting++;
     tell_behind(o);
     RKI_ADD(o->links[0]->spilled_rows, e.rows);
     rkp_batch_put(b);
     return true;
+}
+
+void rki_spill_write(rki_runner *r)
+{
+    r->gathered = false;
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        const struct rki_spill *s = r->outs[i].spill;
+        char err[RKI_SPOOL_ERR] = "";
+        if (s && s->log && rki_spool_write(s->log, err) != RKP_OK)
+            rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "cannot spill: %s", err);
+    }
+}
+
+void rki_spill_flushed(rki_runner *r)
+{
+    uint64_t now = rkp_now_ns(&r->stages[0]), last = r->gathered_ns;
+    r->gathered_ns = now;
+    if (r->spills_at_once || now - last > GATHER_NS)
+        rki_spill_write(r);
 }
 
 // Moves the log's front into the ring while there is room.  True when something was moved.

@@ -2,12 +2,17 @@
 // Topics in whole runs: who gets what, against a reference that looks at every row and every subscription; groups, schemas, full queues,
 // circles, dead letters, taps.
 #include "base/buf.h"
+#include "flow/spool.h"
 #include "run_case.h"
 
+#include <dirent.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 // after the above
 #include <cmocka.h>
 
@@ -681,6 +686,98 @@ static void what_spills_comes_back_in_order(void **state)
     assert_int_equal(case_totals.dropped, 0);
 }
 
+// Records in the log of what p has for s, as another process finds it; UINT64_MAX: there is no log.
+static uint64_t records_on_disk(const char *data_dir)
+{
+    char dir[128], err[RKI_SPOOL_ERR];
+    rki_spool_record rec = { 0 };
+    rki_spool *log;
+    uint64_t n = 0;
+    snprintf(dir, sizeof dir, "%s/spill/p-s-0-0", data_dir);
+    if (rki_spool_open(dir, &(rki_spool_opts){ .read_only = true }, &log, err) != RKP_OK)
+        return UINT64_MAX;
+    while (rki_spool_next(log, &rec, err) == RKP_OK && rec.seq)
+        n++;
+    rki_spool_close(log);
+    return n;
+}
+
+static void copy_log(const char *from, const char *to)
+{
+    char path[2][256];
+    DIR *d;
+    snprintf(path[1], sizeof path[1], "%s/spill", to);
+    assert_int_equal(mkdir(path[1], 0700), 0);
+    snprintf(path[1], sizeof path[1], "%s/spill/p-s-0-0", to);
+    assert_int_equal(mkdir(path[1], 0700), 0);
+    snprintf(path[0], sizeof path[0], "%s/spill/p-s-0-0", from);
+    d = opendir(path[0]);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        char name[2][512], buf[65536];
+        FILE *f;
+        size_t n;
+        if (e->d_name[0] == '.')
+            continue;
+        for (int i = 0; i < 2; i++)
+            snprintf(name[i], sizeof name[i], "%s/%s", path[i], e->d_name);
+        f = fopen(name[0], "rb");
+        assert_non_null(f);
+        n = fread(buf, 1, sizeof buf, f);
+        assert_true(n < sizeof buf);
+        fclose(f);
+        f = fopen(name[1], "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(buf, 1, n, f), n);
+        assert_int_equal(fclose(f), 0);
+    }
+    closedir(d);
+}
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
+{
+    (void)s;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+#define SPILLS(start)                                                                                                  \
+    "run: { mode: stream }\n"                                                                                          \
+    "kernels:\n"                                                                                                       \
+    "  p: { op: t.pub, with: { id: 1, rows: 150, gate: 1 }, publish: t }\n"                                            \
+    "  s: { op: t.sink, subscribe: t" start ", queue: { capacity: 4, overflow: spill }, with: { into: 1 } }\n"
+
+// With a clock that stands still all messages of a step are gathered.
+static void what_has_spilled_is_on_disk_when_the_publisher_waits_and_comes_first_after_a_kill(void **state)
+{
+    char dir[] = "/tmp/rkp-spill-XXXXXX";
+    live *l;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    case_set(case_gate[1], 100);
+    l = live_start(&(live_conf){ .clocked = true }, SPILLS(", start: suspended"));
+    live_until(l, case_look(case_emitted[1]) == 100);
+    live_until(l, records_on_disk(l->dir) == 96); // a queue of 4
+    copy_log(l->dir, dir);                        // as after kill -9
+    assert_int_equal(live_command(l, "s", RKI_ACTIVATE, 20000), RKI_DONE);
+    case_set(case_gate[1], 150);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 150);
+    case_forget();
+    case_set(case_gate[1], 100);
+    case_set(case_emitted[1], 100);
+    l = live_start(&(live_conf){ .dir = dir }, SPILLS(""));
+    live_until(l, case_look(case_results[1].rows) == 96);
+    case_set(case_gate[1], 150);
+    expect_end(l, RKI_EXIT_OK);
+    assert_int_equal(case_results[1].n, 146);
+    for (size_t i = 0; i < 146; i++) // what was in the queue is gone
+        assert_int_equal(case_results[1].v[i].n, i + 4);
+    assert_int_equal(records_on_disk(dir), UINT64_MAX); // an empty log leaves nothing behind
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void a_full_queue_by_bytes_is_full_too(void **state)
 {
     live *l;
@@ -1040,6 +1137,7 @@ int main(void)
         CASE(a_full_queue_can_send_to_a_dead_letter_topic),
         CASE(a_full_queue_can_fail_the_run),
         CASE(what_spills_comes_back_in_order),
+        CASE(what_has_spilled_is_on_disk_when_the_publisher_waits_and_comes_first_after_a_kill),
         CASE(a_full_queue_by_bytes_is_full_too),
         CASE(replicas_and_queues_that_drop_go_together),
         CASE(circles_end_and_lose_nothing),
