@@ -116,6 +116,7 @@ typedef struct rki_diag_code {
     { "port-unknown", "The kernel has no output port of this name." }, \
     { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
     { "publish-sink", "A sink has no output to publish." }, \
+    { "queue-no-spill", "What may spill is limited, and no queue of the kernel spills." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
     { "replay-columns", "Stored dead letters have no such column as the kernel reads now, or of another type." }, \
     { "replicas-single", "A kernel with replicas has an edge that needs a single producer or consumer." }, \

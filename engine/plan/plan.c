@@ -765,6 +765,7 @@ static void resolve_overflows(struct planner *w)
 {
     for (uint32_t i = 0; i < w->p->n_kernels; i++) {
         rki_kernel *k = &w->s->kernels[i];
+        bool spills = false;
         for (size_t j = 0; j < k->n_from; j++) {
             bool lossy = w->s->engine.delivery == RKI_DELIVERY_AT_MOST_ONCE ||
                          (k->from[j].conf && k->from[j].conf->delivery == RKI_DELIVERY_AT_MOST_ONCE);
@@ -772,6 +773,7 @@ static void resolve_overflows(struct planner *w)
                 k->from[j].overflow = !w->p->stream ? RKI_OVERFLOW_BLOCK
                                       : lossy       ? RKI_OVERFLOW_DROP_OLDEST
                                                     : RKI_OVERFLOW_SPILL;
+            spills |= k->from[j].overflow == RKI_OVERFLOW_SPILL;
             if (k->from[j].overflow == RKI_OVERFLOW_DEAD_LETTER && !w->s->dead_letters) {
                 rkp_diag(w->d, RKP_ERROR, k->at, "dead-letter-none",
                          "the queue of kernel '%s' sends what does not fit to dead letters, and the pipeline has no "
@@ -780,6 +782,11 @@ static void resolve_overflows(struct planner *w)
                 rkp_diag_hint(w->d, "add 'dead_letter: { kernel: NAME }' at the top level");
                 w->invalid = true;
             }
+        }
+        if (k->spill_bytes && !spills) {
+            rkp_diag(w->d, RKP_WARNING, k->at, "queue-no-spill",
+                     "'queue: { spill: .. }' of kernel '%s' means nothing: no queue of it spills", k->id.p);
+            rkp_diag_hint(w->d, "add 'overflow: spill'");
         }
     }
 }
@@ -921,6 +928,7 @@ static void add_edge(struct planner *w, uint32_t from, uint32_t port, uint32_t t
         e->capacity = e->in->capacity;
         e->bytes = e->in->bytes;
         e->overflow = (uint8_t)e->in->overflow;
+        e->spill_bytes = e->overflow == RKI_OVERFLOW_SPILL ? e->in->spill_bytes : 0;
         e->hlc = tb->k->order == RKI_ORDER_HLC;
         e->group = group_of(w, tb->k, e->in);
     }

@@ -97,6 +97,7 @@ typedef struct rki_edge {
     bool circle;              // lies on a circle
     bool chunked;             // messages carry chunk marks: producer or consumer is replicated
     uint64_t capacity, bytes; // per ring
+    uint64_t spill_bytes;     // overflow: spill: of its log; 0: no limit
 } rki_edge;
 
 typedef struct rki_pactor {

@@ -287,6 +287,10 @@ static void edge_text(rki_buf *out, const rki_plan *p, const rki_edge *e)
     size_text(out, e->bytes);
     if (e->overflow != RKI_OVERFLOW_BLOCK)
         rki_putf(out, "; full: %s", rki_overflow_name(e->overflow));
+    if (e->spill_bytes) {
+        rki_putz(out, ", up to ");
+        size_text(out, e->spill_bytes);
+    }
     if (e->in && e->in->topic)
         rki_putf(out, "; topic %s", p->spec->kernels[e->in->kernel].pubs[e->in->pub].topic.p);
     if (e->group)
@@ -438,6 +442,8 @@ static void edge_json(rki_json *j, const rki_plan *p, const rki_edge *e)
     u64(j, "capacity", e->capacity);
     u64(j, "bytes", e->bytes);
     text(j, "overflow", rki_overflow_name(e->overflow));
+    if (e->spill_bytes)
+        u64(j, "spill_max_bytes", e->spill_bytes);
     rki_json_key(j, "topic");
     if (e->in && e->in->topic)
         rki_json_z(j, p->spec->kernels[e->in->kernel].pubs[e->in->pub].topic.p);

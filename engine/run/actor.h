@@ -56,7 +56,8 @@ typedef struct rki_link {
     // Producer.
     uint64_t sent_rows __attribute__((aligned(64)));
     uint64_t overflowed_rows, spilled_rows;
-    uint64_t ended_rows; // among those that overflowed: the circle had ended
+    uint64_t spill_waits; // how often its log was full
+    uint64_t ended_rows;  // among those that overflowed: the circle had ended
     uint64_t next_seq;
     uint64_t gone_seen; // the ring's bytes_out as last read
     uint32_t n_new;     // slots that are written and not published yet
@@ -373,6 +374,7 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 
 bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the run was failed
 bool rki_spill_left(rki_run *r, const rki_outset *o);            // is there a log of an earlier run?
+bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its log is full; told once
 bool rki_spilling(const rki_outset *o);                          // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
 void rki_spill_write(rki_runner *r);                             // what was put is in the file, or the run was failed

@@ -118,8 +118,8 @@ static void edges_json(rki_json *j, rki_run *r)
     rki_json_array(j);
     for (uint32_t e = 0; e < r->plan->n_edges; e++) {
         const rki_edge *edge = &r->plan->edges[e];
-        uint64_t sent = 0, got = 0, over = 0, spilled = 0, filtered = 0, late = 0, excluded = 0, messages = 0,
-                 capacity = 0;
+        uint64_t sent = 0, got = 0, over = 0, spilled = 0, waits = 0, filtered = 0, late = 0, excluded = 0,
+                 messages = 0, capacity = 0;
         for (uint32_t i = 0; i < r->n_links; i++) {
             const rki_link *k = &r->links[i];
             struct fill f;
@@ -128,6 +128,7 @@ static void edges_json(rki_json *j, rki_run *r)
             got += RKI_LOOK(k->got_rows); // before what was sent: so that rows in flight are never negative
             over += RKI_LOOK(k->overflowed_rows);
             spilled += RKI_LOOK(k->spilled_rows);
+            waits += RKI_LOOK(k->spill_waits);
             sent += RKI_LOOK(k->sent_rows);
             filtered += RKI_LOOK(k->filtered_rows);
             late += RKI_LOOK(k->late);
@@ -149,6 +150,8 @@ static void edges_json(rki_json *j, rki_run *r)
         field_u64(j, "received", got);
         field_u64(j, "overflowed", over);
         field_u64(j, "spilled", spilled);
+        if (edge->spill_bytes)
+            field_u64(j, "spill_full", waits);
         field_u64(j, "filtered", filtered);
         field_u64(j, "late", late);
         field_u64(j, "excluded", excluded);

@@ -275,6 +275,8 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         push(o, m, w);
         return PUT_DONE;
     case RKI_OVERFLOW_SPILL:
+        if (!r->hlc_out && !rki_spill_room(r, o)) // with stamps: all_room has looked
+            return PUT_WAIT;
         if ((!o->spill && !rki_spill_open(r, o)) || !rki_spill_put(r, o, m))
             return PUT_WAIT;
         return PUT_LOST;
@@ -353,15 +355,18 @@ static uint32_t run_of(const rki_outset *o, uint64_t emission)
     return n;
 }
 
-// Line 9a: a slot on every ring, where a full one blocks.
-static bool all_room(const rki_runner *r, uint64_t emission)
+// Line 9a: a slot on every ring, where a full one blocks; and room in a log that has a limit.
+static bool all_room(rki_runner *r, uint64_t emission)
 {
     for (uint32_t i = 0; i < r->n_outs; i++) {
-        const rki_outset *o = &r->outs[i];
+        rki_outset *o = &r->outs[i];
         uint32_t n = run_of(o, emission);
         uint64_t need[64] = { 0 };
         for (uint32_t m = 0; m < n; m++) {
             rki_link *k = o->links[o->box[m].link];
+            if (o->edge->overflow == RKI_OVERFLOW_SPILL && !is_control(&o->box[m]) && !rki_spill_room(r, o) &&
+                (rki_spilling(o) || !rki_has_room(k, rki_weight(payload(&o->box[m])))))
+                return false;
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];

@@ -5,6 +5,9 @@
 // crash leaves behind is everything that was not consumed, and it comes first at the next start (in a stream; a batch job begins
 // again and so does the log).
 //
+// A limit (queue.spill.max_bytes) may be passed by one emission.  What does not find room stays in the box, and the producer waits,
+// until segments have been let go: a quarter of the limit each at most.
+//
 // A record is the message's envelope and its batch (data/wire.h).  Records are gathered and written together (flow/spool.h): at the
 // end of the runner's step at the latest, before a barrier is sent, and before an operator waits for the outside; by a flush
 // that does not follow the last one, or the begin of the step, at once.  So what a kill may take is in the hands of a step.
@@ -17,11 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GATHER_BYTES = 256 << 10, GATHER_NS = 100000 };
+enum { SEGMENT_BYTES = 64 << 20, GATHER_BYTES = 256 << 10, GATHER_NS = 100000 };
 
 struct rki_spill {
     rki_spool *log;
     rki_buf body;
+    int64_t room; // that its limit leaves, at the last look and by what was put since
+    bool full, warned;
     const rkp_schema *schema;
     uint64_t waiting; // records that are not in the ring
     // Records that are in the ring: number of the record, and ring index behind its slot.  A queue.
@@ -77,7 +82,10 @@ static void tell_behind(const rki_outset *o)
 bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
     rki_run *run = r->run;
-    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER, .gather_bytes = GATHER_BYTES };
+    uint64_t limit = o->edge->spill_bytes;
+    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER,
+                            .gather_bytes = GATHER_BYTES,
+                            .segment_bytes = limit && limit / 4 < SEGMENT_BYTES ? limit / 4 : SEGMENT_BYTES };
     rki_spool_stats stats;
     struct rki_spill *s = calloc(1, sizeof *s);
     char err[RKI_SPOOL_ERR] = "";
@@ -152,6 +160,33 @@ bool rki_spilling(const rki_outset *o)
     return o->spill && o->spill->waiting > 0;
 }
 
+bool rki_spill_room(rki_runner *r, rki_outset *o)
+{
+    struct rki_spill *s = o->spill;
+    rki_spool_stats stats;
+    if (!o->edge->spill_bytes || !s || !s->log || s->room > 0)
+        return true;
+    rki_spool_look(s->log, &stats);
+    s->room = (int64_t)(o->edge->spill_bytes - (stats.records ? stats.bytes : 0));
+    if (s->room > 0) {
+        s->full = false;
+        return true;
+    }
+    if (!s->full)
+        RKI_ADD(o->links[0]->spill_waits, 1);
+    s->full = true;
+    if (!s->warned) {
+        const char *from = name_of(r->run, o->edge->from_stage), *to = name_of(r->run, o->edge->to_stage);
+        s->warned = true;
+        rki_log(
+            r->run,
+            "kernel '%s': what waits on disk for kernel '%s' has reached its %llu bytes (queue.spill.max_bytes): '%s' "
+            "waits until some has been taken\n",
+            from, to, (unsigned long long)o->edge->spill_bytes, from);
+    }
+    return false;
+}
+
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     struct rki_spill *s = o->spill;
@@ -170,6 +205,7 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         return false;
     }
     r->gathered = true;
+    s->room -= (int64_t)s->body.n + 96; // with its head
     s->waiting++;
     tell_behind(o);
     RKI_ADD(o->links[0]->spilled_rows, e.rows);

@@ -213,14 +213,17 @@ static void report_cycle(struct graph *g, const struct walk *w, size_t depth, ui
         rkp_diag(g->l->d, RKP_ERROR, at, "cycle-blocks", "kernels read each other in a circle: %.*s", (int)b.n, b.p);
     rkp_diag_hint(g->l->d,
                   "every edge here blocks when it is full, so the circle would stop for ever; give a kernel of it "
-                  "another 'queue: { overflow: .. }'");
+                  "another 'queue: { overflow: .. }' (and no limit to what may spill)");
     rki_buf_fini(&b);
 }
 
-// Does a full edge make its producer wait?  What is not said is settled by the plan: topics block unless it streams.
+// Does a full edge make its producer wait?  What is not said is settled by the plan: topics block unless it streams.  A log
+// on disk that has a limit may be full, too.
 static bool blocks(const struct graph *g, const rki_input *in)
 {
-    return in->overflow == RKI_OVERFLOW_BLOCK ||
+    bool limited = in->spill_bytes && (in->overflow == RKI_OVERFLOW_SPILL || in->overflow == RKI_OVERFLOW_DEFAULT);
+
+    return limited || in->overflow == RKI_OVERFLOW_BLOCK ||
            (in->overflow == RKI_OVERFLOW_DEFAULT && g->s->run.mode != RKI_MODE_STREAM);
 }
 

@@ -151,6 +151,7 @@ typedef struct rki_kernel_conf {
     rkp_words from;
     struct {
         uint64_t capacity, bytes;
+        uint64_t spill_bytes; // 0: no limit
         int overflow;
     } queue;
     struct {

@@ -66,6 +66,8 @@ static bool block(rki_spec *s)
     for (size_t i = 0; i < s->n_kernels; i++) {
         bool known = false; // seen[]: what rows of it come to
 
+        s->kernels[i].spill_bytes = 0; // its inputs know it
+
         for (size_t j = 0; j < s->kernels[i].n_from; j++) {
             rki_input *in = &s->kernels[i].from[j];
 

@@ -327,6 +327,14 @@ static const rkp_choice overflows[] = {
     { 0 },
 };
 
+static const rkp_opt spill_rows[] = {
+    { "max_bytes", &rkp_size, 0, .optional = true, .bounded = true, .min = 65536, .max = 1e15, .unit = "bytes",
+      .help =
+          "of the log on disk of each edge; when it is full, the producer waits; not given: as much as the disk takes",
+      .also = "bytes max_size size limit" },
+    { 0 },
+};
+
 #define K(f) offsetof(rki_kernel_conf, f)
 #define Q(f) (K(queue.f) - K(queue))
 static const rkp_opt queue_rows[] = {
@@ -337,6 +345,8 @@ static const rkp_opt queue_rows[] = {
     { "overflow", &rkp_choice_type, Q(overflow), .optional = true, .choices = overflows,
       .help = "what happens when it is full: block, but for topics of a stream spill (drop_oldest with at_most_once)",
       .also = "when_full policy on_full" },
+    { "spill", &rkp_object, Q(spill_bytes), .def = "{}", .help = "of overflow: spill", .sub = spill_rows,
+      .sub_size = sizeof(uint64_t), .short_key = "max_bytes", .also = "disk max_disk" },
     { 0 },
 };
 
@@ -668,6 +678,8 @@ const rkp_opt rki_topic_rows[] = {
       .help = "of each edge" },
     { "overflow", &rkp_choice_type, C(overflow), .optional = true, .choices = overflows,
       .help = "what happens when an edge is full" },
+    { "spill", &rkp_object, C(spill_bytes), .def = "{}", .help = "of overflow: spill", .sub = spill_rows,
+      .sub_size = sizeof(uint64_t), .short_key = "max_bytes" },
     { "delivery", &rkp_choice_type, C(delivery), .optional = true, .choices = relaxed,
       .help = "relaxes the pipeline's level" },
     { "retain", &rkp_object, C(retain), .optional = true, .help = "keeps messages for later subscribers",

@@ -392,6 +392,7 @@ static void take_queue(rki_load *l, const rkp_node *k, const rki_kernel_conf *co
 
     to->queue_bytes = conf->queue.bytes;
     to->overflow = conf->queue.overflow;
+    to->spill_bytes = conf->queue.spill_bytes;
     to->capacity_given = n != NULL;
     to->bytes_given = q && rki_node_get(q, "bytes");
     to->queue_capacity = power_of_two(conf->queue.capacity);

@@ -108,7 +108,7 @@ typedef struct rki_topic_conf {
     rkp_word pattern;
     rkp_schema_use schema;
     int order, overflow, delivery, on_skew;
-    uint64_t capacity, bytes;
+    uint64_t capacity, bytes, spill_bytes;
     struct {
         uint64_t count, bytes, age_ns;
     } retain;
@@ -144,6 +144,7 @@ typedef struct rki_input {
     const rki_topic_conf *conf; //   what `topics` says of it; NULL: nothing
     int overflow;               // rki_overflow
     uint64_t capacity, bytes;
+    uint64_t spill_bytes; // of its log on disk; 0: no limit
 } rki_input;
 
 // Does the subscription read (also) this?
@@ -187,6 +188,7 @@ typedef struct rki_kernel {
     int priority;                         // rki_priority
     uint64_t queue_capacity, queue_bytes; // capacity is a power of two
     bool capacity_given, bytes_given;
+    uint64_t spill_bytes; // of `queue`; 0: not given
     int overflow;         // rki_overflow, of `queue`; DEFAULT: not given
     uint64_t batch_count; // 0: none
     uint64_t batch_bytes; // 0: none

@@ -523,6 +523,7 @@ static void resolve_edges(rki_kernel *k)
         in->overflow = k->overflow ? k->overflow : c ? c->overflow : RKI_OVERFLOW_DEFAULT;
         in->capacity = !k->capacity_given && c && c->capacity ? power_of_two(c->capacity) : k->queue_capacity;
         in->bytes = !k->bytes_given && c && c->bytes ? c->bytes : k->queue_bytes;
+        in->spill_bytes = k->spill_bytes ? k->spill_bytes : c ? c->spill_bytes : 0;
         if (in->reply)
             in->overflow = RKI_OVERFLOW_BLOCK;
         if (!in->topic && !in->overflow)

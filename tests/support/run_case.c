@@ -831,6 +831,8 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
     rki_run_args ra = { .backend = cpu(), .data_dir = c->dir ? c->dir : l->dir, .keeps = c->keeps, .fresh = c->fresh };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
+    ra.log = c->log;
+    ra.log_arg = c->log_arg;
     l->clock = 1000000000u;
     if (c->clocked) {
         ra.now_ns = live_clock;

@@ -81,13 +81,15 @@ typedef struct live {
 } live;
 
 typedef struct live_conf {
-    unsigned threads; // 0: 2
-    bool clocked;     // live.clock is the actors' clock
-    bool keep;        // live_end does not free
-    bool keeps;       // checkpoints may be kept
-    bool fresh;       // and those that are there are let go
-    const char *from; // a data_dir whose checkpoints this run finds
-    const char *dir;  // data_dir, which stays; NULL: a new one
+    unsigned threads;                      // 0: 2
+    bool clocked;                          // live.clock is the actors' clock
+    bool keep;                             // live_end does not free
+    bool keeps;                            // checkpoints may be kept
+    bool fresh;                            // and those that are there are let go
+    const char *from;                      // a data_dir whose checkpoints this run finds
+    const char *dir;                       // data_dir, which stays; NULL: a new one
+    void (*log)(void *arg, rkp_str lines); // from any thread; NULL: nobody listens
+    void *log_arg;
 } live_conf;
 
 // Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.

@@ -778,6 +778,89 @@ static void what_has_spilled_is_on_disk_when_the_publisher_waits_and_comes_first
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static void heard(void *arg, rkp_str lines)
+{
+    if (memmem(lines.p, lines.n, "queue.spill.max_bytes", 21))
+        case_add(*(uint64_t *)arg, 1);
+}
+
+// With and without stamps that wait for room.
+static void a_log_with_a_limit_makes_the_publisher_wait_and_says_so_once(void **state)
+{
+    static const char *const orders[] = { "fifo", "hlc" };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        char path[128], err[RKI_SPOOL_ERR];
+        uint64_t told = 0, emitted;
+        rki_spool_stats stats = { 0 };
+        rki_spool *log;
+        live *l;
+        case_forget();
+        case_set(case_gate[2], 0);
+        l = live_start(
+            &(live_conf){ .log = heard, .log_arg = &told },
+            "run: { mode: stream }\n"
+            "topics: { t: { spill: 1MiB } }\n" // the queue says less
+            "kernels:\n"
+            "  p: { op: t.pub, with: { id: 1, rows: 5000 }, publish: t }\n"
+            "  s: { op: t.slow, subscribe: t, order: %s, queue: { capacity: 8, spill: { max_bytes: 64KiB } }, with: "
+            "{ into: 1, gate: 2 } }\n"
+            "  all: { op: t.sink, subscribe: t, with: { into: 2 } }\n",
+            orders[i]);
+        live_until(l, live_edges(l, "spill_full") == 1);
+        emitted = case_look(case_emitted[1]);
+        assert_true(emitted > 100 && emitted < 1000);
+        snprintf(path, sizeof path, "%s/spill/p-s-0-0", l->dir);
+        assert_int_equal(rki_spool_open(path, &(rki_spool_opts){ .read_only = true }, &log, err), RKP_OK);
+        rki_spool_look(log, &stats);
+        assert_true(stats.bytes > 60000 && stats.bytes < 65536 + 1000);
+        rki_spool_close(log);
+        case_set(case_gate[2], UINT64_MAX);
+        expect_end(l, RKI_EXIT_OK);
+        expect_rows(1, 1, 5000);
+        expect_rows(2, 1, 5000);
+        assert_int_equal(case_totals.dropped, 0);
+        assert_int_equal(case_look(told), 1);
+    }
+}
+
+static void a_limit_of_what_may_spill_counts_as_a_queue_that_blocks(void **state)
+{
+    static const struct {
+        const char *queue, *found;
+        bool runs;
+    } cases[] = {
+        { "overflow: spill", NULL, true },
+        { "overflow: spill, spill: 1MiB", "[cycle-blocks]", false },
+        { "overflow: drop_newest, spill: 1MiB", "[queue-no-spill]", true },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        live *l;
+        case_forget();
+        l = live_try(NULL,
+                     "schemas: { job: { p: i64, n: i64, k: string? } }\n"
+                     "topics: { 'loop/#': { schema: job } }\n"
+                     "kernels:\n"
+                     "  p: { op: t.pub, with: { id: 1, rows: 10 }, publish: loop/in }\n"
+                     "  e: { op: t.echo, subscribe: loop/#, publish: loop/again, queue: { %s }, with: { hops: 1 } }\n",
+                     cases[i].queue);
+        assert_int_equal(l != NULL, cases[i].runs);
+        if (l) {
+            rki_buf b;
+            rki_buf_init(&b);
+            rki_diags_text(l->d, &b, false);
+            rki_putc(&b, 0);
+            snprintf(case_failure, sizeof case_failure, "%s", b.p);
+            rki_buf_fini(&b);
+        }
+        if (cases[i].found ? !strstr(case_failure, cases[i].found) : strstr(case_failure, "queue-") != NULL)
+            fail_msg("%s: %s", cases[i].queue, case_failure);
+        if (l)
+            expect_end(l, RKI_EXIT_OK);
+    }
+}
+
 static void a_full_queue_by_bytes_is_full_too(void **state)
 {
     live *l;
@@ -1138,6 +1221,8 @@ int main(void)
         CASE(a_full_queue_can_fail_the_run),
         CASE(what_spills_comes_back_in_order),
         CASE(what_has_spilled_is_on_disk_when_the_publisher_waits_and_comes_first_after_a_kill),
+        CASE(a_log_with_a_limit_makes_the_publisher_wait_and_says_so_once),
+        CASE(a_limit_of_what_may_spill_counts_as_a_queue_that_blocks),
         CASE(a_full_queue_by_bytes_is_full_too),
         CASE(replicas_and_queues_that_drop_go_together),
         CASE(circles_end_and_lose_nothing),
