@@ -56,7 +56,8 @@ static inline bool rki_ring_init(rki_ring *r, uint64_t slots)
 
 static inline rkp_envelope *rki_ring_slot(const rki_ring *r, uint64_t i)
 {
-    return (rkp_envelope *)((uintptr_t)r + r->slots_off) + (i & r->mask);
+    // On the host they follow at once (slots_off is for who knows the layout by the header alone): one load less on the way to a slot.
+    return (rkp_envelope *)((uintptr_t)r + sizeof *r) + (i & r->mask);
 }
 
 // Producer: slots that may be written now, up to `want`.
@@ -84,13 +85,27 @@ static inline void rki_ring_publish(rki_ring *r, uint64_t n)
     __atomic_store_n(&r->tail, __atomic_load_n(&r->tail, __ATOMIC_RELAXED) + n, RKI_RING_P1);
 }
 
+// Producer: room, reserve and publish in one, for up to n messages; how many found room.  The indices stay in registers.
+static inline uint64_t rki_ring_push_some(rki_ring *r, const rkp_envelope *e, uint64_t n)
+{
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), mask = r->mask, room;
+    rkp_envelope *slots = rki_ring_slot(r, 0);
+    if (tail - r->head_seen + n > mask + 1) {
+        r->head_seen = __atomic_load_n(&r->head, RKI_RING_P2); // P2, from C2: as above
+        room = mask + 1 - (tail - r->head_seen);
+        n = n < room ? n : room;
+        if (n == 0)
+            return 0;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        slots[(tail + i) & mask] = e[i];
+    __atomic_store_n(&r->tail, tail + n, RKI_RING_P1); // P1, to C1: as above
+    return n;
+}
+
 static inline bool rki_ring_push(rki_ring *r, const rkp_envelope *e)
 {
-    if (rki_ring_room(r, 1) == 0)
-        return false;
-    *rki_ring_reserve(r, 0) = *e;
-    rki_ring_publish(r, 1);
-    return true;
+    return rki_ring_push_some(r, e, 1) == 1;
 }
 
 // Consumer: how many messages are there, up to a cached view; reads tail again only when none is known.
@@ -116,13 +131,25 @@ static inline void rki_ring_release(rki_ring *r, uint64_t n)
     __atomic_store_n(&r->head, __atomic_load_n(&r->head, __ATOMIC_RELAXED) + n, RKI_RING_C2);
 }
 
+// Consumer: ready, peek and release in one, for up to n messages; how many there were.
+static inline uint64_t rki_ring_pop_some(rki_ring *r, rkp_envelope *out, uint64_t n)
+{
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), mask = r->mask;
+    const rkp_envelope *slots = rki_ring_slot(r, 0);
+    if (r->tail_seen == head)
+        r->tail_seen = __atomic_load_n(&r->tail, RKI_RING_C1); // C1, from P1: as above
+    n = n < r->tail_seen - head ? n : r->tail_seen - head;
+    if (n == 0)
+        return 0;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = slots[(head + i) & mask];
+    __atomic_store_n(&r->head, head + n, RKI_RING_C2); // C2, to P2: as above
+    return n;
+}
+
 static inline bool rki_ring_pop(rki_ring *r, rkp_envelope *out)
 {
-    if (rki_ring_ready(r) == 0)
-        return false;
-    *out = *rki_ring_peek(r, 0);
-    rki_ring_release(r, 1);
-    return true;
+    return rki_ring_pop_some(r, out, 1) == 1;
 }
 
 // ---- the second kind: the producer may take the oldest message back (`overflow: drop_oldest`) -----------------------

@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import answers  # noqa: E402
 import contenders as who  # noqa: E402
 import pubsub  # noqa: E402
+import rings  # noqa: E402
 
 # job, contender, (wall of contender / wall of rkpipe) at least; the floor to pass for the present state of the project
 BARS = [
@@ -47,7 +48,8 @@ def size(text):
 def arguments():
     p = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n\n")[0])
     p.add_argument("job", nargs="*", help="which jobs; the same as --jobs")
-    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s); pubsub is one more")
+    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s); pubsub and queue"
+                   " are two more")
     p.add_argument("--peers", default="all", help="who runs beside rkpipe, rkpipe-2 and hand: names with commas, none, or"
                    " all that are installed (default)")
     p.add_argument("--rounds", type=int, default=5, help="rounds of turns, at least 5 for a figure to publish")
@@ -62,8 +64,8 @@ def arguments():
     args = p.parse_args()
     args.jobs = args.job or args.jobs.split(",")
     for job in args.jobs:
-        if job not in answers.JOBS and job not in ("hop", "pubsub"):
-            p.error("no job '%s'; there are %s, hop, pubsub" % (job, ", ".join(answers.JOBS)))
+        if job not in answers.JOBS and job not in ("hop", "pubsub", "queue"):
+            p.error("no job '%s'; there are %s, hop, pubsub, queue" % (job, ", ".join(answers.JOBS)))
     return args
 
 
@@ -250,6 +252,8 @@ def bars(result):
                 rows.append({"job": job, "what": "%s / %s" % (name, base), "least": least, "got": got, "met": got >= least})
     if "pubsub" in result["jobs"]:
         rows += pubsub.bars(result["jobs"]["pubsub"])
+    if "queue" in result["jobs"]:
+        rows += rings.bars(result["jobs"]["queue"])
     return rows
 
 
@@ -266,8 +270,8 @@ def markdown(result):
     for job, found in result["jobs"].items():
         base = "rkpipe" if "rkpipe" in found.get("contenders", {}) else "bare" if job == "hop" else "hand"
         text += ["## %s" % job, ""]
-        if job == "pubsub":
-            text += pubsub.markdown(found, number)
+        if job in ("pubsub", "queue"):
+            text += (pubsub if job == "pubsub" else rings).markdown(found, number)
             continue
         if job == "hop":
             text += ["| contender | ns per message [min..max] | times %s [min..max] |" % base, "|---|---|---|"]
@@ -352,9 +356,9 @@ def main():
                     wrong |= bool(result["jobs"]["hop"]["bad"])
                 continue
             say("== %s" % job)
-            if job == "pubsub":
+            if job in ("pubsub", "queue"):
                 if not args.check_only:
-                    result["jobs"][job] = pubsub.measure(run, rkpipe, say)
+                    result["jobs"][job] = pubsub.measure(run, rkpipe, say) if job == "pubsub" else rings.measure(run, say)
                     wrong |= bool(result["jobs"][job]["bad"])
                 continue
             source = os.path.join(work, "in." + who.INPUT[job])

@@ -1,12 +1,15 @@
-// queue ROUNDS [--json]: the engine's ring beside a bare ring, ck_ring and boost's queue. 64-byte messages between two threads,
-// one at a time and in bursts of 32; contenders take turns in every round; medians of the rates, and of the ratios
-// round by round, because two cores of a virtual machine can be near or far from one run to the next.
+// queue ROUNDS [--json]: the engine's ring beside a bare ring, ck_ring and boost's queue: 64-byte messages between two threads on two
+// cores.  How many there and then, one at a time and in bursts of 32; and how long one takes, when nothing else is on the way:
+// half of the time there and back over two queues, beside a cache line that is handed to and fro.  Contenders take turns in every
+// round; medians of the figures, and of the ratios round by round, because two cores of a virtual machine can be near or far from
+// one run to the next.
 //
 // The bare ring is the same idea with nothing around it: cached indices, no burst interface, no reserve and publish.
 #include "queue.h"
 #include "flow/ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +18,7 @@
 #include <ck_ring.h>
 #endif
 
-enum { MESSAGES = 4000000, MAX_ROUNDS = 101 };
+enum { MESSAGES = 2000000, TRIPS = 50000, MAX_ROUNDS = 101, RESTS = 4096 };
 
 static double now(void)
 {
@@ -33,25 +36,11 @@ static void *ours_make(void)
 }
 static unsigned ours_push(void *q, const struct message *m, unsigned n)
 {
-    uint64_t room = rki_ring_room(q, n);
-    if (room < n)
-        n = (unsigned)room;
-    for (unsigned i = 0; i < n; i++)
-        memcpy(rki_ring_reserve(q, i), &m[i], sizeof *m);
-    if (n)
-        rki_ring_publish(q, n);
-    return n;
+    return (unsigned)rki_ring_push_some(q, (const rkp_envelope *)(const void *)m, n);
 }
 static unsigned ours_pop(void *q, struct message *m, unsigned n)
 {
-    uint64_t ready = rki_ring_ready(q);
-    if (ready < n)
-        n = (unsigned)ready;
-    for (unsigned i = 0; i < n; i++)
-        memcpy(&m[i], rki_ring_peek(q, i), sizeof *m);
-    if (n)
-        rki_ring_release(q, n);
-    return n;
+    return (unsigned)rki_ring_pop_some(q, (rkp_envelope *)(void *)m, n);
 }
 static const struct queue_kind ours = { "rkpipe", ours_make, free, ours_push, ours_pop };
 
@@ -154,14 +143,47 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 struct run {
     const struct queue_kind *kind;
-    void *queue;
+    void *queue, *back;
     unsigned burst;
 };
+
+static cpu_set_t may; // the cores that this process had at its start
+
+// The n-th of them; where there is only one, it is shared.
+static void stay_on(unsigned n)
+{
+    cpu_set_t one;
+    if (CPU_COUNT(&may) < 2)
+        return;
+    for (unsigned c = 0; c < CPU_SETSIZE; c++) {
+        if (!CPU_ISSET(c, &may) || n--)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(c, &one);
+        pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+        return;
+    }
+}
+
+// Nothing to do, again: after a while the other one may need this core.
+static void look_again(unsigned *times)
+{
+    if (++*times % RESTS == 0)
+        sched_yield();
+}
+
+static void rest(unsigned *times)
+{
+    __builtin_ia32_pause();
+    look_again(times);
+}
 
 static void *produce(void *arg)
 {
     struct run *r = arg;
     struct message m[32] = { { { 0 } } };
+    unsigned rests = 0;
+    stay_on(1);
     for (uint64_t i = 0; i < MESSAGES;) {
         unsigned n = 0;
         for (unsigned k = 0; k < r->burst; k++)
@@ -170,7 +192,7 @@ static void *produce(void *arg)
             unsigned got = r->kind->push(r->queue, m + n, r->burst - n);
             n += got;
             if (!got)
-                __builtin_ia32_pause();
+                rest(&rests);
         }
         i += n;
     }
@@ -180,8 +202,9 @@ static void *produce(void *arg)
 // Millions of messages a second; 0 when something is wrong.
 static double rate(const struct queue_kind *kind, unsigned burst)
 {
-    struct run r = { kind, kind->make(), burst };
+    struct run r = { .kind = kind, .queue = kind->make(), .burst = burst };
     struct message m[32];
+    unsigned rests = 0;
     pthread_t t;
     double begin = now();
     uint64_t next = 0, wrong = 0;
@@ -190,7 +213,7 @@ static double rate(const struct queue_kind *kind, unsigned burst)
     while (next < MESSAGES) {
         unsigned n = kind->pop(r.queue, m, burst);
         if (!n)
-            __builtin_ia32_pause();
+            rest(&rests);
         for (unsigned k = 0; k < n; k++)
             wrong += m[k].word[0] != next++;
     }
@@ -198,6 +221,80 @@ static double rate(const struct queue_kind *kind, unsigned burst)
     kind->drop(r.queue);
     return wrong ? 0 : MESSAGES / (now() - begin) / 1e6;
 }
+
+// ---- one message there and back -------------------------------------------------------------------------------------
+
+static _Alignas(128) _Atomic uint64_t line; // handed to and fro
+
+static void *give_back(void *arg)
+{
+    struct run *r = arg;
+    struct message m;
+    unsigned looks = 0;
+    stay_on(1);
+    for (uint64_t i = 0; i < TRIPS; i++) {
+        if (!r->kind) {
+            while (atomic_load_explicit(&line, memory_order_acquire) != 2 * i + 1)
+                look_again(&looks);
+            atomic_store_explicit(&line, 2 * i + 2, memory_order_release);
+            continue;
+        }
+        while (!r->kind->pop(r->queue, &m, 1))
+            look_again(&looks);
+        while (!r->kind->push(r->back, &m, 1))
+            look_again(&looks);
+    }
+    return NULL;
+}
+
+static int by_ticks(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+// Nanoseconds one way, the median; kind NULL: of the line.  0 when something is wrong.
+static double latency(const struct queue_kind *kind)
+{
+    static uint64_t took[TRIPS];
+    struct run r = { .kind = kind, .queue = kind ? kind->make() : NULL, .back = kind ? kind->make() : NULL };
+    struct message m = { { 0 } };
+    uint64_t wrong = 0, first;
+    unsigned looks = 0;
+    double begin;
+    pthread_t t;
+    atomic_store(&line, 0);
+    if ((kind && (!r.queue || !r.back)) || pthread_create(&t, NULL, give_back, &r) != 0)
+        return 0;
+    begin = now();
+    first = __builtin_ia32_rdtsc();
+    for (uint64_t i = 0; i < TRIPS; i++) {
+        uint64_t from = __builtin_ia32_rdtsc();
+        if (kind) {
+            m.word[0] = i;
+            while (!kind->push(r.queue, &m, 1))
+                look_again(&looks);
+            while (!kind->pop(r.back, &m, 1))
+                look_again(&looks);
+            wrong += m.word[0] != i;
+        } else {
+            atomic_store_explicit(&line, 2 * i + 1, memory_order_release);
+            while (atomic_load_explicit(&line, memory_order_acquire) != 2 * i + 2)
+                look_again(&looks);
+        }
+        took[i] = __builtin_ia32_rdtsc() - from;
+    }
+    begin = (now() - begin) * 1e9 / (double)(__builtin_ia32_rdtsc() - first); // ns a tick
+    pthread_join(t, NULL);
+    if (kind) {
+        kind->drop(r.queue);
+        kind->drop(r.back);
+    }
+    qsort(took, TRIPS, sizeof *took, by_ticks);
+    return wrong ? 0 : (double)took[TRIPS / 2] * begin / 2;
+}
+
+// ---- figures --------------------------------------------------------------------------------------------------------
 
 static int by_value(const void *a, const void *b)
 {
@@ -214,14 +311,19 @@ static double median(double *v, int n)
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5;
-    static double got[2][N_KINDS][MAX_ROUNDS];
+    static double got[2][N_KINDS][MAX_ROUNDS], way[N_KINDS + 1][MAX_ROUNDS];
     static const unsigned bursts[2] = { 1, 32 };
     if (rounds < 1 || rounds > MAX_ROUNDS)
         return 64;
-    for (int i = 0; i < rounds; i++)
+    sched_getaffinity(0, sizeof may, &may);
+    stay_on(0);
+    for (int i = 0; i < rounds; i++) {
         for (int b = 0; b < 2; b++)
             for (int k = 0; k < N_KINDS; k++)
                 got[b][k][i] = rate(kinds[k], bursts[b]);
+        for (int k = 0; k <= N_KINDS; k++)
+            way[k][i] = latency(k < N_KINDS ? kinds[k] : NULL);
+    }
     if (argc > 2 && strcmp(argv[2], "--json") == 0) {
         for (int b = 0; b < 2; b++) {
             printf("%s\"%u\":{", b ? "," : "{", bursts[b]);
@@ -229,7 +331,10 @@ int main(int argc, char **argv)
                 printf("%s\"%s\":%.2f", k ? "," : "", kinds[k]->name, median(got[b][k], rounds));
             printf("}");
         }
-        printf("}\n");
+        printf(",\"way_ns\":{\"line\":%.1f", median(way[N_KINDS], rounds));
+        for (int k = 0; k < N_KINDS; k++)
+            printf(",\"%s\":%.1f", kinds[k]->name, median(way[k], rounds));
+        printf("}}\n");
         return 0;
     }
     printf("queue: %d rounds of %d messages of 64 bytes between two threads, median\n", rounds, MESSAGES);
@@ -243,6 +348,14 @@ int main(int argc, char **argv)
             printf("  burst %2u  %-8s %7.1f M/s   rkpipe is %.2fx\n", bursts[b], kinds[k]->name, median(rates, rounds),
                    median(ratio, rounds));
         }
+    }
+    for (int k = 0; k <= N_KINDS; k++) {
+        double ratio[MAX_ROUNDS], ns[MAX_ROUNDS];
+        for (int i = 0; i < rounds; i++)
+            ratio[i] = way[k][i] > 0 ? way[0][i] / way[k][i] : 0;
+        memcpy(ns, way[k], sizeof ns);
+        printf("  one way   %-8s %7.1f ns    rkpipe is %.2fx\n", k < N_KINDS ? kinds[k]->name : "a line",
+               median(ns, rounds), median(ratio, rounds));
     }
     return 0;
 }

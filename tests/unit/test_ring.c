@@ -63,6 +63,31 @@ static void ring_shows_a_burst_only_when_it_is_published(void **state)
     free(r);
 }
 
+static void ring_takes_and_gives_as_many_as_fit(void **state)
+{
+    rki_ring *r = ring_new(8);
+    rkp_envelope in[12] = { { 0 } }, out[12] = { { 0 } };
+    uint64_t pushed = 0, popped = 0;
+    (void)state;
+    assert_int_equal(rki_ring_pop_some(r, out, 12), 0);
+    for (uint64_t n = 1; n <= 12; n++) {
+        uint64_t room = 8 - (pushed - popped), got;
+        for (uint64_t i = 0; i < 12; i++)
+            in[i].seq = pushed + i;
+        got = rki_ring_push_some(r, in, n);
+        assert_int_equal(got, n < room ? n : room);
+        pushed += got;
+        for (uint64_t left = n * 5 % 7 + 1; left && (got = rki_ring_pop_some(r, out, left)); left -= got)
+            for (uint64_t i = 0; i < got; i++)
+                assert_int_equal(out[i].seq, popped++);
+        assert_int_equal(rki_ring_fill(r), pushed - popped);
+    }
+    assert_true(pushed > 30);
+    assert_int_equal(rki_ring_push_some(r, in, 0), 0);
+    assert_int_equal(rki_ring_pop_some(r, out, 0), 0);
+    free(r);
+}
+
 static void ring_indices_may_wrap_around(void **state)
 {
     rki_ring *r = ring_new(4);
@@ -122,6 +147,7 @@ int main(void)
         cmocka_unit_test(ring_refuses_sizes_that_are_no_power_of_two),
         cmocka_unit_test(ring_is_full_after_its_slots_and_empty_after_as_many_pops),
         cmocka_unit_test(ring_shows_a_burst_only_when_it_is_published),
+        cmocka_unit_test(ring_takes_and_gives_as_many_as_fit),
         cmocka_unit_test(ring_indices_may_wrap_around),
         cmocka_unit_test(ring_keeps_order_and_content_between_threads),
     };
