@@ -583,6 +583,94 @@ static void a_group_of_which_a_member_is_slow_or_gone_still_gets_everything(void
     }
 }
 
+// Two members, each with one message in its hands and a queue of two; row n is sent when row n - 1 is in a queue.
+static live *two_members(const char *more)
+{
+    case_set(case_gate[1], 0);
+    return live_start(NULL,
+                      "kernels:\n"
+                      "  p: { op: t.pub, with: { id: 1, rows: 20, gate: 1 }, publish: t }\n"
+                      "  a: { op: t.slow, subscribe: { topic: t, group: g }, order: none, queue: { capacity: 2%s }, "
+                      "with: { into: 1, gate: 2 } }\n"
+                      "  b: { op: t.slow, subscribe: { topic: t, group: g }, order: none, queue: { capacity: 2%s }, "
+                      "with: { into: 2, gate: 3 } }\n",
+                      more, more);
+}
+
+// Rows [from, to), one after the other, each into a queue.
+static void send_each(live *l, uint64_t from, uint64_t to)
+{
+    for (uint64_t n = from; n < to; n++) {
+        case_set(case_gate[1], n + 1);
+        live_until(l, live_edges(l, "sent") == n + 1);
+    }
+}
+
+static int by_n(const void *a, const void *b)
+{
+    const case_row *x = a, *y = b;
+    return (x->n > y->n) - (x->n < y->n);
+}
+
+// The first `in_order` so, the others in any order: what is dealt again comes behind what was dealt later.
+static void expect_numbers(int sink, const int64_t *n, size_t count, size_t in_order)
+{
+    assert_int_equal(case_results[sink].n, count);
+    qsort(case_results[sink].v + in_order, count - in_order, sizeof *case_results[sink].v, by_n);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(case_results[sink].v[i].n, n[i]);
+}
+
+static void what_was_dealt_to_a_full_member_is_dealt_again_to_one_with_room(void **state)
+{
+    // The member whose turn it is stays full; the other one takes again.
+    static const int64_t of_a[] = { 0, 2, 4 }, of_b[] = { 1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 };
+    static const char *const more[] = { "", ", overflow: block, bytes: 64KiB" };
+    (void)state;
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        live *l;
+        case_forget();
+        case_set(case_gate[2], 0);
+        case_set(case_gate[3], 0);
+        l = two_members(more[i]);
+        send_each(l, 0, 1);
+        live_until(l, case_look(case_seen[CASE_SINK(1)].calls) == 1); // in its hands
+        send_each(l, 1, 2);
+        live_until(l, case_look(case_seen[CASE_SINK(2)].calls) == 1);
+        send_each(l, 2, 6); // both queues are full
+        case_set(case_gate[1], 7);
+        live_until(l, case_look(case_emitted[1]) == 7); // the turn of a
+        assert_int_equal(live_edges(l, "sent"), 6);
+        case_set(case_gate[3], UINT64_MAX);
+        live_until(l, case_look(case_results[2].rows) == 4);
+        case_set(case_gate[1], 20);
+        live_until(l, case_look(case_results[2].rows) == 17);
+        case_set(case_gate[2], UINT64_MAX);
+        expect_end(l, RKI_EXIT_OK);
+        expect_numbers(1, of_a, 3, 3);
+        expect_numbers(2, of_b, 17, 4);
+    }
+}
+
+static void a_member_that_was_terminated_is_dealt_nothing(void **state)
+{
+    static const int64_t of_a[] = { 0 };
+    int64_t of_b[19];
+    live *l;
+    (void)state;
+    for (size_t i = 0; i < 19; i++)
+        of_b[i] = (int64_t)i + 1;
+    l = two_members("");
+    send_each(l, 0, 2);
+    live_until(l, case_look(case_results[1].rows) == 1 && case_look(case_results[2].rows) == 1);
+    assert_int_equal(live_command(l, "a", RKI_TERMINATE, 20000), RKI_DONE);
+    send_each(l, 2, 20);
+    expect_end(l, RKI_EXIT_OK);
+    expect_numbers(1, of_a, 1, 1);
+    expect_numbers(2, of_b, 19, 19);
+    assert_int_equal(case_totals.dropped, 0);
+}
+
 // ---- full queues ----------------------------------------------------------------------------------------------------
 
 // The reader of `t` takes nothing until everything was published; another reader takes everything at once.
@@ -1215,6 +1303,8 @@ int main(void)
         CASE(publishers_with_other_columns_are_united),
         CASE(a_topic_with_a_schema_has_its_columns),
         CASE(a_group_of_which_a_member_is_slow_or_gone_still_gets_everything),
+        CASE(what_was_dealt_to_a_full_member_is_dealt_again_to_one_with_room),
+        CASE(a_member_that_was_terminated_is_dealt_nothing),
         CASE(drop_oldest_keeps_the_newest),
         CASE(drop_newest_keeps_the_oldest),
         CASE(a_full_queue_can_send_to_a_dead_letter_topic),
