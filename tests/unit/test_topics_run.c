@@ -802,13 +802,13 @@ static void copy_log(const char *from, const char *to)
     d = opendir(path[0]);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) {
-        char name[2][512], buf[65536];
+        char name[2][600], buf[65536];
         FILE *f;
         size_t n;
         if (e->d_name[0] == '.')
             continue;
         for (int i = 0; i < 2; i++)
-            snprintf(name[i], sizeof name[i], "%s/%s", path[i], e->d_name);
+            assert_true(snprintf(name[i], sizeof name[i], "%s/%s", path[i], e->d_name) < (int)sizeof name[i]);
         f = fopen(name[0], "rb");
         assert_non_null(f);
         n = fread(buf, 1, sizeof buf, f);
