@@ -884,7 +884,9 @@ static void a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be(v
     assert_int_equal(rki_spool_flush(s, err), RKP_IO);
     assert_int_equal(rki_spool_trim(s, 0, 0, NULL, err), RKP_IO);
     after = look(s);
-    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(after.records, before.records);
+    assert_int_equal(after.bytes, before.bytes);
+    assert_int_equal(after.next, n + 1);
     left_behind(*state, 0, MOST);
     f.at = 0;
     put(s, ++n, MOST); // there is room again
