@@ -374,11 +374,11 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 
 bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the run was failed
 bool rki_spill_left(rki_run *r, const rki_outset *o);            // is there a log of an earlier run?
-bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its log is full; told once
 bool rki_spilling(const rki_outset *o);                          // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
 void rki_spill_write(rki_runner *r);                             // what was put is in the file, or the run was failed
 void rki_spill_flushed(rki_runner *r);                           // the same, unless more is to be expected at once
+bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its log is full; told once
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_spill_close(rki_outset *o, bool all_taken);
 

@@ -679,7 +679,7 @@ static bool clock_stands(rki_runner *r)
     return true;
 }
 
-static rkp_step work(rki_runner *r)
+static rkp_step step(rki_runner *r)
 {
     uint64_t bytes = 0;
     rkp_step st = RKP_STEP_AGAIN;
@@ -807,9 +807,9 @@ static rkp_step work(rki_runner *r)
     return st == RKP_STEP_IDLE ? idle(r) : st;
 }
 
-static rkp_step step(rki_runner *r)
+static rkp_step whole_step(rki_runner *r)
 {
-    rkp_step st = work(r);
+    rkp_step st = step(r);
     if (RKP_UNLIKELY(r->gathered))
         rki_spill_write(r);
     return st;
@@ -843,7 +843,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     if (RKP_UNLIKELY(r->in_circle))
         __atomic_store_n(&r->at_rest, 0, __ATOMIC_RELAXED);
     if (!r->watched && !r->hlc_out) {
-        st = step(r);
+        st = whole_step(r);
         if (RKP_UNLIKELY(r->in_circle))
             __atomic_store_n(&r->at_rest, holds_nothing(r), __ATOMIC_RELEASE);
         return st;
@@ -852,7 +852,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     __atomic_store_n(&r->step_start_ns, r->now_ns, __ATOMIC_RELAXED);
     if (r->hlc_out)
         rki_clock_enter(r);
-    st = step(r);
+    st = whole_step(r);
     if (r->hlc_out) {
         rki_floors(r);
         rki_clock_leave(r);
