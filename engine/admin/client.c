@@ -114,7 +114,7 @@ static rki_called body(struct caller *w, const char *p, size_t n, bool *more)
 
 static rki_called answer(struct caller *w)
 {
-    char in[RKI_HTTP_HEAD_BYTES];
+    char in[RKP_HTTP_HEAD_BYTES];
     size_t n = 0, seen = 0, head = 0;
     rki_called rc;
     bool more = true;
@@ -124,7 +124,7 @@ static rki_called answer(struct caller *w)
         if (k <= 0)
             return cut(w, k == 0 ? "has gone without an answer" : "does not answer");
         n += (size_t)k;
-        head = rki_http_head_end(in, n, &seen);
+        head = rkp_http_head_end(in, n, &seen);
     }
     if (!rki_http_parse_answer(in, head, &w->head))
         return cut(w, "gave an answer that is not HTTP");

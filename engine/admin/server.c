@@ -31,7 +31,7 @@
 enum {
     CONNECTIONS = 100,
     JOBS = 4,
-    IN_BYTES = RKI_HTTP_HEAD_BYTES + RKI_HTTP_BODY_BYTES,
+    IN_BYTES = RKP_HTTP_HEAD_BYTES + RKI_HTTP_BODY_BYTES,
     ENOUGH = 64 << 10, // bytes of output that wait
     KEEP = 64 << 10,   // buffers that grew beyond are given back
     KEEP_IN = 8 << 10,
@@ -374,10 +374,10 @@ static void answer(rki_admin *a, struct conn *c, uint64_t now)
 // Takes a whole head off the input.  False: none is there, or it was refused.
 static bool take_head(struct conn *c, uint64_t now)
 {
-    size_t n = rki_http_head_end(c->in, c->n_in, &c->seen);
+    size_t n = rkp_http_head_end(c->in, c->n_in, &c->seen);
     int status;
-    if (n > RKI_HTTP_HEAD_BYTES || (n == 0 && c->n_in > RKI_HTTP_HEAD_BYTES)) {
-        bool line = memchr(c->in, '\n', RKI_HTTP_LINE_BYTES) != NULL;
+    if (n > RKP_HTTP_HEAD_BYTES || (n == 0 && c->n_in > RKP_HTTP_HEAD_BYTES)) {
+        bool line = memchr(c->in, '\n', RKP_HTTP_LINE_BYTES) != NULL;
         refuse(c, line ? 431 : 414, "too-large",
                line ? "the head of a request has at most 16 KiB" : "a request line has at most 8 KiB", now);
         return false;
@@ -400,7 +400,7 @@ static bool take_head(struct conn *c, uint64_t now)
     status = rki_http_parse(c->head, n, &c->r);
     if (status)
         refuse(c, status, rki_api_status_code(status),
-               status == 413 ? "a body has at most 64 KiB" : rki_http_reason(status), now);
+               status == 413 ? "a body has at most 64 KiB" : rkp_http_reason(status), now);
     return status == 0;
 }
 

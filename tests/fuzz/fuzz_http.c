@@ -22,13 +22,13 @@ static void request(char *p, size_t n, const rki_admin_source *s)
     rki_http_answer seen;
     rki_answer ans;
     rki_buf head;
-    size_t at = 0, end = rki_http_head_end(p, n, &at);
+    size_t at = 0, end = rkp_http_head_end(p, n, &at);
     int status;
     if (!end)
         return;
     status = rki_http_parse(p, end, &r);
     if (status)
-        rki_api_error(&ans, status, rki_api_status_code(status), rki_http_reason(status));
+        rki_api_error(&ans, status, rki_api_status_code(status), rkp_http_reason(status));
     else if (n - end < r.body)
         return;
     else

@@ -161,17 +161,17 @@ static void limits_have_their_own_answers(void **state)
     (void)state;
     rki_buf_init(&b);
     rki_putz(&b, "GET /");
-    while (b.n < RKI_HTTP_LINE_BYTES)
+    while (b.n < RKP_HTTP_LINE_BYTES)
         rki_putc(&b, 'x');
     rki_putz(&b, " HTTP/1.1\r\n" H "\r\n");
     assert_int_equal(rki_http_parse(b.p, b.n, &r), 414);
-    for (int n = RKI_HTTP_FIELDS; n <= RKI_HTTP_FIELDS + 1; n++) {
+    for (int n = RKP_HTTP_FIELDS; n <= RKP_HTTP_FIELDS + 1; n++) {
         rki_buf_clear(&b);
         rki_putz(&b, "GET / HTTP/1.1\r\n" H);
         for (int i = 1; i < n; i++)
             rki_putf(&b, "F%d: x\r\n", i);
         rki_putz(&b, "\r\n");
-        assert_int_equal(rki_http_parse(b.p, b.n, &r), n == RKI_HTTP_FIELDS ? 0 : 431);
+        assert_int_equal(rki_http_parse(b.p, b.n, &r), n == RKP_HTTP_FIELDS ? 0 : 431);
     }
     rki_buf_fini(&b);
 }
@@ -183,13 +183,13 @@ static void a_head_is_found_whatever_its_pieces(void **state)
 
     (void)state;
     for (size_t first = 0; first < sizeof text; first++) {
-        size_t seen = 0, got = rki_http_head_end(text, first, &seen);
+        size_t seen = 0, got = rkp_http_head_end(text, first, &seen);
         if (!got)
-            got = rki_http_head_end(text, sizeof text - 1, &seen);
+            got = rkp_http_head_end(text, sizeof text - 1, &seen);
         assert_int_equal(got, end);
     }
     for (size_t n = 1, seen = 0; n < sizeof text; n++) {
-        size_t got = rki_http_head_end(text, n, &seen);
+        size_t got = rkp_http_head_end(text, n, &seen);
         assert_int_equal(got, n < end ? 0 : n == end ? end : got);
         if (n == end)
             break;
