@@ -3,42 +3,18 @@
 // It is one of the readers of this folder over a pipe: bind, poll and decode are theirs.  What is its own is the command:
 // started by the first poll, waited for when its output has ended, stopped with its whole process group when the
 // pipeline does not want more.
-#include "read_csv.h"
-#include "read_jsonl.h"
-#include "read_lines.h"
+#include "formats.h"
 
 #include <rkpipe/command.h>
 
 #include <poll.h>
 #include <stdio.h>
 
-enum { FORMAT_LINES, FORMAT_CSV, FORMAT_JSONL };
 enum { WAIT_MS = 100 };
-
-static const rkp_choice format_names[] = {
-    { "lines", FORMAT_LINES, "a column with the lines" },
-    { "csv", FORMAT_CSV, "comma-separated values, as read.csv reads them" },
-    { "jsonl", FORMAT_JSONL, "one JSON object a line, as read.jsonl reads them" },
-    { 0 },
-};
 
 struct read_exec {
     rkp_command command; // options: constant after bind
-    int format;
-    rkp_word column;
-    rkp_schema_use schema;
-    rkp_words columns;
-    bool header;
-    char delimiter;
-    rkp_words nulls;
-    rkp_pairs paths;
-    uint64_t chunk_bytes, max_record, idle_ns;
-    const rkp_op *op; // bind: the reader, and its instance
-    union {
-        struct read_lines lines;
-        struct read_csv csv;
-        struct read_jsonl jsonl;
-    } u;
+    struct formats f;
     rkp_actor *actor; // poll: for the child's thread
     rkp_child *child; // poll: while it runs
     bool begun, read; // poll: it was started; its output has ended
@@ -47,58 +23,10 @@ struct read_exec {
 #define AT(field) offsetof(struct read_exec, field)
 static const rkp_opt read_exec_opts[] = {
     RKP_COMMAND_OPTS(struct read_exec, command),
-    { .name = "format",
-      .type = &rkp_choice_type,
-      .at = AT(format),
-      .def = "lines",
-      .choices = format_names,
-      .help = "what the command writes",
-      .also = "codec decoding parser" },
-    { .name = "column",
-      .type = &rkp_string,
-      .at = AT(column),
-      .optional = true,
-      .help = "lines: name of the column that holds the line; absent: `line`",
-      .also = "field message_key key" },
-    { .name = "schema",
-      .type = &rkp_schema_name,
-      .at = AT(schema),
-      .optional = true,
-      .help = "csv, jsonl: columns and types; nothing can be inferred before the command runs",
-      .also = "types dtypes fields" },
-    { .name = "columns",
-      .type = &rkp_word_list,
-      .at = AT(columns),
-      .optional = true,
-      .help = "csv: which columns, in this order; without `schema` they are strings",
-      .also = "select names usecols" },
-    { .name = "header",
-      .type = &rkp_bool,
-      .at = AT(header),
-      .def = "true",
-      .help = "csv: the first line has the names",
-      .also = "has_header headers" },
-    { .name = "delimiter",
-      .type = &rkp_char,
-      .at = AT(delimiter),
-      .optional = true,
-      .help = "csv: between fields; absent: a comma",
-      .also = "delim sep separator" },
-    { .name = "nulls",
-      .type = &rkp_word_list,
-      .at = AT(nulls),
-      .optional = true,
-      .help = "csv: texts that mean null; absent: the empty one",
-      .also = "null_values na_values nullstr" },
-    { .name = "paths",
-      .type = &rkp_word_map,
-      .at = AT(paths),
-      .optional = true,
-      .help = "jsonl: where columns are found, as `column: a.b[0].c`",
-      .also = "json_paths mapping jsonpath path_map" },
+    FORMAT_OPTS(struct read_exec, f, "what the command writes", "before the command runs", ""),
     { .name = "chunk_bytes",
       .type = &rkp_size,
-      .at = AT(chunk_bytes),
+      .at = AT(f.chunk_bytes),
       .def = "510KiB",
       .bounded = true,
       .min = 4096,
@@ -108,7 +36,7 @@ static const rkp_opt read_exec_opts[] = {
       .also = "buffer_size block_size batch_bytes" },
     { .name = "max_record",
       .type = &rkp_size,
-      .at = AT(max_record),
+      .at = AT(f.max_record),
       .def = "16MiB",
       .bounded = true,
       .min = 16,
@@ -118,7 +46,7 @@ static const rkp_opt read_exec_opts[] = {
       .also = "max_line_bytes max_buffer max_line_size" },
     { .name = "idle",
       .type = &rkp_duration,
-      .at = AT(idle_ns),
+      .at = AT(f.idle_ns),
       .def = "200ms",
       .bounded = true,
       .min = 0,
@@ -160,113 +88,13 @@ static const rkp_example read_exec_examples[] = {
 
 // ---- bind -----------------------------------------------------------------------------------------------------------
 
-// Options that go with another format.
-static rkp_status check_format(const struct read_exec *x, rkp_bind *b)
-{
-    const struct {
-        const char *name;
-        bool given;
-        rkp_loc at;
-        unsigned formats; // bits
-    } rows[] = {
-        { "column", x->column.p != NULL, x->column.at, 1 << FORMAT_LINES },
-        { "schema", x->schema.schema != NULL, x->schema.name.at, 1 << FORMAT_CSV | 1 << FORMAT_JSONL },
-        { "columns", x->columns.v != NULL, x->columns.at, 1 << FORMAT_CSV },
-        { "delimiter", x->delimiter != 0, rkp_bind_at(b), 1 << FORMAT_CSV },
-        { "nulls", x->nulls.v != NULL, x->nulls.at, 1 << FORMAT_CSV },
-        { "paths", x->paths.v != NULL, x->paths.at, 1 << FORMAT_JSONL },
-    };
-    rkp_diags *d = rkp_bind_diags(b);
-    rkp_status st = RKP_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].given || rows[i].formats >> x->format & 1)
-            continue;
-        rkp_diag(d, RKP_ERROR, rows[i].at.line ? rows[i].at : rkp_bind_at(b), "exec-format",
-                 "'%s' means nothing for format: %s", rows[i].name, format_names[x->format].name);
-        st = RKP_INVALID;
-    }
-    if (x->format != FORMAT_LINES && !x->schema.schema && !(x->format == FORMAT_CSV && x->columns.n)) {
-        rkp_diag(d, RKP_ERROR, rkp_bind_at(b), "exec-format", "format: %s needs %s", format_names[x->format].name,
-                 x->format == FORMAT_CSV ? "'schema', or 'columns'" : "'schema'");
-        rkp_diag_hint(d, "the columns must be known before the command runs");
-        st = RKP_INVALID;
-    }
-    return st;
-}
-
-// `columns` without `schema`: strings of these names.
-static rkp_status string_schema(struct read_exec *x, rkp_opt_ctx *mem)
-{
-    rkp_schema *s = rkp_opt_alloc(mem, sizeof *s);
-    rkp_field *f = rkp_opt_alloc(mem, x->columns.n * sizeof *f);
-    if (!s || !f)
-        return RKP_NOMEM;
-    for (size_t i = 0; i < x->columns.n; i++)
-        f[i] = (rkp_field){ rkp_word_str(x->columns.v[i]), RKP_NTYPE(RKP_STRING) };
-    *s = (rkp_schema){ (uint32_t)x->columns.n, f };
-    x->u.csv.schema = (rkp_schema_use){ s, x->columns.v[0] };
-    return RKP_OK;
-}
-
-static rkp_status bind_csv(struct read_exec *x, rkp_bind *b)
-{
-    static const rkp_word empty = { "", 0, { 0 } };
-    struct read_csv *r = &x->u.csv;
-    rkp_status st = RKP_OK;
-    *r = (struct read_csv){ .schema = x->schema,
-                            .header = x->header,
-                            .delimiter = x->delimiter ? x->delimiter : ',',
-                            .quote = { "\"", 1, rkp_bind_at(b) },
-                            .nulls = x->nulls.v ? x->nulls : (rkp_words){ &empty, 1, { 0 } },
-                            .columns = x->columns,
-                            .compression = RKP_COMPRESS_NONE,
-                            .chunk_bytes = x->chunk_bytes,
-                            .max_record = x->max_record,
-                            .idle_ns = x->idle_ns };
-    x->op = &rkp_op_read_csv;
-    if (!x->schema.schema)
-        st = string_schema(x, rkp_bind_mem(b));
-    if (st == RKP_OK)
-        st = x->op->bind(r, b);
-    return st == RKP_OK ? read_csv_piped(r, rkp_bind_mem(b), x->command.argv.v[0]) : st;
-}
-
-static line_source source_of(const struct read_exec *x)
-{
-    return (line_source){ .compression = RKP_COMPRESS_NONE,
-                          .chunk_bytes = x->chunk_bytes,
-                          .max_record = x->max_record,
-                          .idle_ns = x->idle_ns };
-}
-
-static rkp_status bind_jsonl(struct read_exec *x, rkp_bind *b)
-{
-    struct read_jsonl *r = &x->u.jsonl;
-    rkp_status st;
-    *r = (struct read_jsonl){ .src = source_of(x), .schema = x->schema, .paths = x->paths };
-    x->op = &rkp_op_read_jsonl;
-    st = x->op->bind(r, b);
-    return st == RKP_OK ? line_source_piped(&r->src, rkp_bind_mem(b), x->command.argv.v[0]) : st;
-}
-
-static rkp_status bind_lines(struct read_exec *x, rkp_bind *b)
-{
-    struct read_lines *r = &x->u.lines;
-    rkp_status st;
-    *r = (struct read_lines){ .src = source_of(x),
-                              .column = x->column.p ? x->column : (rkp_word){ "line", 4, rkp_bind_at(b) } };
-    x->op = &rkp_op_read_lines;
-    st = x->op->bind(r, b);
-    return st == RKP_OK ? line_source_piped(&r->src, rkp_bind_mem(b), x->command.argv.v[0]) : st;
-}
-
 static rkp_status read_exec_bind(void *self, rkp_bind *b)
 {
     struct read_exec *x = self;
-    rkp_status command = rkp_command_check(&x->command, rkp_bind_diags(b)), st = check_format(x, b);
+    rkp_status command = rkp_command_check(&x->command, rkp_bind_diags(b));
+    rkp_word name = x->command.argv.n ? x->command.argv.v[0] : (rkp_word){ "", 0, rkp_bind_at(b) };
+    rkp_status st = formats_bind(&x->f, b, name, "exec-format", "the columns must be known before the command runs");
     rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "a command cannot be read again");
-    if (command == RKP_OK && st == RKP_OK)
-        st = x->format == FORMAT_CSV ? bind_csv(x, b) : x->format == FORMAT_JSONL ? bind_jsonl(x, b) : bind_lines(x, b);
     return st == RKP_OK ? command : st;
 }
 
@@ -281,7 +109,7 @@ static rkp_status read_exec_init(void *self, rkp_actor *a)
         (void)rkp_fail(a, st, "%s", err);
         return st;
     }
-    return x->op->init ? x->op->init(&x->u, a) : RKP_OK;
+    return formats_init(&x->f, a);
 }
 
 // A line of the command's standard error; on the child's thread.
@@ -297,9 +125,9 @@ static void on_line(void *arg, rkp_str line)
 // The pipe is the reader's, which closes it at the end: from then on its number may be somebody else's.  NULL: closed.
 static const rkp_reader *pipe_of(const struct read_exec *x)
 {
-    return x->format == FORMAT_CSV     ? x->u.csv.reader
-           : x->format == FORMAT_JSONL ? x->u.jsonl.src.reader
-                                       : x->u.lines.src.reader;
+    return x->f.format == FORMAT_CSV     ? x->f.u.csv.reader
+           : x->f.format == FORMAT_JSONL ? x->f.u.jsonl.src.reader
+                                         : x->f.u.lines.src.reader;
 }
 
 static rkp_verdict start(struct read_exec *x, rkp_actor *a)
@@ -314,10 +142,10 @@ static rkp_verdict start(struct read_exec *x, rkp_actor *a)
         st = rkp_reader_open_fd(rkp_child_take_fd(x->child), x->command.argv.v[0].p, &r, err);
     if (st != RKP_OK)
         return rkp_fail(a, st, "%s", err);
-    if (x->format == FORMAT_CSV)
-        read_csv_begin(&x->u.csv, r);
+    if (x->f.format == FORMAT_CSV)
+        read_csv_begin(&x->f.u.csv, r);
     else
-        line_source_begin(x->format == FORMAT_JSONL ? &x->u.jsonl.src : &x->u.lines.src, r);
+        line_source_begin(x->f.format == FORMAT_JSONL ? &x->f.u.jsonl.src : &x->f.u.lines.src, r);
     rkp_count(a, M_FILES, 1);
     return RKP_MORE;
 }
@@ -359,7 +187,7 @@ static rkp_verdict read_exec_poll(void *self, rkp_actor *a)
         return RKP_FAIL;
     if (waits(a, rkp_reader_fd(pipe_of(x))))
         return RKP_RETRY;
-    v = x->op->poll(&x->u, a);
+    v = x->f.op->poll(&x->f.u, a);
     x->read = !pipe_of(x);
     return v == RKP_FAIL ? v : rkp_stopping(a) ? RKP_DONE : RKP_MORE;
 }
@@ -377,15 +205,14 @@ static rkp_status read_exec_prepare(void *self, rkp_actor *a)
 static rkp_verdict read_exec_decode(void *self, rkp_actor *a, rkp_batch *raw)
 {
     struct read_exec *x = self;
-    return x->op->decode(&x->u, a, raw);
+    return formats_decode(&x->f, a, raw);
 }
 
 static void read_exec_fini(void *self)
 {
     struct read_exec *x = self;
     rkp_child_free(x->child);
-    if (x->op)
-        x->op->fini(&x->u);
+    formats_fini(&x->f);
 }
 
 const rkp_op rkp_op_read_exec = {
