@@ -261,32 +261,42 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     return RKP_MORE;
 }
 
-rkp_status line_source_again(rkp_actor *a, const rkp_record *r)
+rkp_batch *line_chunk(rkp_actor *a, rkp_str name, rkp_str one, rkp_str two, uint64_t line, uint64_t offset)
 {
-    size_t n = r->text.n + 1;
-    rkp_batch *b = rkp_batch_new(rkp_actor_pool(a), NULL, 0, n + r->file.n + LINE_PAD + 512);
+    size_t n = one.n + two.n;
+    rkp_batch *b = n < INT32_MAX ? rkp_batch_new(rkp_actor_pool(a), NULL, 0, n + name.n + LINE_PAD + 512) : NULL;
     rkp_text *text = b ? rkp_batch_alloc(b, sizeof *text) : NULL;
-    char *buf = text ? rkp_batch_alloc(b, 1 + n + LINE_PAD) : NULL,
-         *name = buf ? rkp_batch_alloc(b, r->file.n + 1) : NULL;
-    if (!name || n > INT32_MAX) {
+    char *buf = text ? rkp_batch_alloc(b, 2 + n + LINE_PAD) : NULL, *copy = buf ? rkp_batch_alloc(b, name.n + 1) : NULL;
+    if (!copy) {
         rkp_batch_put(b);
-        return RKP_NOMEM;
+        return NULL;
     }
     buf[0] = '\n';
-    if (r->text.n)
-        memcpy(buf + 1, r->text.p, r->text.n);
-    buf[n] = '\n';
+    if (one.n)
+        memcpy(buf + 1, one.p, one.n);
+    if (two.n)
+        memcpy(buf + 1 + one.n, two.p, two.n);
+    if (!n || buf[n] != '\n')
+        buf[++n] = '\n';
     memset(buf + 1 + n, 0, LINE_PAD);
-    if (r->file.n)
-        memcpy(name, r->file.p, r->file.n);
+    if (name.n)
+        memcpy(copy, name.p, name.n);
     *text = (rkp_text){ .base = buf + 1,
                         .len = (uint32_t)n,
                         .kind = RKP_TEXT_RAW,
-                        .origin = { .name = { name, r->file.n }, .first_line = r->line ? r->line : 1 } };
+                        .origin = { .name = { copy, name.n }, .first_line = line, .offset = offset } };
     b->text = text;
     b->blob = (rkp_str){ buf + 1, n };
     b->blob_rows = jscan_kernels_at(JSCAN_BEST)->count_lines(buf + 1, n);
     b->in_bytes = n;
+    return b;
+}
+
+rkp_status line_source_again(rkp_actor *a, const rkp_record *r)
+{
+    rkp_batch *b = line_chunk(a, r->file, r->text, (rkp_str){ NULL, 0 }, r->line ? r->line : 1, 0);
+    if (!b)
+        return RKP_NOMEM;
     rkp_emit(a, 0, b);
     return RKP_OK;
 }

@@ -77,6 +77,9 @@ rkp_status line_source_bind(const line_source *s, rkp_bind *b);
 rkp_status line_source_piped(line_source *s, rkp_opt_ctx *mem, rkp_word name);
 void line_source_begin(line_source *s, rkp_reader *r);
 rkp_verdict line_source_poll(line_source *s, rkp_actor *a);
+// A chunk of the lines in two pieces, of which the first begins at that line and offset of what has this name; the last
+// one may have no end.  NULL: out of memory, or more than 2^31 bytes.
+rkp_batch *line_chunk(rkp_actor *a, rkp_str name, rkp_str one, rkp_str two, uint64_t line, uint64_t offset);
 // The slot `again` of its operators.
 rkp_status line_source_again(rkp_actor *a, const rkp_record *r);
 // The slots `save` and `restore` of its operators: the place behind the last chunk.

@@ -30,11 +30,9 @@ enum {
     RAW_SHOWN = 4096,      // bytes of a record without an end that go along with its error
 };
 
-enum { VALIDATE_USED, VALIDATE_ALL };
-
 static const rkp_choice validate_names[] = {
-    { "used", VALIDATE_USED, "only columns that a kernel reads must fit their type; others keep their text" },
-    { "all", VALIDATE_ALL, "every column of every row must fit its type" },
+    { "used", CSV_VALIDATE_USED, "only columns that a kernel reads must fit their type; others keep their text" },
+    { "all", CSV_VALIDATE_ALL, "every column of every row must fit its type" },
     { 0 },
 };
 
@@ -674,17 +672,18 @@ void read_csv_begin(struct read_csv *s, rkp_reader *r)
     s->offset = 0;
 }
 
-// How the fields of this file become the out columns.
-static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, rkp_str name, const struct csv_head *h)
+// How the fields of a text become the out columns.  RKP_INVALID: it lacks `*missing`.
+static rkp_status make_source(const struct read_csv *s, rkp_actor *a, rkp_str name, const struct csv_head *h,
+                              rkp_batch **out, rkp_str *missing)
 {
     size_t bytes = sizeof(struct source) + s->out.n * sizeof(int32_t);
-    struct source *src;
-    char *copy;
-    s->source = rkp_batch_new(rkp_actor_pool(a), NULL, 0, bytes + name.n);
-    src = s->source ? rkp_batch_alloc(s->source, bytes) : NULL;
-    copy = src ? rkp_batch_alloc(s->source, name.n + 1) : NULL;
-    if (!copy)
-        return out_of_memory(a);
+    rkp_batch *b = rkp_batch_new(rkp_actor_pool(a), NULL, 0, bytes + name.n);
+    struct source *src = b ? rkp_batch_alloc(b, bytes) : NULL;
+    char *copy = src ? rkp_batch_alloc(b, name.n + 1) : NULL;
+    if (!copy) {
+        rkp_batch_put(b);
+        return RKP_NOMEM;
+    }
     if (name.n)
         memcpy(copy, name.p, name.n);
     src->n_fields = s->header ? h->n : s->base.n;
@@ -695,13 +694,26 @@ static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, rkp_str name, co
         for (uint32_t j = 0; s->header && j < h->n && src->map[i] < 0; j++)
             if (rkp_str_eq(h->names[j], s->out.f[i].name))
                 src->map[i] = (int32_t)j;
-        if (src->map[i] < 0 && !s->out.f[i].type.nullable)
-            return rkp_fail(a, RKP_IO, "'" RKP_STR_FMT "' has no column '" RKP_STR_FMT "'", RKP_STR_ARG(name),
-                            RKP_STR_ARG(s->out.f[i].name));
+        if (src->map[i] < 0 && !s->out.f[i].type.nullable) {
+            *missing = s->out.f[i].name;
+            rkp_batch_put(b);
+            return RKP_INVALID;
+        }
     }
     // The batch is the chunks' parent: what it has is only found through the pointer kept here.
-    s->source->blob = (rkp_str){ (const char *)src, bytes };
-    return RKP_MORE;
+    b->blob = (rkp_str){ (const char *)src, bytes };
+    *out = b;
+    return RKP_OK;
+}
+
+static rkp_verdict set_source(struct read_csv *s, rkp_actor *a, rkp_str name, const struct csv_head *h)
+{
+    rkp_str missing;
+    rkp_status st = make_source(s, a, name, h, &s->source, &missing);
+    if (st == RKP_INVALID)
+        return rkp_fail(a, RKP_IO, "'" RKP_STR_FMT "' has no column '" RKP_STR_FMT "'", RKP_STR_ARG(name),
+                        RKP_STR_ARG(missing));
+    return st == RKP_OK ? RKP_MORE : out_of_memory(a);
 }
 
 static bool new_chunk(rkp_actor *a, size_t cap, struct filling *f)
@@ -852,13 +864,13 @@ static size_t skip_record(struct read_csv *s, const char *p, size_t n)
 }
 
 // Its records begin at `from`, that line and that byte of the file.
-static void make_chunk(struct read_csv *s, struct filling *f, size_t from, const struct csv_scan *scan, uint64_t line,
-                       uint64_t offset)
+static void make_chunk(const struct read_csv *s, rkp_batch *source, struct filling *f, size_t from,
+                       const struct csv_scan *scan, uint64_t line, uint64_t offset)
 {
     struct chunk *c = f->c;
     rkp_batch *b = f->b;
     char *base = f->data + from - 1;
-    c->from = (const struct source *)(const void *)s->source->blob.p;
+    c->from = (const struct source *)(const void *)source->blob.p;
     base[0] = 0;
     c->text = (rkp_text){ .base = base,
                           .len = (uint32_t)(scan->cut + 1),
@@ -872,14 +884,14 @@ static void make_chunk(struct read_csv *s, struct filling *f, size_t from, const
     c->exact = scan->exact;
     b->text = &c->text;
     b->blob = (rkp_str){ base + 1, scan->cut };
-    b->parent = rkp_batch_get(s->source);
+    b->parent = rkp_batch_get(source);
 }
 
 static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t from, const struct csv_scan *scan)
 {
     rkp_batch *b = f->b;
     uint64_t read = bytes_read(s);
-    make_chunk(s, f, from, scan, s->line, s->offset);
+    make_chunk(s, s->source, f, from, scan, s->line, s->offset);
     b->in_bytes = read - s->reported;
     s->reported = read;
     s->line += scan->lines;
@@ -1050,9 +1062,7 @@ static rkp_status source_again(struct read_csv *s, rkp_actor *a, const rkp_recor
 static rkp_status read_csv_again(void *self, rkp_actor *a, const rkp_record *r)
 {
     struct read_csv *s = self;
-    struct csv_scan scan = { 0 };
-    struct filling f = { 0 };
-    size_t n = r->text.n + !(r->text.n && r->text.p[r->text.n - 1] == '\n'); // within quotes it may end with one
+    rkp_batch *b;
     if (!s->source || !rkp_str_eq(((const struct source *)(const void *)s->source->blob.p)->name, r->file)) {
         rkp_status st;
         rkp_batch_put(s->source);
@@ -1061,20 +1071,69 @@ static rkp_status read_csv_again(void *self, rkp_actor *a, const rkp_record *r)
         if (st != RKP_OK)
             return st;
     }
-    if (n > INT32_MAX || !new_chunk(a, n, &f))
+    b = read_csv_chunk(s, a, s->source, r->text, (rkp_str){ NULL, 0 }, r->line ? r->line : 1, 1);
+    if (!b)
         return RKP_NOMEM;
-    if (r->text.n)
-        memcpy(f.data, r->text.p, r->text.n);
-    f.data[n - 1] = '\n';
+    rkp_emit(a, 0, b);
+    return RKP_OK;
+}
+
+// ---- texts of clients -----------------------------------------------------------------------------------------------
+
+rkp_status read_csv_text(struct read_csv *s, rkp_actor *a, rkp_str name, rkp_str head, rkp_batch **text,
+                         char why[RKP_FILE_ERR])
+{
+    struct csv_head h = { 0 };
+    rkp_batch *scratch = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
+    enum csv_head_result r = CSV_HEAD_NOMEM;
+    rkp_status st = RKP_INVALID;
+    rkp_str missing;
+    if (!scratch)
+        return RKP_NOMEM;
+    r = s->header
+            ? csv_head(&s->dialect, head.p, head.n, true, 0, true, (struct csv_memory){ batch_alloc, scratch }, &h)
+            : CSV_HEAD_OK;
+    if (r == CSV_HEAD_NOMEM)
+        st = RKP_NOMEM;
+    else if (r == CSV_HEAD_EMPTY)
+        snprintf(why, RKP_FILE_ERR, "there is no header");
+    else if (r == CSV_HEAD_WIDE)
+        snprintf(why, RKP_FILE_ERR, "the header has more than 4,096 columns");
+    else if (r != CSV_HEAD_OK)
+        snprintf(why, RKP_FILE_ERR, "the header has broken quotes");
+    else if (h.lone_cr)
+        snprintf(why, RKP_FILE_ERR, "lines end in a carriage return alone");
+    else
+        st = make_source(s, a, name, &h, text, &missing);
+    if (r == CSV_HEAD_OK && !h.lone_cr && st == RKP_INVALID)
+        snprintf(why, RKP_FILE_ERR, "the header has no column '%.*s'", (int)(missing.n < 200 ? missing.n : 200),
+                 missing.p);
+    rkp_batch_put(scratch);
+    return st;
+}
+
+rkp_batch *read_csv_chunk(struct read_csv *s, rkp_actor *a, rkp_batch *text, rkp_str one, rkp_str two, uint64_t line,
+                          uint64_t offset)
+{
+    struct csv_scan scan = { 0 };
+    struct filling f = { 0 };
+    size_t n = one.n + two.n;
+    if (n >= INT32_MAX || !new_chunk(a, n + 1, &f))
+        return NULL;
+    if (one.n)
+        memcpy(f.data, one.p, one.n);
+    if (two.n)
+        memcpy(f.data + one.n, two.p, two.n);
+    if (!n || f.data[n - 1] != '\n') // within quotes it may end with one
+        f.data[n++] = '\n';
     s->kernel->scan(&s->dialect, f.data, n, &scan);
     if (scan.cut < n) { // it ends within quotes, which decode says
         scan.cut = n;
         scan.exact |= scan.open;
     }
-    make_chunk(s, &f, 0, &scan, r->line ? r->line : 1, 1);
+    make_chunk(s, text, &f, 0, &scan, line, offset);
     f.b->in_bytes = n;
-    rkp_emit(a, 0, f.b);
-    return RKP_OK;
+    return f.b;
 }
 
 // ---- checkpoints ----------------------------------------------------------------------------------------------------
@@ -1242,7 +1301,7 @@ static rkp_verdict reject_record(struct repair *r, unsigned code, const char *wh
     rkp_str raw = { t->base + from, to - from };
     r->line += count_lines(t->base + r->counted, from - r->counted);
     r->counted = from;
-    return rkp_reject_raw(r->a, code, rkp_str_of(what), raw, t->origin.name, r->line);
+    return sent_reject_raw(r->s->check, r->a, code, rkp_str_of(what), raw, t->origin.name, r->line);
 }
 
 static bool quotes_ok(const struct csv_dialect *d, const char *base, const uint32_t *p, uint32_t n)
@@ -1305,7 +1364,7 @@ static int by_row(const void *a, const void *b)
 }
 
 // validate: all.  Rows with a value that does not fit are rejected; *out gets the others (NULL: none is left).
-static rkp_verdict check_values(rkp_actor *a, rkp_batch *b, rkp_batch **out)
+static rkp_verdict check_values(sent_check *k, rkp_actor *a, rkp_batch *b, rkp_batch **out)
 {
     rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, (size_t)b->rows * 16 + b->rows / 4 + 4096);
     uint8_t *bad = mem ? rkp_batch_alloc(mem, b->rows / 8 + 1) : NULL;
@@ -1343,7 +1402,7 @@ static rkp_verdict check_values(rkp_actor *a, rkp_batch *b, rkp_batch **out)
         goto out;
     }
     qsort(all->v, all->n, sizeof *all->v, by_row);
-    v = rkp_reject(a, b, all);
+    v = sent_reject(k, a, b, all);
     keep = rkp_batch_alloc(mem, (size_t)b->rows * sizeof *keep);
     if (!keep)
         goto nomem;
@@ -1398,15 +1457,17 @@ static rkp_verdict read_csv_decode(void *self, rkp_actor *a, rkp_batch *raw)
         rkp_batch_put(b);
         return out_of_memory(a);
     }
-    rkp_count(a, M_CHUNKS, 1);
-    if (c->exact)
+    if (!s->check)
+        rkp_count(a, M_CHUNKS, 1);
+    if (c->exact && !s->check)
         rkp_count(a, M_EXACT, 1);
     *t = c->text;
     t->cr = x.carriage;
     t->utf8 = !x.high;
     if (!even(s, c, &x, n)) {
         struct repair r = { s, a, c, c->text.origin.first_line, 1 };
-        rkp_count(a, M_UNEVEN, 1);
+        if (!s->check)
+            rkp_count(a, M_UNEVEN, 1);
         stride = n + 1;
         v = repair(&r, b, &x, n);
     }
@@ -1414,14 +1475,18 @@ static rkp_verdict read_csv_decode(void *self, rkp_actor *a, rkp_batch *raw)
     b->in_bytes = raw->in_bytes;
     if (v != RKP_FAIL && x.rows) {
         set_columns(s, b, c, t, &x, stride);
-        if (s->validate == VALIDATE_ALL) {
+        if (!sent_from(s->from, b, t->origin.name)) {
+            rkp_batch_put(b);
+            return out_of_memory(a);
+        }
+        if (s->validate == CSV_VALIDATE_ALL) {
             rkp_batch *good = NULL;
-            v = check_values(a, b, &good);
+            v = check_values(s->check, a, b, &good);
             rkp_batch_put(b);
             b = good;
         }
         if (v != RKP_FAIL && b) {
-            rkp_emit(a, 0, b);
+            sent_emit(s->check, a, b);
             b = NULL;
         }
     }

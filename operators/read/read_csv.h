@@ -12,11 +12,14 @@
 #define READ_CSV_H
 
 #include "csv_index.h"
+#include "sent.h"
 
 #include <rkpipe/file.h>
 #include <rkpipe/op.h>
 
 enum { M_FILES, M_CHUNKS, M_EXACT, M_UNEVEN }; // what decode counts, so the first metrics of such a source
+
+enum csv_validate { CSV_VALIDATE_USED, CSV_VALIDATE_ALL };
 
 struct read_csv {
     rkp_words path; // options: constant after bind
@@ -32,9 +35,11 @@ struct read_csv {
     struct csv_dialect dialect; // set by bind
     const rkp_str *null_texts;
     const struct csv_answer *answer;
-    rkp_schema base;    // the files' columns
-    rkp_schema out;     // after `columns`
-    uint32_t *out_base; // out column -> base column
+    rkp_schema base;        // the files' columns
+    rkp_schema out;         // after `columns`
+    uint32_t *out_base;     // out column -> base column
+    const rkp_schema *from; // with the client's column (sent.h); NULL: without
+    sent_check *check;      // of who only looks; `validate` is CSV_VALIDATE_ALL then
 
     const struct csv_kernel *kernel; // set by init
     double density;                  // decode: positions per byte of the last chunk
@@ -59,5 +64,15 @@ extern const rkp_op rkp_op_read_csv;
 rkp_status read_csv_piped(struct read_csv *s, rkp_opt_ctx *mem, rkp_word name);
 // Its bytes; takes r.
 void read_csv_begin(struct read_csv *s, rkp_reader *r);
+
+// For a source of many texts, each with a head of its own; after read_csv_piped and init.  A text is a batch on which its
+// chunks hang.  `head` is all up to the end of its first record, or empty without `header`.  RKP_INVALID: `why` says what is
+// wrong with it.
+rkp_status read_csv_text(struct read_csv *s, rkp_actor *a, rkp_str name, rkp_str head, rkp_batch **text,
+                         char why[RKP_FILE_ERR]);
+// A chunk of the records in two pieces, of which the first begins at that line and offset of the text; the last one may
+// have no end.  NULL: out of memory, or more than 2^31 bytes.
+rkp_batch *read_csv_chunk(struct read_csv *s, rkp_actor *a, rkp_batch *text, rkp_str one, rkp_str two, uint64_t line,
+                          uint64_t offset);
 
 #endif

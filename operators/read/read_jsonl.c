@@ -25,7 +25,6 @@ enum {
     STDIN_IDLE_MS = 2000, // a pipe that gives no more is not waited for longer, once it has given a line
     MAX_COLUMNS = 4096
 };
-enum validate { VALIDATE_USED, VALIDATE_ALL };
 
 // The probe's answer.
 struct probed {
@@ -34,8 +33,8 @@ struct probed {
 };
 
 static const rkp_choice validate_names[] = {
-    { "used", VALIDATE_USED, "the line's structure, and the values that are read" },
-    { "all", VALIDATE_ALL, "the whole line by RFC 8259, and every column's type" },
+    { "used", JSONL_VALIDATE_USED, "the line's structure, and the values that are read" },
+    { "all", JSONL_VALIDATE_ALL, "the whole line by RFC 8259, and every column's type" },
     { 0 },
 };
 
@@ -581,8 +580,8 @@ static bool scan_make(struct read_jsonl *r, rkp_actor *a)
     if (!r->slot_of || !r->pos)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        r->wanted[i].unread = r->validate != VALIDATE_ALL && !rkp_actor_needed(a, i);
-    r->scan = jscan_new(r->wanted, n, r->validate == VALIDATE_ALL, r->slot_of);
+        r->wanted[i].unread = r->validate != JSONL_VALIDATE_ALL && !rkp_actor_needed(a, i);
+    r->scan = jscan_new(r->wanted, n, r->validate == JSONL_VALIDATE_ALL, r->slot_of);
     return r->scan != NULL;
 }
 
@@ -601,14 +600,15 @@ static uint64_t line_at(struct place *p, const char *base, uint32_t at)
     return p->line;
 }
 
-static rkp_verdict reject_line(rkp_actor *a, const rkp_batch *raw, const jscan_chunk *c, struct place *place)
+static rkp_verdict reject_line(const struct read_jsonl *r, rkp_actor *a, const rkp_batch *raw, const jscan_chunk *c,
+                               struct place *place)
 {
     char what[160];
     rkp_str line = { c->base + c->bad_at, c->bad_end - c->bad_at };
     int n =
         snprintf(what, sizeof what, "byte %u: %s", (unsigned)(c->error_at - c->bad_at + 1), jscan_error_text(c->error));
-    return rkp_reject_raw(a, jscan_row_error(c->error), (rkp_str){ what, (size_t)n }, line, raw->text->origin.name,
-                          line_at(place, c->base, c->bad_at));
+    return sent_reject_raw(r->check, a, jscan_row_error(c->error), (rkp_str){ what, (size_t)n }, line,
+                           raw->text->origin.name, line_at(place, c->base, c->bad_at));
 }
 
 static int by_row(const void *x, const void *y)
@@ -641,7 +641,7 @@ static rkp_batch *settle(struct read_jsonl *r, rkp_actor *a, rkp_batch *b, const
         rkp_errs_add(errs, i, RKP_ROW_SIZE, -1, (rkp_str){ what, (size_t)len });
         out[i] = 1;
     }
-    for (uint32_t i = 0; r->validate == VALIDATE_ALL && i < b->n_cols; i++) {
+    for (uint32_t i = 0; r->validate == JSONL_VALIDATE_ALL && i < b->n_cols; i++) {
         rkp_col flat;
         rkp_errs mine = { 0 };
         rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, (size_t)b->rows * 16);
@@ -666,7 +666,7 @@ static rkp_batch *settle(struct read_jsonl *r, rkp_actor *a, rkp_batch *b, const
     for (uint32_t i = 0; i < b->rows; i++)
         if (!out[i])
             rows[n++] = i;
-    *v = rkp_reject(a, b, errs);
+    *v = sent_reject(r->check, a, b, errs);
     good = *v == RKP_FAIL ? NULL : rkp_batch_pick(b, rows, n);
     if (*v != RKP_FAIL && !good)
         goto nomem;
@@ -706,7 +706,7 @@ static rkp_verdict read_jsonl_decode(void *self, rkp_actor *a, rkp_batch *raw)
     }
     c.pos = r->pos;
     while (!jscan_lines(r->scan, &c)) {
-        v = reject_line(a, raw, &c, &place);
+        v = reject_line(r, a, raw, &c, &place);
         if (v == RKP_FAIL)
             goto out;
     }
@@ -740,10 +740,12 @@ static rkp_verdict read_jsonl_decode(void *self, rkp_actor *a, rkp_batch *raw)
     b->text = raw->text;
     b->text_pos = c.start;
     b->text_stride = 1;
-    if (r->validate == VALIDATE_ALL || raw->blob.n > r->src.max_record)
+    if (!sent_from(r->from, b, raw->text->origin.name))
+        goto nomem;
+    if (r->validate == JSONL_VALIDATE_ALL || raw->blob.n > r->src.max_record)
         b = settle(r, a, b, &c, &v);
     if (b && b->rows) {
-        rkp_emit(a, 0, b);
+        sent_emit(r->check, a, b);
         return v;
     }
 out:

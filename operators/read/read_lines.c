@@ -129,6 +129,8 @@ static rkp_verdict read_lines_decode(void *self, rkp_actor *a, rkp_batch *raw)
     b->text = raw->text;
     b->text_pos = place;
     b->text_stride = 1;
+    if (!sent_from(r->from, b, raw->text->origin.name))
+        goto nomem;
     if (rows)
         rkp_emit(a, 0, b);
     else

@@ -12,11 +12,13 @@
 #define READ_LINES_H
 
 #include "line_source.h"
+#include "sent.h"
 
 struct read_lines {
-    line_source src;   // options; then the poll thread's
-    rkp_word column;   // options
-    rkp_schema schema; // bind
+    line_source src;        // options; then the poll thread's
+    rkp_word column;        // options
+    rkp_schema schema;      // bind
+    const rkp_schema *from; // with the client's column (sent.h); NULL: without
 };
 
 extern const rkp_op rkp_op_read_lines;
