@@ -92,6 +92,9 @@ typedef struct rki_diag_code {
     { "limit-nodes", "The pipeline has too many values after aliases and templates are expanded." }, \
     { "limit-ports", "A kernel has more ports than it can have." }, \
     { "limit-scalar", "A value is longer than a value can be." }, \
+    { "listen-address", "There is no address or path like this to listen on." }, \
+    { "listen-format", "Options of a source to which clients send that do not go with its `format`, or that this needs." }, \
+    { "listen-mode", "The rights of a socket's file are not an octal number." }, \
     { "lookup-column", "A column of a lookup's table is not there, is there twice, or has the name of an input column." }, \
     { "lookup-key", "The key of a lookup is empty, or is not of one type in the input and in the table." }, \
     { "lookup-repeated", "Rows of a lookup's table have a key that an earlier row has." }, \

@@ -1,0 +1,93 @@
+// read.unix: rows that processes of this machine send over a unix socket; see push.h.
+#include "push.h"
+
+static const rkp_opt read_unix_opts[] = {
+    PUSH_OPTS(struct push, "path of the socket; what a dead process left there is replaced", " file socket_path",
+              " of each connection", "the first line of each connection must be the one line of this file",
+              "longest record; a longer one is a bad row, reason `size`, and the connection goes on"),
+    { .name = "mode",
+      .type = &rkp_string,
+      .at = offsetof(struct push, mode),
+      .def = "'0600'",
+      .help = "rights of the socket's file: who may write to it may connect",
+      .also = "socket_file_mode permissions unix_perm" },
+    { .name = "idle_timeout",
+      .type = &rkp_duration,
+      .at = offsetof(struct push, idle_ns),
+      .def = "0s",
+      .bounded = true,
+      .min = 0,
+      .max = 7 * 86400e9,
+      .help = "a connection on which nothing has come for so long is closed; 0: none is",
+      .also = "read_timeout keepalive" },
+    { .name = "timeout",
+      .type = &rkp_duration,
+      .at = offsetof(struct push, timeout_ns),
+      .def = "30s",
+      .bounded = true,
+      .min = 1e6,
+      .max = 3600e9,
+      .help = "time for the line with the token; and how long a large record may stand still while others wait for its "
+              "memory",
+      .also = "connect_timeout" },
+    { 0 },
+};
+
+static const rkp_metric read_unix_metrics[] = {
+    PUSH_METRICS,
+    [PUSH_REFUSED] = { "refused", RKP_UNIT_COUNT, "connections without the right token" },
+    [PUSH_UNFINISHED] = { "unfinished", RKP_UNIT_COUNT, "connections cut in the middle of a record" },
+    { 0 },
+};
+
+static const rkp_example read_unix_examples[] = {
+    { .title = "Lines of other processes",
+      .with = "listen: app.sock\n",
+      .input = "started\nready\n",
+      .output = "line\nstarted\nready\n" },
+    { .title = "JSON lines, from processes of a group",
+      .with = "listen: events.sock\n"
+              "mode: '0660'\n"
+              "format: jsonl\n"
+              "schema: { id: i64, user: string? }\n"
+              "paths: { user: ctx.user }\n",
+      .input = "{\"id\":1,\"ctx\":{\"user\":\"Ann\"}}\n{\"id\":2}\n",
+      .output = "id,user\n1,Ann\n2,\n" },
+    { 0 },
+};
+
+static rkp_status read_unix_bind(void *self, rkp_bind *b)
+{
+    return push_bind(self, b, PUSH_UNIX);
+}
+
+const rkp_op rkp_op_read_unix = {
+    .abi = RKP_ABI,
+    .size = sizeof(rkp_op),
+    .name = "read.unix",
+    .kind = RKP_SOURCE,
+    .summary = "Take rows that processes of this machine send over a unix socket.",
+    .details =
+        "A stream socket in the file system, whose connections are those of `read.tcp`: each sends records one after "
+        "the "
+        "other, what is whole goes on at once, and what is said there about bad rows, full pipelines and the end holds "
+        "here.\n\n"
+        "The file has the rights of `mode` from the moment it can be connected to. What a dead process left at the "
+        "path is "
+        "replaced; when somebody listens there, or it is no socket, the pipeline does not start. It is removed when "
+        "the "
+        "source ends.",
+    .traits = RKP_BLOCKING | RKP_RESTARTS,
+    .self_size = sizeof(struct push),
+    .opts = read_unix_opts,
+    .metrics = read_unix_metrics,
+    .examples = read_unix_examples,
+    .also = "unix unix_stream socket.unix unix_socket uds",
+    .bind = read_unix_bind,
+    .init = push_init,
+    .poll = push_poll,
+    .decode = push_decode,
+    .prepare = push_prepare,
+    .fini = push_fini,
+    .again = push_again,
+};
