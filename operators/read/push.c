@@ -85,6 +85,7 @@ rkp_status push_bind(struct push *x, rkp_bind *b, enum push_kind kind)
     st = formats_bind(&x->f, b, x->listen, "listen-format", "the columns must be known before the first client");
     if (st == RKP_OK)
         st = add_client(x, b);
+    rkp_bind_endless(b);
     rkp_bind_delivery(b, RKP_AT_MOST_ONCE, "what a client has sent cannot be asked for again");
     return st != RKP_OK ? st : listen != RKP_OK ? listen : mode;
 }

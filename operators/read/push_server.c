@@ -807,8 +807,8 @@ rkp_verdict push_poll(void *self, rkp_actor *a)
     int n;
     if (rkp_stopping(a))
         return close_down(x, a) == RKP_FAIL ? RKP_FAIL : RKP_DONE;
-    if (!s->begun && begin(x, a) == RKP_FAIL)
-        return RKP_FAIL;
+    if (!s->begun)
+        return begin(x, a);
     if (tell(x, a) == RKP_FAIL)
         return RKP_FAIL;
     look_at_times(x, a, rkp_now_ns(a));

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#define H "Host: x\r\n"
-#define POST "POST / HTTP/1.1\r\n" H
+#define H       "Host: x\r\n"
+#define POST    "POST / HTTP/1.1\r\n" H
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
 // Feeds the text in pieces of `step`; *out gets the bodies, each with a '|' behind it.  The last answer of feed.
@@ -90,7 +90,9 @@ static void what_could_be_two_bodies_is_refused(void **state)
         { RKP_STR(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"), 400 },
         { RKP_STR("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400 },
         { RKP_STR(POST "Transfer-Encoding : chunked\r\n\r\n"), 400 },
-        { RKP_STR(POST "Transfer-Encoding:\x0b" "chunked\r\n\r\n"), 400 },
+        { RKP_STR(POST "Transfer-Encoding:\x0b"
+                       "chunked\r\n\r\n"),
+          400 },
         { RKP_STR(POST "Transfer-Encoding: xchunked\r\n\r\n"), 501 },
         { RKP_STR(POST "Transfer-Encoding: gzip, chunked\r\n\r\n"), 501 },
         { RKP_STR(POST "Transfer-Encoding: chunked, identity\r\n\r\n"), 501 },
