@@ -43,7 +43,7 @@ static const rkp_example read_http_examples[] = {
       .input = "first\nsecond\n",
       .output = "line\nfirst\nsecond\n" },
     { .title = "JSON lines with types: a body with a wrong value is refused as a whole",
-      .with = "listen: '[::1]:8080'\n"
+      .with = "listen: ':8080'\n"
               "format: jsonl\n"
               "schema: { id: i64, at: timestamp, amount: f64? }\n"
               "max_message: 1MiB\n",

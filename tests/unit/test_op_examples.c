@@ -3,7 +3,8 @@
 //   transform: input as CSV -> the operator -> CSV          source: a file with the input -> the operator -> CSV
 //   sink:      input as CSV -> the operator, what it wrote to its file, to standard output, or to the log
 //
-// A file that `with` names is made for it: a star of a pattern becomes a 1, of several paths the first gets the input
+// A source that listens gets the input from a client, and ends after as many rows as it is to give.  A file that `with`
+// names is made for it: a star of a pattern becomes a 1, of several paths the first gets the input
 // and the others are empty.  A table that `with` names is taken from examples/enrich/.
 // labels: threads
 #include "base/arena.h"
@@ -14,13 +15,16 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -115,6 +119,35 @@ static void prepare(struct example *x)
     }
 }
 
+static bool listens(const struct example *x)
+{
+    return x->op->kind == RKP_SOURCE && strstr(x->e->with, "listen:") != NULL;
+}
+
+// Connects to where a source says that it listens, and sends the input.
+static void send_input(const struct example *x, rkp_str at)
+{
+    struct sockaddr_un path = { .sun_family = AF_UNIX };
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    const char *colon = memrchr(at.p, ':', at.n);
+    bool http = strcmp(x->op->name, "read.http") == 0;
+    char head[200];
+    int fd = socket(colon ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
+    if (colon)
+        address.sin_port = htons((uint16_t)atoi(colon + 1));
+    else
+        snprintf(path.sun_path, sizeof path.sun_path, "%.*s", (int)at.n, at.p);
+    n = snprintf(head, sizeof head, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", strlen(x->e->input));
+    if (fd < 0 ||
+        connect(fd, colon ? (struct sockaddr *)&address : (struct sockaddr *)&path,
+                colon ? sizeof address : sizeof path) ||
+        (http && write(fd, head, (size_t)n) != n) ||
+        write(fd, x->e->input, strlen(x->e->input)) != (ssize_t)strlen(x->e->input))
+        print_error("cannot send the input to '%.*s'\n", (int)at.n, at.p);
+    if (fd >= 0)
+        close(fd);
+}
+
 static void write_pipeline(const struct example *x)
 {
     FILE *f = fopen("pipeline.yaml", "wb");
@@ -131,13 +164,22 @@ static void write_pipeline(const struct example *x)
         fprintf(f, "    with:\n");
         while (*p) {
             size_t n = strcspn(p, "\n");
-            fprintf(f, "      %.*s\n", (int)n, p);
+            if (strncmp(p, "listen:", 7) == 0 && memchr(p + 7, ':', n - 7))
+                fprintf(f, "      listen: 127.0.0.1:0\n");
+            else
+                fprintf(f, "      %.*s\n", (int)n, p);
             p += n + (p[n] == '\n');
         }
     }
     if (x->op->kind != RKP_SINK)
         fprintf(f, "  write: { op: write.csv, from: [it%s%s], with: { path: output.csv } }\n", port ? "." : "",
                 port ? port : "");
+    if (listens(x)) {
+        unsigned rows = 0;
+        for (const char *p = x->e->output; *p; p++)
+            rows += *p == '\n';
+        fprintf(f, "run: { stop_after: { rows: %u } }\n", rows - 1);
+    }
     assert_int_equal(fclose(f), 0);
 }
 
@@ -152,12 +194,18 @@ static const rkp_backend *cpu(void)
 // The log is part of what a sink shows.
 static void log_to_stdout(void *arg, rkp_str lines)
 {
-    ssize_t n = write(STDOUT_FILENO, lines.p, lines.n);
-    (void)arg;
-    (void)n;
+    static const char says[] = "listens on ";
+    const char *at = memmem(lines.p, lines.n, says, sizeof says - 1);
+    if (at && listens(arg)) {
+        at += sizeof says - 1;
+        send_input(arg, (rkp_str){ at, (size_t)(lines.p + lines.n - 1 - at) });
+    } else {
+        ssize_t n = write(STDOUT_FILENO, lines.p, lines.n);
+        (void)n;
+    }
 }
 
-static bool run_it(void)
+static bool run_it(struct example *x)
 {
     static const char *const no_env[] = { NULL };
     rkp_diags *d = rki_diags_new();
@@ -173,8 +221,8 @@ static bool run_it(void)
     char err[512] = "";
     int code = -1;
     if (p && p->known && !rki_diags_failed(d) &&
-        rki_run_new(p, &(rki_run_args){ .backend = cpu(), .data_dir = "data", .log = log_to_stdout }, &r, err,
-                    sizeof err) == RKP_OK)
+        rki_run_new(p, &(rki_run_args){ .backend = cpu(), .data_dir = "data", .log = log_to_stdout, .log_arg = x }, &r,
+                    err, sizeof err) == RKP_OK)
         code = rki_run_execute(r);
     if (code != 0) {
         rki_buf b;
@@ -191,7 +239,7 @@ static bool run_it(void)
 }
 
 // Standard output goes to a file while fn runs.
-static bool with_stdout(const char *path, bool (*fn)(void))
+static bool with_stdout(const char *path, bool (*fn)(struct example *), struct example *x)
 {
     int keep = dup(STDOUT_FILENO), to = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     bool ok;
@@ -199,7 +247,7 @@ static bool with_stdout(const char *path, bool (*fn)(void))
     fflush(stdout);
     dup2(to, STDOUT_FILENO);
     close(to);
-    ok = fn();
+    ok = fn(x);
     fflush(stdout);
     dup2(keep, STDOUT_FILENO);
     close(keep);
@@ -240,7 +288,7 @@ static bool check(const rkp_op *op, const rkp_example *e)
     assert_int_equal(nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
     prepare(&x);
     write_pipeline(&x);
-    ok = with_stdout("stdout.txt", run_it);
+    ok = with_stdout("stdout.txt", run_it, &x);
     if (ok && (*want || *x.output))
         read_back(*x.output ? x.output : "stdout.txt", &got);
     if (ok && (got.n != strlen(want) || memcmp(got.p ? got.p : "", want, got.n) != 0)) {
