@@ -100,6 +100,14 @@ static void option_rows(rki_buf *out, const rkp_opt *rows, const char *prefix)
     }
 }
 
+static bool listens(const rkp_op *op)
+{
+    for (const rkp_opt *o = op->opts; o && o->name; o++)
+        if (strcmp(o->name, "listen") == 0)
+            return true;
+    return false;
+}
+
 static void example(rki_buf *out, const rkp_op *op, const rkp_example *e)
 {
     rki_putf(out, "\n### %s\n\n```yaml\nop: %s\n", e->title, op->name);
@@ -109,7 +117,7 @@ static void example(rki_buf *out, const rkp_op *op, const rkp_example *e)
     }
     rki_putz(out, "```\n");
     if (e->input && *e->input) {
-        rki_putf(out, "\n%s:\n\n", op->kind == RKP_SOURCE ? "The file" : "Rows in");
+        rki_putf(out, "\n%s:\n\n", op->kind != RKP_SOURCE ? "Rows in" : listens(op) ? "A client sends" : "The file");
         fenced(out, "", e->input);
     }
     if (e->output && *e->output) {

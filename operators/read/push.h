@@ -45,7 +45,7 @@ struct push {
 #define PUSH_OPTS(T, LISTEN, ALSO, EACH, TOKEN, MESSAGE) \
     { .name = "listen", .type = &rkp_string, .at = offsetof(T, listen), .required = true, .help = LISTEN, \
       .also = "address bind host url path port endpoint" ALSO }, \
-    FORMAT_OPTS(T, f, "what the clients send", "before they do", EACH), \
+    FORMAT_OPTS(T, f, "what clients send", "before the first one", EACH), \
     { .name = "token_file", .type = &rkp_path, .at = offsetof(T, token_file), .optional = true, .help = TOKEN, \
       .also = "token auth password shared_key auth_token" }, \
     { .name = "max_message", .type = &rkp_size, .at = offsetof(T, f.max_record), .def = "16MiB", .bounded = true, \
