@@ -414,6 +414,73 @@ static void thousands_of_short_connections_are_served(void **state)
     assert_int_equal(open_fds(), fds);
 }
 
+static int by_line(const void *a, const void *b)
+{
+    const fake_reject *x = a, *y = b;
+    return x->line < y->line ? -1 : x->line > y->line;
+}
+
+// Rows, and lines and reasons of what was rejected.
+static void outcome(const char *with, const char *text, size_t n, uint32_t seed, char *out, size_t cap)
+{
+    fake *f = started(&rkp_op_read_tcp, with, FAKE_DROP);
+    int fd = dial(f), k;
+    for (size_t at = 0; at < n;) {
+        size_t piece = n;
+        if (seed) {
+            seed = seed * 1664525u + 1013904223u;
+            piece = 1 + (seed >> 16) % (seed >> 30 ? 3 : 60);
+        }
+        piece = piece < n - at ? piece : n - at;
+        if (send(fd, text + at, piece, MSG_NOSIGNAL) < 0)
+            break; // its header was wrong, and it is closed
+        turn(f);
+        at += piece;
+    }
+    shutdown(fd, SHUT_WR);
+    turns_until_closed(f, fd);
+    close(fd);
+    qsort(f->rejects, f->n_rejects, sizeof *f->rejects, by_line);
+    k = snprintf(out, cap, "%s", fake_rows(f, 0));
+    for (size_t i = 0; i < f->n_rejects; i++)
+        k += snprintf(out + k, cap - (size_t)k, "%u in %u\n", f->rejects[i].code, (unsigned)f->rejects[i].line);
+    assert_true((size_t)k < cap);
+    stop(f);
+    assert_int_equal(f->n_drops, 0);
+    assert_int_equal(fake_free(f), 0);
+}
+
+static void pieces_make_no_difference(void **state)
+{
+    static const char *const cases[] = {
+        "{ " ANY ", max_message: 40 }",
+        "{ " ANY ", max_message: 40, format: jsonl, schema: { a: i64?, b: string? } }",
+        "{ " ANY ", max_message: 40, format: csv, schema: { a: string?, b: string? } }",
+        "{ " ANY ", max_message: 40, format: csv, header: false, columns: [a, b] }",
+    };
+    static const char *const words[] = { "a,b\n", "a", ",",  "\"",      "\n",      "\r\n", "\"x\ny\",",   "{\"a\":1}\n",
+                                         "b",     " ", "\\", "\"\",\"", "{\"b\":", "}\n",  "xxxxxxxxxxx", "x,y\n" };
+    static char whole[100000], pieces[100000];
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (uint32_t round = 1; round <= 40; round++) {
+            char text[4000] = "";
+            uint32_t seed = round * 2654435761u + (uint32_t)c;
+            size_t n = 0;
+            if (c == 2 && round % 8)
+                n = (size_t)snprintf(text, sizeof text, "b,a\n");
+            for (int i = 0; i < 100; i++) {
+                const char *w = words[(seed = seed * 1664525u + 1013904223u) >> 28];
+                n += (size_t)snprintf(text + n, sizeof text - n, "%s", w);
+            }
+            outcome(cases[c], text, n, 0, whole, sizeof whole);
+            outcome(cases[c], text, n, seed | 1, pieces, sizeof pieces);
+            if (strcmp(whole, pieces) != 0)
+                fail_msg("case %zu, round %u:\n%s\n---- whole:\n%s---- in pieces:\n%s", c, (unsigned)round, text, whole,
+                         pieces);
+        }
+}
+
 static void a_record_that_is_too_large_goes_alone(void **state)
 {
     static const struct {
@@ -1367,6 +1434,7 @@ int main(void)
         cmocka_unit_test(json_lines_say_who_has_sent_them),
         cmocka_unit_test(records_of_many_connections_are_not_mixed),
         cmocka_unit_test(thousands_of_short_connections_are_served),
+        cmocka_unit_test(pieces_make_no_difference),
         cmocka_unit_test(a_record_that_is_too_large_goes_alone),
         cmocka_unit_test(long_lines_come_whole),
         cmocka_unit_test(a_connection_that_is_cut_loses_what_it_was_in),
