@@ -88,7 +88,7 @@ struct push_server {
     char *token;
     size_t n_token;
     uint64_t next_look, accept_at, said_refused;
-    char scratch[SCRATCH];
+    char *scratch; // SCRATCH bytes
 };
 
 static void say(rkp_actor *a, const char *fmt, ...) RKP_PRINTF(2, 3);
@@ -335,7 +335,7 @@ static rkp_verdict stream_read(struct push *x, rkp_actor *a, struct conn *c, siz
     ssize_t k;
     *n = 0;
     do {
-        k = recv(c->fd, s->scratch, sizeof s->scratch, MSG_DONTWAIT);
+        k = recv(c->fd, s->scratch, SCRATCH, MSG_DONTWAIT);
     } while (k < 0 && errno == EINTR);
     if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return RKP_MORE;
@@ -588,7 +588,7 @@ static rkp_verdict http_read(struct push *x, rkp_actor *a, struct conn *c)
     push_server *s = x->server;
     ssize_t k;
     do {
-        k = recv(c->fd, s->scratch, sizeof s->scratch, MSG_DONTWAIT);
+        k = recv(c->fd, s->scratch, SCRATCH, MSG_DONTWAIT);
     } while (k < 0 && errno == EINTR);
     if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return RKP_MORE;
@@ -754,6 +754,9 @@ static rkp_verdict begin(struct push *x, rkp_actor *a)
     unsigned long mode = x->mode.p ? strtoul(x->mode.p, NULL, 8) : 0600;
     rkp_status st;
     s->begun = true;
+    s->scratch = malloc(SCRATCH);
+    if (!s->scratch)
+        return rkp_fail(a, RKP_NOMEM, "out of memory");
     if (x->token_file.p && read_token(x, a) != RKP_OK)
         return RKP_FAIL;
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -843,7 +846,7 @@ static bool throw_away(push_server *s, struct conn *c)
     size_t all = 0;
     ssize_t n = 1;
     while (n > 0 && all < LINGER_BYTES) {
-        n = recv(c->fd, s->scratch, sizeof s->scratch, MSG_DONTWAIT);
+        n = recv(c->fd, s->scratch, SCRATCH, MSG_DONTWAIT);
         all += n > 0 ? (size_t)n : 0;
     }
     return all > 0;
@@ -898,6 +901,7 @@ void push_fini(void *self)
         free(s->sent);
         free(s->told);
         free(s->token);
+        free(s->scratch);
         free(s);
     }
     formats_fini(&x->f);
