@@ -4,7 +4,7 @@
 int rki_http_parse(char *p, size_t n, rki_http_request *r)
 {
     int status = rkp_http_parse(p, n, r);
-    if (status == 0 && r->chunked)
+    if ((status == 0 && r->chunked) || status == 501)
         return 411;
     if ((status == 0 || status == 417) && r->body > RKI_HTTP_BODY_BYTES)
         return 413;
