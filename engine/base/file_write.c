@@ -77,6 +77,13 @@ static rkp_status unavailable(rkp_writer *w, int e, char err[RKP_FILE_ERR])
     return RKP_UNAVAILABLE;
 }
 
+// What cannot be opened is not there for us, unless it is the machine that fails: another go may find it.
+static rkp_status not_open(rkp_writer *w, int e, char err[RKP_FILE_ERR])
+{
+    return e == EMFILE || e == ENFILE || e == ENOSPC || e == EIO || e == EINTR ? failed(w, e, "write", err)
+                                                                               : unavailable(w, e, err);
+}
+
 static rkp_status write_all(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR])
 {
     const char *at = p;
@@ -209,7 +216,7 @@ static rkp_status open_temp(rkp_writer *w, char err[RKP_FILE_ERR])
     }
     free(w->temp);
     w->temp = NULL;
-    return e == EMFILE || e == ENFILE || e == ENOSPC || e == EIO ? failed(w, e, "write", err) : unavailable(w, e, err);
+    return not_open(w, e, err);
 }
 
 // Follows links to the file itself and its folder; *final (NULL: not wanted) gets its path.
@@ -252,7 +259,7 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *f
     }
     w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_CREAT | O_APPEND : 0), 0666);
     if (w->fd < 0 || fstat(w->fd, &st) < 0)
-        return unavailable(w, errno, err);
+        return not_open(w, errno, err);
     w->own = true;
     w->regular = S_ISREG(st.st_mode);
     *fresh = !w->regular || st.st_size == 0;
@@ -443,24 +450,31 @@ void rkp_writer_keep(rkp_writer *w, bool keep)
     w->keep = keep;
 }
 
-// The checksum of the last bytes of [0, length); false when they cannot be read.
-static bool tail_of(const char *path, uint64_t length, uint64_t inode, uint32_t tail, uint32_t *crc)
+// The checksum of the last bytes of [0, length): 0, or an errno, ESTALE for another file or a shorter one.
+static int tail_of(const char *path, uint64_t length, uint64_t inode, uint32_t tail, uint32_t *crc)
 {
     uint8_t b[WINDOW];
     struct stat st;
     size_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    bool ok = fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_ino == inode;
-    while (ok && n < tail) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), e = 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        e = errno;
+    else if ((uint64_t)st.st_ino != inode)
+        e = ESTALE;
+    while (!e && n < tail) {
         ssize_t k = pread(fd, b + n, tail - n, (off_t)(length - tail + n));
-        ok = k > 0 || (k < 0 && errno == EINTR);
-        n += k > 0 ? (size_t)k : 0;
+        if (k > 0)
+            n += (size_t)k;
+        else if (k == 0)
+            e = ESTALE;
+        else if (errno != EINTR)
+            e = errno;
     }
     if (fd >= 0)
         close(fd);
-    if (ok)
+    if (!e)
         *crc = rki_crc32c(0, b, n);
-    return ok;
+    return e;
 }
 
 rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FILE_ERR])
@@ -496,7 +510,7 @@ rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FI
     out->length = (uint64_t)at.st_size;
     out->inode = (uint64_t)at.st_ino;
     out->tail = out->length < WINDOW ? (uint32_t)out->length : WINDOW;
-    if (!tail_of(out->file, out->length, out->inode, out->tail, &out->crc))
+    if (tail_of(out->file, out->length, out->inode, out->tail, &out->crc) != 0)
         out->tail = 0; // we may write it, not read it
     return RKP_OK;
 }
@@ -536,12 +550,13 @@ static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, 
     const char *path = w->temp ? w->temp : w->name;
     struct stat st;
     uint32_t crc = 0;
+    int e = 0;
     // O_NONBLOCK: a pipe that has taken the name is not waited for.
     w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (w->temp ? O_NOFOLLOW : O_APPEND));
     if (w->fd < 0 && errno == ENOENT)
         return gone(w, at, ended, err);
     if (w->fd < 0 && errno != ENXIO && errno != ELOOP)
-        return unavailable(w, errno, err);
+        return not_open(w, errno, err);
     w->own = w->fd >= 0;
     if (w->fd < 0 || fstat(w->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         snprintf(err, RKP_FILE_ERR, "'%s' is no file any more", path);
@@ -556,8 +571,11 @@ static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, 
                  (unsigned long long)st.st_size, (unsigned long long)at->length);
         return RKP_INVALID;
     }
-    if (at->tail > WINDOW || at->tail > at->length ||
-        (at->tail && (!tail_of(path, at->length, at->inode, at->tail, &crc) || crc != at->crc))) {
+    if (at->tail && at->tail <= WINDOW && at->tail <= at->length)
+        e = tail_of(path, at->length, at->inode, at->tail, &crc);
+    if (e && e != ESTALE)
+        return failed(w, e, "read again", err);
+    if (e || at->tail > WINDOW || at->tail > at->length || (at->tail && crc != at->crc)) {
         snprintf(err, RKP_FILE_ERR, "'%s' has been changed since it was written", path);
         return RKP_INVALID;
     }

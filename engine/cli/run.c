@@ -253,6 +253,21 @@ static int report(const rki_job_args *a, const rki_spec *s, const rki_run *r, in
     return code;
 }
 
+// Does the folder have checkpoints, or may it have some?  A run without them would do again what has been done.
+static bool may_have_checkpoints(const rki_spec *s, const char *path)
+{
+    char name[40];
+    rki_buf b;
+    bool may;
+    rki_spec_checkpoints(s, name);
+    rki_buf_init(&b);
+    rki_putf(&b, "%s/%s", path, name);
+    rki_putc(&b, 0);
+    may = b.failed || access(b.p, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    rki_buf_fini(&b);
+    return may;
+}
+
 // The folder that this run has to itself.  0, or the exit code: a batch job goes on where no folder can be made.
 static int take_folder(const struct run_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir)
 {
@@ -268,8 +283,12 @@ static int take_folder(const struct run_args *a, const rki_loaded *l, const char
     case RKI_DIR_NONE:
         break;
     }
-    if (l->plan->stream) {
+    if (l->plan->stream || may_have_checkpoints(s, path)) {
         rki_cli_say("error: %s", err);
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    if (s->engine.delivery > RKI_DELIVERY_AT_MOST_ONCE) {
+        rki_cli_say("error: engine.delivery needs a folder for checkpoints: %s", err);
         return RKI_EXIT_UNAVAILABLE;
     }
     if (!a->job.quiet && s->admin.listen.kind == RKI_LISTEN_DEFAULT)

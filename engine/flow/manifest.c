@@ -100,6 +100,69 @@ static rkp_status encode(const rki_manifest *m, rki_buf *out)
     return RKP_OK;
 }
 
+// ---- the folder -----------------------------------------------------------------------------------------------------
+
+// 0 or an errno.  Where folders have no fsync, or we may not read one, there is nothing to be done.
+static int flush_folder(int fd)
+{
+    int e = fsync(fd) < 0 ? errno : 0;
+
+    return e == EINVAL || e == EROFS || e == ENOSYS ? 0 : e;
+}
+
+static int flush_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e;
+
+    if (fd < 0)
+        return errno == EACCES ? 0 : errno;
+    e = flush_folder(fd);
+    close(fd);
+    return e;
+}
+
+// The entries of the folder, and of those above it: all that has a name in the path.
+static int flush_above(char *path)
+{
+    int e = 0;
+    size_t n = strlen(path);
+
+    while (!e && n) {
+        while (n && path[n - 1] != '/')
+            n--;
+        while (n > 1 && path[n - 1] == '/')
+            n--;
+        path[n] = 0;
+        e = flush_path(n ? path : ".");
+        if (n == 1 && path[0] == '/')
+            break;
+    }
+    return e;
+}
+
+rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[RKI_MANIFEST_ERR])
+{
+    char *above = make ? strdup(path) : NULL, t[128];
+    int fd = -1, e = make && !above ? ENOMEM : 0;
+
+    if (!e && make && mkdir(path, 0700) != 0 && errno != EEXIST)
+        e = errno;
+    if (!e && (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        e = errno;
+    if (!e && make)
+        e = flush_above(above);
+    free(above);
+    if (!e) {
+        *dir = fd;
+        return RKP_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    snprintf(err, RKI_MANIFEST_ERR, "cannot %s the folder of checkpoints '%.100s': %s", make ? "make" : "open", path,
+             strerror_r(e, t, sizeof t));
+    return e == ENOMEM ? RKP_NOMEM : !make && (e == ENOENT || e == ENOTDIR) ? RKP_UNAVAILABLE : RKP_IO;
+}
+
 // ---- writing --------------------------------------------------------------------------------------------------------
 
 void rki_manifest_name(uint64_t number, char name[32])
@@ -273,7 +336,7 @@ rkp_status rki_manifest_list(int dir, uint64_t **numbers, size_t *n, char err[RK
         snprintf(err, RKI_MANIFEST_ERR, "cannot read the folder of checkpoints: %s", strerror(errno));
         return RKP_IO;
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; (errno = 0, e = readdir(d));) {
         uint64_t number, *more;
 
         if (!number_of(e->d_name, &number))
@@ -290,6 +353,12 @@ rkp_status rki_manifest_list(int dir, uint64_t **numbers, size_t *n, char err[RK
             v = more;
         }
         v[count++] = number;
+    }
+    if (errno) {
+        snprintf(err, RKI_MANIFEST_ERR, "cannot read the folder of checkpoints: %s", strerror(errno));
+        free(v);
+        closedir(d);
+        return RKP_IO;
     }
     closedir(d);
     if (count)
@@ -340,12 +409,18 @@ rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR])
 
     if (st != RKP_OK)
         return st;
-    for (size_t i = 0; i + keep < n; i++) {
+    for (size_t i = 0; st == RKP_OK && i + keep < n; i++) {
         char name[32];
+        int e = 0;
 
         rki_manifest_name(v[i], name);
-        if (unlinkat(dir, name, 0) != 0 && errno != ENOENT) {
-            snprintf(err, RKI_MANIFEST_ERR, "cannot remove '%s': %s", name, strerror(errno));
+        // An older one that came back alone would be taken for where the run is.
+        if (i && i + 1 == n)
+            e = flush_folder(dir);
+        if (!e && unlinkat(dir, name, 0) != 0 && errno != ENOENT)
+            e = errno;
+        if (e) {
+            snprintf(err, RKI_MANIFEST_ERR, "cannot remove '%s': %s", name, strerror(e));
             st = RKP_IO;
         }
     }
@@ -357,4 +432,17 @@ rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR])
     if (d)
         closedir(d);
     return st;
+}
+
+void rki_manifest_gone(int dir, const char *path)
+{
+    char *above = rmdir(path) == 0 ? strdup(path) : NULL, *slash = above ? strrchr(above, '/') : NULL;
+
+    if (slash && slash != above) {
+        *slash = 0;
+        flush_path(above);
+    } else {
+        flush_folder(dir);
+    }
+    free(above);
 }

@@ -34,7 +34,12 @@ typedef struct rki_manifest {
     char *mem;
 } rki_manifest;
 
-// dir: a descriptor of the folder, here and below.
+// Opens the folder; `make`: it is made when it is not there, and its name and those of the folders above it, as far as `path`
+// tells them, are made durable.  RKP_UNAVAILABLE: it is not there.
+rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[RKI_MANIFEST_ERR]);
+
+// dir: a descriptor of the folder, here and below.  After a failure it may be there under its name all the same, whole, and
+// then it is found.
 rkp_status rki_manifest_write(int dir, const rki_manifest *m, char err[RKI_MANIFEST_ERR]);
 // RKP_INVALID: damaged.  RKP_UNAVAILABLE: not there.
 rkp_status rki_manifest_read(int dir, const char *name, rki_manifest *out, char err[RKI_MANIFEST_ERR]);
@@ -45,7 +50,11 @@ rkp_status rki_manifest_list(int dir, uint64_t **numbers, size_t *n, char err[RK
 void rki_manifest_name(uint64_t number, char name[32]);
 // The newest that is whole.  RKP_UNAVAILABLE: there is none.  `note` (of RKI_MANIFEST_ERR): about a newer one that is damaged, else "".
 rkp_status rki_manifest_newest(int dir, rki_manifest *out, char *note, char err[RKI_MANIFEST_ERR]);
-// Removes all but the newest `keep`, and files that were never finished.
+// Removes all but the newest `keep`, the oldest first, so that what is left after a failure is always the newest; with `keep` 0
+// also files that were never finished, and the newest only when the others are gone for good.
 rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR]);
+// The folder goes, unless somebody else has put something there, and none of what was in it comes back.  Takes no care of failures:
+// who finds the last one again finds that all was done.
+void rki_manifest_gone(int dir, const char *path);
 
 #endif

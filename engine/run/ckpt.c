@@ -10,11 +10,8 @@
 #include "base/buf.h"
 #include "data/state.h"
 #include "flow/manifest.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEEP = 2 };
@@ -33,7 +30,8 @@ struct rki_parts {
 
 struct rki_ckpt {
     pthread_mutex_t lock;
-    int dir; // of the manifests; -1: not made yet
+    int dir;      // of the manifests; -1: not made yet
+    bool entered; // its name is durable
     uint64_t identity;
     uint64_t committed;   // number of the newest manifest; 0: none
     uint32_t wanted;      // atomic: number of the checkpoint that is asked for
@@ -276,20 +274,27 @@ static bool folder(const rki_run *r, char *path, size_t n)
     return snprintf(path, n, "%s/%s", r->args.data_dir, name) < (int)n;
 }
 
-static bool make_folder(rki_run *r)
+// Also one that is there, once: who made it may not have come to make its name durable.
+static rkp_status make_folder(rki_run *r, char err[RKI_MANIFEST_ERR])
 {
     struct rki_ckpt *c = r->ckpt;
     char path[4096];
-    if (c->dir >= 0)
-        return true;
+    int dir;
+    rkp_status st;
+    if (c->entered)
+        return RKP_OK;
     if (!folder(r, path, sizeof path)) {
-        errno = ENAMETOOLONG;
-        return false;
+        snprintf(err, RKI_MANIFEST_ERR, "the name of the folder of checkpoints is too long");
+        return RKP_IO;
     }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return false;
-    c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return c->dir >= 0;
+    st = rki_manifest_folder(path, true, &dir, err);
+    if (st != RKP_OK)
+        return st;
+    if (c->dir >= 0)
+        close(c->dir);
+    c->dir = dir;
+    c->entered = true;
+    return RKP_OK;
 }
 
 // Those who had ended before they could hand in for this number: what they are is saved here, when the first checkpoint wants it.
@@ -345,11 +350,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     }
     if (!m.v) {
         snprintf(err, sizeof err, "out of memory");
-    } else if (!make_folder(r)) {
-        st = RKP_IO;
-        snprintf(err, sizeof err, "cannot make the folder of checkpoints in '%.100s': %s", r->args.data_dir,
-                 strerror(errno));
-    } else {
+    } else if ((st = make_folder(r, err)) == RKP_OK) {
         // Nobody hands in for this number any more, and the next is not asked for: what is read stays.
         pthread_mutex_lock(&c->lock);
         m.n = fill(r, number, m.v);
@@ -358,6 +359,10 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     }
     free(m.v);
     if (st != RKP_OK) {
+        char name[32];
+        rki_manifest_name(number, name);
+        if (c->dir >= 0 && faccessat(c->dir, name, F_OK, 0) == 0)
+            c->committed = number; // it has its name, and who comes next goes on from it: its files must stay
         pthread_mutex_lock(&r->lock);
         if (r->fail_status == RKP_OK) {
             snprintf(r->failure, sizeof r->failure, "the checkpoint cannot be kept: %s", err);
@@ -449,7 +454,8 @@ bool rki_ckpt_last_done(const rki_run *r)
 
 bool rki_ckpt_finish(rki_run *r)
 {
-    return !r->ckpt || !r->ckpt->committed || commit(r, r->ckpt->committed + 1, true);
+    // A number that nobody has handed in for: of everybody it is the end, not the cut of one that was still under way.
+    return !r->ckpt || !r->ckpt->committed || commit(r, r->ckpt->wanted + 1, true);
 }
 
 void rki_ckpt_forget(rki_run *r)
@@ -462,7 +468,7 @@ void rki_ckpt_forget(rki_run *r)
     if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
         rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
     else if (folder(r, path, sizeof path))
-        rmdir(path); // unless somebody else has put something there
+        rki_manifest_gone(r->ckpt->dir, path);
 }
 
 void rki_ckpt_say(const rki_run *r, char *text, size_t n)
@@ -589,11 +595,14 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
     }
     if (!folder(r, path, sizeof path))
         return true;
-    c->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (c->dir < 0) { // there were none
+    *st = rki_manifest_folder(path, false, &c->dir, why);
+    if (*st == RKP_UNAVAILABLE) { // there were none
+        *st = RKP_OK;
         hold_if_adding(r);
         return true;
     }
+    if (*st != RKP_OK)
+        return refuse(st, err, n, "%s", why);
     if (r->args.fresh) {
         *st = rki_manifest_prune(c->dir, 0, why);
         hold_if_adding(r);

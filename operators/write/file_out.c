@@ -1,7 +1,12 @@
 // file_out: see file_out.h.
 #include "file_out.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PLACE_NONE, PLACE_DIRECT, PLACE_FILE };
 
@@ -11,6 +16,30 @@ void file_out_bind(rkp_bind *b, rkp_word path, int commit)
         rkp_bind_adds(b);
     if (path.p && rkp_writer_direct(path.p))
         rkp_bind_delivery(b, RKP_AT_LEAST_ONCE, "what is written to a pipe or a device cannot be taken back");
+}
+
+rkp_status file_out_inside_line(const char *path, int64_t at, bool *inside, char err[RKP_FILE_ERR])
+{
+    struct stat st;
+    char last = '\n', t[128];
+    int fd, e = 0;
+    *inside = false;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode)) // a pipe is not opened to look at it
+        return RKP_OK;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        e = errno == EACCES ? 0 : errno;
+    if (fd >= 0 && at < 0)
+        at = fstat(fd, &st) == 0 ? st.st_size : 0;
+    while (fd >= 0 && at > 0 && !e && pread(fd, &last, 1, at - 1) < 0)
+        e = errno == EINTR ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    *inside = last != '\n';
+    if (!e)
+        return RKP_OK;
+    snprintf(err, RKP_FILE_ERR, "cannot read '%s': %s", path, strerror_r(e, t, sizeof t));
+    return RKP_IO;
 }
 
 rkp_status file_out_save(rkp_save *to, rkp_actor *a, rkp_writer *w, bool ended)

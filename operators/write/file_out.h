@@ -13,11 +13,14 @@
 
 // Says which delivery this path can keep.
 void file_out_bind(rkp_bind *b, rkp_word path, int commit);
+// Does the file end in the middle of a line at byte `at` (-1: its end)?  Then what is added begins with the end of that line, or the
+// first new row would be a part of it.  False for what is no file, and for one that we may not read.
+rkp_status file_out_inside_line(const char *path, int64_t at, bool *inside, char err[RKP_FILE_ERR]);
 // w NULL: none has been opened.  ended: no more rows will come; w is complete after it.  The file stays when the job fails later.
 rkp_status file_out_save(rkp_save *to, rkp_actor *a, rkp_writer *w, bool ended);
-// *out stays NULL when nothing had been opened, or a pipe, which begins anew.
 // The job has failed: the temporary file stays when a checkpoint goes on with it.  Takes w.
 void file_out_abort(rkp_writer *w, rkp_actor *a);
+// *out stays NULL when nothing had been opened, or a pipe, which begins anew.
 rkp_status file_out_restore(rkp_load *from, rkp_actor *a, const char *path, int commit, int compression,
                             rkp_writer **out, bool *ended);
 

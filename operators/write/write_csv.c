@@ -7,11 +7,9 @@
 #include "file_out.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { QUOTE_MINIMAL, QUOTE_ALL };
 enum { END_LF, END_CRLF };
@@ -159,34 +157,32 @@ static rkp_verdict write_failed(struct write_csv *s, rkp_actor *a, rkp_status st
     return rkp_fail(a, st, "%s", err);
 }
 
-// A file whose last line has no end gets one, or the first new row would go on in it.
-static bool ends_inside_line(const char *path)
-{
-    struct stat st;
-    char last = '\n';
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return false;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1)
-        last = '\n';
-    close(fd);
-    return last != '\n';
-}
-
-// Opens the file when it is not open, and writes the header.
 static rkp_verdict open_out(struct write_csv *s, rkp_actor *a)
 {
     char err[RKP_FILE_ERR];
-    bool fresh = false;
     rkp_status st;
     if (s->out)
         return RKP_DONE;
-    st = rkp_writer_open(s->path.p, s->commit, s->compression, &s->out, &fresh, err);
-    if (st != RKP_OK)
-        return rkp_fail(a, st, "%s", err);
-    if (!fresh && s->compression <= RKP_COMPRESS_NONE && ends_inside_line(s->path.p))
+    s->begun = false;
+    st = rkp_writer_open(s->path.p, s->commit, s->compression, &s->out, &s->fresh, err);
+    return st == RKP_OK ? RKP_DONE : rkp_fail(a, st, "%s", err);
+}
+
+// Opens the file when it is not open, and writes the header: for the first row or at the end, and not before, since what is added
+// to a file can be taken back only when a checkpoint knows how long it was.
+static rkp_verdict begin_out(struct write_csv *s, rkp_actor *a)
+{
+    char err[RKP_FILE_ERR];
+    bool inside = false;
+    rkp_verdict v = open_out(s, a);
+    rkp_status st = RKP_OK;
+    if (v != RKP_DONE || s->begun)
+        return v;
+    if (!s->fresh && s->compression <= RKP_COMPRESS_NONE)
+        st = file_out_inside_line(s->path.p, -1, &inside, err);
+    if (st == RKP_OK && inside)
         st = s->style.crlf ? rkp_writer_write(s->out, "\r\n", 2, err) : rkp_writer_write(s->out, "\n", 1, err);
-    if (st == RKP_OK && fresh && s->header) {
+    if (st == RKP_OK && s->fresh && s->header) {
         rkp_batch *mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
         rkp_str text;
         if (!mem || rkp_csv_header(mem, &s->in, s->cols, s->n_cols, &s->style, &text) != RKP_OK) {
@@ -197,6 +193,7 @@ static rkp_verdict open_out(struct write_csv *s, rkp_actor *a)
         rkp_count(a, M_BYTES, text.n);
         rkp_batch_put(mem);
     }
+    s->begun = true;
     return st == RKP_OK ? RKP_DONE : write_failed(s, a, st, err);
 }
 
@@ -204,7 +201,7 @@ static rkp_verdict write_csv_on_batch(void *self, rkp_actor *a, unsigned port, r
 {
     struct write_csv *s = self;
     char err[RKP_FILE_ERR];
-    rkp_verdict v = open_out(s, a);
+    rkp_verdict v = begin_out(s, a);
     rkp_status st;
     (void)port;
     if (v == RKP_DONE) {
@@ -224,7 +221,7 @@ static rkp_verdict write_csv_on_batch(void *self, rkp_actor *a, unsigned port, r
 static rkp_verdict write_csv_on_end(void *self, rkp_actor *a)
 {
     struct write_csv *s = self;
-    rkp_verdict v = open_out(s, a); // a file with a header also when there was no row
+    rkp_verdict v = begin_out(s, a); // a file with a header also when there was no row
     s->ended = v != RKP_FAIL;
     return v == RKP_STOP ? RKP_DONE : v;
 }
@@ -267,12 +264,16 @@ static rkp_status write_csv_save(void *self, rkp_actor *a, rkp_save *to)
     struct write_csv *s = self;
     if (open_out(s, a) == RKP_FAIL)
         return RKP_IO;
+    rkp_save_bool(to, s->fresh);
+    rkp_save_bool(to, s->begun);
     return file_out_save(to, a, s->out, s->ended);
 }
 
 static rkp_status write_csv_restore(void *self, rkp_actor *a, rkp_load *from)
 {
     struct write_csv *s = self;
+    s->fresh = rkp_load_bool(from);
+    s->begun = rkp_load_bool(from);
     return file_out_restore(from, a, s->path.p, s->commit, s->compression, &s->out, &s->ended);
 }
 
@@ -325,7 +326,7 @@ const rkp_op rkp_op_write_csv = {
     .commit = write_csv_commit,
     .abort = write_csv_abort,
     .fini = write_csv_fini,
-    .state_version = 1,
+    .state_version = 2,
     .save = write_csv_save,
     .restore = write_csv_restore,
 };

@@ -28,7 +28,9 @@ struct write_csv {
     uint32_t *cols;
     uint32_t n_cols;
 
-    rkp_writer *out; // the sink's thread; the header is in it
+    rkp_writer *out; // the sink's thread
+    bool fresh;      // there was nothing in it
+    bool begun;      // the header is in it
     bool ended;
 };
 

@@ -639,10 +639,15 @@ static rkp_status write_jsonl_bind(void *self, rkp_bind *b)
 static rkp_status open_writer(struct write_jsonl *w, rkp_actor *a)
 {
     char err[RKP_FILE_ERR] = "";
+    bool fresh = true, inside = false;
     rkp_status st;
     if (w->writer)
         return RKP_OK;
-    st = rkp_writer_open(w->path.p, w->commit, w->compression, &w->writer, NULL, err);
+    st = rkp_writer_open(w->path.p, w->commit, w->compression, &w->writer, &fresh, err);
+    if (st == RKP_OK && !fresh && w->compression <= RKP_COMPRESS_NONE)
+        st = file_out_inside_line(w->path.p, -1, &inside, err);
+    if (st == RKP_OK && inside)
+        st = rkp_writer_write(w->writer, "\n", 1, err);
     if (st != RKP_OK)
         (void)rkp_fail(a, st, "%s", err);
     return st;

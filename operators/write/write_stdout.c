@@ -2,10 +2,11 @@
 //
 // CSV and JSON lines are encoded by the workers.  A table keeps its first rows until it knows how wide its columns are;
 // rows that come later keep these widths.
-#include <rkpipe/csv.h>
-#include <rkpipe/file.h>
-#include <rkpipe/op.h>
+#include "file_out.h"
 
+#include <rkpipe/csv.h>
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -42,6 +43,7 @@ struct write_stdout {
     uint32_t n_cols;
 
     rkp_writer *out;  // the sink's thread
+    bool again;       // another process has written before
     struct text kept; // cells of the first rows, each with a 0 behind it
     uint64_t kept_rows;
     uint32_t *widths; // NULL: not known yet
@@ -463,6 +465,15 @@ static rkp_verdict failed(struct write_stdout *s, rkp_actor *a, rkp_status st, c
     return rkp_fail(a, st, "%s", err);
 }
 
+// The last line of a process before may be torn, where standard output is a file that is added to.
+static rkp_status end_line(rkp_writer *w, char err[RKP_FILE_ERR])
+{
+    int64_t at = fcntl(STDOUT_FILENO, F_GETFL) & O_APPEND ? -1 : lseek(STDOUT_FILENO, 0, SEEK_CUR);
+    bool inside;
+    rkp_status st = file_out_inside_line("/proc/self/fd/1", at, &inside, err);
+    return st == RKP_OK && inside ? rkp_writer_write(w, "\n", 1, err) : st;
+}
+
 static rkp_verdict open_out(struct write_stdout *s, rkp_actor *a)
 {
     char err[RKP_FILE_ERR];
@@ -472,8 +483,10 @@ static rkp_verdict open_out(struct write_stdout *s, rkp_actor *a)
     if (s->out)
         return RKP_DONE;
     st = rkp_writer_open("-", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, &s->out, NULL, err);
+    if (st == RKP_OK && (s->again || s->format != FORMAT_TABLE))
+        st = end_line(s->out, err);
     if (st != RKP_OK)
-        return rkp_fail(a, st, "%s", err);
+        return failed(s, a, st, err);
     if (s->format != FORMAT_CSV || !s->header)
         return RKP_DONE;
     mem = rkp_batch_new(rkp_actor_pool(a), NULL, 0, 4096);
@@ -600,8 +613,9 @@ static rkp_status write_stdout_save(void *self, rkp_actor *a, rkp_save *to)
 
 static rkp_status write_stdout_restore(void *self, rkp_actor *a, rkp_load *from)
 {
-    (void)self;
+    struct write_stdout *s = self;
     (void)a;
+    s->again = true;
     return rkp_load_ok(from) ? RKP_OK : RKP_INVALID;
 }
 

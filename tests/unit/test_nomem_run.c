@@ -123,6 +123,7 @@ struct job {
     const char *outputs[4]; // NULL terminated
     const char *expect[4];  // filled by a run that is left alone
     uint64_t threads;
+    bool keeps;           // checkpoints, and what they need when it fails
     void (*before)(void); // each go, with all the memory there is; NULL: nothing
     void (*after)(const struct job *j, bool well, long n, bool later);
 };
@@ -232,6 +233,22 @@ static const char replay_yaml[] =
     "  read: { op: read.csv, with: { path: in.csv, schema: reading } }\n"
     "  tidy: { op: map, from: [read], with: { derive: { f: \"100 // (id % 10 + var.plus)\" } } }\n"
     "  write: { op: write.csv, from: [tidy], with: { path: out.csv } }\n";
+
+// With checkpoints: all that saves and goes on, and one output that is added to, so that there is a checkpoint before the first row.
+static const char kept_yaml[] =
+    "version: 1\n"
+    "name: kept\n"
+    "engine: { checkpoint: 1ms, delivery: exactly_once }\n"
+    "kernels:\n"
+    "  read: { op: read.csv, with: { path: big.csv, chunk_bytes: 16KiB } }\n"
+    "  lines: { op: read.jsonl, with: { path: in.jsonl, paths: { ts: ts, msg: msg } }, on_error: drop }\n"
+    "  once: { op: dedupe, from: [lines], with: { by: [msg] } }\n"
+    "  sums: { op: aggregate, from: [read], with: { by: [v], compute: { n: count(), q: "
+    "\"quantile(k, 0.5)\", d: distinct(t) } } }\n"
+    "  first: { op: limit, from: [read], with: { rows: 15000 } }\n"
+    "  a: { op: write.csv, from: [sums], with: { path: out.csv } }\n"
+    "  b: { op: write.jsonl, from: [once], with: { path: out.jsonl } }\n"
+    "  c: { op: write.csv, from: [first], with: { path: added.csv, commit: append } }\n";
 
 static struct job jobs[] = {
     { .name = "table, 1 worker", .yaml = table_yaml, .outputs = { "out.csv", "dead.csv" }, .threads = 1 },
@@ -361,7 +378,7 @@ static enum went run_once(const struct job *j)
     if (!p) {
         how = said ? WENT_WRONG : WENT_SILENT;
     } else {
-        rki_run_args ra = { .backend = cpu(), .data_dir = "data" };
+        rki_run_args ra = { .backend = cpu(), .data_dir = "data", .keeps = j->keeps };
         rki_run *r = NULL;
         char err[256] = "";
         if (rki_run_new(p, &ra, &r, err, sizeof err) != RKP_OK) {
@@ -480,7 +497,8 @@ static void check_outputs(const struct job *j, bool there, long n, bool later)
         const char *f = e->d_name;
         if (strcmp(f, ".") != 0 && strcmp(f, "..") != 0 && strcmp(f, "in.csv") != 0 && strcmp(f, "in.jsonl") != 0 &&
             strcmp(f, "parts.yaml") != 0 && strcmp(f, "job.yaml") != 0 && strcmp(f, "big.csv") != 0 &&
-            strcmp(f, "data") != 0 && strcmp(f, "kept") != 0) {
+            strcmp(f, "data") != 0 && strcmp(f, "kept") != 0 &&
+            !(j->keeps && (strcmp(f, "added.csv") == 0 || (!there && f[0] == '.')))) {
             complain("%s, allocation %ld%s: '%s' was left behind", j->name, n, later ? "+" : "", f);
             unlink(path_of(f));
         }
@@ -574,7 +592,7 @@ static void sweep(const struct job *j, enum went (*go)(const struct job *), bool
             complain("%s: failed although no allocation did", j->name);
         if (outputs)
             // A replay may have published them and then not be able to say so.
-            check_outputs(j, how == WENT_WELL || (j->after && is_there(j->outputs[0])), n, later);
+            check_outputs(j, how == WENT_WELL || (j->after && !j->keeps && is_there(j->outputs[0])), n, later);
         if (j->after)
             j->after(j, how == WENT_WELL, n, later);
         if (pace.runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1) {
@@ -690,6 +708,127 @@ static void a_replay_succeeds_or_leaves_the_store_as_it_is(void **state)
     remove_folder(path_of("kept"));
 }
 
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+static char *added; // what is in added.csv at the end
+
+static void remove_temps(void)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    assert_non_null(d);
+    while ((e = readdir(d)))
+        if (strstr(e->d_name, ".rkpipe-"))
+            unlink(path_of(e->d_name));
+    closedir(d);
+}
+
+static void nothing_kept(void)
+{
+    remove_folder(path_of("data"));
+    assert_int_equal(mkdir(path_of("data"), 0700), 0);
+    remove_temps();
+    put_file("added.csv", "before\n");
+}
+
+struct stopping {
+    rki_run *r;
+    bool told; // a second signal would stop it at once
+};
+
+static void stop_after_some(void *arg, const rki_progress *p)
+{
+    struct stopping *s = arg;
+    if (p->rows_in > 2000 && !s->told)
+        rki_run_signal(s->r);
+    s->told = p->rows_in > 2000;
+}
+
+// A run that was stopped by a signal, wherever that was.
+static void something_kept(void)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        rki_spec *s;
+        bool said;
+        rki_plan *p;
+        struct stopping on = { 0 };
+        rki_run_args ra = { .backend = cpu(),
+                            .data_dir = "data",
+                            .keeps = true,
+                            .progress = stop_after_some,
+                            .progress_arg = &on,
+                            .progress_ns = 1 };
+        char err[256] = "";
+        int code;
+        nothing_kept();
+        p = plan_of(2, &s, &said);
+        assert_non_null(p);
+        assert_int_equal(rki_run_new(p, &ra, &on.r, err, sizeof err), RKP_OK);
+        code = rki_run_execute(on.r);
+        rki_run_free(on.r);
+        rki_plan_free(p);
+        rki_spec_free(s);
+        if (code == RKI_EXIT_INTERRUPTED)
+            return;
+        unlink(path_of("out.csv"));
+        unlink(path_of("out.jsonl"));
+    }
+    fail_msg("it is never stopped before its end");
+}
+
+static void check_kept(const struct job *j, bool well, long n, bool later)
+{
+    char *text;
+    if (!well) { // what was kept is whole: the next one is not disturbed
+        char was[sizeof last_error];
+        memcpy(was, last_error, sizeof was);
+        well = run_once(j) == WENT_WELL;
+        if (!well)
+            complain("%s, allocation %ld%s: after %s it does not go on", j->name, n, later ? "+" : "", was);
+        else
+            check_outputs(j, true, n, later);
+    }
+    text = get_file("added.csv");
+    if (well && (!text || strcmp(text, added) != 0))
+        complain("%s, allocation %ld%s: 'added.csv' is not what it must be", j->name, n, later ? "+" : "");
+    free(text);
+}
+
+static void what_was_kept_is_whole_whatever_fails(void **state)
+{
+    struct job js[] = {
+        { .name = "checkpoints, 1 worker", .threads = 1, .before = nothing_kept },
+        { .name = "checkpoints, 2 workers", .threads = 2, .before = nothing_kept },
+        { .name = "going on", .threads = 2, .before = something_kept },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof js / sizeof *js; i++) {
+        struct job *j = &js[i];
+        j->yaml = kept_yaml;
+        j->keeps = true;
+        j->after = check_kept;
+        j->outputs[0] = "out.csv";
+        j->outputs[1] = "out.jsonl";
+        put_file("job.yaml", j->yaml);
+        nothing_kept();
+        watch(j->name, 0, false);
+        if (run_once(j) != WENT_WELL)
+            fail_msg("%s does not even run: %s", j->name, last_error);
+        for (int k = 0; j->outputs[k]; k++) {
+            assert_non_null(j->expect[k] = get_file(j->outputs[k]));
+            unlink(path_of(j->outputs[k]));
+        }
+        assert_non_null(added = get_file("added.csv"));
+        sweep(j, run_once, true, false, 3000);
+        sweep(j, run_once, true, true, 2000);
+        for (int k = 0; j->outputs[k]; k++)
+            free((char *)(uintptr_t)j->expect[k]);
+        free(added);
+    }
+    nothing_kept();
+    unlink(path_of("added.csv"));
+}
+
 static int set_up(void **state)
 {
     char from[] = "nomem-run-XXXXXX", *made = mkdtemp(from);
@@ -738,6 +877,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(check_says_when_memory_is_out),
         cmocka_unit_test(a_run_succeeds_or_says_why_not),
         cmocka_unit_test(a_replay_succeeds_or_leaves_the_store_as_it_is),
+        cmocka_unit_test(what_was_kept_is_whole_whatever_fails),
     };
     all_of_them = argc > 1 && strcmp(argv[1], "--all") == 0;
     if (!nomem_works()) {
