@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -190,7 +191,32 @@ static char *temp_stem(const char *final, size_t *n)
     return p;
 }
 
-static rkp_status open_temp(rkp_writer *w, char err[RKP_FILE_ERR])
+// Is the file that we have open ours alone, and still the one that has the name?  Nobody else gives it up for left behind, then.
+static bool hold(int fd)
+{
+    struct stat st;
+    int rc;
+    do
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    while (rc < 0 && errno == EINTR);
+    if (rc < 0 && errno == EWOULDBLOCK)
+        return false;
+    return fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
+// What an earlier run has left under this name goes, unless somebody holds it.
+static void remove_left(const char *temp)
+{
+    int fd = open(temp, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    struct stat a, b;
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &a) == 0 && S_ISREG(a.st_mode) &&
+        lstat(temp, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+        unlink(temp);
+    if (fd >= 0)
+        close(fd);
+}
+
+static rkp_status open_temp(rkp_writer *w, uint64_t owner, char err[RKP_FILE_ERR])
 {
     size_t stem = 0;
     int e = 0;
@@ -200,17 +226,25 @@ static rkp_status open_temp(rkp_writer *w, char err[RKP_FILE_ERR])
     for (int tries = 0; tries < 100; tries++) {
         uint8_t r[SUFFIX] = { 0 };
         char *x = w->temp + stem;
-        if (getrandom(r, sizeof r, 0) < 0)
+        bool own = owner && tries == 0;
+        if (own)
+            memcpy(r, &owner, sizeof r);
+        else if (getrandom(r, sizeof r, 0) < 0)
             r[0] = (uint8_t)tries; // the name need only be free, O_EXCL sees to that
         for (size_t i = 0; i < SUFFIX; i++)
             x[i] = letters[r[i] % (sizeof letters - 1)];
         x[SUFFIX] = 0;
+        if (own)
+            remove_left(w->temp);
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
-        if (w->fd >= 0) {
+        if (w->fd >= 0 && hold(w->fd)) {
             w->own = w->regular = true;
             return RKP_OK;
         }
-        e = errno;
+        e = w->fd >= 0 ? EEXIST : errno;
+        if (w->fd >= 0) // somebody thought that it was left behind
+            close(w->fd);
+        w->fd = -1;
         if (e != EEXIST)
             break;
     }
@@ -234,7 +268,8 @@ static rkp_status set_folder(rkp_writer *w, const char *path, char **final, char
     return w->folder ? RKP_OK : e == ENOMEM ? no_memory(err) : unavailable(w, e, err);
 }
 
-static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *fresh, char err[RKP_FILE_ERR])
+static rkp_status open_file(rkp_writer *w, const char *path, int commit, uint64_t owner, bool *fresh,
+                            char err[RKP_FILE_ERR])
 {
     struct stat st;
     int given = named_fd(path);
@@ -252,7 +287,7 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, bool *f
     if (commit == RKP_COMMIT_RENAME && regular) {
         rkp_status rc = set_folder(w, path, &w->final, err);
         if (rc == RKP_OK)
-            rc = open_temp(w, err);
+            rc = open_temp(w, owner, err);
         if (rc == RKP_OK && there && fchmod(w->fd, st.st_mode & 0777) < 0)
             return failed(w, errno, "keep the mode of", err);
         return rc;
@@ -281,6 +316,12 @@ static rkp_status open_encoder(rkp_writer *w, const char *path, int compression,
 rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_writer **out, bool *fresh,
                            char err[RKP_FILE_ERR])
 {
+    return rkp_writer_open_own(path, commit, compression, 0, out, fresh, err);
+}
+
+rkp_status rkp_writer_open_own(const char *path, int commit, int compression, uint64_t owner, rkp_writer **out,
+                               bool *fresh, char err[RKP_FILE_ERR])
+{
     rkp_writer *w = calloc(1, sizeof *w);
     bool is_fresh = true;
     rkp_status st;
@@ -288,7 +329,7 @@ rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_wr
         return no_memory(err);
     w->fd = -1;
     w->name = strdup(strcmp(path, "-") == 0 ? "standard output" : path);
-    st = w->name ? open_file(w, path, commit, &is_fresh, err) : no_memory(err);
+    st = w->name ? open_file(w, path, commit, owner, &is_fresh, err) : no_memory(err);
     if (st == RKP_OK)
         st = open_encoder(w, path, compression, err);
     if (st != RKP_OK) {
@@ -560,6 +601,10 @@ static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, 
     w->own = w->fd >= 0;
     if (w->fd < 0 || fstat(w->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         snprintf(err, RKP_FILE_ERR, "'%s' is no file any more", path);
+        return RKP_INVALID;
+    }
+    if (w->temp && !hold(w->fd)) {
+        snprintf(err, RKP_FILE_ERR, "'%s' is being written by somebody else", path);
         return RKP_INVALID;
     }
     if ((uint64_t)st.st_ino != at->inode) {

@@ -301,7 +301,9 @@ int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, co
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
-    rki_run_args ra = { .data_dir = path, .keeps = dir->fd >= 0, .fresh = a->fresh, .replay = replay };
+    rki_run_args ra = {
+        .data_dir = path, .keeps = dir->fd >= 0, .fresh = a->fresh, .quiet = a->quiet, .replay = replay
+    };
     rki_run *r = NULL;
     rki_admin *admin = NULL;
     char err[1024] = "";

@@ -475,3 +475,27 @@ void rki_log(rki_run *r, const char *fmt, ...)
     if (n > 0)
         r->args.log(r->args.log_arg, (rkp_str){ text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1 });
 }
+
+static uint64_t hash(uint64_t h, const char *text)
+{
+    do
+        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    while (*text++);
+    return h;
+}
+
+// By the folder's path: after the power was lost the folder may be another one.
+uint64_t rkp_owner(const rkp_actor *a)
+{
+    const rki_run_args *args = &a->run->args;
+    char *path = args->keeps && !args->replay ? realpath(args->data_dir, NULL) : NULL, name[40] = "";
+    uint64_t h = 0;
+    if (path) {
+        // A run without checkpoints has names of its own, so it takes none away that a checkpoint is about.
+        if (a->run->ckpt)
+            rki_spec_checkpoints(a->run->plan->spec, name);
+        h = hash(hash(UINT64_C(14695981039346656037), path), name);
+    }
+    free(path);
+    return h;
+}

@@ -629,7 +629,8 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
         r->runners[i]->barrier = c->wanted;
     if (!go_on(r, st, err, n))
         return false;
-    rki_log(r, "going on from checkpoint %llu\n", (unsigned long long)c->from.number);
+    if (!r->args.quiet)
+        rki_log(r, "going on from checkpoint %llu\n", (unsigned long long)c->from.number);
     *st = RKP_OK;
     return true;
 }

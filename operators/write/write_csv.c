@@ -164,7 +164,7 @@ static rkp_verdict open_out(struct write_csv *s, rkp_actor *a)
     if (s->out)
         return RKP_DONE;
     s->begun = false;
-    st = rkp_writer_open(s->path.p, s->commit, s->compression, &s->out, &s->fresh, err);
+    st = rkp_writer_open_own(s->path.p, s->commit, s->compression, rkp_owner(a), &s->out, &s->fresh, err);
     return st == RKP_OK ? RKP_DONE : rkp_fail(a, st, "%s", err);
 }
 

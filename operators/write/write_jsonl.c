@@ -643,7 +643,7 @@ static rkp_status open_writer(struct write_jsonl *w, rkp_actor *a)
     rkp_status st;
     if (w->writer)
         return RKP_OK;
-    st = rkp_writer_open(w->path.p, w->commit, w->compression, &w->writer, &fresh, err);
+    st = rkp_writer_open_own(w->path.p, w->commit, w->compression, rkp_owner(a), &w->writer, &fresh, err);
     if (st == RKP_OK && !fresh && w->compression <= RKP_COMPRESS_NONE)
         st = file_out_inside_line(w->path.p, -1, &inside, err);
     if (st == RKP_OK && inside)

@@ -141,6 +141,12 @@ class Job:
                 raise Wrong("'%s' is wrong: %d bytes, not %d; the first other one is %d: %r, not %r" %
                             (o, len(is_now), len(self.want[o]), at, is_now[at:at + 60], self.want[o][at:at + 60]))
 
+    # Of all the runs that were stopped somewhere nothing lies about.
+    def check_tidy(self):
+        left = [f for f in os.listdir(self.dir) if ".rkpipe-" in f]
+        if left or os.path.exists(self.path(".rkpipe")):
+            raise Wrong("'%s' was left behind" % (left[0] if left else ".rkpipe"))
+
     def manifests(self):
         try:
             return sorted(f for f in os.listdir(self.path(".rkpipe/job/checkpoints")) if f.endswith(".ckpt"))
@@ -451,12 +457,15 @@ def power_one(job, seed, sums, ignore):
         if code == 0:
             try:
                 job.check_done()
+                if job.manifests():  # that they went was lost
+                    job.finish("once more")
             except Wrong as e:
                 raise Wrong("it had succeeded, and then the power went: %s" % e)
             return
         if job.over():
             return
     job.finish("after the power went")
+    job.check_tidy()
 
 
 def power(args):
@@ -526,6 +535,7 @@ def kill_round(job, rnd, sums, left, std):
             continue
         if p.returncode or SANITIZER.search(err):
             raise Wrong("exit %d: %s" % (p.returncode, err))
+        job.check_tidy()
         break
     job.check_done()
     return kills
@@ -631,6 +641,7 @@ def flip(args):
                 refused += 1
                 job.check_published()
                 code, err = job.run(args=["--fresh"])
+                job.check_tidy()
             else:
                 raise Wrong("byte %d: exit %d: %s" % (at, code, err))
         except Wrong as e:

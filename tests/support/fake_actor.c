@@ -212,6 +212,12 @@ bool rkp_kept(const rkp_actor *a)
     return a->f->is_kept;
 }
 
+uint64_t rkp_owner(const rkp_actor *a)
+{
+    (void)a;
+    return 0;
+}
+
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why)
 {
     if (b->f->delivery && strongest >= b->f->delivery)

@@ -65,6 +65,10 @@ typedef enum rkp_commit { RKP_COMMIT_RENAME, RKP_COMMIT_APPEND } rkp_commit;
 // output starts empty (header wanted).
 rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_writer **out, bool *fresh,
                            char err[RKP_FILE_ERR]);
+// The same for an `owner` (not 0) that has a name of its own for the temporary file: what a run of his that ended in the middle has
+// left under it is removed.  Whoever goes on with such a file must not open it with this.
+rkp_status rkp_writer_open_own(const char *path, int commit, int compression, uint64_t owner, rkp_writer **out,
+                               bool *fresh, char err[RKP_FILE_ERR]);
 rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR]);
 rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR]); // flush, end the compression frame, fsync (files)
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR]);  // rename, fsync of the folder

@@ -246,6 +246,9 @@ bool rkp_engine_over(const rkp_actor *a); // every kernel that does not hang on 
 int rkp_spill_open(rkp_actor *a);
 // abort: a checkpoint is kept from which the next run goes on, so what was saved for it must stay.
 bool rkp_kept(const rkp_actor *a);
+// A number of the folder that this run has to itself: the same in each run of the pipeline there, and another one elsewhere.  0: there
+// is no such folder.  See rkp_writer_open_own.
+uint64_t rkp_owner(const rkp_actor *a);
 // Waits, on a BLOCKING actor's thread, until fd is readable; false when rkp_stopping, also because nobody listens.
 bool rkp_wait_readable(rkp_actor *a, int fd);
 // The same for who must go on while the run drains: until fd is ready for `events` of poll(2); false when the run is
