@@ -44,6 +44,26 @@ kernels:
   added: { op: write.csv, from: [lines], with: { path: added.csv, commit: append } }
   log: { op: write.jsonl, from: [few], with: { path: log.jsonl, commit: append } }
 """
+# More state than there is memory for: it goes to a file and comes back.
+SPILL = """version: 1
+name: job
+engine: { checkpoint: 1ms, delivery: %(delivery)s, threads: 2, memory_limit: 1MiB }
+admin: { listen: none }
+dead_letter: { kernel: bad }
+kernels:
+  in: { op: read.csv, with: { path: [a.csv, b.csv], chunk_bytes: %(chunk)s } }
+  ok: { op: map, from: [in], with: { derive: { r: "100 // (n %% 1000)" } } }
+  big: { op: sort, from: [ok], with: { by: [{ column: amount, order: desc }, n] } }
+  big_out: { op: write.csv, from: [big], with: { path: big.csv } }
+  sum: { op: aggregate, from: [ok], with: { by: [n], compute: { k: count(), s: sum(amount), p: "quantile(amount, 0.9)" } } }
+  last: { op: sort, from: [sum], with: { by: [n] } }
+  sum_out: { op: write.csv, from: [last], with: { path: sum.csv } }
+  lines: { op: read.jsonl, with: { path: [in.jsonl, in.jsonl.gz], chunk_bytes: %(chunk)s } }
+  few: { op: filter, from: [lines], with: { where: k != '3' } }
+  zip_out: { op: write.jsonl, from: [few], with: { path: few.jsonl.gz } }
+  added: { op: write.csv, from: [lines], with: { path: added.csv, commit: append } }
+  bad: { op: write.jsonl, with: { path: log.jsonl, commit: append, columns: [kernel, row] } }
+"""
 LEAST = JOB.replace("  log:", "  std: { op: write.stdout, from: [lines], with: { format: jsonl } }\n  log:")
 OUTPUTS = ["big.csv", "sum.csv", "few.jsonl.gz", "added.csv", "log.jsonl"]
 RENAMED = OUTPUTS[:3]
@@ -249,7 +269,7 @@ SCENES = {
 
 
 def sweep(args):
-    job = Job(args.rkpipe, args.shim, args.base, 1500)
+    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, SPILL if args.spill else JOB)
     kinds = ["EIO", "EIO+", "ENOSPC", "ENOSPC+", "EINTR", "EMFILE", "SHORT", "SHORT+"]
     bad, sums, rnd = 0, {}, random.Random(args.seed)
     begin = time.time()
@@ -469,7 +489,7 @@ def power_one(job, seed, sums, ignore):
 
 
 def power(args):
-    job = Job(args.rkpipe, args.shim, args.base, 1500)
+    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, SPILL if args.spill else JOB)
     sums = dict.fromkeys(["went", "before the first", "between", "at the end", "done", "lost"], 0)
     bad, begin = 0, time.time()
     for seed in range(args.seed, args.seed + args.seeds):
@@ -559,7 +579,7 @@ def kill(args):
     for i, (delivery, text) in enumerate((("exactly_once", JOB), ("at_least_once", LEAST))):
         base = os.path.join(args.base, str(i))
         os.mkdir(base)
-        jobs.append(Job(args.rkpipe, args.shim, base, args.rows, delivery, text, "16KiB"))
+        jobs.append(Job(args.rkpipe, args.shim, base, args.rows or 60000, delivery, text, "16KiB"))
     least = jobs[1]
     std = least.path("std")  # calls on it count, too
     least.anew()
@@ -663,7 +683,9 @@ def main():
     p.add_argument("--seed", "--from", type=int, default=1)
     p.add_argument("--ignore", choices=["files", "folders"], help="their fsync does nothing")
     p.add_argument("--kills", type=int, default=40)
-    p.add_argument("--rows", type=int, default=60000)
+    p.add_argument("--rows", type=int, help="of each input")
+    p.add_argument("--spill", action="store_true", help="a job with more state than memory")
+    p.add_argument("--delivery", default="exactly_once")
     p.add_argument("--goes", type=int, default=10)
     args = p.parse_args()
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

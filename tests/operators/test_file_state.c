@@ -864,6 +864,47 @@ static void rows_after_a_checkpoint_before_the_first_are_taken_back(void **unuse
     rki_arena_fini(&arena);
 }
 
+// A file that is added to is as it was until a checkpoint knows its length: no header, no end of a line.
+static void nothing_is_added_before_the_first_checkpoint(void **unused)
+{
+    rki_arena arena;
+    rkp_schema in;
+    (void)unused;
+    rki_arena_init(&arena);
+    in = fake_schema_in(&arena, "n i64, t string");
+    for (int before = 0; before < 2; before++) {
+        struct sink s = { &rkp_op_write_csv, "path: out\ncommit: append\nline_end: crlf\n", &in };
+        struct state at;
+        fake *f;
+        char *p;
+        size_t n;
+        if (before)
+            put_text("out", "before");
+        f = open_sink(&s);
+        at = save(f);
+        done(f);
+        p = slurp("out", &n);
+        assert_int_equal(n, before ? 6 : 0);
+        free(p);
+        for (int go = 0; go < 2; go++) { // the second does again what the first has done
+            f = open_sink(&s);
+            assert_int_equal(restore(f, at), RKP_OK);
+            feed(f, &s, 0, 1);
+            if (go)
+                finish(f);
+            else
+                done(f);
+        }
+        p = slurp("out", &n);
+        p[n] = 0;
+        assert_string_equal(p, before ? "before\r\n0,\"row 0, \"\"\"\"\"\r\n" : "n,t\r\n0,\"row 0, \"\"\"\"\"\r\n");
+        free(p);
+        free(at.p);
+        unlink("out");
+    }
+    rki_arena_fini(&arena);
+}
+
 static void an_output_that_is_not_as_it_was_is_refused(void **unused)
 {
     rki_arena arena;
@@ -1005,6 +1046,7 @@ int main(void)
         cmocka_unit_test(memory_may_run_out_while_a_source_goes_on),
         cmocka_unit_test(sinks_go_on_as_if_nothing_had_happened),
         cmocka_unit_test(rows_after_a_checkpoint_before_the_first_are_taken_back),
+        cmocka_unit_test(nothing_is_added_before_the_first_checkpoint),
         cmocka_unit_test(an_output_that_is_not_as_it_was_is_refused),
         cmocka_unit_test(a_damaged_state_of_a_sink_does_no_harm),
         cmocka_unit_test(what_is_shown_or_forgotten_has_nothing_to_keep),

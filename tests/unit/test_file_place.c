@@ -346,6 +346,56 @@ static void the_temporary_file_stays_when_it_is_kept(void **unused)
     }
 }
 
+static rkp_writer *open_own(uint64_t owner, struct kept *k)
+{
+    rkp_writer *w = NULL;
+    if (rkp_writer_open_own("w", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, owner, &w, NULL, err) != RKP_OK)
+        fail_msg("%s", err);
+    assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_OK);
+    *k = sync_kept(w);
+    rkp_writer_keep(w, true);
+    return w;
+}
+
+static void what_an_owner_has_left_is_removed_when_he_begins_anew(void **unused)
+{
+    rkp_writer *w, *other, *again;
+    struct kept a, b, c;
+    (void)unused;
+    w = open_own(7, &a);
+    rkp_writer_close(w);
+    other = open_own(8, &b); // somebody else's stays
+    assert_string_not_equal(a.file, b.file);
+    assert_int_equal(size_of(a.file), 3);
+    w = open_own(7, &c);
+    assert_string_equal(a.file, c.file);
+    again = open_own(7, &b); // what is held stays
+    assert_string_not_equal(c.file, b.file);
+    assert_int_equal(size_of(c.file), 3);
+    rkp_writer_close(again);
+    assert_int_equal(resume("w", RKP_COMMIT_RENAME, &c, false, &again), RKP_INVALID);
+    assert_non_null(strstr(err, "by somebody else"));
+    rkp_writer_close(w);
+    assert_int_equal(resume("w", RKP_COMMIT_RENAME, &c, false, &w), RKP_OK);
+    again = open_own(7, &a); // and so does what somebody has gone on with
+    assert_string_not_equal(a.file, c.file);
+    assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
+    assert_text("w", "abc");
+    rkp_writer_keep(again, false);
+    rkp_writer_keep(other, false);
+    rkp_writer_close(again);
+    rkp_writer_close(other);
+    rkp_writer_close(w);
+    unlink(b.file);
+    unlink("w");
+    assert_int_equal(symlink("nowhere", c.file), 0); // what took the name is not followed
+    w = open_own(7, &a);
+    assert_string_not_equal(a.file, c.file);
+    rkp_writer_keep(w, false);
+    rkp_writer_close(w);
+    unlink(c.file);
+}
+
 static void what_had_ended_is_only_given_its_name(void **unused)
 {
     (void)unused;
@@ -603,6 +653,7 @@ int main(void)
         cmocka_unit_test(what_was_cut_goes_on_as_if_nothing_had_happened),
         cmocka_unit_test(a_file_without_rows_is_a_whole_one_also_after_places),
         cmocka_unit_test(the_temporary_file_stays_when_it_is_kept),
+        cmocka_unit_test(what_an_owner_has_left_is_removed_when_he_begins_anew),
         cmocka_unit_test(what_had_ended_is_only_given_its_name),
         cmocka_unit_test(an_older_file_of_the_name_is_not_taken_for_what_was_written),
         cmocka_unit_test(what_is_not_as_it_was_is_refused_and_left_alone),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 // after the above
 #include <cmocka.h>
@@ -174,6 +175,61 @@ static void old_ones_go(void **state)
     clean();
 }
 
+static void what_cannot_be_removed_is_never_older_than_what_is_left(void **state)
+{
+    char err[RKI_MANIFEST_ERR];
+    uint64_t *v;
+    size_t n;
+    (void)state;
+    assert_int_equal(mkdirat(dir, "0000000003.ckpt", 0700), 0); // as an old one that stays
+    put(4);
+    put(5);
+    for (size_t keep = 0; keep < 2; keep++) {
+        assert_int_equal(rki_manifest_prune(dir, keep, err), RKP_IO);
+        assert_non_null(strstr(err, "0000000003.ckpt"));
+        assert_int_equal(rki_manifest_list(dir, &v, &n, err), RKP_OK);
+        assert_int_equal(n, 3);
+        assert_int_equal(v[2], 5);
+        free(v);
+    }
+    assert_int_equal(unlinkat(dir, "0000000003.ckpt", AT_REMOVEDIR), 0);
+    clean();
+}
+
+static void a_folder_is_made_opened_and_let_go(void **state)
+{
+    char err[RKI_MANIFEST_ERR], path[300], below[400];
+    int fd = -1;
+    (void)state;
+    snprintf(path, sizeof path, "%s/a", folder);
+    snprintf(below, sizeof below, "%s//b/", path);
+    assert_int_equal(rki_manifest_folder(path, false, &fd, err), RKP_UNAVAILABLE);
+    assert_int_equal(rki_manifest_folder(below, true, &fd, err), RKP_IO);
+    assert_non_null(strstr(err, "cannot make the folder of checkpoints"));
+    assert_non_null(strstr(err, "No such file or directory"));
+    assert_int_equal(rki_manifest_folder(path, true, &fd, err), RKP_OK);
+    close(fd);
+    assert_int_equal(rki_manifest_folder(below, true, &fd, err), RKP_OK);
+    rki_manifest_gone(fd, below);
+    close(fd);
+    assert_int_not_equal(access(below, F_OK), 0);
+    assert_int_equal(rki_manifest_folder(path, true, &fd, err), RKP_OK); // it was there
+    close(openat(fd, "theirs", O_WRONLY | O_CREAT, 0600));
+    rki_manifest_gone(fd, path);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(unlinkat(fd, "theirs", 0), 0);
+    close(fd);
+    snprintf(below, sizeof below, "%s/f", path);
+    assert_int_equal(rki_manifest_folder(path, false, &fd, err), RKP_OK);
+    close(openat(fd, "f", O_WRONLY | O_CREAT, 0600));
+    assert_int_equal(rki_manifest_folder(below, true, &(int){ 0 }, err), RKP_IO); // it is a file
+    assert_int_equal(rki_manifest_folder(below, false, &(int){ 0 }, err), RKP_UNAVAILABLE);
+    assert_int_equal(unlinkat(fd, "f", 0), 0);
+    rki_manifest_gone(fd, path);
+    close(fd);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +238,8 @@ int main(void)
         cmocka_unit_test(the_newest_that_is_whole_is_taken),
         cmocka_unit_test(only_damaged_ones_are_no_reason_to_begin_anew_in_silence),
         cmocka_unit_test(old_ones_go),
+        cmocka_unit_test(what_cannot_be_removed_is_never_older_than_what_is_left),
+        cmocka_unit_test(a_folder_is_made_opened_and_let_go),
     };
     int rc;
     if (!mkdtemp(folder) || (dir = open(folder, O_RDONLY | O_DIRECTORY)) < 0)
