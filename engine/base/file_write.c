@@ -576,8 +576,10 @@ static rkp_status take_temp(rkp_writer *w, const char *file, char err[RKP_FILE_E
 static rkp_status gone(rkp_writer *w, const rkp_writer_place *at, bool ended, char err[RKP_FILE_ERR])
 {
     struct stat st;
-    if (ended && w->final && stat(w->final, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == at->inode &&
-        (uint64_t)st.st_size >= at->length) {
+    int e = !ended || !w->final ? ENOENT : stat(w->final, &st) < 0 ? errno : 0;
+    if (e && e != ENOENT)
+        return not_open(w, e, err);
+    if (!e && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == at->inode && (uint64_t)st.st_size >= at->length) {
         w->there = w->prepared = true;
         w->was = *at;
         return RKP_OK;
@@ -599,7 +601,9 @@ static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, 
     if (w->fd < 0 && errno != ENXIO && errno != ELOOP)
         return not_open(w, errno, err);
     w->own = w->fd >= 0;
-    if (w->fd < 0 || fstat(w->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (w->own && fstat(w->fd, &st) < 0)
+        return not_open(w, errno, err);
+    if (w->fd < 0 || !S_ISREG(st.st_mode)) {
         snprintf(err, RKP_FILE_ERR, "'%s' is no file any more", path);
         return RKP_INVALID;
     }

@@ -208,7 +208,12 @@ static rkp_status slurp(int dir, const char *name, char **out, size_t *n, char e
         snprintf(err, RKI_MANIFEST_ERR, "cannot open '%s': %s", name, strerror(errno));
         return errno == ENOENT ? RKP_UNAVAILABLE : RKP_IO;
     }
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) || s.st_size < 0 || (uint64_t)s.st_size > (uint64_t)SIZE_MAX / 2) {
+    if (fstat(fd, &s) != 0) {
+        snprintf(err, RKI_MANIFEST_ERR, "cannot read '%s': %s", name, strerror(errno));
+        close(fd);
+        return RKP_IO;
+    }
+    if (!S_ISREG(s.st_mode) || s.st_size < 0 || (uint64_t)s.st_size > (uint64_t)SIZE_MAX / 2) {
         snprintf(err, RKI_MANIFEST_ERR, "'%s' is not a file", name);
         close(fd);
         return RKP_INVALID;

@@ -405,7 +405,10 @@ int rkp_spill_open(rkp_actor *a)
         rkp_fail(a, RKP_IO, "cannot make the folder '%s' for spilling: %s", path, strerror(errno));
         return -1;
     }
-    memcpy(path + n, "/spill-XXXXXX", sizeof "/spill-XXXXXX");
+    fd = open(path, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    memcpy(path + n, "/spill-XXXXXX", sizeof "/spill-XXXXXX"); // not every file system has those
     fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
         rkp_fail(a, RKP_IO, "cannot make a spill file in '%s': %s", a->run->args.data_dir, strerror(errno));

@@ -109,10 +109,31 @@ cp "$temp" temp
 run 69 run slow.yaml
 has err 'slow.csv' '--fresh'
 cp temp "$temp"
-run 0 run slow.yaml --summary none
+run 0 run slow.yaml --quiet
+is err ''
 seq 0 3999 | sed '1i n' >want.csv
 true_that 'all rows, once' cmp slow.csv want.csv
 run 69 checkpoint list slow.yaml
+
+# What a run that begins anew finds of one before it, it removes: also what a checkpoint was about that is let go.
+rm -f slow.csv
+"$rkpipe" run slow.yaml --summary none >out 2>err </dev/null &
+pid=$!
+until_true some || bad 'it does not begin'
+kill -KILL $pid
+wait $pid 2>/dev/null
+true_that 'a hidden file is left' some
+"$rkpipe" run slow.yaml --summary none >out 2>err </dev/null &
+pid=$!
+begun() { [ "$(find . -maxdepth 1 -name '.slow.csv.rkpipe-*' -newer mark | wc -l)" = 1 ]; }
+: >mark
+until_true begun || bad 'it does not begin again'
+kill -TERM $pid
+wait $pid
+true_that 'one hidden file' test "$(find . -maxdepth 1 -name '.slow.csv.rkpipe-*' | wc -l)" = 1
+run 0 run slow.yaml --summary none --fresh
+true_that 'no hidden file' test -z "$(find . -maxdepth 1 -name '.slow.csv.rkpipe-*')"
+true_that 'all rows, once, anew' cmp slow.csv want.csv
 
 # What is added to a file can be taken back although there was no time for a second checkpoint.
 printf 'n\n-1\n' >add.csv

@@ -101,6 +101,15 @@ __attribute__((constructor)) static void set_up(void)
     conf.dir_n = strlen(conf.dir); // from here on calls count
 }
 
+// Those of this file, which do not count.
+static int look(int dir, const char *path, struct stat *st, int flags)
+{
+    int saved = errno, rc = (int)syscall(SYS_newfstatat, dir, path, st, flags);
+
+    errno = saved;
+    return rc;
+}
+
 // ---- paths ----------------------------------------------------------------------------------------------------------
 
 static bool inside(const char *path)
@@ -246,7 +255,7 @@ static uint64_t keep(const char *path)
     int saved = errno;
     uint64_t ino = 0;
 
-    if (conf.log >= 0 && lstat(path, &st) == 0) {
+    if (conf.log >= 0 && look(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         ino = st.st_ino;
         snprintf(to, sizeof to, "%s/%llu", conf.side, (unsigned long long)ino);
         if (!S_ISDIR(st.st_mode) && linkat(AT_FDCWD, path, AT_FDCWD, to, 0) != 0 && errno != EEXIST)
@@ -260,7 +269,7 @@ static uint64_t inode(int fd)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 ? st.st_ino : 0;
+    return look(fd, "", &st, AT_EMPTY_PATH) == 0 ? st.st_ino : 0;
 }
 
 static void lock(void)
@@ -283,7 +292,7 @@ static int do_open(int dir, const char *path, int flags, mode_t mode)
     char full[PATH_MAX];
     bool change = flags & (O_CREAT | O_TRUNC), ours = path_at(dir, path, full), there;
     struct stat st;
-    int fd, saved = errno;
+    int fd;
 
     if (!ours)
         return (int)syscall(SYS_openat, dir, path, flags, mode);
@@ -293,8 +302,7 @@ static int do_open(int dir, const char *path, int flags, mode_t mode)
         return (int)syscall(SYS_openat, dir, path, flags, mode);
     lock();
     last_moment("open", full, false);
-    there = lstat(full, &st) == 0;
-    errno = saved;
+    there = look(AT_FDCWD, full, &st, AT_SYMLINK_NOFOLLOW) == 0;
     fd = (int)syscall(SYS_openat, dir, path, flags, mode);
     if (fd >= 0 && !there)
         record('C', inode(fd), 0, full, NULL, 0);
@@ -348,6 +356,10 @@ int shim_mkdirat(int dir, const char *path, mode_t mode) NAMED(mkdirat);
 int shim_rmdir(const char *path) NAMED(rmdir);
 int shim_close(int fd) NAMED(close);
 struct dirent *shim_readdir(DIR *d) NAMED(readdir);
+int shim_stat(const char *path, struct stat *st) NAMED(stat);
+int shim_lstat(const char *path, struct stat *st) NAMED(lstat);
+int shim_fstat(int fd, struct stat *st) NAMED(fstat);
+int shim_fstatat(int dir, const char *path, struct stat *st, int flags) NAMED(fstatat);
 
 EXPORT int shim_open(const char *path, int flags, ...)
 {
@@ -475,7 +487,7 @@ static ssize_t do_write(int fd, const void *p, size_t n, off_t at, bool position
     dies = last_moment("write", path, true);
     if (dies)
         n /= 2;
-    if (conf.log >= 0 && fstat(fd, &st) == 0 && !positioned)
+    if (conf.log >= 0 && look(fd, "", &st, AT_EMPTY_PATH) == 0 && !positioned)
         at = fcntl(fd, F_GETFL) & O_APPEND ? st.st_size : lseek(fd, 0, SEEK_CUR);
     k = positioned ? syscall(SYS_pwrite64, fd, p, n, at) : syscall(SYS_write, fd, p, n);
     if (k > 0)
@@ -542,7 +554,7 @@ static int do_sync(int fd, long call)
     lock();
     last_moment("fsync", path, false);
     rc = (int)syscall(call, fd);
-    if (rc == 0 && fstat(fd, &st) == 0)
+    if (rc == 0 && look(fd, "", &st, AT_EMPTY_PATH) == 0)
         record(S_ISDIR(st.st_mode) ? 'D' : 'S', st.st_ino, 0, path, NULL, 0);
     unlock();
     return rc;
@@ -687,4 +699,34 @@ EXPORT struct dirent *shim_readdir(DIR *d)
     if (path_of(dirfd(d), path) && judge("readdir", path, EVERY) == FAIL)
         return NULL;
     return next(d);
+}
+
+static int do_stat(int dir, const char *path, struct stat *st, int flags)
+{
+    char full[PATH_MAX];
+    bool ours = *path ? path_at(dir, path, full) : path_of(dir, full);
+
+    if (ours && judge("stat", full, EVERY) == FAIL)
+        return -1;
+    return (int)syscall(SYS_newfstatat, dir, path, st, flags);
+}
+
+EXPORT int shim_stat(const char *path, struct stat *st)
+{
+    return do_stat(AT_FDCWD, path, st, 0);
+}
+
+EXPORT int shim_lstat(const char *path, struct stat *st)
+{
+    return do_stat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+EXPORT int shim_fstat(int fd, struct stat *st)
+{
+    return do_stat(fd, "", st, AT_EMPTY_PATH);
+}
+
+EXPORT int shim_fstatat(int dir, const char *path, struct stat *st, int flags)
+{
+    return do_stat(dir, path, st, flags);
 }
