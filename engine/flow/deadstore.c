@@ -4,6 +4,7 @@
 #include "data/wire.h"
 #include "flow/deadmarks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -142,7 +143,9 @@ static rkp_status open_marks(rki_deadstore *d, const char *dir, char err[RKI_SPO
 
     d->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->dir < 0) {
-        snprintf(err, RKI_SPOOL_ERR, "cannot open '%s'", dir);
+        char t[128];
+
+        snprintf(err, RKI_SPOOL_ERR, "cannot open '%s': %s", dir, strerror_r(errno, t, sizeof t));
         return RKP_UNAVAILABLE;
     }
     st = rki_marks_load(&d->io, d->dir, &d->marks, &damaged, err);
@@ -346,6 +349,16 @@ rkp_status rki_deadstore_add(rki_deadstore *d, const rki_dead_set *set, char err
     st = add(d, set, letters, err);
     pthread_mutex_unlock(&d->lock);
     rkp_batch_put(letters);
+    return st;
+}
+
+rkp_status rki_deadstore_flush(rki_deadstore *d, char err[RKI_SPOOL_ERR])
+{
+    rkp_status st;
+
+    pthread_mutex_lock(&d->lock);
+    st = rki_spool_flush(d->log, err);
+    pthread_mutex_unlock(&d->lock);
     return st;
 }
 

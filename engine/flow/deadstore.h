@@ -82,6 +82,9 @@ void rki_deadstore_close(rki_deadstore *d);                // NULL is fine
 // Adds a set.  RKP_UNSUPPORTED: too large for a store of this size.
 rkp_status rki_deadstore_add(rki_deadstore *d, const rki_dead_set *set, char err[RKI_SPOOL_ERR]);
 
+// What was added is on disk when it returns.  Any thread.
+rkp_status rki_deadstore_flush(rki_deadstore *d, char err[RKI_SPOOL_ERR]);
+
 // The end of a replay: these rows are done with, and what was added since the store was opened counts.  On failure
 // neither is so.  On disk when it returns.
 rkp_status rki_deadstore_settle(rki_deadstore *d, const rki_dead_mark *v, size_t n, char err[RKI_SPOOL_ERR]);

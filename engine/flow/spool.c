@@ -960,33 +960,35 @@ static rkp_status lock(rki_spool *s, char err[RKI_SPOOL_ERR])
     }
 }
 
-// The folder and those above it.
-static void make_dir(const char *dir)
+// The folder and those above it: 0, or why the last that could not be made was not.  Opening it tells whether that matters.
+static int make_dir(const char *dir)
 {
     char path[PATH_MAX];
     size_t n = strlen(dir);
+    int e = 0;
 
     if (n >= sizeof path)
-        return;
+        return 0;
     memcpy(path, dir, n + 1);
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i])
             continue;
         path[i] = 0;
-        (void)mkdir(path, 0700); // opening it tells
+        if (mkdir(path, 0700) < 0 && errno != EEXIST && errno != ENOENT)
+            e = errno;
         path[i] = dir[i];
     }
+    return e;
 }
 
 static rkp_status open_folder(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
     rkp_status st;
+    int e = s->o.read_only ? 0 : make_dir(s->dir);
 
-    if (!s->o.read_only)
-        make_dir(s->dir);
     s->dirfd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->dirfd < 0) {
-        failed(s, errno, "open", "", err);
+        failed(s, e && errno == ENOENT ? e : errno, e && errno == ENOENT ? "make" : "open", "", err);
         return RKP_UNAVAILABLE;
     }
     st = s->o.read_only ? RKP_OK : lock(s, err);

@@ -468,6 +468,7 @@ void rki_dead_flush(rki_runner *r);
 // Dead letters on disk.  Letter i is of row rows[i] of b (rows NULL: of row i; b NULL: they never had columns).  False:
 // the run fails.
 rkp_status rki_store_open(rki_run *r, char *err, size_t n);
+rkp_status rki_store_flush(rki_run *r, char *err, size_t n); // what is kept is on disk
 void rki_store_close(rki_run *r);
 bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n);
 

@@ -350,7 +350,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     }
     if (!m.v) {
         snprintf(err, sizeof err, "out of memory");
-    } else if ((st = make_folder(r, err)) == RKP_OK) {
+    } else if ((st = make_folder(r, err)) == RKP_OK && (st = rki_store_flush(r, err, sizeof err)) == RKP_OK) {
         // Nobody hands in for this number any more, and the next is not asked for: what is read stays.
         pthread_mutex_lock(&c->lock);
         m.n = fill(r, number, m.v);

@@ -33,6 +33,16 @@ rkp_status rki_store_open(rki_run *r, char *err, size_t n)
     return RKP_OK;
 }
 
+rkp_status rki_store_flush(rki_run *r, char *err, size_t n)
+{
+    char why[RKI_SPOOL_ERR] = "";
+    rkp_status st = r->dead_store ? rki_deadstore_flush(r->dead_store, why) : RKP_OK;
+
+    if (st != RKP_OK)
+        snprintf(err, n, "dead letters cannot be kept: %.200s", why);
+    return st;
+}
+
 void rki_store_close(rki_run *r)
 {
     rki_deadstore_close(r->dead_store);

@@ -64,7 +64,12 @@ kernels:
   added: { op: write.csv, from: [lines], with: { path: added.csv, commit: append } }
   bad: { op: write.jsonl, with: { path: log.jsonl, commit: append, columns: [kernel, row] } }
 """
+# Rows that cannot be worked with go to a store in the data folder.
+STORE = (JOB.replace("kernels:", "dead_letter: { store: {} }\nkernels:")
+         .replace("  big:", '  ok: { op: map, from: [in], with: { derive: { r: "100 // (n %% 10)" } } }\n  big:')
+         .replace("op: filter, from: [in]", "op: filter, from: [ok]"))
 LEAST = JOB.replace("  log:", "  std: { op: write.stdout, from: [lines], with: { format: jsonl } }\n  log:")
+JOBS = {"files": JOB, "spill": SPILL, "store": STORE}
 OUTPUTS = ["big.csv", "sum.csv", "few.jsonl.gz", "added.csv", "log.jsonl"]
 RENAMED = OUTPUTS[:3]
 OLD = b"older and perhaps longer\n" * 10
@@ -105,6 +110,8 @@ class Job:
         if code:
             raise Wrong("the job does not work at all: exit %d: %s" % (code, err))
         self.want = {o: self.content(o) for o in OUTPUTS}
+        self.want_dead = 0
+        self.want_dead = self.dead()
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -165,11 +172,23 @@ class Job:
                 at = next((i for i, (a, b) in enumerate(zip(is_now, self.want[o])) if a != b), -1)
                 raise Wrong("'%s' is wrong: %d bytes, not %d; the first other one is %d: %r, not %r" %
                             (o, len(is_now), len(self.want[o]), at, is_now[at:at + 60], self.want[o][at:at + 60]))
+        dead = self.dead() if self.want_dead else 0
+        if dead < self.want_dead:
+            raise Wrong("%d dead letters, not %d" % (dead, self.want_dead))
+
+    # Rows in the store of dead letters.
+    def dead(self):
+        if not os.path.exists(self.path(".rkpipe/job/dlq")):
+            return 0
+        p = subprocess.run([self.rkpipe, "dlq", "list", "job.yaml"], cwd=self.dir, env=self.env, capture_output=True,
+                           text=True, timeout=TIMEOUT)
+        m = re.search(r"^(\d+) rows? in '", p.stdout, re.M)
+        return int(m.group(1)) if m else 0
 
     # Of all the runs that were stopped somewhere nothing lies about.
     def check_tidy(self):
         left = [f for f in os.listdir(self.dir) if ".rkpipe-" in f]
-        if left or os.path.exists(self.path(".rkpipe")):
+        if left or (os.path.exists(self.path(".rkpipe")) and not self.want_dead):
             raise Wrong("'%s' was left behind" % (left[0] if left else ".rkpipe"))
 
     def manifests(self):
@@ -223,7 +242,7 @@ def names_it(path, err, later):
     if path == "." or later:  # of an output's folder; or another file was the one that counted
         return "'" in err or "job.yaml" in err or "folder of checkpoints" in err
     if path.startswith(".rkpipe") :
-        return "checkpoint" in err or ".rkpipe" in err or "data folder" in err or "ckpt" in err
+        return "checkpoint" in err or ".rkpipe" in err or "data folder" in err or "ckpt" in err or "dead letters" in err
     base = os.path.basename(path)
     temp = re.fullmatch(r"\.(.*)\.rkpipe-[a-z0-9]{6}", base)
     return (temp.group(1) if temp else base) in err
@@ -274,7 +293,7 @@ SCENES = {
 
 
 def sweep(args):
-    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, SPILL if args.spill else JOB)
+    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, JOBS[args.job])
     kinds = ["EIO", "EIO+", "ENOSPC", "ENOSPC+", "EINTR", "EMFILE", "SHORT", "SHORT+"]
     bad, sums, rnd = 0, {}, random.Random(args.seed)
     begin = time.time()
@@ -496,7 +515,7 @@ def power_one(job, seed, sums, ignore):
 
 
 def power(args):
-    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, SPILL if args.spill else JOB)
+    job = Job(args.rkpipe, args.shim, args.base, args.rows or 1500, args.delivery, JOBS[args.job])
     sums = dict.fromkeys(["went", "before the first", "between", "at the end", "done", "lost"], 0)
     bad, begin = 0, time.time()
     for seed in range(args.seed, args.seed + args.seeds):
@@ -691,7 +710,7 @@ def main():
     p.add_argument("--ignore", choices=["files", "folders"], help="their fsync does nothing")
     p.add_argument("--kills", type=int, default=40)
     p.add_argument("--rows", type=int, help="of each input")
-    p.add_argument("--spill", action="store_true", help="a job with more state than memory")
+    p.add_argument("--job", choices=JOBS, default="files")
     p.add_argument("--delivery", default="exactly_once")
     p.add_argument("--goes", type=int, default=10)
     args = p.parse_args()
