@@ -647,7 +647,7 @@ def flip(args):
     rnd = random.Random(args.seed)
     bad = runs = refused = 0
     begin = time.time()
-    job.crash("4:rename:.ckpt")
+    job.crash("3:rename:.ckpt")
     newest = job.manifests()[-1]
     file = job.path(".rkpipe/job/checkpoints/" + newest)
     with open(file, "rb") as f:
@@ -666,7 +666,7 @@ def flip(args):
             if bad == 10:
                 break
     # The run itself: from the one before, or not at all when that one's files have their names already.
-    for go, where in enumerate(["4:rename:.ckpt"] * args.goes + ["1:rename:sum.csv"] * args.goes):
+    for go, where in enumerate(["3:rename:.ckpt"] * args.goes + ["1:rename:sum.csv"] * args.goes):
         try:
             job.crash(where)
             newest = job.manifests()[-1]
