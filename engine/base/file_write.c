@@ -288,7 +288,8 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, uint64_
         rkp_status rc = set_folder(w, path, &w->final, err);
         if (rc == RKP_OK)
             rc = open_temp(w, owner, err);
-        if (rc == RKP_OK && there && fchmod(w->fd, st.st_mode & 0777) < 0)
+        // Nobody sees more than of the old one; we must be able to open it again, also when that one is only read.
+        if (rc == RKP_OK && there && fchmod(w->fd, (st.st_mode & 0777) | S_IWUSR) < 0)
             return failed(w, errno, "keep the mode of", err);
         return rc;
     }
@@ -438,16 +439,21 @@ rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR])
 
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR])
 {
+    struct stat old;
+    bool read_only;
     rkp_status st = rkp_writer_prepare(w, err);
     if (st != RKP_OK || w->committed)
         return st;
     w->committed = true;
     if (!w->final)
         return RKP_OK;
+    read_only = !w->there && stat(w->final, &old) == 0 && S_ISREG(old.st_mode) && !(old.st_mode & S_IWUSR);
     if (!w->there && rename(w->temp, w->final) < 0) {
         w->committed = false;
         return failed(w, errno, "give its final name to", err);
     }
+    if (read_only && fchmod(w->fd, old.st_mode & 0777) < 0)
+        return failed(w, errno, "keep the mode of", err);
     return flush_folder(w, err);
 }
 

@@ -241,22 +241,19 @@ def names_it(path, err, later):
     """Does the message say what could not be done with what?"""
     if path == "." or later:  # of an output's folder; or another file was the one that counted
         return "'" in err or "job.yaml" in err or "folder of checkpoints" in err
-    if path.startswith(".rkpipe") :
+    if path.startswith(".rkpipe"):
         return "checkpoint" in err or ".rkpipe" in err or "data folder" in err or "ckpt" in err or "dead letters" in err
     base = os.path.basename(path)
     temp = re.fullmatch(r"\.(.*)\.rkpipe-[a-z0-9]{6}", base)
     return (temp.group(1) if temp else base) in err
 
 
-# Calls after which going on is right: a close that fails after its fsync, an old file that stays, a look at a file that
-# only makes a check stronger.
 def sweep_one(job, scene, kind, n):
     hits = os.path.join(job.base, "hits")
     if os.path.exists(hits):
         os.unlink(hits)
-    what = "%s:%s:%d" % (scene, kind, n)
     SCENES[scene](job)
-    code, err = job.run({"FAULT_FAIL": "%d:%s" % (n, kind), "FAULT_LIST": hits}, ["--quiet"] if "quiet" in scene else [])
+    code, err = job.run({"FAULT_FAIL": "%d:%s" % (n, kind), "FAULT_LIST": hits})
     with open(hits) as f:
         hit = next((line.split(" ", 3)[2:] for line in f if line.startswith("hit ")), None)
     if hit is None:
