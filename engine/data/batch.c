@@ -77,7 +77,7 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
     if (!both) {
         k2 = rki_block_get(p, want, 0);
         if (!k2) {
-            rki_blocks_put(p, k, 1);
+            rki_blocks_put(p, k, 1, k->epoch);
             return NULL;
         }
         k2->next = k;
@@ -155,7 +155,7 @@ void rkp_batch_put(rkp_batch *b)
         }
         if (first_block(b)->defers)
             run_defers(first_block(b));
-        rki_blocks_put(b->pool, b->blocks, 1);
+        rki_blocks_put(b->pool, b->blocks, 1, first_block(b)->epoch);
         b = parent;
     }
 }
@@ -256,7 +256,7 @@ void rki_batch_reset(rkp_batch *b)
         k = next;
     }
     if (rest)
-        rki_blocks_put(b->pool, rest, 0);
+        rki_blocks_put(b->pool, rest, 0, 0);
     first->next = NULL;
     *b = (rkp_batch){ .refs = 1,
                       .n_cols = b->n_cols,

@@ -62,7 +62,7 @@ static void give(rkp_builder *w, rkp_block *k)
         return;
     w->bytes -= rki_block_size(k);
     k->next = NULL;
-    rki_blocks_put(w->pool, k, 0);
+    rki_blocks_put(w->pool, k, 0, 0);
 }
 
 // *k holds at least `bytes`, of which the first `used` are kept.

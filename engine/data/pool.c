@@ -39,7 +39,7 @@ struct stripe {
     _Alignas(64) _Atomic uint32_t taken;
     _Atomic int64_t used; // bytes not carried yet; written by the holder, read by any
     _Atomic int64_t high; // the largest `used` since the last carry
-    _Atomic int64_t live;
+    _Atomic int64_t live[RKI_EPOCHS]; // batches, by epoch modulo their number
     struct list free[STRIPE_CLASSES];
 };
 
@@ -54,7 +54,8 @@ struct rkp_pool {
     _Alignas(64) _Atomic int64_t held; // bytes taken from the system; moves rarely
     _Alignas(64) _Atomic int64_t used;
     _Atomic int64_t peak;
-    _Atomic int64_t live;
+    _Atomic int64_t live[RKI_EPOCHS];
+    _Alignas(64) _Atomic uint32_t epoch; // moves when a graph is changed
     struct depot depot[RKI_BLOCK_CLASSES];
     struct stripe stripes[];
 };
@@ -150,8 +151,8 @@ static void peak_raise(rkp_pool *p, int64_t to)
         ;
 }
 
-// Relaxed throughout: counters order nothing, and only the holder of s writes its parts.
-static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live)
+// Relaxed but for `live`: counters order nothing, and only the holder of s writes its parts.
+static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live, uint32_t epoch)
 {
     int64_t used, high;
 
@@ -160,7 +161,7 @@ static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live)
 
         peak_raise(p, now);
         if (live)
-            atomic_fetch_add_explicit(&p->live, live, memory_order_relaxed);
+            atomic_fetch_add_explicit(&p->live[epoch % RKI_EPOCHS], live, memory_order_release); // P1, to P2
         return;
     }
     used = atomic_load_explicit(&s->used, memory_order_relaxed) + bytes;
@@ -175,9 +176,12 @@ static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live)
     }
     atomic_store_explicit(&s->used, used, memory_order_relaxed);
     atomic_store_explicit(&s->high, high, memory_order_relaxed);
-    if (live)
-        atomic_store_explicit(&s->live, atomic_load_explicit(&s->live, memory_order_relaxed) + live,
-                              memory_order_relaxed);
+    if (live) {
+        _Atomic int64_t *n = &s->live[epoch % RKI_EPOCHS];
+
+        // P1, to P2: what was read of the batches that are gone.
+        atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + live, memory_order_release);
+    }
 }
 
 uint64_t rkp_pool_used(const rkp_pool *p)
@@ -211,13 +215,54 @@ uint64_t rkp_pool_limit(const rkp_pool *p)
     return p->limit;
 }
 
-uint64_t rkp_pool_live(const rkp_pool *p)
+// Exact when nothing moves; see rki_pool_is_over for when something does.  Acquire: P2, from P1.
+static int64_t live_of(const rkp_pool *p, uint32_t epoch)
 {
-    int64_t n = atomic_load_explicit(&p->live, memory_order_relaxed);
+    int64_t n = atomic_load_explicit(&p->live[epoch % RKI_EPOCHS], memory_order_acquire);
 
     for (uint32_t i = 0; i <= p->stripe_mask; i++)
-        n += atomic_load_explicit(&p->stripes[i].live, memory_order_relaxed);
+        n += atomic_load_explicit(&p->stripes[i].live[epoch % RKI_EPOCHS], memory_order_acquire);
+    return n;
+}
+
+uint64_t rkp_pool_live(const rkp_pool *p)
+{
+    int64_t n = 0;
+
+    for (uint32_t e = 0; e < RKI_EPOCHS; e++)
+        n += live_of(p, e);
     return n > 0 ? (uint64_t)n : 0;
+}
+
+uint32_t rki_pool_epoch(const rkp_pool *p)
+{
+    return atomic_load_explicit(&p->epoch, memory_order_relaxed);
+}
+
+bool rki_pool_may_advance(const rkp_pool *p)
+{
+    return live_of(p, rki_pool_epoch(p) + 1) == 0;
+}
+
+bool rki_pool_next_epoch(rkp_pool *p)
+{
+    uint32_t e = rki_pool_epoch(p);
+
+    if (!rki_pool_may_advance(p))
+        return false;
+    // Relaxed: whoever reads the old one a little longer only makes us wait for that batch as well.
+    atomic_store_explicit(&p->epoch, e + 1, memory_order_relaxed);
+    return true;
+}
+
+// Nothing is added to an epoch that is over, so every counter of it only goes down, and the sum of what is read, one after the other,
+// is never below what is left at the end.
+bool rki_pool_is_over(const rkp_pool *p, uint32_t epoch)
+{
+    for (uint32_t back = 0; back + 1 < RKI_EPOCHS && back <= epoch; back++)
+        if (live_of(p, epoch - back) != 0)
+            return false;
+    return true;
 }
 
 bool rkp_pool_room(const rkp_pool *p, uint64_t bytes)
@@ -370,7 +415,7 @@ rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes)
     k->cls = cls;
     atomic_fetch_add_explicit(&p->held, more, memory_order_relaxed);
     s = stripe_take(p);
-    count(p, s, more, 0);
+    count(p, s, more, 0, 0);
     if (s)
         drop(&s->taken);
     return k;
@@ -403,6 +448,7 @@ static rkp_block *depot_get_one(rkp_pool *p, uint32_t cls)
 rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
 {
     uint32_t cls = rki_block_class(bytes);
+    uint32_t epoch = rki_pool_epoch(p);
     struct stripe *s;
     rkp_block *k = NULL;
 
@@ -419,7 +465,7 @@ rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
         k = depot_get_one(p, cls);
     }
     if (RKP_LIKELY(k)) {
-        count(p, s, (int64_t)rki_block_size(k), live);
+        count(p, s, (int64_t)rki_block_size(k), live, epoch);
         if (s)
             drop(&s->taken);
     } else {
@@ -429,16 +475,17 @@ rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
         if (!k)
             return NULL;
         s = stripe_take(p);
-        count(p, s, (int64_t)rki_block_size(k), live);
+        count(p, s, (int64_t)rki_block_size(k), live, epoch);
         if (s)
             drop(&s->taken);
     }
     k->next = NULL;
     k->defers = NULL;
+    k->epoch = epoch;
     return k;
 }
 
-void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live)
+void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live, uint32_t epoch)
 {
     struct list over = { 0 }; // goes to the system after the stripe is dropped
     struct stripe *s = stripe_take(p);
@@ -468,7 +515,7 @@ void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live)
             depot_put(p, cls, (struct list){ k, 1 });
         }
     }
-    count(p, s, -bytes, -live);
+    count(p, s, -bytes, -live, epoch);
     if (s)
         drop(&s->taken);
     system_put_list(p, over);

@@ -16,7 +16,8 @@ typedef struct rkp_block {
     uint32_t cls;
     uint32_t n_list;         // in a depot: blocks of the list that begins here
     struct rkp_block *below; // in a depot: the list that was given back before
-    uint32_t pad[8];
+    uint32_t epoch;          // of the batch that begins in this block
+    uint32_t pad[7];
 } rkp_block;
 _Static_assert(sizeof(rkp_block) == 64, "the payload behind the header keeps its alignment");
 
@@ -48,8 +49,24 @@ rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live);
 // Makes k larger without copying it: its payload of at least `bytes`, whose first bytes are those of k.  NULL: cannot, and
 // k is as it was.  k was got with live 0.
 rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes);
-// Gives back a chain; `live` is taken from the count of batches.
-void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live);
+// Gives back a chain; `live` is taken from the count of batches, of that epoch.
+void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live, uint32_t epoch);
+
+// ---- epochs: is anything left that was made before?
+//
+// What a batch refers to besides its own memory and that of its parents (a schema, a literal, the table of a lookup) belongs to whoever
+// made it, who may be taken out of a running graph.  Batches are counted by the epoch in which they were made, so that one can wait
+// until all of an epoch and of those before it have gone.  (A batch of a later one that was derived from such a batch holds it.)
+
+enum { RKI_EPOCHS = 16 };
+
+uint32_t rki_pool_epoch(const rkp_pool *p);
+// One thread at a time.  False: a batch of the epoch that had the next one's counter lives still; nothing has changed.
+bool rki_pool_next_epoch(rkp_pool *p);
+bool rki_pool_may_advance(const rkp_pool *p);
+// No batch of this epoch or an earlier one lives.  Of an epoch that is over: everybody who may have read its number before it ended is
+// done with making that batch.
+bool rki_pool_is_over(const rkp_pool *p, uint32_t epoch);
 
 // AddressSanitizer sees into blocks: what is not handed out is poisoned.
 #if defined(__SANITIZE_ADDRESS__)

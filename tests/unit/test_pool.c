@@ -35,10 +35,10 @@ static void blocks_come_back_from_the_cache(void **state)
 
         assert_int_equal((uintptr_t)rki_block_data(a) % 64, 0);
         assert_int_equal(rki_block_size(a), size);
-        rki_blocks_put(p, a, 0);
+        rki_blocks_put(p, a, 0, 0);
         b = rki_block_get(p, size, 0);
         assert_ptr_equal(a, b);
-        rki_blocks_put(p, b, 0);
+        rki_blocks_put(p, b, 0, 0);
     }
     rkp_pool_free(p);
 }
@@ -58,7 +58,7 @@ static void counters_follow_the_blocks(void **state)
     assert_int_equal(rkp_pool_used(p), 8192 + 131072);
     assert_int_equal(rkp_pool_live(p), 2);
     assert_int_equal(rkp_pool_peak(p), 8192 + 131072);
-    rki_blocks_put(p, b, 1);
+    rki_blocks_put(p, b, 1, 0);
     assert_int_equal(rkp_pool_used(p), 8192);
     assert_int_equal(rkp_pool_peak(p), 8192 + 131072);
     assert_false(rkp_pool_room(p, (1 << 20) - 8191));
@@ -66,7 +66,7 @@ static void counters_follow_the_blocks(void **state)
     assert_true(rkp_pool_used(p) > rkp_pool_limit(p));
     assert_false(rkp_pool_room(p, 0));
     c->next = a;
-    rki_blocks_put(p, c, 1);
+    rki_blocks_put(p, c, 1, 0);
     assert_int_equal(rkp_pool_used(p), 0);
     assert_int_equal(rkp_pool_live(p), 0);
     assert_int_equal(rkp_pool_peak(p), 8192 + (4 << 20));
@@ -82,7 +82,7 @@ static void a_large_block_grows_with_what_is_in_it(void **state)
     (void)state;
     assert_null(rki_block_grow(p, k, 1 << 20)); // small ones are copied
     assert_int_equal(rkp_pool_used(p), 131072);
-    rki_blocks_put(p, k, 0);
+    rki_blocks_put(p, k, 0, 0);
     k = rki_block_get(p, 1 << 20, 0);
     RKI_UNPOISON(rki_block_data(k), rki_block_size(k));
     for (size_t i = 0; i < 1 << 20; i++)
@@ -98,7 +98,7 @@ static void a_large_block_grows_with_what_is_in_it(void **state)
     }
     for (size_t i = 0; i < 1 << 20; i++)
         assert_int_equal(rki_block_data(k)[i], (char)(i * 31 >> 7));
-    rki_blocks_put(p, k, 0);
+    rki_blocks_put(p, k, 0, 0);
     assert_int_equal(rkp_pool_used(p), 0);
     rkp_pool_free(p);
 }
@@ -112,7 +112,7 @@ static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
     for (int i = 0; i < 8; i++)
         k[i] = rki_block_get(p, 64 << 10, 0);
     for (int i = 0; i < 8; i++)
-        rki_blocks_put(p, k[i], 0);
+        rki_blocks_put(p, k[i], 0, 0);
     // One of them fits into the limit and is kept; a block of another class makes it go.
     nomem_from(1);
     again = rki_block_get(p, 64 << 10, 0);
@@ -122,9 +122,9 @@ static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
         assert_null(rki_block_get(p, 64 << 10, 0));
     }
     nomem_at(0);
-    rki_blocks_put(p, again, 0);
+    rki_blocks_put(p, again, 0, 0);
     again = rki_block_get(p, 4096, 0);
-    rki_blocks_put(p, again, 0);
+    rki_blocks_put(p, again, 0, 0);
     rkp_pool_free(p);
 }
 
@@ -162,9 +162,9 @@ static void no_memory_is_an_answer(void **state)
             continue;
         assert_int_equal(rkp_pool_live(p), (a != NULL) + (b != NULL));
         if (a)
-            rki_blocks_put(p, a, 1);
+            rki_blocks_put(p, a, 1, 0);
         if (b)
-            rki_blocks_put(p, b, 1);
+            rki_blocks_put(p, b, 1, 0);
         assert_int_equal(rkp_pool_used(p), 0);
         rkp_pool_free(p);
         if (done)
@@ -213,7 +213,7 @@ static void *work(void *arg)
             d = rki_block_data(old);
             if (d[63] != d[0] || d[rki_block_size(old) - 1] != d[0])
                 w->ok = false;
-            rki_blocks_put(s->p, old, 1);
+            rki_blocks_put(s->p, old, 1, 0);
         }
         if (i % 1024 == 0 && rkp_pool_peak(s->p) == 0)
             w->ok = false;
@@ -239,7 +239,7 @@ static void run_threads(uint64_t limit)
         rkp_block *k = atomic_load(&s.slot[n]);
 
         if (k)
-            rki_blocks_put(s.p, k, 1);
+            rki_blocks_put(s.p, k, 1, 0);
     }
     assert_int_equal(rkp_pool_used(s.p), 0);
     assert_int_equal(rkp_pool_live(s.p), 0);
@@ -258,6 +258,40 @@ static void the_same_holds_when_the_limit_is_far_too_small(void **state)
     run_threads(256 << 10);
 }
 
+static void an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone(void **state)
+{
+    rkp_pool *p = rkp_pool_new(1 << 20);
+    rkp_block *old[3], *young;
+
+    (void)state;
+    assert_non_null(p);
+    old[0] = rki_block_get(p, 100, 1);
+    assert_true(rki_pool_next_epoch(p));
+    old[1] = rki_block_get(p, 100, 1);
+    assert_true(rki_pool_next_epoch(p));
+    young = rki_block_get(p, 100, 1);
+    assert_int_equal(rki_pool_epoch(p), 2);
+    assert_int_equal(old[0]->epoch, 0);
+    assert_int_equal(young->epoch, 2);
+    assert_int_equal(rkp_pool_live(p), 3);
+    assert_false(rki_pool_is_over(p, 1));
+    rki_blocks_put(p, old[1], 1, 1);
+    assert_false(rki_pool_is_over(p, 1)); // one from before it is there
+    rki_blocks_put(p, old[0], 1, 0);
+    assert_true(rki_pool_is_over(p, 1));
+    assert_true(rki_pool_is_over(p, 0));
+    assert_false(rki_pool_is_over(p, 2));
+    // A counter is used again only when nobody of its last epoch is left.
+    for (int i = 0; i < RKI_EPOCHS - 1; i++)
+        assert_true(rki_pool_next_epoch(p));
+    assert_false(rki_pool_next_epoch(p));
+    assert_int_equal(rki_pool_epoch(p), 2 + RKI_EPOCHS - 1);
+    rki_blocks_put(p, young, 1, 2);
+    assert_true(rki_pool_next_epoch(p));
+    assert_int_equal(rkp_pool_live(p), 0);
+    rkp_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +300,7 @@ int main(void)
         cmocka_unit_test(counters_follow_the_blocks),
         cmocka_unit_test(a_large_block_grows_with_what_is_in_it),
         cmocka_unit_test(what_is_beyond_the_limit_goes_back_to_the_system),
+        cmocka_unit_test(an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone),
         cmocka_unit_test(a_request_without_end_is_refused),
         cmocka_unit_test(no_memory_is_an_answer),
         cmocka_unit_test(blocks_given_back_by_other_threads_are_never_shared),
