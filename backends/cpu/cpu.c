@@ -48,14 +48,22 @@ struct worker {
     bool started;
 };
 
+// The thread of a task that has its own.
+struct own {
+    rkp_backend_run *run;
+    rkp_task *task;
+    pthread_t thread;
+    bool started;
+};
+
 struct rkp_backend_run {
-    rkp_task **tasks;
-    size_t n_tasks;
+    rkp_task **tasks; // the control thread's
+    struct own **own; // per task; NULL: the workers run it
+    size_t n_tasks, cap_tasks;
+    size_t n_queued, cap_queue; // tasks of the workers, and how many a queue holds
+    bool started;
     struct worker *workers;
     unsigned n_workers;
-    pthread_t *own; // threads of own_thread tasks
-    struct own_arg *own_args;
-    size_t n_own, own_started;
     struct slot *slots;
     uint32_t epoch __attribute__((aligned(64))); // atomic, futex
     uint32_t sleepers;                           // atomic
@@ -64,11 +72,6 @@ struct rkp_backend_run {
     uint32_t seen;                               // poked, when wait last returned; whoever waits
     uint32_t retired;                            // atomic: tasks that never run again
     uint32_t next_worker;                        // atomic: where a wake from outside the pool goes
-};
-
-struct own_arg {
-    rkp_backend_run *run;
-    rkp_task *task;
 };
 
 static _Thread_local struct worker *self_worker; // which worker this thread is; NULL outside the pools
@@ -249,7 +252,7 @@ static void *worker_main(void *arg)
 // A task with a thread of its own: the same states, with the thread itself as the queue.
 static void *own_main(void *arg)
 {
-    struct own_arg *o = arg;
+    struct own *o = arg;
     rkp_task *t = o->task;
     for (;;) {
         uint32_t s = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
@@ -292,6 +295,15 @@ static void *own_main(void *arg)
     }
 }
 
+static void end_own(struct own *o)
+{
+    if (!o)
+        return;
+    if (o->started)
+        pthread_join(o->thread, NULL);
+    free(o);
+}
+
 static void cpu_close(rkp_backend_run *r)
 {
     if (!r)
@@ -306,37 +318,143 @@ static void cpu_close(rkp_backend_run *r)
     for (unsigned i = 0; i < r->n_workers; i++)
         if (r->workers[i].started)
             pthread_join(r->workers[i].thread, NULL);
-    for (size_t i = 0; i < r->own_started; i++)
-        pthread_join(r->own[i], NULL);
+    for (size_t i = 0; i < r->n_tasks; i++)
+        end_own(r->own[i]);
     free(r->own);
-    free(r->own_args);
+    free(r->tasks);
     free(r->slots);
     free(r->workers);
     free(r);
+}
+
+// Signals are the control thread's business.
+static int make_thread(pthread_t *to, void *(*run)(void *), void *arg)
+{
+    sigset_t all, old;
+    int e;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    e = pthread_create(to, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return e;
+}
+
+static bool room_for(rkp_backend_run *r, size_t n)
+{
+    size_t cap = r->cap_tasks ? r->cap_tasks : 16;
+    rkp_task **v;
+    struct own **o;
+    if (r->n_tasks + n <= r->cap_tasks)
+        return true;
+    while (cap < r->n_tasks + n)
+        cap *= 2;
+    v = realloc(r->tasks, cap * sizeof *v);
+    if (v)
+        r->tasks = v;
+    o = realloc(r->own, cap * sizeof(struct own *));
+    if (o)
+        r->own = o;
+    if (!v || !o)
+        return false;
+    r->cap_tasks = cap;
+    return true;
+}
+
+static void take_back(rkp_backend_run *r, size_t from)
+{
+    for (size_t i = from; i < r->n_tasks; i++) {
+        end_own(r->own[i]); // its task is RETIRED still: the thread ends
+        r->n_queued -= !r->tasks[i]->own_thread;
+    }
+    r->n_tasks = from;
+}
+
+static void *own_begins(void *arg);
+
+static rkp_status cpu_add(rkp_backend_run *r, rkp_task **tasks, size_t n)
+{
+    size_t before = r->n_tasks, queued = 0;
+    for (size_t i = 0; i < n; i++)
+        queued += !tasks[i]->own_thread;
+    if (r->n_queued + queued > r->cap_queue)
+        return RKP_UNSUPPORTED;
+    if (!room_for(r, n))
+        return RKP_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct own *o = NULL;
+        if (tasks[i]->own_thread && !(o = calloc(1, sizeof *o))) {
+            take_back(r, before);
+            return RKP_NOMEM;
+        }
+        r->tasks[r->n_tasks] = tasks[i];
+        r->own[r->n_tasks++] = o;
+        r->n_queued += !o;
+        __atomic_store_n(&tasks[i]->state, RKP_TASK_STOPPED, __ATOMIC_SEQ_CST);
+        if (!o)
+            continue;
+        o->run = r;
+        o->task = tasks[i];
+        if (r->started && make_thread(&o->thread, own_begins, o) != 0) {
+            for (size_t k = before; k < r->n_tasks; k++) {
+                __atomic_store_n(&r->tasks[k]->state, RKP_TASK_RETIRED, __ATOMIC_SEQ_CST);
+                futex_wake(&r->tasks[k]->state, 1);
+            }
+            take_back(r, before);
+            return RKP_NOMEM;
+        }
+        o->started = r->started;
+    }
+    for (size_t i = before; i < r->n_tasks; i++) {
+        // From here on it can be woken.
+        __atomic_store_n(&r->tasks[i]->state, RKP_TASK_IDLE, __ATOMIC_SEQ_CST);
+        if (r->own[i] && r->started)
+            futex_wake(&r->tasks[i]->state, 1);
+    }
+    return RKP_OK;
+}
+
+static void cpu_forget(rkp_backend_run *r, rkp_task *t)
+{
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        if (r->tasks[i] != t)
+            continue;
+        end_own(r->own[i]);
+        r->n_queued -= !t->own_thread;
+        r->n_tasks--;
+        r->tasks[i] = r->tasks[r->n_tasks];
+        r->own[i] = r->own[r->n_tasks];
+        __atomic_fetch_sub(&r->retired, 1, __ATOMIC_ACQ_REL);
+        return;
+    }
+}
+
+// It waits until all that were added with it are there.
+static void *own_begins(void *arg)
+{
+    struct own *o = arg;
+    uint32_t s;
+    while ((s = __atomic_load_n(&o->task->state, __ATOMIC_SEQ_CST)) == RKP_TASK_STOPPED)
+        futex_wait(&o->task->state, s, 0);
+    return s == RKP_TASK_RETIRED ? NULL : own_main(arg);
 }
 
 static rkp_status cpu_open(const rkp_backend_conf *c, rkp_task **tasks, size_t n, rkp_backend_run **out)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned workers = c->workers ? c->workers : cores > 0 ? (unsigned)cores : 1;
-    size_t cap = 2, n_own = 0;
+    size_t cap = 256;
     rkp_backend_run *r;
-    while (cap < n + 1)
+    rkp_status st;
+    while (cap < 4 * (n + 1)) // tasks that are added take their places
         cap *= 2;
-    for (size_t i = 0; i < n; i++)
-        n_own += tasks[i]->own_thread;
     r = aligned_alloc(64, sizeof *r);
     if (!r)
         return RKP_NOMEM;
     memset(r, 0, sizeof *r);
-    r->tasks = tasks;
-    r->n_tasks = n;
-    r->n_own = n_own;
+    r->cap_queue = cap - 1;
     r->workers = aligned_alloc(64, workers * sizeof *r->workers);
     r->slots = calloc((size_t)workers * PRIORITIES * cap, sizeof *r->slots);
-    r->own = calloc(n_own + 1, sizeof *r->own);
-    r->own_args = calloc(n_own + 1, sizeof *r->own_args);
-    if (!r->workers || !r->slots || !r->own || !r->own_args) {
+    if (!r->workers || !r->slots) {
         cpu_close(r);
         return RKP_NOMEM;
     }
@@ -353,34 +471,31 @@ static rkp_status cpu_open(const rkp_backend_conf *c, rkp_task **tasks, size_t n
                 q->slots[i].seq = i;
         }
     }
+    st = cpu_add(r, tasks, n);
+    if (st != RKP_OK) {
+        cpu_close(r);
+        return st;
+    }
     *out = r;
     return RKP_OK;
 }
 
 static rkp_status cpu_start(rkp_backend_run *r)
 {
-    sigset_t all, old;
-    rkp_status st = RKP_OK;
-    // Signals are the control thread's business.
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    for (unsigned i = 0; i < r->n_workers && st == RKP_OK; i++) {
-        if (pthread_create(&r->workers[i].thread, NULL, worker_main, &r->workers[i]) != 0)
-            st = RKP_NOMEM;
-        else
-            r->workers[i].started = true;
+    for (unsigned i = 0; i < r->n_workers; i++) {
+        if (make_thread(&r->workers[i].thread, worker_main, &r->workers[i]) != 0)
+            return RKP_NOMEM;
+        r->workers[i].started = true;
     }
-    for (size_t i = 0; i < r->n_tasks && st == RKP_OK; i++) {
-        if (!r->tasks[i]->own_thread)
-            continue;
-        r->own_args[r->own_started] = (struct own_arg){ r, r->tasks[i] };
-        if (pthread_create(&r->own[r->own_started], NULL, own_main, &r->own_args[r->own_started]) != 0)
-            st = RKP_NOMEM;
-        else
-            r->own_started++;
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        struct own *o = r->own[i];
+        if (o && make_thread(&o->thread, own_main, o) != 0)
+            return RKP_NOMEM;
+        if (o)
+            o->started = true;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return st;
+    r->started = true;
+    return RKP_OK;
 }
 
 // The caller looks at things between two waits, so a poke that comes while it looks must make the next wait return: what is
@@ -426,4 +541,6 @@ const rkp_backend rkp_backend_cpu = {
     .poke = cpu_poke,
     .close = cpu_close,
     .workers = cpu_workers,
+    .add = cpu_add,
+    .forget = cpu_forget,
 };

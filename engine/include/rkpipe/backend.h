@@ -65,6 +65,11 @@ typedef struct rkp_backend {
     void (*poke)(rkp_backend_run *r);  // makes wait return; async-signal-safe
     void (*close)(rkp_backend_run *r); // tasks that still run are waited for
     unsigned (*workers)(const rkp_backend_run *r);
+    // While it runs, by the thread that waits: more tasks, IDLE then (wake those that have work).  RKP_UNSUPPORTED: there is no room for
+    // so many; on any failure none was added.
+    rkp_status (*add)(rkp_backend_run *r, rkp_task **tasks, size_t n);
+    // By the thread that waits: a RETIRED task leaves, and may be added again.  A wake of it is let go as before.
+    void (*forget)(rkp_backend_run *r, rkp_task *t);
 } rkp_backend;
 
 extern const rkp_backend *const rkp_backends[]; // the registry, NULL terminated
