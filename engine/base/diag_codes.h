@@ -121,6 +121,10 @@ typedef struct rki_diag_code {
     { "publish-sink", "A sink has no output to publish." }, \
     { "queue-no-spill", "What may spill is limited, and no queue of the kernel spills." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
+    { "reload-fixed", "A reload changes a setting that only holds from the start of the engine." }, \
+    { "reload-start", "A kernel that a reload adds or replaces cannot start." }, \
+    { "reload-state", "A reload changes a kernel in a way that what it has kept does not fit." }, \
+    { "reload-unsupported", "A reload changes something that cannot be changed while it runs yet." }, \
     { "replay-columns", "Stored dead letters have no such column as the kernel reads now, or of another type." }, \
     { "replicas-single", "A kernel with replicas has an edge that needs a single producer or consumer." }, \
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \

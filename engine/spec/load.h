@@ -143,6 +143,7 @@ typedef struct rki_top {
     rki_dead_conf dead_letter;
     const rkp_node *topics;
     rki_admin_conf admin;
+    rki_reload_conf reload;
 } rki_top;
 
 typedef struct rki_kernel_conf {

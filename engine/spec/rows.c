@@ -315,6 +315,30 @@ static const rkp_opt admin_rows[] = {
     { 0 },
 };
 
+static const rkp_choice keep_states[] = {
+    { "fail", RKI_KEEP_FAIL, "a change that a kernel's state does not fit is refused" },
+    { "reset", RKI_KEEP_RESET, "the kernel begins anew" },
+    { 0 },
+};
+
+#define RL(f) offsetof(rki_reload_conf, f)
+static const rkp_opt reload_rows[] = {
+    { "quiesce_timeout", &rkp_duration, RL(quiesce_ns), .def = "5s",
+      .help = "how long kernels that are replaced may take to come to a batch boundary" },
+    { "drain_timeout", &rkp_duration, RL(drain_ns), .def = "30s",
+      .help = "how long kernels that are removed may take for what is on its way to them" },
+    { "keep_state", &rkp_choice_type, RL(keep_state), .def = "fail", .choices = keep_states,
+      .help = "what becomes of state that does not fit a change" },
+    { "keep_generations", &rkp_uint, RL(generations), .def = "5", .bounded = true, .min = 1, .max = 1000,
+      .help = "files of earlier generations that are kept for rollback" },
+    { "watch", &rki_any, 0, .optional = true, .help = "reload the file when it changes", .not_yet = "" },
+    { "debounce", &rki_any, 0, .optional = true, .help = "how long the file must stay as it is", .not_yet = "" },
+    { "consistency", &rki_any, 0, .optional = true, .help = "hop or path", .not_yet = "" },
+    { "prepare_timeout", &rki_any, 0, .optional = true, .help = "how long the new generation may take to be built", .not_yet = "" },
+    { "on_timeout", &rki_any, 0, .optional = true, .help = "rollback or force", .not_yet = "it always goes back" },
+    { 0 },
+};
+
 // ---- fields of a kernel
 
 static const rkp_choice overflows[] = {
@@ -631,7 +655,8 @@ const rkp_opt rki_top_rows[] = {
     { "engine", &rkp_object, T(engine), .def = "{}", .help = "the engine", .sub = engine_rows,
       .sub_size = sizeof(rki_engine_conf) },
     { "run", &rkp_object, T(run), .def = "{}", .help = "the run", .sub = run_rows, .sub_size = sizeof(struct run_in) },
-    { "reload", &rki_any, 0, .optional = true, .help = "replacing the pipeline as it runs", .not_yet = "" },
+    { "reload", &rkp_object, T(reload), .def = "{}", .help = "replacing the pipeline as it runs", .sub = reload_rows,
+      .sub_size = sizeof(rki_reload_conf) },
     { "admin", &rkp_object, T(admin), .def = "{}", .help = "the admin socket", .sub = admin_rows,
       .sub_size = sizeof(rki_admin_conf) },
     { "telemetry", &rki_any, 0, .optional = true, .help = "metrics and logs", .not_yet = "",

@@ -91,6 +91,14 @@ typedef struct rki_admin_conf {
     rki_listen listen;
 } rki_admin_conf;
 
+typedef enum { RKI_KEEP_FAIL, RKI_KEEP_RESET } rki_keep_state;
+
+typedef struct rki_reload_conf {
+    uint64_t quiesce_ns, drain_ns; // quiesce_timeout, drain_timeout
+    int keep_state;                // rki_keep_state
+    uint64_t generations;          // keep_generations
+} rki_reload_conf;
+
 typedef struct rki_store_conf {
     uint64_t bytes;  // 0: there is no store
     uint64_t age_ns; // 0: for ever
@@ -226,6 +234,7 @@ typedef struct rki_spec {
     rki_engine_conf engine;
     rki_run_conf run;
     rki_admin_conf admin;
+    rki_reload_conf reload;
     rki_var *vars;
     size_t n_vars;
     rki_named_schema *schemas;

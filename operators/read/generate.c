@@ -57,6 +57,7 @@ static const rkp_opt generate_opts[] = {
     { .name = "rate",
       .type = &rkp_rate,
       .at = AT(rate),
+      .live = true,
       .optional = true,
       .bounded = true,
       .min = 1e-6,

@@ -27,7 +27,7 @@ struct delay {
 
 #define AT(field) offsetof(struct delay, field)
 static const rkp_opt delay_opts[] = {
-    { "for", &rkp_duration, AT(for_ns), .required = true, .bounded = true, .min = 0, .max = 7 * 86400e9,
+    { "for", &rkp_duration, AT(for_ns), .required = true, .live = true, .bounded = true, .min = 0, .max = 7 * 86400e9,
       .help = "how long each batch waits", .also = "duration time period delay interval sleep" },
     { 0 },
 };

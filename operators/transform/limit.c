@@ -8,7 +8,7 @@ struct limit {
 
 #define AT(field) offsetof(struct limit, field)
 static const rkp_opt limit_opts[] = {
-    { "rows", &rkp_uint, AT(rows), .required = true, .unit = "rows", .also = "count n max",
+    { "rows", &rkp_uint, AT(rows), .required = true, .live = true, .unit = "rows", .also = "count n max",
       .help = "how many rows to let through; 0 lets none through" },
     { "offset", &rkp_uint, AT(offset), .def = "0", .unit = "rows", .also = "skip",
       .help = "how many rows to skip before the first that is let through" },

@@ -17,7 +17,7 @@ struct sample {
 
 #define AT(field) offsetof(struct sample, field)
 static const rkp_opt sample_opts[] = {
-    { "ratio", &rkp_ratio, AT(ratio), .required = true, .also = "rate probability fraction percent",
+    { "ratio", &rkp_ratio, AT(ratio), .required = true, .live = true, .also = "rate probability fraction percent",
       .help = "the share of rows to keep: a number from 0 to 1, or a percentage such as 5%" },
     { "seed", &rkp_uint, AT(seed), .def = "0", .help = "another seed chooses other rows" },
     { 0 },

@@ -35,11 +35,11 @@ static const rkp_choice excess_names[] = {
 #define AT(field) offsetof(struct throttle, field)
 static const rkp_opt throttle_opts[] = {
     { "rate", &rkp_rate, AT(rate), .required = true, .bounded = true, .min = 1e-6, .max = 1e12, .unit = "rows/s",
-      .help = "rows in a second that may pass", .also = "count threshold limit rows_per_second rps qps" },
-    { "burst", &rkp_uint, AT(burst), .def = "0", .bounded = true, .min = 0, .max = 1e9, .unit = "rows",
+      .live = true, .help = "rows in a second that may pass", .also = "count threshold limit rows_per_second rps qps" },
+    { "burst", &rkp_uint, AT(burst), .def = "0", .bounded = true, .min = 0, .max = 1e9, .unit = "rows", .live = true,
       .help = "rows that may pass at once after a pause; 0: those of one second, at least one",
       .also = "capacity bucket" },
-    { "on_excess", &rkp_choice_type, AT(on_excess), .def = "drop", .choices = excess_names,
+    { "on_excess", &rkp_choice_type, AT(on_excess), .def = "drop", .choices = excess_names, .live = true,
       .help = "what happens to rows above the rate", .also = "mode action overflow" },
     { 0 },
 };

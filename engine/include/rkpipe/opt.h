@@ -44,6 +44,7 @@ struct rkp_opt {
     bool bounded;    // min and max hold
     bool templated;  // ${this.x} and ${meta.x} are allowed in it, and filled in per message
     bool no_vars;    // ${..} of any kind is refused (expressions)
+    bool live;       // what the operator has kept goes on when this changes in a reload
     bool no_secrets; // a secret is refused: others could see it there
     double min, max;
     const char *unit;
