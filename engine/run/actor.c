@@ -199,7 +199,12 @@ rkp_verdict rkp_fail(rkp_actor *a, rkp_status st, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    if (a->life && st != RKP_INTERNAL) {
+    if (RKP_UNLIKELY(a->r->prepare)) {
+        rki_prepare *p = a->r->prepare;
+        if (p->st == RKP_OK && vsnprintf(p->text, sizeof p->text, fmt, ap) < 0)
+            p->text[0] = 0;
+        p->st = p->st == RKP_OK ? st : p->st;
+    } else if (a->life && st != RKP_INTERNAL) {
         if (!a->crashed && vsnprintf(a->crash, sizeof a->crash, fmt, ap) < 0) // the first is what is told
             a->crash[0] = 0;
         a->crash_status = a->crashed ? a->crash_status : st;
@@ -331,7 +336,8 @@ void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes)
 
 bool rkp_stopping(const rkp_actor *a)
 {
-    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted || a->leaving;
+    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted || a->leaving ||
+           RKI_LOOK(a->r->leaves);
 }
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
@@ -373,7 +379,7 @@ void rkp_state_give(rkp_actor *a, uint64_t bytes)
 
 uint64_t rkp_state_limit(const rkp_actor *a)
 {
-    const rki_plan *p = a->run->plan;
+    const rki_plan *p = a->gen->plan;
     return p->n_holders ? p->state_bytes / p->n_holders : 0;
 }
 
@@ -423,6 +429,7 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
     if (RKP_UNLIKELY(a->r->gathered))
         rki_spill_write(a->r);
     while (!rkp_stopping(a)) {
+        rki_wiring *next;
         int n;
         if (a->r->hlc_out) { // who waits for our clock may move it meanwhile
             rki_floors(a->r);
@@ -436,6 +443,12 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;
         rki_look_wanted(a->r);
+        // It may wait for long: between two messages is here, too.
+        next = __atomic_load_n(&a->r->next, __ATOMIC_ACQUIRE);
+        if (RKP_UNLIKELY(next) && !next->hlc_out && !a->r->hlc_out) {
+            rki_adopt(a->r);
+            rki_flush(a->r);
+        }
     }
     return false;
 }

@@ -40,9 +40,12 @@ typedef struct rki_counts {
 
 // A ring with the two runners at its ends.  What each end writes for every message has lines of its own.
 // Counts are compared at the end: sent = got + overflowed.  Each has one writer; others look.
+// A ring belongs to its edge: whoever replaces the runner at an end goes on with it.
 typedef struct rki_link {
-    rki_ring *ring;
-    rki_runner *from, *to;
+    rki_ring *ring;        // behind the struct, in the same memory
+    rki_runner *from, *to; // atomic: rki_from, rki_to
+    const rki_edge *edge;  // control, and who looks under the graph's lock
+    uint32_t drains;       // atomic: both ends stop, and what is in it is given on before
     uint64_t byte_limit;
     uint64_t *weights; // evicts: bytes of the message in a slot; belongs to whoever the slot belongs to
     uint32_t closed;   // atomic: the consumer wants no more
@@ -68,7 +71,20 @@ typedef struct rki_link {
     bool ended;                 // END has been taken
     bool barred;                // the barrier at hand has been taken: not read until all have come
     bool taken;                 // something has been taken since the producer was last looked at
+    uint32_t left_to;           // atomic: it is nobody's input any more
+    // Producer.
+    uint32_t left_from; // atomic: it is nobody's output any more
 } rki_link;
+
+static inline rki_runner *rki_from(const rki_link *k)
+{
+    return __atomic_load_n(&k->from, __ATOMIC_SEQ_CST);
+}
+
+static inline rki_runner *rki_to(const rki_link *k)
+{
+    return __atomic_load_n(&k->to, __ATOMIC_SEQ_CST);
+}
 
 typedef struct rki_inset {
     const rki_edge *edge;
@@ -81,6 +97,10 @@ typedef struct rki_inset {
     rki_link **links;      // from every producer replica
     uint32_t n, n_ended, cur, step;
     uint32_t n_barred, turn; // links that are barred; whose turn it was
+    uint32_t era;            // while one retires whose number is less, this one waits
+    bool known;              // it has been read, in an earlier wiring
+    const rkp_schema *comes; // of one that retires: the columns of its rows
+    bool retires;            // its edge is not in the plan any more: read to its end, and what is new only then
 } rki_inset;
 
 typedef struct rki_outmsg {
@@ -93,6 +113,7 @@ typedef struct rki_kept rki_kept; // retained messages of an edge, route.c
 
 typedef struct rki_outset {
     const rki_edge *edge;
+    uint32_t from;    // the stage of the runner that sends
     rki_link **links; // to every consumer replica
     uint32_t n;
     rki_outmsg *box; // waiting for room, in order
@@ -109,6 +130,7 @@ typedef struct rki_outset {
     uint64_t spool_stamp;    // of the last message that left it
     rki_kept *kept;
     bool replies;      // it goes back to the kernel that sent the request
+    bool closes;       // its edge is not in the plan any more: only what waits is sent, and END
     bool kept_made;    // it retains, or did
     bool gated;        // producer: the subscription has not begun: messages are only retained
     uint32_t open_now; // atomic: the consumer asks for it to begin
@@ -125,6 +147,8 @@ typedef struct rki_dest {
 typedef struct rki_route rki_route; // a templated topic, route.c
 
 typedef struct rki_out {
+    bool is_local;
+    uint32_t local_at;       // of is_local: which stage of the runner
     struct rkp_actor *local; // or
     rki_dest dest;           // n > 0; or
     rki_route *route;
@@ -135,6 +159,38 @@ typedef struct rki_out {
 
 typedef struct rki_life rki_life; // life.c
 
+// What one stage emits to.
+struct rki_wired {
+    rki_out **outs; // per port
+    uint32_t *n_outs, n_ports;
+    rki_out *unheard; // publications without subscribers, for taps
+    uint32_t n_unheard;
+};
+
+// Everything of a runner that depends on its neighbours.
+typedef struct rki_wiring {
+    rki_arena arena;
+    struct rki_gen *gen; // whose plan its edges are of
+    rki_inset *ins;
+    rki_outset *outs; // planned out edges, the dead-letter edge among them
+    rki_outset **dead;
+    uint32_t n_ins, n_outs, n_dead, n_stages;
+    struct rki_wired *stages;
+    bool hlc_out, hlc_in, in_circle, spills, shares, calls;
+    uint32_t n_closes, n_retires;
+    uint32_t head;   // kernel of its first stage
+    uint32_t oldest; // number of the oldest generation that something of it is of
+} rki_wiring;
+
+// A plan that is at work, or whose kernels or batches still are.  The control thread's.
+typedef struct rki_gen {
+    const rki_plan *plan;
+    uint32_t number;         // from 1
+    void (*drop)(void *arg); // the plan and its spec; NULL: they are the caller's
+    void *drop_arg;
+    struct rki_gen *next;
+} rki_gen;
+
 #define RKI_CRASHED ((rkp_verdict)100) // a supervised kernel failed: what it had is offered again
 
 typedef struct rki_batcher rki_batcher; // batcher.c
@@ -142,15 +198,16 @@ typedef struct rki_batcher rki_batcher; // batcher.c
 struct rkp_actor {
     rki_runner *r;
     rki_run *run;
+    rki_gen *gen; // whose plan stage, bound and instance are of
+    struct rki_kstate *ks;
     const rki_stage *stage;
-    uint32_t stage_index;
     const rki_bound *bound;
     const rkp_op *op;
     void *self;
-    rki_out **outs;   // per port
-    rki_out *unheard; // publications without subscribers, for taps
-    uint32_t n_unheard;
+    rki_out **outs; // of the wiring
     uint32_t *n_outs;
+    rki_out *unheard;
+    uint32_t n_unheard;
     rki_counts counts;
     rkp_frame *frame;
     rkp_errs errs;
@@ -194,14 +251,18 @@ typedef struct rki_letters {
 struct rki_runner {
     rkp_task task; // on lines of its own: whoever wakes it writes there
     rki_run *run __attribute__((aligned(64)));
-    const rki_pactor *plan;
+    rki_runner *next_spare;
+    const rki_pactor *plan; // from here on cleared when it is used again
+    rki_gen *gen;           // of plan
+    rki_arena arena;
     uint32_t index; // of the planned actor
     uint32_t replica;
-    struct rkp_actor *stages;
+    struct rkp_actor **acts; // its stages; an actor may move to another runner with its instance
     uint32_t n_stages;
+    rki_wiring *wiring; // and what of it is looked at all the time:
     rki_inset *ins;
     uint32_t n_ins, next_in;
-    rki_outset *outs; // planned out edges, the dead-letter edge among them
+    rki_outset *outs;
     uint32_t n_outs;
     rki_outset **dead;
     uint32_t n_dead;
@@ -230,7 +291,16 @@ struct rki_runner {
     bool behind_engine;  // the publisher of $ topics, or fed by it
     bool watched;        // somebody asks for the times of its steps
     bool in_circle;
-    uint32_t circle;  // of in_circle: which
+    uint32_t circle; // of in_circle: which
+    // Reload (reload.c).
+    uint32_t stop;               // atomic, RKI_STOP_*
+    uint32_t leaves;             // atomic: its kernels have been removed: it ends when nothing comes any more
+    bool picks;                  // not all of its inputs are read at the moment
+    bool stop_retires;           // it stops only when what retires has ended
+    bool stop_pending;           // it may stop with a message that is offered again: the successor takes it
+    rki_wiring *next;            // atomic: to be put on between two messages
+    rki_wiring *worn;            // atomic: the one before, for the control thread
+    struct rki_prepare *prepare; // of one that is built: where rkp_fail goes; NULL: it is at work
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
@@ -260,10 +330,13 @@ struct rki_runner {
     uint64_t wake_ns;
 };
 
+enum { RKI_STOP_NO, RKI_STOP_ASKED, RKI_STOP_DONE };
+
 enum { RKI_CLOCK_FREE, RKI_CLOCK_RUNNING, RKI_CLOCK_PUSHED };
 
-// A kernel's life; guarded by the run's lock but for `state`, which others look at.
+// A kernel's life; guarded by the run's lock but for `state`, which others look at.  It stays when the kernel is replaced.
 typedef struct rki_kstate {
+    const char *id; // lives as long as the run
     uint32_t state; // rki_state
     uint32_t parts; // runners that it has
     uint32_t alive; // of them, not done
@@ -275,7 +348,11 @@ typedef struct rki_kstate {
     uint64_t lost;          // number of the wish that nobody was left for
     rki_state reached;      // by the last command
     uint64_t restarts, since_us;
-    char reason[256]; // of the last change
+    char reason[256];             // of the last change
+    struct rki_kstate *next_gone; // of those that are in no plan any more
+    bool gone;
+    rki_kernel_counts past; // of instances that have gone, under the graph's lock
+    uint64_t past_bad;
 } rki_kstate;
 
 // Kernels that hear each other, directly or round about.  Circles end one by one: one may feed another.
@@ -286,27 +363,66 @@ typedef struct rki_circle {
 } rki_circle;
 
 typedef struct rki_event {
-    uint32_t kernel;
+    const rki_kstate *kernel;
     uint8_t from, to;
     int64_t us;
     char reason[160];
 } rki_event;
 
+typedef struct rki_named_topic {
+    rkp_str name;
+    rkp_topics topics;
+    struct rki_named_topic *next;
+} rki_named_topic;
+
+// A plan made into runners: what a run consists of between two reloads.
+typedef struct rki_net {
+    rki_arena arena;
+    rki_gen *gen;
+    rki_runner **runners;
+    rki_wiring **wirings; // per runner, until it is put on
+    uint32_t n_runners, cap_runners;
+    uint32_t *first_runner; // per planned actor
+    rki_link **links;
+    bool *shared; // per link: of the graph before
+    uint32_t n_links;
+    uint32_t *first_link; // per planned edge
+    rki_kstate **ks;      // per planned kernel
+} rki_net;
+
+// What of the graph that runs goes on in the next one.  NULL: nothing.
+typedef struct rki_stays {
+    rki_runner *const **runners; // per planned actor: its replicas; NULL: new ones
+    rki_link *const **links;     // per planned edge; NULL: new ones
+    rki_kstate **ks;             // per planned kernel; NULL: a new one
+    uint32_t sets;               // the most that a runner may have to bring to their ends
+} rki_stays;
+
 struct rki_run {
-    const rki_plan *plan;
+    const rki_plan *plan; // of the newest generation
     rki_run_args args;
     const rkp_backend *backend;
     rkp_backend_run *b, *poke; // poke: atomic, b while it runs, for the signal handler
     rki_arena arena;
     rkp_pool *pool, *state_pool;
     struct rki_deadstore *dead_store; // NULL: none
-    rki_runner **runners;             // cache-line aligned, one allocation each
+    // The graph: the control thread changes it with the lock written, others look with it read; runners never look.
+    pthread_rwlock_t graph_lock;
+    rki_net *net; // and what of it is looked at all the time:
+    rki_runner **runners;
     uint32_t n_runners;
-    uint32_t *first_runner; // per planned actor
-    rkp_task **tasks;
-    rki_link *links;
+    rki_link **links;
     uint32_t n_links;
-    void **ring_mem;
+    rki_kstate **ks;           // per kernel of the plan
+    rki_gen *gens;             // the newest first
+    struct rki_reload *reload; // reload.c
+    uint32_t number;           // of the newest generation
+    const char *name;          // of the pipeline, whatever the file of a later generation is called
+    uint16_t last_id;          // of runners
+    rki_runner *spare;
+    rki_kstate *gone;
+    pthread_mutex_t build_lock; // spare, named, gone, arena
+    rki_named_topic *named;
     uint32_t failed;      // atomic: give up, publish nothing
     uint32_t stopping;    // atomic: sources end early
     uint32_t signals;     // atomic
@@ -321,7 +437,6 @@ struct rki_run {
     bool leased;
     bool lease_told;       // that it cannot be renewed
     int dir;               // of data_dir; -1: none
-    rki_kstate *ks;        // per kernel
     pthread_cond_t obeyed; // with lock
     bool cond_made;
     rki_event *events; // waiting for the engine's own publisher
@@ -353,6 +468,50 @@ void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody sti
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
 void rki_wake_runner(rki_runner *r);
 
+// ---- wire.c: what a plan becomes
+
+// The graph of a generation, of which `stays` goes on.  Nothing that runs is touched.  NULL: out of memory.
+rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays);
+void rki_net_free(rki_run *r, rki_net *g, const rki_stays *stays); // one that was never put in place
+bool rki_new_instance(struct rkp_actor *a);                        // options set and bound
+void rki_put_on(rki_runner *run, rki_wiring *w);                   // a runner that does not run, or by itself
+void rki_wiring_free(rki_wiring *w);
+void rki_net_place(rki_run *r, rki_net *g); // is the run's from now on; links know their ends
+void rki_actor_place(struct rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks);
+void rki_actor_free(struct rkp_actor *a); // with its instance
+void rki_runner_free(rki_runner *run);    // with its instances and its wiring
+uint64_t rki_link_empty(rki_link *k);     // lets go of what is in its ring: rows
+void rki_wake_from(const rki_link *k);    // whoever is at that end now
+void rki_wake_to(const rki_link *k);
+
+// ---- reload.c
+
+// Why a new instance could not begin.
+typedef struct rki_prepare {
+    rkp_status st;
+    char text[512];
+} rki_prepare;
+
+bool rki_reload_open(rki_run *r);
+void rki_reload_close(rki_run *r);
+// Control thread: goes on with what was asked for; true while kernels are stopped for it, and the end of all tasks means nothing.
+bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until);
+void rki_reload_end(rki_run *r);                                    // the run ends: whoever waits is told
+uint64_t rki_reload_drain(rki_run *r);                              // rows of what was removed and has not ended
+rki_runner *const *rki_reload_going(const rki_run *r, uint32_t *n); // what was removed and has not ended
+bool rki_reload_at_work(const rki_run *r);                          // with the lock: commands wait
+bool rki_reload_under_way(rki_run *r);                              // control thread
+bool rki_reload_drains(const rki_run *r);                           // control thread: what was removed has not ended
+uint64_t rki_runner_empty(rki_runner *r);                           // lets go of what it has in its hands: rows
+void rki_finish_sink(rki_run *r, struct rkp_actor *a); // its output is complete; nothing for those that are no sinks
+void rki_count_actor(rki_kernel_counts *to, const struct rkp_actor *a);
+const char *rki_intern(rki_run *r, const char *z);         // lives as long as the run; NULL: out of memory
+void rki_adopt(rki_runner *r);                             // its own thread: puts on r->next
+void rki_let_sets_go(rki_runner *r);                       // its own thread: sets that are done with
+bool rki_drains(const rki_runner *r, const rki_inset *in); // while it stops: is this input read to its end first?
+bool rki_may_stop(
+    rki_runner *r); // its own thread, between two messages, when it is asked to: has it nothing left to do?
+
 // ---- out.c: boxes, rings that are full, stamps
 
 void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags); // takes b
@@ -373,7 +532,7 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 // ---- spill.c: overflow: spill
 
 bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the run was failed
-bool rki_spill_left(rki_run *r, const rki_outset *o);            // is there a log of an earlier run?
+bool rki_spill_left(rki_runner *r, const rki_outset *o);         // is there a log of an earlier run?
 bool rki_spilling(const rki_outset *o);                          // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
 void rki_spill_write(rki_runner *r);                             // what was put is in the file, or the run was failed
@@ -381,13 +540,15 @@ void rki_spill_flushed(rki_runner *r);                           // the same, un
 bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its log is full; told once
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_spill_close(rki_outset *o, bool all_taken);
+void rki_spill_begin(rki_runner *r);
+void rki_spill_moved(rki_outset *o, const rki_plan *p); // to a set of this plan
 
 // ---- route.c: topics of rows, groups, retained messages
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
 void rki_tap_unheard(struct rkp_actor *a, uint32_t port, rkp_batch *b);
 void rki_send_reply(struct rkp_actor *a, rkp_batch *b); // takes b
-rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub);
+rki_route *rki_route_new(const rki_plan *p, const rki_bound *b, uint32_t pub);
 bool rki_route_add(rki_route *t, rki_outset *o);
 bool rki_route_seal(rki_route *t); // after the last add
 void rki_route_free(rki_route *t);
@@ -401,6 +562,7 @@ void rki_open_gates(rki_runner *r);                        // replays what is re
 void rki_end_gates(rki_runner *r);                         // nothing more comes: what is retained waits in the ring
 rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
 void rki_kept_free(rki_outset *o);
+void rki_kept_moved(rki_outset *o); // to a set of another plan
 
 // ---- life.c: states, commands, supervision
 
@@ -414,6 +576,11 @@ bool rki_life_ready(struct rkp_actor *a); // false: it is down, r->wake_ns says 
 // What the engine did for a supervised kernel failed: that is no failure of its instance.
 void rki_crash_is_final(struct rkp_actor *a);
 void rki_stop_stage(struct rkp_actor *a);
+void rki_life_begin(rki_run *r, uint32_t kernel); // with the lock held
+void rki_last_words(struct rkp_actor *a);         // what it holds is given on, as at its end
+void rki_drop_held(struct rkp_actor *a, const char *reason);
+bool rki_life_of(struct rkp_actor *a); // supervision, as its kernel has it; again when its runner is another
+void rki_life_drop(struct rkp_actor *a);
 bool rki_life_new(rki_run *r);   // after the runners are built
 void rki_life_start(rki_run *r); // created -> launched -> active
 void rki_life_end(rki_runner *r);
@@ -426,7 +593,7 @@ void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
 
 // ---- batcher.c
 
-rki_batcher *rki_batcher_new(rki_run *r, const rki_bound *b);
+rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b);
 void rki_batcher_free(rki_batcher *s);
 uint64_t rki_batcher_rows(const rki_batcher *s); // that wait in it
 void rki_batcher_put(rki_batcher *s, rkp_batch *b, uint64_t corr);
@@ -486,7 +653,11 @@ bool rki_ckpt_cut(rki_runner *r, uint32_t number);
 // Took a barrier from a link of this input.
 void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number);
 bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it
-void rki_ckpt_retire(rki_runner *r);        // it takes no more part
+bool rki_ckpt_join(rki_runner *r);          // one that is built while the run is at work
+void rki_ckpt_drop(rki_runner *r);
+bool rki_ckpt_idle(const rki_run *r); // control thread: none is under way
+void rki_ckpt_changed(rki_run *r);    // control thread: another pipeline from now on
+void rki_ckpt_retire(rki_runner *r);  // it takes no more part
 // Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);
 bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  False: there are none

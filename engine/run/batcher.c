@@ -20,14 +20,14 @@ struct rki_batcher {
     const rkp_topics *topics;
 };
 
-rki_batcher *rki_batcher_new(rki_run *r, const rki_bound *b)
+rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b)
 {
     rki_batcher *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->k = b->k;
     s->schema = &b->in;
-    s->when_idle = b->k->batch_period_given ? b->k->batch_period_ns == 0 : r->plan->stream;
+    s->when_idle = b->k->batch_period_given ? b->k->batch_period_ns == 0 : p->stream;
     s->made = rkp_builder_new(r->pool, &b->in);
     if (!s->made) {
         free(s);

@@ -154,7 +154,7 @@ static struct part *take_parts(rki_runner *r, bool end)
         rki_save_begin(&v[i].state);
     }
     for (uint32_t i = 0; v && i < r->n_stages; i++) {
-        rkp_actor *a = &r->stages[i];
+        rkp_actor *a = r->acts[i];
         rkp_status st = RKP_OK;
         put_counts(&v[i].counts, a);
         v[i].ended = end || a->ended;
@@ -174,7 +174,7 @@ static struct part *take_parts(rki_runner *r, bool end)
         }
     }
     if (!v)
-        rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory while saving its state");
+        rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while saving its state");
     return v;
 }
 
@@ -193,7 +193,7 @@ bool rki_ckpt_due(const rki_runner *r)
 {
     const struct rki_ckpt *c = r->run->ckpt;
     // Acquire, with the release of who asks: `last`.
-    return c && __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE) != r->barrier;
+    return c && !RKI_LOOK(r->leaves) && __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE) != r->barrier;
 }
 
 bool rki_ckpt_hold(const rki_runner *r)
@@ -258,11 +258,32 @@ bool rkp_kept(const rkp_actor *a)
 void rki_ckpt_retire(rki_runner *r)
 {
     struct rki_ckpt *c = r->run->ckpt;
+    if (RKI_LOOK(r->leaves))
+        return; // nobody waits for it
     pthread_mutex_lock(&c->lock);
     r->parts->retired = true;
     if (c->under_way)
         counted(r->run, r, c->wanted);
     pthread_mutex_unlock(&c->lock);
+}
+
+bool rki_ckpt_join(rki_runner *r)
+{
+    if (!r->run->ckpt)
+        return true;
+    r->parts = calloc(1, sizeof *r->parts);
+    r->barrier = __atomic_load_n(&r->run->ckpt->wanted, __ATOMIC_ACQUIRE);
+    return r->parts != NULL;
+}
+
+void rki_ckpt_drop(rki_runner *r)
+{
+    if (!r->parts)
+        return;
+    parts_fini(r->parts->cut, r->n_stages);
+    parts_fini(r->parts->end, r->n_stages);
+    free(r->parts);
+    r->parts = NULL;
 }
 
 // ---- control --------------------------------------------------------------------------------------------------------
@@ -319,7 +340,7 @@ static size_t fill(rki_run *r, uint64_t number, rki_record *to)
         bool cut = run->parts->number == (uint32_t)number && run->parts->cut;
         const struct part *v = cut ? run->parts->cut : run->parts->end;
         for (uint32_t s = 0; v && s < run->n_stages; s++) {
-            const rkp_actor *a = &run->stages[s];
+            const rkp_actor *a = run->acts[s];
             const char *id = a->bound->k->id.p, *op = a->op->name;
             to[n++] = (rki_record){ .kernel = { id, strlen(id) },
                                     .op = { op, strlen(op) },
@@ -430,13 +451,28 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         if (last)
             return;
     }
-    if (!c->under_way && (c->last_asked || now >= c->next_ns || (c->hold && !c->wanted))) {
+    if (!c->under_way && !rki_reload_under_way(r) && !rki_reload_drains(r) &&
+        (c->last_asked || now >= c->next_ns || (c->hold && !c->wanted))) {
         begin(r, c->last_asked);
         if (!c->under_way) // everybody has ended
             c->next_ns = UINT64_MAX;
     }
     if (!c->under_way && c->next_ns != UINT64_MAX && (!*until || c->next_ns < *until))
         *until = c->next_ns;
+}
+
+bool rki_ckpt_idle(const rki_run *r)
+{
+    return !r->ckpt || !r->ckpt->under_way;
+}
+
+// What is kept from now on is of the new pipeline: soon, so that a crash finds it.
+void rki_ckpt_changed(rki_run *r)
+{
+    if (!r->ckpt)
+        return;
+    r->ckpt->identity = rki_spec_identity(r->plan->spec);
+    r->ckpt->next_ns = 1;
 }
 
 bool rki_ckpt_last(rki_run *r)
@@ -507,7 +543,7 @@ static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
         for (uint32_t s = 0; s < run->n_stages; s++) {
-            rkp_actor *a = &run->stages[s];
+            rkp_actor *a = run->acts[s];
             const rki_record *v = record_of(c, a, run->replica);
             uint32_t more = run->plan->replicas;
             if (!v && (saves(a) || run->replica == 0))
@@ -588,10 +624,8 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
     c->identity = rki_spec_identity(r->plan->spec);
     r->ckpt = c;
     for (uint32_t i = 0; i < r->n_runners; i++) {
-        r->runners[i]->parts = rki_alloc(&r->arena, sizeof(struct rki_parts));
-        if (!r->runners[i]->parts)
+        if (!rki_ckpt_join(r->runners[i]))
             return false;
-        *r->runners[i]->parts = (struct rki_parts){ 0 };
     }
     if (!folder(r, path, sizeof path))
         return true;
@@ -640,12 +674,6 @@ void rki_ckpt_close(rki_run *r)
     struct rki_ckpt *c = r->ckpt;
     if (!c)
         return;
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        if (!r->runners[i]->parts)
-            continue;
-        parts_fini(r->runners[i]->parts->cut, r->runners[i]->n_stages);
-        parts_fini(r->runners[i]->parts->end, r->runners[i]->n_stages);
-    }
     rki_manifest_free(&c->from);
     if (c->dir >= 0)
         close(c->dir);

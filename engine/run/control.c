@@ -39,15 +39,6 @@ static uint32_t consumer(const rki_run *r, const rki_edge *e)
     return r->plan->stages[e->to_stage].kernel;
 }
 
-static const rki_edge *edge_of(const rki_link *k)
-{
-    for (uint32_t o = 0; o < k->from->n_outs; o++)
-        for (uint32_t l = 0; l < k->from->outs[o].n; l++)
-            if (k->from->outs[o].links[l] == k)
-                return k->from->outs[o].edge;
-    return NULL;
-}
-
 struct fill {
     uint64_t messages, capacity, bytes;
 };
@@ -65,15 +56,15 @@ static void kernel_json(rki_json *j, rki_run *r, uint32_t at)
     struct fill q = { 0 };
     char since[RKP_TIMESTAMP_TEXT];
     pthread_mutex_lock(&r->lock);
-    k = r->ks[at];
+    k = *r->ks[at];
     pthread_mutex_unlock(&r->lock);
     rki_run_counts(r, at, &c);
     for (uint32_t i = 0; i < r->n_links; i++) {
-        const rki_edge *e = edge_of(&r->links[i]);
+        const rki_edge *e = r->links[i]->edge;
         struct fill f;
-        if (!e || consumer(r, e) != at || e->from_stage == UINT32_MAX || r->plan->stages[e->from_stage].kernel == at)
+        if (consumer(r, e) != at || e->from_stage == UINT32_MAX || r->plan->stages[e->from_stage].kernel == at)
             continue;
-        f = fill_of(&r->links[i]);
+        f = fill_of(r->links[i]);
         q.messages += f.messages;
         q.capacity += f.capacity;
         q.bytes += f.bytes;
@@ -121,9 +112,9 @@ static void edges_json(rki_json *j, rki_run *r)
         uint64_t sent = 0, got = 0, over = 0, spilled = 0, waits = 0, filtered = 0, late = 0, excluded = 0,
                  messages = 0, capacity = 0;
         for (uint32_t i = 0; i < r->n_links; i++) {
-            const rki_link *k = &r->links[i];
+            const rki_link *k = r->links[i];
             struct fill f;
-            if (edge_of(k) != edge)
+            if (k->edge != edge)
                 continue;
             got += RKI_LOOK(k->got_rows); // before what was sent: so that rows in flight are never negative
             over += RKI_LOOK(k->overflowed_rows);
@@ -193,24 +184,27 @@ static bool draining(const rki_run *r)
 bool rki_run_ready(rki_run *r)
 {
     bool ready = !draining(r);
+    pthread_rwlock_rdlock(&r->graph_lock);
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; ready && i < r->plan->n_kernels; i++)
-        ready = r->ks[i].state != RKI_CREATED;
+        ready = r->ks[i]->state != RKI_CREATED;
     pthread_mutex_unlock(&r->lock);
+    pthread_rwlock_unlock(&r->graph_lock);
     return ready;
 }
 
-void rki_run_status_json(rki_run *r, rki_buf *out)
+static void status_json(rki_run *r, rki_buf *out)
 {
     rki_json j;
     uint64_t start;
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
-    field_text(&j, "name", r->plan->spec->name.p);
+    field_text(&j, "name", r->name);
     field_text(&j, "state",
                __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending"
                : draining(r)                                 ? "draining"
                                                              : "running");
+    field_u64(&j, "generation", r->number);
     field_text(&j, "mode", r->plan->stream ? "stream" : "batch");
     rki_json_key(&j, "uptime_seconds");
     start = RKI_LOOK(r->start_ns);
@@ -233,36 +227,52 @@ void rki_run_status_json(rki_run *r, rki_buf *out)
     rki_json_end_object(&j);
 }
 
+void rki_run_status_json(rki_run *r, rki_buf *out)
+{
+    pthread_rwlock_rdlock(&r->graph_lock);
+    status_json(r, out);
+    pthread_rwlock_unlock(&r->graph_lock);
+}
+
 void rki_run_kernels_json(rki_run *r, rki_buf *out)
 {
     rki_json j;
     rki_json_init(&j, out, 0);
+    pthread_rwlock_rdlock(&r->graph_lock);
     kernels_json(&j, r);
+    pthread_rwlock_unlock(&r->graph_lock);
 }
 
 bool rki_run_kernel_json(rki_run *r, rkp_str kernel, rki_buf *out)
 {
     rki_json j;
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+    bool found = false;
+    pthread_rwlock_rdlock(&r->graph_lock);
+    for (uint32_t i = 0; i < r->plan->n_kernels && !found; i++) {
         if (!rkp_str_eq(rkp_word_str(r->plan->kernels[i].k->id), kernel))
             continue;
         rki_json_init(&j, out, 0);
         kernel_json(&j, r, i);
-        return true;
+        found = true;
     }
-    return false;
+    pthread_rwlock_unlock(&r->graph_lock);
+    return found;
 }
 
 void rki_run_topics_json(rki_run *r, rki_buf *out)
 {
     rki_json j;
     rki_json_init(&j, out, 0);
+    pthread_rwlock_rdlock(&r->graph_lock);
     topics_json(&j, r);
+    pthread_rwlock_unlock(&r->graph_lock);
 }
 
 void rki_run_graph_json(rki_run *r, rki_buf *out)
 {
+    pthread_rwlock_rdlock(&r->graph_lock);
     rki_graph(r->plan, RKI_GRAPH_JSON, out);
+    pthread_rwlock_unlock(&r->graph_lock);
 }
 
 // ---- taps -----------------------------------------------------------------------------------------------------------
@@ -289,8 +299,8 @@ struct rki_tap {
     rki_tap_format format;
     char pattern[RKI_TOPIC_BYTES + 1];
     size_t n_pattern;
-    uint32_t kernel; // of "kernel:ID.port"; UINT32_MAX: topics
-    uint32_t port;   // UINT32_MAX: all
+    const rki_kstate *kernel; // of "kernel:ID.port"; NULL: topics
+    uint32_t port;            // UINT32_MAX: all
     pthread_mutex_t lock;
     pthread_cond_t came;
     struct tapped box[TAP_BATCHES];
@@ -342,7 +352,7 @@ static void print_row(rki_tap *t, const struct tapped *m, rkp_batch *mem, uint32
 static bool row_fits(const rki_tap *t, const struct tapped *m, uint32_t row)
 {
     rkp_str topic;
-    if (t->kernel != UINT32_MAX || m->topics)
+    if (t->kernel || m->topics)
         return true; // chosen when it was put in
     topic = rkp_batch_topic(m->b, row);
     return topic.p && rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, topic);
@@ -424,8 +434,7 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
     pthread_rwlock_rdlock(&r->tap_lock); // held by who opens or closes a tap, for a few stores
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
-        bool fits = t->kernel != UINT32_MAX
-                        ? !pub && t->kernel == a->bound->index && (t->port == UINT32_MAX || t->port == port)
+        bool fits = t->kernel  ? !pub && t->kernel == a->ks && (t->port == UINT32_MAX || t->port == port)
                     : !pub     ? false
                     : pub->tpl ? rki_topic_may_match(pub->tpl, (rkp_str){ t->pattern, t->n_pattern })
                                : rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, rkp_word_str(pub->topic));
@@ -440,7 +449,7 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
             __atomic_fetch_add(&t->missed, rows_for(t, topics, b), __ATOMIC_RELAXED);
         } else {
             t->box[(t->first + t->n++) % TAP_BATCHES] =
-                (struct tapped){ rkp_batch_get(b), a->r->stamp, a->bound->k->id.p, topics, RKI_LOOK(t->missed) };
+                (struct tapped){ rkp_batch_get(b), a->r->stamp, a->ks->id, topics, RKI_LOOK(t->missed) };
             t->bytes += w;
             pthread_cond_signal(&t->came);
         }
@@ -476,7 +485,9 @@ static bool find_kernel(const rki_run *r, rkp_str name, uint32_t *at)
 // What the pattern means; false and a sentence when nothing can ever match.
 static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_t n)
 {
-    t->kernel = t->port = UINT32_MAX;
+    uint32_t kernel = 0;
+    t->kernel = NULL;
+    t->port = UINT32_MAX;
     if (pattern.n > 7 && memcmp(pattern.p, "kernel:", 7) == 0) {
         rkp_str id = { pattern.p + 7, pattern.n - 7 }, port = { 0 };
         const char *dot = memchr(id.p, '.', id.n);
@@ -485,11 +496,12 @@ static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_
             port = (rkp_str){ dot + 1, id.n - (size_t)(dot - id.p) - 1 };
             id.n = (size_t)(dot - id.p);
         }
-        if (!find_kernel(r, id, &t->kernel)) {
+        if (!find_kernel(r, id, &kernel)) {
             rki_no_kernel(r, id, text, n);
             return false;
         }
-        k = r->plan->kernels[t->kernel].k;
+        t->kernel = r->ks[kernel];
+        k = r->plan->kernels[kernel].k;
         for (uint32_t p = 0; port.p && p < k->n_ports; p++)
             if (rkp_str_eq(rkp_word_str(k->ports[p]), port))
                 t->port = p;
@@ -519,6 +531,15 @@ static bool aim(const rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_
     return false;
 }
 
+static bool aimed(rki_run *r, rkp_str pattern, rki_tap *t, char *text, size_t n)
+{
+    bool ok;
+    pthread_rwlock_rdlock(&r->graph_lock);
+    ok = aim(r, pattern, t, text, n);
+    pthread_rwlock_unlock(&r->graph_lock);
+    return ok;
+}
+
 rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text, size_t n)
 {
     rki_tap *t = pattern.n <= RKI_TOPIC_BYTES ? calloc(1, sizeof *t) : NULL;
@@ -532,7 +553,7 @@ rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text,
     rki_buf_init(&t->ends);
     t->format = f;
     t->run = r;
-    if (!aim(r, pattern, t, text, n)) {
+    if (!aimed(r, pattern, t, text, n)) {
         free(t);
         return NULL;
     }

@@ -41,6 +41,33 @@ typedef enum rki_outcome {
 // full stop ("kernel 'score' is active; activate needs launched or suspended").
 rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t deadline_ns, char *text, size_t n);
 
+// ---- another pipeline ----------------------------------------------------------------------------------------------
+
+typedef enum rki_reload_outcome {
+    RKI_RELOAD_APPLIED,
+    RKI_RELOAD_REJECTED,   // nothing has changed: findings, or `text`, say why
+    RKI_RELOAD_TIMED_OUT,  // a kernel came to no batch boundary in time; nothing has changed
+    RKI_RELOAD_SUPERSEDED, // somebody else asked before this one's turn came
+} rki_reload_outcome;
+
+typedef struct rki_reload_result {
+    rki_reload_outcome outcome;
+    uint32_t generation;                                  // that runs now
+    char text[1024];                                      // a sentence, where there are no findings
+    uint64_t prepare_ns, quiesce_ns, commit_ns, grace_ns; // how long each step took
+    uint64_t pause_ns;                                    // that kernels which were replaced stood, at most
+    rki_buf diff;                                         // JSON: {"same":[..],"retune":[..],..}; the caller's
+} rki_reload_result;
+
+// Puts `plan` in the place of the one that runs; returns when every kernel runs by it, or nothing has changed.  Takes the plan: drop is
+// called when nothing of it is needed any more, perhaps before this returns.
+void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), void *drop_arg, rkp_diags *d,
+                    rki_reload_result *out);
+
+// What it would change; nothing is changed.
+void rki_run_compare(rki_run *r, const rki_plan *plan, rkp_diags *d, rki_reload_result *out);
+void rki_run_generation(rki_run *r, rki_reload_result *out); // the number alone
+
 // Drain: sources end, everything on its way is delivered, the run ends.  As the first signal in stream mode.
 void rki_run_drain(rki_run *r);
 // Every kernel has been launched, and the run is neither draining nor ending.

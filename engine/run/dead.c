@@ -117,8 +117,8 @@ static void send(rkp_actor *a, rkp_batch *mem, rkp_batch *of, const uint32_t *ro
     }
     rkp_col_set_values(b, 4, rki_dead_schema()->f[4].type, lines, valid, n);
     b->rows = n;
-    if (a->run->plan->dead_topics && a->run->plan->reads_topics)
-        b->topics = a->run->plan->dead_topics;
+    if (a->gen->plan->dead_topics && a->gen->plan->reads_topics)
+        b->topics = a->gen->plan->dead_topics;
     a->r->emission++;
     if (!a->r->hlc_out)
         a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
@@ -215,9 +215,9 @@ static void dead_all(rkp_actor *a, rkp_str to, rkp_batch *b, const char *reason,
 void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b)
 {
     char error[256];
-    const rkp_actor *to = &k->to->stages[0];
+    const rkp_actor *to = rki_to(k)->acts[0];
     snprintf(error, sizeof error, "the queue of kernel '%s' is full", to->bound->k->id.p);
-    dead_all(&r->stages[r->n_stages - 1], rkp_word_str(to->bound->k->id), b, "queue_full", error);
+    dead_all(r->acts[r->n_stages - 1], rkp_word_str(to->bound->k->id), b, "queue_full", error);
 }
 
 void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)

@@ -19,14 +19,6 @@ static uint64_t cpu_ns(void)
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000u;
 }
 
-static uint64_t pow2_at_least(uint64_t n)
-{
-    uint64_t p = 2;
-    while (p < n && p < (1u << 20))
-        p *= 2;
-    return p;
-}
-
 // Stamps of a stream go on above those of the last run, and actors keep their numbers: data_dir remembers both.
 static bool open_clock(rki_run *r, char *err, size_t err_n)
 {
@@ -45,7 +37,7 @@ static bool open_clock(rki_run *r, char *err, size_t err_n)
     if (!r->leased || rki_actor_ids_open(r->dir, &ids, text) != RKP_OK)
         goto out;
     for (uint32_t i = 0; i < r->n_runners; i++) {
-        const rkp_actor *head = &r->runners[i]->stages[0];
+        const rkp_actor *head = r->runners[i]->acts[0];
         char name[256];
         int n = snprintf(name, sizeof name, "%s%s#%u", head->bound->k->id.p, rki_role_name(head->stage->role),
                          r->runners[i]->replica);
@@ -78,318 +70,11 @@ static void keep_clock(rki_run *r, uint64_t now_ns, uint64_t *next)
     }
 }
 
-static bool build_runner(rki_run *r, uint32_t actor, uint32_t replica, rki_runner *out)
-{
-    const rki_pactor *pa = &r->plan->actors[actor];
-    out->run = r;
-    out->plan = pa;
-    out->index = actor;
-    out->replica = replica;
-    out->id = (uint16_t)(r->n_runners + 1u);
-    out->n_stages = pa->n_stages;
-    out->stages = rki_array(&r->arena, pa->n_stages, sizeof *out->stages);
-    if (!out->stages)
-        return false;
-    out->task.step = rki_runner_step;
-    out->task.arg = out;
-    out->task.priority = (uint8_t)pa->priority;
-    out->task.own_thread = pa->own_thread;
-    out->task.poll = pa->poll;
-    for (uint32_t i = 0; i < pa->n_stages; i++)
-        rki_arena_init(&out->stages[i].arena);
-    for (uint32_t i = 0; i < pa->n_stages; i++) {
-        rkp_actor *a = &out->stages[i];
-        const rki_stage *s = &r->plan->stages[pa->stages[i]];
-        a->r = out;
-        a->run = r;
-        a->stage = s;
-        a->stage_index = pa->stages[i];
-        a->bound = &r->plan->kernels[s->kernel];
-        a->op = a->bound->k->op;
-        a->muted = a->bound->k->muted;
-        a->outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->outs);
-        a->n_outs = rki_array(&r->arena, s->n_ports ? s->n_ports : 1, sizeof *a->n_outs);
-        a->self = rki_alloc(&r->arena, a->op->self_size ? a->op->self_size : 1);
-        if (!a->outs || !a->n_outs || !a->self)
-            return false;
-        a->self_made = true;
-        if (rki_plan_instance((rki_plan *)(uintptr_t)r->plan, s->kernel, &a->arena, a->self) != RKP_OK)
-            return false;
-    }
-    return true;
-}
-
-static rki_runner *runner_of(const rki_run *r, uint32_t actor, uint32_t replica)
-{
-    return r->runners[r->first_runner[actor] + replica];
-}
-
-// Columns that a kernel reads and does not pass on.  What it passes on keeps its field's text, so that the output does
-// not depend on whether the kernel got the column over a ring.
-static uint8_t *only_read(rki_run *r, const rki_bound *b)
-{
-    uint8_t *v = rki_array(&r->arena, b->in.n ? b->in.n : 1, 1);
-    for (uint32_t c = 0; v && c < b->in.n; c++)
-        v[c] = b->reads[c];
-    for (uint32_t q = 0; v && b->pass && q < b->out[0].n; q++)
-        if (b->pass[q] >= 0)
-            v[b->pass[q]] = 0;
-    return v;
-}
-
-// A subscription that begins when its kernel is activated, with what is retained: until then the edge only retains.
-static bool gate(rki_run *r, rki_outset *o)
-{
-    const rki_edge *e = o->edge;
-    const rki_kernel *to = r->plan->kernels[r->plan->stages[e->to_stage].kernel].k;
-    if (!e->in || !e->in->topic || !to->start_suspended || !e->in->conf || !e->in->conf->retains ||
-        to->subs[e->in->sub].start == RKI_FROM_NOW)
-        return true;
-    o->kept = rki_kept_new(e->in->conf, to->subs[e->in->sub].start == RKI_FROM_LAST);
-    o->kept_made = o->gated = true;
-    return o->kept != NULL;
-}
-
-// What a subscriber to the topic of dead letters wants of them.
-static const rkp_expr *dead_where(const rki_run *r, const rki_bound *b)
-{
-    rkp_word topic = r->plan->spec->dead_topic;
-    for (uint32_t i = 0; topic.p && i < b->k->n_subs; i++)
-        if (rki_topic_match(rkp_word_str(b->k->subs[i].topic), rkp_word_str(topic)))
-            return b->where[i];
-    return NULL;
-}
-
-// One condition, or none, or one for each subscription that shares the edge.
-static void choose_where(rki_inset *in, const rki_input *from, const rki_bound *b)
-{
-    bool some = false;
-    in->where = b->where[from->sub];
-    for (uint32_t i = 0; i < b->k->n_subs; i++)
-        some |= i != from->sub && rki_input_of_sub(from, i) && (in->where || b->where[i]);
-    if (!some)
-        return;
-    in->where = NULL;
-    in->where_subs = from->subs;
-}
-
-// One ring per pair of replicas of every edge.
-static bool build_links(rki_run *r)
-{
-    uint32_t total = 0, at = 0;
-    for (uint32_t i = 0; i < r->plan->n_edges; i++)
-        total += r->plan->actors[r->plan->edges[i].from_actor].replicas *
-                 r->plan->actors[r->plan->edges[i].to_actor].replicas;
-    r->links = rki_array(&r->arena, total + 1u, sizeof *r->links);
-    r->ring_mem = rki_array(&r->arena, total ? total : 1, sizeof *r->ring_mem);
-    if (!r->links || !r->ring_mem)
-        return false;
-    r->links = (rki_link *)(((uintptr_t)r->links + 63) & ~(uintptr_t)63); // whole lines; one more than needed was taken
-    for (uint32_t i = 0; i < r->plan->n_edges; i++) {
-        const rki_edge *e = &r->plan->edges[i];
-        const rki_bound *tb = &r->plan->kernels[r->plan->stages[e->to_stage].kernel];
-        uint32_t nf = r->plan->actors[e->from_actor].replicas, nt = r->plan->actors[e->to_actor].replicas;
-        uint64_t slots = pow2_at_least(e->capacity);
-        for (uint32_t f = 0; f < nf; f++) {
-            for (uint32_t t = 0; t < nt; t++, at++) {
-                rki_link *k = &r->links[at];
-                r->n_links = at + 1;
-                k->from = runner_of(r, e->from_actor, f);
-                k->to = runner_of(r, e->to_actor, t);
-                k->byte_limit = e->bytes;
-                k->hlc = e->hlc;
-                k->evicts = e->overflow == RKI_OVERFLOW_DROP_OLDEST;
-                size_t ring = rki_ring_bytes(slots), all = ring + slots * sizeof *k->weights;
-                k->ring = r->ring_mem[at] = aligned_alloc(64, (all + 63) & ~(size_t)63);
-                if (!k->ring || !rki_ring_init(k->ring, slots))
-                    return false;
-                k->weights = (uint64_t *)(void *)((char *)r->ring_mem[at] + ring);
-            }
-        }
-        for (uint32_t f = 0; f < nf; f++) {
-            rki_runner *run = runner_of(r, e->from_actor, f);
-            rki_outset *o = &run->outs[run->n_outs++];
-            o->edge = e;
-            o->n = nt;
-            o->partition = e->kind == RKI_EDGE_PARTITION || e->group ? tb->partition : NULL;
-            o->replies = e->in && e->in->reply;
-            o->unite_to = o->replies ? &tb->replies : &tb->in;
-            o->unite = !e->in ? NULL : &tb->unite[e->to_input];
-            run->hlc_out |= e->hlc;
-            run->in_circle |= e->circle;
-            run->spills |= e->overflow == RKI_OVERFLOW_SPILL;
-            run->shares |= e->group != 0;
-            if (!gate(r, o))
-                return false;
-            o->links = rki_array(&r->arena, nt, sizeof *o->links);
-            o->open = rki_array(&r->arena, nt, sizeof *o->open);
-            if (!o->links || !o->open)
-                return false;
-            for (uint32_t t = 0; t < nt; t++)
-                o->links[t] = &r->links[at - nf * nt + f * nt + t];
-            const rki_stage *ts = &r->plan->stages[e->to_stage];
-            if (!o->replies && ts->role == RKI_WHOLE && tb->k->op->kind == RKP_TRANSFORM &&
-                !(tb->k->op->traits & RKP_STATELESS) && !e->dead && tb->unite[e->to_input].same) {
-                o->flatten = only_read(r, tb);
-                o->n_flatten = tb->in.n;
-                if (!o->flatten)
-                    return false;
-            }
-            if (e->dead) {
-                rki_outset **v = rki_array(&r->arena, run->n_dead + 1u, sizeof(rki_outset *));
-                if (!v)
-                    return false;
-                for (uint32_t d = 0; d < run->n_dead; d++)
-                    v[d] = run->dead[d];
-                v[run->n_dead++] = o;
-                run->dead = v;
-            }
-        }
-        for (uint32_t t = 0; t < nt; t++) {
-            rki_runner *run = runner_of(r, e->to_actor, t);
-            rki_inset *in = &run->ins[run->n_ins++];
-            bool head =
-                r->plan->stages[e->to_stage].role == RKI_WHOLE || r->plan->stages[e->to_stage].role == RKI_ENCODE;
-            in->edge = e;
-            in->n = nf;
-            in->unite = !head ? NULL : e->dead ? &tb->dead_unite : &tb->unite[e->to_input];
-            in->reply = e->in && e->in->reply;
-            in->unite_to = in->reply ? &tb->replies : &tb->in;
-            run->calls |= in->reply;
-            in->where_any = e->in && e->in->replay && rki_replay_has_where(tb);
-            if (head && e->in && e->in->topic && tb->where)
-                choose_where(in, e->in, tb);
-            if (head && e->dead && tb->where)
-                in->where = dead_where(r, tb);
-            if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, tb)))
-                return false;
-            run->hlc_in |= e->hlc;
-            run->in_circle |= e->circle;
-            // Whoever gets every chunk takes the rings in turn; a replica t of nt gets chunks t, t + nt, ..
-            in->cur = e->kind == RKI_EDGE_SCATTER ? t % nf : 0;
-            in->step = e->kind == RKI_EDGE_SCATTER ? nt % nf : 1 % nf;
-            in->links = rki_array(&r->arena, nf, sizeof *in->links);
-            if (!in->links)
-                return false;
-            for (uint32_t f = 0; f < nf; f++)
-                in->links[f] = &r->links[at - nf * nt + f * nt + t];
-        }
-    }
-    return true;
-}
-
-static const rkp_topics *topics_of(rki_run *r, const rki_publication *p)
-{
-    rkp_str *name = rki_alloc(&r->arena, sizeof *name);
-    rkp_topics *t = rki_alloc(&r->arena, sizeof *t);
-    if (!name || !t)
-        return NULL;
-    *name = rkp_word_str(p->topic);
-    *t = (rkp_topics){ 1, name };
-    return t;
-}
-
-// Adds an edge to what a port emits to: by itself, to the group that shares, or to the route of its templated topic.
-static bool add_out(rki_run *r, rkp_actor *a, uint32_t port, rki_outset *o)
-{
-    const rki_edge *e = o->edge;
-    const rki_publication *pub = e->in && e->in->topic ? &a->bound->k->pubs[e->in->pub] : NULL;
-    rki_out *out;
-    for (uint32_t i = 0; pub && i < a->n_outs[port]; i++) {
-        rki_outset **v;
-        out = &a->outs[port][i];
-        if (pub->tpl && out->route && out->pub == pub)
-            return rki_route_add(out->route, o);
-        if (pub->tpl || !e->group || out->pub != pub || !out->dest.n || out->dest.sets[0]->edge->group != e->group)
-            continue;
-        v = rki_array(&r->arena, out->dest.n + 1u, sizeof(rki_outset *));
-        if (!v)
-            return false;
-        for (uint32_t d = 0; d < out->dest.n; d++)
-            v[d] = out->dest.sets[d];
-        v[out->dest.n++] = o;
-        out->dest.sets = v;
-        return true;
-    }
-    out = &a->outs[port][a->n_outs[port]++];
-    out->pub = pub;
-    out->first_of_pub = true;
-    for (uint32_t i = 0; i + 1 < a->n_outs[port]; i++)
-        out->first_of_pub &= a->outs[port][i].pub != pub;
-    if (pub && pub->tpl) {
-        out->route = rki_route_new(r, a->bound, e->in->pub);
-        return out->route && rki_route_add(out->route, o);
-    }
-    out->topics = pub ? topics_of(r, pub) : NULL;
-    out->dest = (rki_dest){ .sets = rki_alloc(&r->arena, sizeof(rki_outset *)), .n = 1 };
-    if (!out->dest.sets || (pub && !out->topics))
-        return false;
-    out->dest.sets[0] = o;
-    return true;
-}
-
-// Topics that nobody subscribes to can still be tapped.
-static bool add_unheard(rki_run *r, rkp_actor *a)
-{
-    const rki_kernel *k = a->bound->k;
-    if (!k->n_pubs || a->stage->role == RKI_POLL)
-        return true;
-    a->unheard = rki_array(&r->arena, k->n_pubs, sizeof *a->unheard);
-    for (uint32_t q = 0; a->unheard && q < k->n_pubs; q++) {
-        const rki_publication *pub = &k->pubs[q];
-        rki_out *out = &a->unheard[a->n_unheard];
-        bool heard = pub->port >= a->stage->n_ports;
-        for (uint32_t o = 0; !heard && o < a->n_outs[pub->port]; o++)
-            heard = a->outs[pub->port][o].pub == pub;
-        if (heard)
-            continue;
-        out->pub = pub;
-        out->topics = pub->tpl ? NULL : topics_of(r, pub);
-        out->route = pub->tpl ? rki_route_new(r, a->bound, q) : NULL;
-        a->n_unheard++;
-        if ((!out->topics && !out->route) || (out->route && !rki_route_seal(out->route)))
-            return false;
-    }
-    return a->unheard != NULL;
-}
-
-static bool wire_stages(rki_run *r, rki_runner *run)
-{
-    for (uint32_t i = 0; i < run->n_stages; i++) {
-        rkp_actor *a = &run->stages[i];
-        for (uint32_t p = 0; p < a->stage->n_ports; p++) {
-            uint32_t n = a->stage->n_targets[p];
-            a->outs[p] = rki_array(&r->arena, n ? n : 1, sizeof **a->outs);
-            if (!a->outs[p])
-                return false;
-            for (uint32_t t = 0; t < n; t++) {
-                rki_target to = a->stage->targets[p][t];
-                if (to.local) {
-                    for (uint32_t j = 0; j < run->n_stages; j++)
-                        if (run->stages[j].stage_index == to.index)
-                            a->outs[p][a->n_outs[p]].local = &run->stages[j];
-                    a->n_outs[p]++;
-                    continue;
-                }
-                for (uint32_t j = 0; j < run->n_outs; j++)
-                    if (run->outs[j].edge == &r->plan->edges[to.index] && !add_out(r, a, p, &run->outs[j]))
-                        return false;
-            }
-            for (uint32_t o = 0; o < a->n_outs[p]; o++)
-                if (a->outs[p][o].route && !rki_route_seal(a->outs[p][o].route))
-                    return false;
-        }
-        if (!add_unheard(r, a))
-            return false;
-    }
-    return true;
-}
-
 // The publisher of the engine's own topics, and everything that it feeds: those do not keep a job open.
 static void find_engine(rki_run *r)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
-        if (r->runners[i]->stages[0].op != &rki_op_engine || r->runners[i]->stages[0].muted)
+        if (r->runners[i]->acts[0]->op != &rki_op_engine || r->runners[i]->acts[0]->muted)
             continue;
         r->publisher = r->runners[i];
         r->publisher->behind_engine = true;
@@ -397,9 +82,9 @@ static void find_engine(rki_run *r)
     for (bool changed = r->publisher != NULL; changed;) {
         changed = false;
         for (uint32_t i = 0; i < r->n_links; i++) {
-            if (!r->links[i].from->behind_engine || r->links[i].to->behind_engine)
+            if (!rki_from(r->links[i])->behind_engine || rki_to(r->links[i])->behind_engine)
                 continue;
-            r->links[i].to->behind_engine = true;
+            rki_to(r->links[i])->behind_engine = true;
             changed = true;
         }
     }
@@ -418,7 +103,7 @@ static bool find_circles(rki_run *r)
             rki_runner *run = r->runners[i];
             for (uint32_t o = 0; o < run->n_outs; o++) {
                 for (uint32_t l = 0; run->outs[o].edge->circle && l < run->outs[o].n; l++) {
-                    rki_runner *to = run->outs[o].links[l]->to;
+                    rki_runner *to = rki_to(run->outs[o].links[l]);
                     uint32_t least = to->circle < run->circle ? to->circle : run->circle;
                     changed |= to->circle != run->circle;
                     to->circle = run->circle = least;
@@ -437,11 +122,45 @@ static bool find_circles(rki_run *r)
     return r->circles != NULL;
 }
 
+static bool build(rki_run *r, const rki_plan *p)
+{
+    rki_gen *gen = calloc(1, sizeof *gen);
+    rki_net *g;
+    if (!gen)
+        return false;
+    *gen = (rki_gen){ .plan = p, .number = r->number };
+    r->gens = gen;
+    g = rki_net_new(r, gen, NULL);
+    if (!g)
+        return false;
+    rki_net_place(r, g);
+    for (uint32_t i = 0; i < g->n_runners; i++) {
+        rki_runner *run = g->runners[i];
+        run->id = (uint16_t)(i + 1);
+        rki_put_on(run, g->wirings[i]);
+        g->wirings[i] = NULL;
+        for (uint32_t j = 0; j < run->n_stages; j++)
+            if (!rki_new_instance(run->acts[j]))
+                return false;
+    }
+    return true;
+}
+
+static rkp_status open_backend(rki_run *r)
+{
+    rkp_backend_conf conf = { .workers = r->plan->workers };
+    rkp_task **tasks = calloc(r->n_runners + 1u, sizeof(rkp_task *));
+    rkp_status st;
+    for (uint32_t i = 0; tasks && i < r->n_runners; i++)
+        tasks[i] = &r->runners[i]->task;
+    st = tasks ? r->backend->open(&conf, tasks, r->n_runners, &r->b) : RKP_NOMEM;
+    free(tasks);
+    return st;
+}
+
 rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **out, char *err, size_t err_n)
 {
     rki_run *r = calloc(1, sizeof *r);
-    uint32_t total = 0;
-    rkp_backend_conf conf = { .workers = p->workers };
     pthread_rwlockattr_t attr;
     rkp_status st = RKP_NOMEM;
     snprintf(err, err_n, "out of memory while building the graph");
@@ -452,43 +171,24 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     r->plan = p;
     r->args = *args;
     r->backend = args->backend;
-    // Who opens a tap goes before those who emit, or might wait for ever.
+    // Who opens a tap or changes the graph goes before those who only look, or might wait for ever.
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    if (pthread_mutex_init(&r->lock, NULL) != 0 || pthread_rwlock_init(&r->tap_lock, &attr) != 0)
+    if (pthread_mutex_init(&r->lock, NULL) != 0 || pthread_rwlock_init(&r->tap_lock, &attr) != 0 ||
+        pthread_rwlock_init(&r->graph_lock, &attr) != 0)
         goto fail;
     r->lock_made = true;
+    r->number = 1;
+    r->name = rki_dup(&r->arena, p->spec->name.p, p->spec->name.n);
+    if (!r->name)
+        goto fail;
+    if (pthread_mutex_init(&r->build_lock, NULL) != 0 || !rki_reload_open(r))
+        goto fail;
     r->pool = rkp_pool_new(p->pool_bytes);
     r->state_pool = rkp_pool_new(p->state_bytes);
-    for (uint32_t i = 0; i < p->n_actors; i++)
-        total += p->actors[i].replicas;
-    r->runners = rki_array(&r->arena, total, sizeof *r->runners);
-    r->tasks = rki_array(&r->arena, total, sizeof *r->tasks);
-    r->first_runner = rki_array(&r->arena, p->n_actors, sizeof *r->first_runner);
-    if (!r->pool || !r->state_pool || !r->runners || !r->tasks || !r->first_runner)
+    if (!r->pool || !r->state_pool || !build(r, p))
         goto fail;
-    for (uint32_t i = 0; i < p->n_actors; i++) {
-        r->first_runner[i] = r->n_runners;
-        for (uint32_t j = 0; j < p->actors[i].replicas; j++) {
-            rki_runner *run = aligned_alloc(64, (sizeof *run + 63) & ~(size_t)63);
-            if (!run)
-                goto fail;
-            memset(run, 0, sizeof *run);
-            r->runners[r->n_runners] = run;
-            r->tasks[r->n_runners] = &run->task;
-            run->ins = rki_array(&r->arena, p->actors[i].n_in ? p->actors[i].n_in : 1, sizeof *run->ins);
-            run->outs = rki_array(&r->arena, p->actors[i].n_out ? p->actors[i].n_out : 1, sizeof *run->outs);
-            bool ok = run->ins && run->outs && build_runner(r, i, j, run);
-            r->n_runners++;
-            if (!ok)
-                goto fail;
-        }
-    }
-    if (!build_links(r))
-        goto fail;
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        if (!wire_stages(r, r->runners[i]))
-            goto fail;
+    r->last_id = (uint16_t)r->n_runners;
     find_engine(r);
     if (!find_circles(r))
         goto fail;
@@ -503,7 +203,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     st = rki_store_open(r, err, err_n);
     if (st != RKP_OK)
         goto fail;
-    st = r->backend->open(&conf, r->tasks, r->n_runners, &r->b);
+    st = open_backend(r);
     if (st != RKP_OK)
         goto fail;
     *out = r;
@@ -531,7 +231,7 @@ static void look(const rki_run *r, rki_progress *p)
     for (uint32_t i = 0; i < r->n_runners; i++) {
         const rki_runner *run = r->runners[i];
         for (uint32_t j = 0; j < run->n_stages; j++) {
-            const rkp_actor *a = &run->stages[j];
+            const rkp_actor *a = run->acts[j];
             int role = a->stage->role;
             if (a->muted)
                 continue;
@@ -558,14 +258,14 @@ static void stop_sources(rki_run *r)
 {
     __atomic_store_n(&r->stopping, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < r->n_runners; i++)
-        r->backend->wake(r->b, r->tasks[i]); // sources, and whoever holds rows until a time
+        rki_wake_runner(r->runners[i]); // sources, and whoever holds rows until a time
 }
 
 static void cancel(rki_run *r)
 {
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < r->n_runners; i++)
-        r->backend->wake(r->b, r->tasks[i]);
+        rki_wake_runner(r->runners[i]);
 }
 
 // ---- circles --------------------------------------------------------------------------------------------------------
@@ -631,7 +331,7 @@ static bool look_at_circles(rki_run *r)
 static const rki_kernel *suspended_kernel(const rki_run *r)
 {
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        uint32_t s = RKI_LOOK(r->ks[i].state);
+        uint32_t s = RKI_LOOK(r->ks[i]->state);
         if (s == RKI_SUSPENDED || s == RKI_LAUNCHED)
             return r->plan->kernels[i].k;
     }
@@ -671,7 +371,7 @@ static const uint64_t held_ns = 3000000000u;
 static void tell_held(rki_run *r, const rki_kernel *k)
 {
     const rki_spec *s = r->plan->spec;
-    const char *verb = RKI_LOOK(r->ks[k - s->kernels].state) == RKI_SUSPENDED ? "resume" : "activate";
+    const char *verb = RKI_LOOK(r->ks[k - s->kernels]->state) == RKI_SUSPENDED ? "resume" : "activate";
     const char *what = verb[0] == 'r' ? "is suspended" : "was not activated yet";
     if (s->admin.listen.kind == RKI_LISTEN_NONE)
         rki_log(r, "warning: nothing moves: kernel '%s' %s, and no command can reach this run (admin.listen: none)\n",
@@ -785,71 +485,90 @@ static bool control_loop(rki_run *r)
             until = stop_at;
         if (give_up && (!until || give_up < until))
             until = give_up;
-        if (r->backend->wait(r->b, until))
+        bool stopping = rki_reload_look(r, now, &until);
+        if (r->backend->wait(r->b, until) && !stopping && !rki_reload_under_way(r))
             return true;
+    }
+}
+
+static void sinks_of(rki_run *r, rki_runner *run, bool commit, rkp_status *st)
+{
+    // Acquire, from the release of whoever retires it: what the task did.
+    if (r->stuck && __atomic_load_n(&run->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_RETIRED)
+        return;
+    for (uint32_t j = 0; j < run->n_stages; j++) {
+        rkp_actor *a = run->acts[j];
+        if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited)
+            continue;
+        if (!commit) {
+            if (a->op->abort)
+                a->op->abort(a->self, a);
+        } else if (*st == RKP_OK && a->op->commit) {
+            *st = a->op->commit(a->self, a);
+            if (*st != RKP_OK)
+                rkp_fail(a, *st, "cannot publish its output");
+        }
     }
 }
 
 static void each_sink(rki_run *r, bool commit, rkp_status *st)
 {
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        rki_runner *run = r->runners[i];
-        for (uint32_t j = 0; j < run->n_stages; j++) {
-            rkp_actor *a = &run->stages[j];
-            // Acquire, from the release of whoever retires it: what the task did.
-            if (r->stuck && __atomic_load_n(&run->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_RETIRED)
-                continue;
-            if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited)
-                continue;
-            if (!commit) {
-                if (a->op->abort)
-                    a->op->abort(a->self, a);
-            } else if (*st == RKP_OK && a->op->commit) {
-                *st = a->op->commit(a->self, a);
-                if (*st != RKP_OK)
-                    rkp_fail(a, *st, "cannot publish its output");
-            }
+    uint32_t n;
+    rki_runner *const *going = rki_reload_going(r, &n);
+    for (uint32_t i = 0; i < n; i++)
+        sinks_of(r, going[i], commit, st);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        sinks_of(r, r->runners[i], commit, st);
+}
+
+uint64_t rki_runner_empty(rki_runner *run)
+{
+    uint64_t rows = 0;
+    for (uint32_t o = 0; run->outs && o < run->n_outs; o++) {
+        for (uint32_t m = 0; m < run->outs[o].n_box; m++) {
+            rows += run->outs[o].box[m].env.rows;
+            rkp_batch_put((rkp_batch *)(uintptr_t)run->outs[o].box[m].env.payload);
         }
+        run->outs[o].n_box = 0;
+        rki_kept_free(&run->outs[o]);
     }
+    rows += run->letters.n;
+    rkp_batch_put(run->letters.mem);
+    run->letters = (rki_letters){ 0 };
+    rows += rki_batcher_rows(run->batcher);
+    rki_batcher_free(run->batcher);
+    run->batcher = NULL;
+    if (run->pending) {
+        rows += rki_batch_rows(run->pending);
+        rkp_batch_put(run->pending);
+        run->pending = NULL;
+    }
+    return rows;
+}
+
+void rki_finish_sink(rki_run *r, rkp_actor *a)
+{
+    rkp_status st = RKP_OK;
+    (void)r;
+    if (a->op->kind != RKP_SINK || a->stage->role == RKI_ENCODE || !a->inited || a->muted)
+        return;
+    if (!a->ended && a->op->prepare)
+        st = a->op->prepare(a->self, a);
+    if (st == RKP_OK && a->op->commit)
+        st = a->op->commit(a->self, a);
+    if (st != RKP_OK)
+        rki_fail_run(a, st, "cannot complete its output, which a reload has removed");
 }
 
 // Everything that is still in a ring or waits for one goes back to the pool (a run that was given up).
 static uint64_t drain(rki_run *r)
 {
     uint64_t rows = 0;
-    for (uint32_t i = 0; i < r->n_links; i++) {
-        rkp_envelope e;
-        rki_link *k = &r->links[i];
-        uint64_t at;
-        while (k->ring && (k->evicts ? rki_ring_look(k->ring, &at, &e) && rki_ring_claim(k->ring, at)
-                                     : rki_ring_pop(k->ring, &e))) {
-            rows += e.rows;
-            rkp_batch_put((rkp_batch *)(uintptr_t)e.payload);
-        }
-    }
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        rki_runner *run = r->runners[i];
-        for (uint32_t o = 0; run->outs && o < run->n_outs; o++) {
-            for (uint32_t m = 0; m < run->outs[o].n_box; m++) {
-                rows += run->outs[o].box[m].env.rows;
-                rkp_batch_put((rkp_batch *)(uintptr_t)run->outs[o].box[m].env.payload);
-            }
-            run->outs[o].n_box = 0;
-            rki_kept_free(&run->outs[o]);
-        }
-        rows += run->letters.n;
-        rkp_batch_put(run->letters.mem);
-        run->letters = (rki_letters){ 0 };
-        rows += rki_batcher_rows(run->batcher);
-        rki_batcher_free(run->batcher);
-        run->batcher = NULL;
-        if (run->pending) {
-            rows += rki_batch_rows(run->pending);
-            rkp_batch_put(run->pending);
-            run->pending = NULL;
-        }
-    }
-    return rows;
+    for (uint32_t i = 0; i < r->n_links; i++)
+        rows += rki_link_empty(r->links[i]);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        rows += rki_runner_empty(r->runners[i]);
+    return rows + (r->reload ? rki_reload_drain(r) : 0);
 }
 
 static void tell_interrupted(rki_run *r, uint64_t left)
@@ -874,8 +593,8 @@ static uint64_t on_the_way(const rki_run *r)
 {
     uint64_t rows = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
-        uint64_t got = RKI_LOOK(r->links[i].got_rows) + RKI_LOOK(r->links[i].overflowed_rows),
-                 sent = RKI_LOOK(r->links[i].sent_rows);
+        uint64_t got = RKI_LOOK(r->links[i]->got_rows) + RKI_LOOK(r->links[i]->overflowed_rows),
+                 sent = RKI_LOOK(r->links[i]->sent_rows);
         rows += sent > got ? sent - got : 0;
     }
     return rows;
@@ -887,11 +606,11 @@ static void check_counts(const rki_run *r, char *text, size_t n)
 {
     text[0] = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
-        const rki_link *k = &r->links[i];
+        const rki_link *k = r->links[i];
         if (k->sent_rows != k->got_rows + k->overflowed_rows) {
-            snprintf(text, n, "edge '%s' -> '%s': sent %llu rows, received %llu, %llu did not fit", k->from->plan->name,
-                     k->to->plan->name, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows,
-                     (unsigned long long)k->overflowed_rows);
+            snprintf(text, n, "edge '%s' -> '%s': sent %llu rows, received %llu, %llu did not fit",
+                     rki_from(k)->plan->name, rki_to(k)->plan->name, (unsigned long long)k->sent_rows,
+                     (unsigned long long)k->got_rows, (unsigned long long)k->overflowed_rows);
             return;
         }
     }
@@ -921,8 +640,8 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
         rki_run_counts(r, i, &c);
         for (uint32_t j = 0; j < r->n_runners; j++)
             for (uint32_t k = 0; k < r->runners[j]->n_stages; k++)
-                if (r->runners[j]->stages[k].bound == b)
-                    bad += r->runners[j]->stages[k].bad;
+                if (r->runners[j]->acts[k]->bound == b)
+                    bad += r->runners[j]->acts[k]->bad;
         seen = c.rows_in;
         if (bad && b->k->on_error.max_ratio < 1 && (double)bad > b->k->on_error.max_ratio * (double)seen) {
             snprintf(text, n, "kernel '%s': %llu of %llu rows are bad, more than on_error.max_ratio allows (%g)",
@@ -965,7 +684,7 @@ int rki_run_execute(rki_run *r)
         cancel(r);
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
-        r->backend->wake(r->b, r->tasks[i]);
+        rki_wake_runner(r->runners[i]);
     r->stuck = st == RKP_OK && !control_loop(r);
     __atomic_store_n(&r->poke, NULL, __ATOMIC_SEQ_CST); // a signal finds nobody from here on
     pthread_mutex_lock(&r->lock);
@@ -977,6 +696,7 @@ int rki_run_execute(rki_run *r)
     } else {
         r->backend->close(r->b);
         r->b = NULL;
+        rki_reload_end(r);
         left = drain(r);
     }
     if (r->fail_status != RKP_OK) {
@@ -1042,7 +762,7 @@ int rki_run_execute(rki_run *r)
             rki_spill_close(&r->runners[i]->outs[o], code == RKI_EXIT_OK || !r->plan->stream); // a job begins anew
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
-            rkp_actor *a = &r->runners[i]->stages[j];
+            rkp_actor *a = r->runners[i]->acts[j];
             if (a->self_made && a->op->fini)
                 a->op->fini(a->self);
             a->self_made = false;
@@ -1078,6 +798,36 @@ bool rki_run_stuck(const rki_run *r)
     return r->stuck;
 }
 
+static void free_graph(rki_run *r)
+{
+    rki_runner *spare;
+    rki_kstate *gone;
+    rki_gen *gen;
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        rki_runner_free(r->runners[i]);
+    for (uint32_t i = 0; i < r->n_links; i++)
+        free(r->links[i]);
+    for (uint32_t i = 0; r->net && i < r->plan->n_kernels; i++)
+        free(r->ks[i]);
+    while ((gone = r->gone)) {
+        r->gone = gone->next_gone;
+        free(gone);
+    }
+    if (r->net)
+        rki_arena_fini(&r->net->arena);
+    free(r->net);
+    while ((spare = r->spare)) {
+        r->spare = spare->next_spare;
+        free(spare);
+    }
+    while ((gen = r->gens)) {
+        r->gens = gen->next;
+        if (gen->drop)
+            gen->drop(gen->drop_arg);
+        free(gen);
+    }
+}
+
 void rki_run_free(rki_run *r)
 {
     if (!r || r->stuck)
@@ -1086,31 +836,12 @@ void rki_run_free(rki_run *r)
         r->backend->close(r->b);
     drain(r);
     rki_ckpt_close(r);
-    for (uint32_t i = 0; r->runners && i < r->n_runners; i++) {
-        rki_runner *run = r->runners[i];
-        for (uint32_t j = 0; run->stages && j < run->n_stages; j++) {
-            rkp_actor *a = &run->stages[j];
-            if (a->self_made && a->op->fini)
-                a->op->fini(a->self);
-            rkp_frame_free(a->frame);
-            rkp_errs_fini(&a->errs);
-            for (uint32_t p = 0; a->stage && a->outs && a->n_outs && p < a->stage->n_ports; p++)
-                for (uint32_t o = 0; a->outs[p] && o < a->n_outs[p]; o++)
-                    rki_route_free(a->outs[p][o].route);
-            for (uint32_t u = 0; u < a->n_unheard; u++)
-                rki_route_free(a->unheard[u].route);
-            rki_arena_fini(&a->arena);
-        }
-        for (uint32_t o = 0; run->outs && o < run->n_outs; o++)
-            rki_out_free(&run->outs[o]);
-        free(run);
-    }
+    rki_reload_close(r);
+    free_graph(r);
     rki_life_free(r);
     rki_store_close(r);
     if (r->dir >= 0)
         close(r->dir);
-    for (uint32_t i = 0; i < r->n_links; i++)
-        free(r->ring_mem[i]);
     if (r->pool)
         rkp_pool_free(r->pool);
     if (r->state_pool)
@@ -1118,8 +849,10 @@ void rki_run_free(rki_run *r)
     rki_taps_end(r);
     if (r->lock_made) {
         pthread_rwlock_destroy(&r->tap_lock);
+        pthread_rwlock_destroy(&r->graph_lock);
         pthread_mutex_destroy(&r->lock);
     }
+    pthread_mutex_destroy(&r->build_lock);
     rki_arena_fini(&r->arena);
     free(r);
 }

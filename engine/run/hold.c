@@ -48,10 +48,10 @@ void rki_floors(rki_runner *r)
     store_floors(r, rki_clock_now_us(&r->run->clock) << 12);
     for (uint32_t i = 0; i < r->n_outs; i++) {
         for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++) {
-            rki_runner *to = r->outs[i].links[l]->to;
+            rki_runner *to = rki_to(r->outs[i].links[l]);
             // Sequentially consistent, with the consumer: it stores `held`, then looks at the floors once more.
             if (__atomic_load_n(&to->held, __ATOMIC_SEQ_CST))
-                rki_wake_runner(to);
+                rki_wake_to(r->outs[i].links[l]);
         }
     }
 }
@@ -127,7 +127,7 @@ static bool may_give(const rki_inset *in, rki_link *k, const struct best *b)
     floor = rki_ring_floor(k->ring); // before the ring
     if (look(in, k, &e))
         return before(e.stamp, e.actor, b->stamp, b->id); // came after we chose: choose again
-    return !before(b->stamp, b->id, floor + 1, k->from->id);
+    return !before(b->stamp, b->id, floor + 1, rki_from(k)->id);
 }
 
 // How long has this floor stood still while it was needed?
@@ -148,13 +148,13 @@ static bool exclude(const rki_inset *in, rki_link *k, const struct best *b)
     __atomic_store_n(&k->frontier, b->stamp, __ATOMIC_RELAXED);
     if (!__atomic_exchange_n(&k->excluded, 1, __ATOMIC_SEQ_CST))
         RKI_ADD(k->n_excluded, 1);
-    return !__atomic_load_n(&k->from->in_commit, __ATOMIC_SEQ_CST) && !__atomic_load_n(&k->behind, __ATOMIC_SEQ_CST) &&
-           !look(in, k, &e);
+    return !__atomic_load_n(&rki_from(k)->in_commit, __ATOMIC_SEQ_CST) &&
+           !__atomic_load_n(&k->behind, __ATOMIC_SEQ_CST) && !look(in, k, &e);
 }
 
 int rki_hold_next(rki_runner *r)
 {
-    const rki_kernel *kernel = r->stages[0].bound->k;
+    const rki_kernel *kernel = r->acts[0]->bound->k;
     for (;;) {
         struct best b = smallest(r);
         uint64_t now, wall = 0;
@@ -174,13 +174,13 @@ int rki_hold_next(rki_runner *r)
                 if (((int)i == b.input && l == b.link) || !may_give(&r->ins[i], k, &b))
                     continue;
                 wall = wall ? wall : rki_clock_now_us(&r->run->clock);
-                if (push_clock(k->from, wall, b.stamp) && !may_give(&r->ins[i], k, &b))
+                if (push_clock(rki_from(k), wall, b.stamp) && !may_give(&r->ins[i], k, &b))
                     continue;
                 if (look(&r->ins[i], k, &e)) {
                     again = true; // something came
                     break;
                 }
-                now = now ? now : rkp_now_ns(&r->stages[0]);
+                now = now ? now : rkp_now_ns(r->acts[0]);
                 if (lag(k, now) >= kernel->max_skew_ns && kernel->on_skew != RKI_SKEW_STRICT) {
                     if (kernel->on_skew == RKI_SKEW_RELEASE || exclude(&r->ins[i], k, &b))
                         continue;

@@ -53,7 +53,7 @@ int rki_command_named(rkp_str s)
 
 // ---- states ---------------------------------------------------------------------------------------------------------
 
-static void note(rki_run *r, uint32_t kernel, rki_state from, rki_state to, const char *reason)
+static void note(rki_run *r, const rki_kstate *kernel, rki_state from, rki_state to, const char *reason)
 {
     rki_event *e;
     if (!r->publisher)
@@ -72,9 +72,8 @@ static void note(rki_run *r, uint32_t kernel, rki_state from, rki_state to, cons
 }
 
 // With the lock held.
-static void set_state(rki_run *r, uint32_t kernel, rki_state to, const char *reason)
+static void set_state(rki_run *r, rki_kstate *k, rki_state to, const char *reason)
 {
-    rki_kstate *k = &r->ks[kernel];
     rki_state from = (rki_state)k->state;
     if (from == to)
         return;
@@ -82,7 +81,7 @@ static void set_state(rki_run *r, uint32_t kernel, rki_state to, const char *rea
     __atomic_store_n(&k->state, (uint32_t)to, __ATOMIC_RELAXED);
     k->since_us = rki_wall_us();
     snprintf(k->reason, sizeof k->reason, "%s", reason ? reason : "");
-    note(r, kernel, from, to, reason);
+    note(r, k, from, to, reason);
 }
 
 // A runner, the control thread, or whoever holds the lock while the run does not end: the backend is there.
@@ -92,7 +91,7 @@ static void tell(rki_run *r)
         rki_wake_runner(r->publisher);
 }
 
-static void change(rki_run *r, uint32_t kernel, rki_state to, const char *reason)
+static void change(rki_run *r, rki_kstate *kernel, rki_state to, const char *reason)
 {
     pthread_mutex_lock(&r->lock);
     set_state(r, kernel, to, reason);
@@ -171,7 +170,7 @@ static void take_back(rkp_actor *a)
 }
 
 // Rows that the instance holds and will not give on.
-static void drop_held(rkp_actor *a, const char *reason)
+void rki_drop_held(rkp_actor *a, const char *reason)
 {
     const rki_counts *c = &a->counts;
     uint64_t gone = c->rows_out + c->absorbed + c->dropped + c->dead;
@@ -191,7 +190,7 @@ static void give_held(rkp_actor *a)
 static bool new_instance(rkp_actor *a)
 {
     rkp_status st;
-    drop_held(a, "restart");
+    rki_drop_held(a, "restart");
     if (a->self_made && a->op->fini)
         a->op->fini(a->self);
     a->self_made = false;
@@ -202,7 +201,8 @@ static bool new_instance(rkp_actor *a)
     rki_arena_init(&a->arena);
     memset(a->self, 0, a->op->self_size);
     a->self_made = true;
-    if (rki_plan_instance((rki_plan *)(uintptr_t)a->run->plan, a->stage->kernel, &a->arena, a->self) != RKP_OK) {
+    a->gen = a->r->gen;
+    if (rki_plan_instance((rki_plan *)(uintptr_t)a->gen->plan, a->stage->kernel, &a->arena, a->self) != RKP_OK) {
         rkp_fail(a, RKP_NOMEM, "out of memory for a new instance");
         return false;
     }
@@ -237,16 +237,16 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
         return RKP_DONE;
     }
     if (l->c->on_exhausted == RKI_EXHAUSTED_ISOLATE) {
-        change(r, a->stage->kernel, RKI_TERMINATING, "isolated");
+        change(r, a->ks, RKI_TERMINATING, "isolated");
         l->down = false;
         a->crashed = false;
         a->stop_reason = "terminated";
         rki_stop_stage(a);
         a->ended = true;
         a->r->polled_out |= a->op->kind == RKP_SOURCE;
-        drop_held(a, "terminated"); // b is not among what came in yet
+        rki_drop_held(a, "terminated"); // b is not among what came in yet
         rki_lose_rows(a, rows, "terminated");
-        change(r, a->stage->kernel, RKI_TERMINATED, a->crash);
+        change(r, a->ks, RKI_TERMINATED, a->crash);
         return b ? RKP_DONE : RKP_STOP;
     }
     return rki_fail_run(a, a->crash_status, "%s (failed %llu times in %g s, restart.max)", a->crash,
@@ -260,7 +260,7 @@ static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
     uint64_t now = rkp_now_ns(a);
     if (!a->crash[0])
         snprintf(a->crash, sizeof a->crash, "failed");
-    change(a->run, a->stage->kernel, RKI_FAILED, a->crash);
+    change(a->run, a->ks, RKI_FAILED, a->crash);
     l->down = true;
     while (l->n && now - l->times[l->first] > l->c->window_ns) {
         l->first = (l->first + 1) % l->cap;
@@ -283,14 +283,14 @@ static rkp_verdict revive(rkp_actor *a)
         a->r->wake_ns = l->until_ns;
         return RKI_CRASHED;
     }
-    change(a->run, a->stage->kernel, RKI_LAUNCHED, "restart");
+    change(a->run, a->ks, RKI_LAUNCHED, "restart");
     pthread_mutex_lock(&a->run->lock);
-    a->run->ks[a->stage->kernel].restarts++;
+    a->ks->restarts++;
     pthread_mutex_unlock(&a->run->lock);
     if (!new_instance(a))
         return crashed(a, NULL);
     l->down = false;
-    change(a->run, a->stage->kernel, RKI_ACTIVE, "restart");
+    change(a->run, a->ks, RKI_ACTIVE, "restart");
     return RKP_DONE;
 }
 
@@ -387,7 +387,7 @@ static void suspend_stage(rkp_actor *a, bool on)
 }
 
 // What it holds is given on, as at the end of its input and without waiting.
-static void last_words(rkp_actor *a)
+void rki_last_words(rkp_actor *a)
 {
     bool timer = false;
     for (int i = 0; i < 1 << 20; i++) {
@@ -431,8 +431,8 @@ static void terminate_stage(rkp_actor *a)
         return;
     }
     if (works && a->stage->role == RKI_WHOLE)
-        last_words(a);
-    drop_held(a, "terminated");
+        rki_last_words(a);
+    rki_drop_held(a, "terminated");
     a->ended = true;
     rki_stop_stage(a);
     rki_look_wanted(r); // before it is told: whoever shares with it deals it nothing from then on
@@ -468,9 +468,8 @@ static rki_state after(rki_command c)
 }
 
 // Every part that is left has done it.  With the lock held.
-static void wish_done(rki_run *r, uint32_t kernel, bool failed)
+static void wish_done(rki_run *r, rki_kstate *k, bool failed)
 {
-    rki_kstate *k = &r->ks[kernel];
     k->wished = false;
     pthread_cond_broadcast(&r->obeyed);
     if (k->wish == RKI_RESTART)
@@ -479,16 +478,16 @@ static void wish_done(rki_run *r, uint32_t kernel, bool failed)
     if (failed)
         return; // and its state says so already
     if (k->wish == RKI_RESTART)
-        set_state(r, kernel, RKI_LAUNCHED, "command");
-    set_state(r, kernel, after(k->wish), "command");
+        set_state(r, k, RKI_LAUNCHED, "command");
+    set_state(r, k, after(k->wish), "command");
 }
 
 void rki_obey(rki_runner *r)
 {
     rki_open_gates(r);
     for (uint32_t i = 0; i < r->n_stages; i++) {
-        rkp_actor *a = &r->stages[i];
-        rki_kstate *k = &r->run->ks[a->stage->kernel];
+        rkp_actor *a = r->acts[i];
+        rki_kstate *k = a->ks;
         rki_command c;
         bool mine;
         pthread_mutex_lock(&r->run->lock);
@@ -504,7 +503,7 @@ void rki_obey(rki_runner *r)
         do_it(a, c);
         pthread_mutex_lock(&r->run->lock);
         if (++k->obeyed >= k->alive) // a supervised kernel is one part
-            wish_done(r->run, a->stage->kernel, c == RKI_RESTART && a->life && (a->life->down || a->stopped));
+            wish_done(r->run, k, c == RKI_RESTART && a->life && (a->life->down || a->stopped));
         pthread_mutex_unlock(&r->run->lock);
         tell(r->run);
     }
@@ -526,15 +525,15 @@ static const char *state_list(uint32_t set, char *to, size_t n)
     return to;
 }
 
-static bool has_part(const rki_runner *r, uint32_t kernel)
+static bool has_part(const rki_runner *r, const rki_kstate *kernel)
 {
     for (uint32_t i = 0; i < r->n_stages; i++)
-        if (r->stages[i].stage->kernel == kernel)
+        if (r->acts[i]->ks == kernel)
             return true;
     return false;
 }
 
-static void wake_parts(rki_run *r, uint32_t kernel)
+static void wake_parts(rki_run *r, const rki_kstate *kernel)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
         if (!has_part(r->runners[i], kernel))
@@ -546,13 +545,13 @@ static void wake_parts(rki_run *r, uint32_t kernel)
 }
 
 // A subscription of a launched kernel begins: its publishers replay what they retain.
-static void open_gates_of(rki_run *r, uint32_t kernel)
+static void open_gates_of(rki_run *r, const rki_kstate *kernel)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *p = r->runners[i];
         bool any = false;
         for (uint32_t o = 0; o < p->n_outs; o++) {
-            if (r->plan->stages[p->outs[o].edge->to_stage].kernel != kernel || !p->outs[o].kept_made)
+            if (rki_to(p->outs[o].links[0])->acts[0]->ks != kernel || !p->outs[o].kept_made)
                 continue;
             __atomic_store_n(&p->outs[o].open_now, 1, __ATOMIC_RELEASE);
             any = true;
@@ -584,29 +583,38 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     rki_outcome out = RKI_DONE;
     char list[128] = "";
     uint64_t number;
+    const rkp_op *op;
+    pthread_rwlock_rdlock(&r->graph_lock);
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
         at++;
     if (at == r->plan->n_kernels || (kernel.n && kernel.p[0] == '$')) { // the engine's own is nobody's business
         rki_no_kernel(r, kernel, text, n);
+        pthread_rwlock_unlock(&r->graph_lock);
         return RKI_NO_KERNEL;
     }
-    k = &r->ks[at];
+    k = r->ks[at];
+    op = r->plan->kernels[at].k->op;
+    pthread_rwlock_unlock(&r->graph_lock);
     pthread_mutex_lock(&r->lock);
-    while (k->wished && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) && until_ns(r, deadline_ns))
+    while ((k->wished || rki_reload_at_work(r)) && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
+           until_ns(r, deadline_ns))
         ;
     if (__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST)) {
         snprintf(text, n, "the run is ending");
         out = RKI_TOO_LATE;
-    } else if (k->wished) {
+    } else if (k->gone) {
+        snprintf(text, n, "kernel '%.*s' has been removed by a reload", RKP_STR_ARG(kernel));
+        out = RKI_NO_KERNEL;
+    } else if (k->wished || rki_reload_at_work(r)) {
         snprintf(text, n, "kernel '%.*s' has not done the last command yet", RKP_STR_ARG(kernel));
         out = RKI_TIMED_OUT;
     } else if (!(allowed[c] & 1u << k->state)) {
         snprintf(text, n, "kernel '%.*s' is %s; %s needs %s", RKP_STR_ARG(kernel), state_names[k->state],
                  command_names[c], state_list(allowed[c], list, sizeof list));
         out = RKI_REFUSED;
-    } else if (c == RKI_RESTART && !may_restart(r->plan->kernels[at].k->op)) {
+    } else if (c == RKI_RESTART && !may_restart(op)) {
         snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted yet: it would begin its file again",
-                 RKP_STR_ARG(kernel), r->plan->kernels[at].k->op->name);
+                 RKP_STR_ARG(kernel), op->name);
         out = RKI_REFUSED;
     }
     if (out != RKI_DONE) {
@@ -614,15 +622,15 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
         return out;
     }
     if (k->state == RKI_LAUNCHED && c == RKI_ACTIVATE)
-        open_gates_of(r, at);
+        open_gates_of(r, k);
     k->before = k->state;
     if (c == RKI_TERMINATE)
-        set_state(r, at, RKI_TERMINATING, "command");
+        set_state(r, k, RKI_TERMINATING, "command");
     k->wished = true;
     k->wish = c;
     k->begun = k->obeyed = 0;
     number = ++k->wish_number;
-    wake_parts(r, at);
+    wake_parts(r, k);
     while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
            until_ns(r, deadline_ns))
         ;
@@ -638,7 +646,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
             k->wished = false; // taken back
             pthread_cond_broadcast(&r->obeyed);
             if (c == RKI_TERMINATE)
-                set_state(r, at, (rki_state)k->before, "taken back");
+                set_state(r, k, (rki_state)k->before, "taken back");
         }
     } else if (k->lost == number && c != RKI_TERMINATE) {
         snprintf(text, n, "kernel '%.*s' has ended", RKP_STR_ARG(kernel));
@@ -673,7 +681,7 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
-        rkp_actor *a = &run->stages[0];
+        rkp_actor *a = run->acts[0];
         uint64_t limit = a->bound->k->timeout_ns, start;
         if (!limit || rki_failed(r))
             continue;
@@ -686,7 +694,7 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until)
             *until = !*until || start + limit < *until ? start + limit : *until;
             continue;
         }
-        change(r, a->stage->kernel, RKI_FAILED, "hung");
+        change(r, a->ks, RKI_FAILED, "hung");
         rki_fail_run(a, RKP_IO, "hangs: one message took longer than its timeout of %g s", (double)limit * 1e-9);
         return true;
     }
@@ -695,28 +703,43 @@ bool rki_look_for_hung(rki_run *r, uint64_t now_ns, uint64_t *until)
 
 // ---- begin and end --------------------------------------------------------------------------------------------------
 
-static bool supervise(rki_run *r, rkp_actor *a)
+bool rki_life_of(rkp_actor *a)
 {
     const rki_kernel *k = a->bound->k;
-    rki_life *l;
-    if (!k->supervised || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE)
+    rki_life *l = a->life;
+    uint32_t cap = (uint32_t)(k->restart.max < 10000 ? k->restart.max : 10000);
+    if (!k->supervised || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE) {
+        rki_life_drop(a);
         return true;
-    l = rki_alloc(&r->arena, sizeof *l);
-    if (!l)
+    }
+    if (l && l->cap != cap)
+        rki_life_drop(a); // what was counted was counted for another limit
+    if (!a->life && !(a->life = calloc(1, sizeof *l)))
         return false;
+    l = a->life;
     l->c = &k->restart;
-    l->cap = (uint32_t)(k->restart.max < 10000 ? k->restart.max : 10000);
-    l->times = rki_array(&r->arena, l->cap, sizeof *l->times);
-    l->marks = rki_array(&r->arena, a->r->n_outs + 1u, sizeof *l->marks);
-    a->life = l;
-    return l->times && l->marks;
+    l->cap = cap;
+    if (!l->times && !(l->times = calloc(cap + 1u, sizeof *l->times)))
+        return false;
+    free(l->marks);
+    l->marks = calloc(a->r->n_outs + 1u, sizeof *l->marks);
+    return l->marks != NULL;
+}
+
+void rki_life_drop(rkp_actor *a)
+{
+    if (!a->life)
+        return;
+    free(a->life->times);
+    free(a->life->marks);
+    free(a->life);
+    a->life = NULL;
 }
 
 bool rki_life_new(rki_run *r)
 {
     pthread_condattr_t attr;
-    r->ks = rki_array(&r->arena, r->plan->n_kernels, sizeof *r->ks);
-    if (!r->ks || pthread_condattr_init(&attr) != 0)
+    if (pthread_condattr_init(&attr) != 0)
         return false;
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     r->cond_made = pthread_cond_init(&r->obeyed, &attr) == 0;
@@ -724,11 +747,11 @@ bool rki_life_new(rki_run *r)
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
         for (uint32_t j = 0; j < run->n_stages; j++) {
-            rkp_actor *a = &run->stages[j];
-            r->ks[a->stage->kernel].parts++;
-            r->ks[a->stage->kernel].alive++;
+            rkp_actor *a = run->acts[j];
+            a->ks->parts++;
+            a->ks->alive++;
             run->watched |= a->bound->k->timeout_ns != 0;
-            if (!supervise(r, a))
+            if (!rki_life_of(a))
                 return false;
             if (a->bound->k->start_suspended)
                 suspend_stage(a, true);
@@ -737,13 +760,20 @@ bool rki_life_new(rki_run *r)
     return r->cond_made;
 }
 
+void rki_life_begin(rki_run *r, uint32_t kernel)
+{
+    set_state(r, r->ks[kernel], RKI_LAUNCHED, "reload");
+    if (!r->plan->kernels[kernel].k->start_suspended)
+        set_state(r, r->ks[kernel], RKI_ACTIVE, "reload");
+}
+
 void rki_life_start(rki_run *r)
 {
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        set_state(r, i, RKI_LAUNCHED, "start");
+        set_state(r, r->ks[i], RKI_LAUNCHED, "start");
         if (!r->plan->kernels[i].k->start_suspended)
-            set_state(r, i, RKI_ACTIVE, "start");
+            set_state(r, r->ks[i], RKI_ACTIVE, "start");
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -754,9 +784,8 @@ void rki_life_end(rki_runner *r)
     rki_run *run = r->run;
     pthread_mutex_lock(&run->lock);
     for (uint32_t i = 0; i < r->n_stages; i++) {
-        uint32_t kernel = r->stages[i].stage->kernel;
-        rki_kstate *k = &run->ks[kernel];
-        bool did = k->wished && r->stages[i].wish_done == k->wish_number;
+        rki_kstate *k = r->acts[i]->ks;
+        bool did = k->wished && r->acts[i]->wish_done == k->wish_number;
         if (k->alive == 0)
             continue;
         if (did) {
@@ -765,7 +794,7 @@ void rki_life_end(rki_runner *r)
         }
         if (--k->alive > 0) {
             if (k->wished && k->obeyed >= k->alive)
-                wish_done(run, kernel, false);
+                wish_done(run, k, false);
             continue;
         }
         if (k->wished) {
@@ -776,8 +805,8 @@ void rki_life_end(rki_runner *r)
         }
         if (k->state == RKI_TERMINATED)
             continue;
-        set_state(run, kernel, RKI_TERMINATING, rki_failed(run) ? "failure" : "end");
-        set_state(run, kernel, RKI_TERMINATED, rki_failed(run) ? "failure" : "end");
+        set_state(run, k, RKI_TERMINATING, rki_failed(run) ? "failure" : "end");
+        set_state(run, k, RKI_TERMINATED, rki_failed(run) ? "failure" : "end");
     }
     pthread_mutex_unlock(&run->lock);
     if (!r->behind_engine)
@@ -804,10 +833,7 @@ bool rkp_engine_event(rkp_actor *a, rkp_event *out)
         some = true;
         r->n_events--;
         memmove(r->events, r->events + 1, r->n_events * sizeof *r->events);
-        *out = (rkp_event){ .kernel = r->plan->kernels[e.kernel].k->id.p,
-                            .from = state_names[e.from],
-                            .to = state_names[e.to],
-                            .us = e.us };
+        *out = (rkp_event){ .kernel = e.kernel->id, .from = state_names[e.from], .to = state_names[e.to], .us = e.us };
         memcpy(out->reason, e.reason, sizeof e.reason);
     }
     pthread_mutex_unlock(&r->lock);

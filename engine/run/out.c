@@ -14,6 +14,28 @@ void rki_wake_runner(rki_runner *r)
     r->run->backend->wake(r->run->b, &r->task);
 }
 
+// Waking is a read-modify-write on the task's word, and so is what the control thread does to the task of a runner that it has taken from
+// the link: so either it sees what we wake for, before it starts the successor, or we see the successor here.
+void rki_wake_to(const rki_link *k)
+{
+    rki_runner *to = rki_to(k), *was;
+    do {
+        was = to;
+        rki_wake_runner(was);
+        to = rki_to(k);
+    } while (RKP_UNLIKELY(to != was));
+}
+
+void rki_wake_from(const rki_link *k)
+{
+    rki_runner *from = rki_from(k), *was;
+    do {
+        was = from;
+        rki_wake_runner(was);
+        from = rki_from(k);
+    } while (RKP_UNLIKELY(from != was));
+}
+
 // What a message holds while it waits: its own memory, and its part of a parent's text.
 uint64_t rki_weight(const rkp_batch *b)
 {
@@ -28,7 +50,7 @@ void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t
         rki_outmsg *v = realloc(o->box, cap * sizeof *v);
         if (!v) {
             rkp_batch_put(b);
-            rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory for messages that wait");
+            rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory for messages that wait");
             return;
         }
         o->box = v;
@@ -131,6 +153,8 @@ void rki_close_chunk(rki_runner *r)
         return;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
+        if (RKP_UNLIKELY(o->closes))
+            continue;
         bool all = o->edge->kind == RKI_EDGE_PARTITION;
         uint32_t mine = o->edge->kind == RKI_EDGE_SCATTER ? (uint32_t)(r->chunk % o->n) : 0;
         for (uint32_t l = all ? 0 : mine; l < (all ? o->n : mine + 1); l++) {
@@ -155,7 +179,7 @@ void rki_box_barrier(rki_runner *r, uint32_t number)
     r->emission++;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
-        for (uint32_t l = 0; l < o->n && !o->gated; l++)
+        for (uint32_t l = 0; l < o->n && !o->gated && !o->closes; l++)
             rki_box(r, o, l, NULL, number, RKP_F_BARRIER);
         forget_open(o); // it is no message of a chunk
     }
@@ -288,8 +312,8 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         rkp_batch_put(payload(m));
         return PUT_LOST;
     case RKI_OVERFLOW_FAIL:
-        rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "the queue of kernel '%s' is full (overflow: fail)",
-                     k->to->stages[0].bound->k->id.p);
+        rki_fail_run(r->acts[r->n_stages - 1], RKP_IO, "the queue of kernel '%s' is full (overflow: fail)",
+                     rki_to(k)->acts[0]->bound->k->id.p);
         return PUT_WAIT;
     default:
         return PUT_WAIT;
@@ -305,7 +329,7 @@ static void wake_touched(const rki_outset *o, uint64_t touched)
         if (!(touched & 1))
             continue;
         publish(o->links[l]);
-        rki_wake_runner(o->links[l]->to);
+        rki_wake_to(o->links[l]);
     }
 }
 
@@ -421,7 +445,7 @@ static bool flush_ordered(rki_runner *r)
             for (uint32_t m = 0; m < n; m++) {
                 o->box[m].env.stamp = stamp;
                 if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
-                    rki_fail_run(&r->stages[0], RKP_INTERNAL, "a ring with room was full");
+                    rki_fail_run(r->acts[0], RKP_INTERNAL, "a ring with room was full");
                 touched |= 1ull << o->box[m].link;
             }
             if (!n)
@@ -442,7 +466,7 @@ static bool move_spilled(rki_runner *r)
     for (uint32_t i = 0; i < r->n_outs; i++) {
         if (!r->outs[i].spill || !rki_spill_move(r, &r->outs[i]))
             continue;
-        rki_wake_runner(r->outs[i].links[0]->to);
+        rki_wake_to(r->outs[i].links[0]);
         any = true;
     }
     return any;
@@ -511,6 +535,8 @@ bool rki_flush(rki_runner *r)
 {
     bool empty;
     rki_dead_flush(r);
+    if (RKP_UNLIKELY(r->wiring->n_closes))
+        rki_let_sets_go(r);
     if (RKP_UNLIKELY(r->spills))
         move_spilled(r);
     // Until nobody who shares has room: one with an empty ring would not wake us for what waits for another.

@@ -674,7 +674,7 @@ static bool kernel_left_rows(const rki_run *r, uint32_t kernel)
 {
     for (uint32_t i = 0; i < r->n_runners; i++)
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
-            if (r->runners[i]->stages[j].stage->kernel == kernel && left_rows(&r->runners[i]->stages[j]))
+            if (r->runners[i]->acts[j]->ks == r->ks[kernel] && left_rows(r->runners[i]->acts[j]))
                 return true;
     return false;
 }

@@ -41,7 +41,7 @@ static uint32_t part_of(const rkp_col *keys, uint32_t row, uint32_t n)
 void rki_divide(rki_runner *r, const rki_outset *o, rkp_batch *b, uint32_t n,
                 void (*to)(void *arg, uint32_t i, rkp_batch *part), void *arg)
 {
-    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_actor *a = r->acts[r->n_stages - 1];
     rkp_frame *f = rkp_actor_frame(a);
     rkp_batch *mem = rkp_batch_new(r->run->pool, NULL, 0, 4096), *seen = b;
     uint32_t *which = mem ? rkp_batch_alloc(mem, (size_t)b->rows * 8 + 8) : NULL, *rows;
@@ -138,7 +138,7 @@ static void send_dest(rki_runner *r, rki_dest *d, rkp_batch *b)
 enum { MEMO_MAX = 65536, MEMO_BYTES = 8 << 20 };
 
 struct rki_route {
-    rki_run *run;
+    const rki_plan *plan;
     const rki_bound *b;
     const rki_publication *pub;
     const uint32_t *cols; // per part of the template
@@ -149,12 +149,12 @@ struct rki_route {
     uint32_t *takers; // scratch, n_dests
 };
 
-rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub)
+rki_route *rki_route_new(const rki_plan *p, const rki_bound *b, uint32_t pub)
 {
     rki_route *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
-    t->run = r;
+    t->plan = p;
     t->b = b;
     t->pub = &b->k->pubs[pub];
     t->cols = b->tpl_cols[pub];
@@ -168,7 +168,7 @@ rki_route *rki_route_new(rki_run *r, const rki_bound *b, uint32_t pub)
 
 bool rki_route_add(rki_route *t, rki_outset *o)
 {
-    const rki_bound *to = &t->run->plan->kernels[t->run->plan->stages[o->edge->to_stage].kernel];
+    const rki_bound *to = &t->plan->kernels[t->plan->stages[o->edge->to_stage].kernel];
     rki_dest *d;
     for (uint32_t i = 0; o->edge->group && i < t->n_dests; i++) {
         rki_outset **v;
@@ -589,7 +589,7 @@ void rki_send(rkp_actor *a, rki_out *o, rkp_batch *b)
 {
     if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)) && o->topics && o->first_of_pub)
         rki_tap_offer(a, o->pub->port, o->pub, o->topics, b);
-    if (o->topics && a->run->plan->reads_topics && !(b = under(b, o->topics))) {
+    if (o->topics && a->r->wiring->gen->plan->reads_topics && !(b = under(b, o->topics))) {
         rki_fail_run(a, RKP_NOMEM, "out of memory");
         return;
     }
@@ -606,7 +606,7 @@ void rki_send_reply(rkp_actor *a, rkp_batch *b)
     uint16_t id = (uint16_t)(a->r->corr >> 48);
     for (uint32_t i = 0; id && a->stage->n_ports && i < a->n_outs[0]; i++) {
         rki_outset *o = a->outs[0][i].dest.sets[0];
-        if (o->links[0]->to->id != id)
+        if (rki_to(o->links[0])->id != id)
             continue;
         rki_out_push(a->r, o, b);
         return;
@@ -685,7 +685,7 @@ static void keep_last(struct rki_kept *k, rkp_str t, uint64_t count)
 void rki_keep(rki_runner *r, rki_outset *o, rkp_batch *b)
 {
     struct rki_kept *k = o->kept;
-    uint64_t now = rkp_now_ns(&r->stages[0]);
+    uint64_t now = rkp_now_ns(r->acts[0]);
     uint64_t count = k->last_only ? 1 : k->conf->retain.count;
     if (!o->gated)
         return;
@@ -720,7 +720,7 @@ void rki_keep_back(rki_outset *o, uint64_t emission)
 
 static void replay(rki_runner *r, rki_outset *o)
 {
-    uint64_t now = rkp_now_ns(&r->stages[0]), limit = o->kept->conf->retain.age_ns;
+    uint64_t now = rkp_now_ns(r->acts[0]), limit = o->kept->conf->retain.age_ns;
     for (uint32_t m = 0; m < o->kept->n; m++) {
         if (limit && now - o->kept->v[m].ns > limit)
             continue;
@@ -769,6 +769,12 @@ rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only)
         k->last_only = last_only;
     }
     return k;
+}
+
+void rki_kept_moved(rki_outset *o)
+{
+    if (o->kept && o->edge->in && o->edge->in->conf)
+        o->kept->conf = o->edge->in->conf;
 }
 
 void rki_kept_free(rki_outset *o)

@@ -34,7 +34,7 @@ rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
     case RKI_ENCODE:
         return a->op->encode(a->self, a, b);
     default:
-        return a->op->on_batch(a->self, a, a == a->r->stages ? a->r->in_port : 0, b);
+        return a->op->on_batch(a->self, a, a == a->r->acts[0] ? a->r->in_port : 0, b);
     }
 }
 
@@ -80,14 +80,14 @@ void rki_deliver(rkp_actor *a, rkp_batch *b)
 static bool init_stages(rki_runner *r)
 {
     // What a crash left on disk comes first.
-    for (uint32_t i = 0; r->run->plan->stream && r->spills && i < r->n_outs; i++)
-        if (r->outs[i].edge->overflow == RKI_OVERFLOW_SPILL && rki_spill_left(r->run, &r->outs[i]) &&
-            !rki_spill_open(r, &r->outs[i]))
+    for (uint32_t i = 0; r->gen->plan->stream && r->spills && i < r->n_outs; i++)
+        if (r->outs[i].edge->overflow == RKI_OVERFLOW_SPILL && !r->outs[i].spill && !r->outs[i].closes &&
+            rki_spill_left(r, &r->outs[i]) && !rki_spill_open(r, &r->outs[i]))
             return false;
     for (uint32_t i = 0; i < r->n_stages; i++) {
-        rkp_actor *a = &r->stages[i];
+        rkp_actor *a = r->acts[i];
         rkp_status st;
-        if (a->muted)
+        if (a->muted || a->inited)
             continue;
         st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
         a->inited = true;
@@ -117,7 +117,7 @@ static bool read_on(const rkp_actor *a)
                 return true;
     for (uint32_t i = 0; i < a->r->n_outs; i++) {
         const rki_outset *o = &a->r->outs[i];
-        for (uint32_t l = 0; !o->edge->dead && o->edge->from_stage == a->stage_index && l < o->n; l++)
+        for (uint32_t l = 0; !o->edge->dead && !o->closes && a->r->acts[o->from] == a && l < o->n; l++)
             // Acquire, with the release in check_wanted: nothing but the word itself.
             if (!__atomic_load_n(&o->links[l]->closed, __ATOMIC_ACQUIRE))
                 return true;
@@ -139,14 +139,14 @@ static bool ends_for_nobody(const rkp_actor *a)
 
 static void check_wanted(rki_runner *r)
 {
-    if (r->unwanted || !__atomic_load_n(&r->run->any_stop, __ATOMIC_RELAXED) || wanted(&r->stages[0]))
+    if (r->unwanted || !__atomic_load_n(&r->run->any_stop, __ATOMIC_RELAXED) || wanted(r->acts[0]))
         return;
     r->unwanted = true;
-    rki_stop_stage(&r->stages[0]);
+    rki_stop_stage(r->acts[0]);
     for (uint32_t i = 0; i < r->n_ins; i++) {
         for (uint32_t l = 0; l < r->ins[i].n; l++) {
             __atomic_store_n(&r->ins[i].links[l]->closed, 1, __ATOMIC_RELEASE);
-            rki_wake_runner(r->ins[i].links[l]->from);
+            rki_wake_from(r->ins[i].links[l]);
         }
     }
 }
@@ -198,8 +198,13 @@ static bool half_free(const rki_link *k)
 // A read-modify-write, with the exchange in rki_flush_or_wait: either it sees the slots or we see that it waits.
 static void wake_producer(rki_link *k)
 {
-    if (__atomic_fetch_and(&k->from->out_waiting, 0, __ATOMIC_SEQ_CST))
-        rki_wake_runner(k->from);
+    rki_runner *from = rki_from(k), *was;
+    do { // rki_wake_from says why
+        was = from;
+        if (__atomic_fetch_and(&was->out_waiting, 0, __ATOMIC_SEQ_CST))
+            rki_wake_runner(was);
+        from = rki_from(k);
+    } while (RKP_UNLIKELY(from != was));
 }
 
 // Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.  seq: only this one,
@@ -225,7 +230,7 @@ static bool take_front(rki_inset *in, const uint64_t *seq, rkp_envelope *e, uint
     k->taken = true;
     // A producer with a thread of its own costs a system call to wake, so one that waits is woken when half of the ring is free, not for
     // each slot; and in any case before this runner goes idle.  First the word that hardly ever changes.
-    if (RKP_UNLIKELY(RKI_LOOK(k->from->out_waiting)) && half_free(k))
+    if (RKP_UNLIKELY(RKI_LOOK(rki_from(k)->out_waiting)) && half_free(k))
         wake_producer(k);
     return true;
 }
@@ -254,7 +259,7 @@ static bool give_batches(rki_runner *r, bool flush)
     while (!rki_failed(r->run) && (b = rki_batcher_get(r->batcher, r->now_ns, flush, &corr, &nomem))) {
         rkp_verdict v;
         r->corr = corr;
-        v = run_stage(&r->stages[0], b);
+        v = run_stage(r->acts[0], b);
         if (v == RKP_RETRY || v == RKI_CRASHED) {
             r->pending = b;
             r->pending_port = 0;
@@ -266,14 +271,14 @@ static bool give_batches(rki_runner *r, bool flush)
             break; // the rest when there is room
     }
     if (nomem)
-        rki_fail_run(&r->stages[0], RKP_NOMEM, "out of memory while making batches");
+        rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while making batches");
     return true;
 }
 
 // Runs the head stage on a batch of an input; false when it asks for a retry (the batch is kept as pending).
 static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags)
 {
-    rkp_actor *head = &r->stages[0];
+    rkp_actor *head = r->acts[0];
     rkp_verdict v;
     if (in->unite && !in->unite->same && !b->blob.p) {
         b = rki_unite_batch(head, in->unite_to, in->unite, b);
@@ -308,6 +313,17 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
 
 enum took { TOOK_NONE, TOOK_SOME, TOOK_RETRY };
 
+// While something retires only that and what was there before it is read, and while it stops only what its successor will not.
+static bool picked(const rki_runner *r, const rki_inset *in)
+{
+    if (__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED && !in->retires && !rki_drains(r, in))
+        return false;
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        if (r->ins[i].retires && r->ins[i].n_ended < r->ins[i].n && r->ins[i].era < in->era)
+            return false;
+    return true;
+}
+
 // Whose turn it is: the highest priority, and among equals in turns.  -1: nothing there.
 static int next_input(rki_runner *r, bool only_replies)
 {
@@ -318,7 +334,8 @@ static int next_input(rki_runner *r, bool only_replies)
     for (uint32_t i = 0; i < r->n_ins; i++) {
         uint32_t at = (r->next_in + i) % r->n_ins;
         rkp_envelope e;
-        if ((only_replies && !r->ins[at].reply) || !front(&r->ins[at], &e))
+        if ((only_replies && !r->ins[at].reply) || (RKP_UNLIKELY(r->picks) && !picked(r, &r->ins[at])) ||
+            !front(&r->ins[at], &e))
             continue;
         if (r->n_ins == 1)
             return (int)at;
@@ -357,6 +374,8 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
         k->ended = true;
         in->n_ended++;
         next_ring(in);
+        if (RKP_UNLIKELY(in->retires) && in->n_ended == in->n)
+            rki_let_sets_go(r);
         return TOOK_SOME;
     }
     if (RKP_UNLIKELY(e.flags & RKP_F_BARRIER)) {
@@ -374,7 +393,7 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
 
 static uint64_t rki_now_ns(const rki_runner *r)
 {
-    return rkp_now_ns(&r->stages[0]);
+    return rkp_now_ns(r->acts[0]);
 }
 
 static bool inputs_ended(const rki_runner *r)
@@ -398,7 +417,7 @@ static void look_at_watch(rki_runner *r)
 // Also a kernel may have no inputs, when nobody publishes what it subscribes to: it ends at once.
 static bool is_source(const rki_runner *r)
 {
-    return r->n_ins == 0 && r->stages[0].op->kind == RKP_SOURCE;
+    return r->n_ins == 0 && r->acts[0]->op->kind == RKP_SOURCE;
 }
 
 // Runs on_timer of the stages whose time has come; false when none was run.
@@ -406,7 +425,7 @@ static bool run_timers(rki_runner *r)
 {
     bool any = false;
     for (uint32_t i = 0; r->timed && i < r->n_stages; i++) {
-        rkp_actor *a = &r->stages[i];
+        rkp_actor *a = r->acts[i];
         rkp_verdict v;
         if (!a->timer_ns || a->ended || (a->timer_ns > rkp_now_ns(a) && !rkp_stopping(a)))
             continue;
@@ -434,7 +453,7 @@ static rkp_step idle(rki_runner *r)
         full |= r->outs[i].n_box > 0;
     full |= r->n_suspended > 0; // and a command that resumes it wakes it, too
     for (uint32_t i = 0; r->timed && !full && i < r->n_stages; i++) {
-        uint64_t t = r->stages[i].timer_ns;
+        uint64_t t = r->acts[i]->timer_ns;
         if (t && (!wake || t < wake))
             wake = t;
     }
@@ -468,7 +487,7 @@ static bool all_taken(const rki_runner *r)
 // publishing and waking cost more than such a message.
 static rkp_verdict poll_some(rki_runner *r)
 {
-    rkp_actor *a = &r->stages[0];
+    rkp_actor *a = r->acts[0];
     uint64_t rows = a->counts.rows_out, begin_us = r->pt_us;
     uint32_t n = 0, most = a->op->traits & RKP_BLOCKING ? 1 : r->gather + 1;
     rkp_verdict v;
@@ -487,17 +506,23 @@ static rkp_verdict poll_some(rki_runner *r)
 // A source polls until it ends; RKP_STEP_DONE here means "go on to the end phase".
 static rkp_step poll_source(rki_runner *r)
 {
-    rkp_actor *a = &r->stages[0];
+    rkp_actor *a = r->acts[0];
     if (RKP_UNLIKELY(a->muted))
         return RKP_STEP_DONE;
     for (int i = 0; i < QUANTUM_MESSAGES; i++) {
         rkp_verdict v;
+        if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED)) {
+            rki_flush(r);
+            if (!rki_may_stop(r))
+                rki_flush_or_wait(r);
+            return RKP_STEP_IDLE;
+        }
         if (!rki_flush_or_wait(r))
             return RKP_STEP_IDLE;
         check_wanted(r);
         if (RKP_UNLIKELY(r->over))
             return RKP_STEP_IDLE;
-        if (rkp_stopping(a) || r->polled_out)
+        if (rkp_stopping(a) || r->polled_out || RKP_UNLIKELY(RKI_LOOK(r->leaves)))
             return RKP_STEP_DONE;
         if (RKP_UNLIKELY(rki_ckpt_due(r))) {
             if (!rki_ckpt_cut(r, 0))
@@ -549,7 +574,7 @@ static rkp_step poll_source(rki_runner *r)
     return rki_flush_or_wait(r) ? RKP_STEP_AGAIN : RKP_STEP_IDLE;
 }
 
-static bool is_request(const rki_runner *r, const rki_outset *o);
+static bool is_request(const rki_outset *o);
 
 // Runs on_end, prepare, and END, each as far as room allows; resumes where it stopped.
 static rkp_step end_phase(rki_runner *r)
@@ -563,7 +588,7 @@ static rkp_step end_phase(rki_runner *r)
             r->phase = PHASE_PREPARE;
             break;
         }
-        rkp_actor *a = &r->stages[r->end_stage];
+        rkp_actor *a = r->acts[r->end_stage];
         rkp_verdict v = RKP_DONE;
         bool half = a->stage->role == RKI_POLL || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE;
         look_at_watch(r);
@@ -586,7 +611,7 @@ static rkp_step end_phase(rki_runner *r)
     }
     if (r->phase == PHASE_PREPARE) {
         for (uint32_t i = 0; i < r->n_stages; i++) {
-            rkp_actor *a = &r->stages[i];
+            rkp_actor *a = r->acts[i];
             bool half = a->stage->role == RKI_ENCODE, isolated = a->life && a->stopped;
             rkp_status st = a->op->prepare && !half && !isolated && !a->muted ? a->op->prepare(a->self, a) : RKP_OK;
             if (st != RKP_OK) {
@@ -600,8 +625,8 @@ static rkp_step end_phase(rki_runner *r)
         r->emission++;
         for (uint32_t i = 0; i < r->n_outs; i++) {
             rki_outset *o = &r->outs[i];
-            bool sent = r->requests_ended && is_request(r, o);
-            for (uint32_t l = 0; l < o->n && !sent && !o->gated; l++)
+            bool sent = r->requests_ended && is_request(o);
+            for (uint32_t l = 0; l < o->n && !sent && !o->gated && !o->closes; l++)
                 rki_box(r, o, l, NULL, UINT64_MAX, RKP_F_END);
         }
         r->end_sent = true;
@@ -618,15 +643,15 @@ static rkp_step end_phase(rki_runner *r)
 // for each other.  Its end: the other inputs have ended, every request is answered or timed out (on_end says so), END goes to
 // whom it asks, and END comes back from who answers.
 
-static bool is_request(const rki_runner *r, const rki_outset *o)
+static bool is_request(const rki_outset *o)
 {
-    return !o->edge->dead && o->edge->from_stage == r->stages[0].stage_index && o->edge->from_port == 1;
+    return !o->edge->dead && o->from == 0 && o->edge->from_port == 1;
 }
 
 static bool only_requests_wait(const rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n_box && !is_request(r, &r->outs[i]))
+        if (r->outs[i].n_box && !is_request(&r->outs[i]))
             return false;
     return true;
 }
@@ -642,7 +667,7 @@ static bool replies_ended(const rki_runner *r)
 // True when something was done; false when there is nothing to do but wait.
 static bool end_requests(rki_runner *r)
 {
-    rkp_actor *a = &r->stages[0];
+    rkp_actor *a = r->acts[0];
     rkp_verdict v;
     if (r->requests_ended)
         return false;
@@ -658,7 +683,7 @@ static bool end_requests(rki_runner *r)
     r->requests_ended = true;
     r->emission++;
     for (uint32_t i = 0; i < r->n_outs; i++)
-        for (uint32_t l = 0; is_request(r, &r->outs[i]) && l < r->outs[i].n; l++)
+        for (uint32_t l = 0; is_request(&r->outs[i]) && l < r->outs[i].n; l++)
             rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
     return v != RKP_FAIL;
 }
@@ -679,6 +704,21 @@ static bool clock_stands(rki_runner *r)
     return true;
 }
 
+// It is asked to stop.  What waits for room in a ring that its successor gets may wait there.
+static bool stops_here(rki_runner *r)
+{
+    rki_flush(r);
+    if (rki_batcher_rows(r->batcher) && !r->pending)
+        give_batches(r, true);
+    return rki_may_stop(r);
+}
+
+// Stopped: its successor goes on, or it does itself when that was taken back.
+static bool has_stopped(const rki_runner *r)
+{
+    return __atomic_load_n(&r->stop, __ATOMIC_RELAXED) == RKI_STOP_DONE;
+}
+
 static rkp_step step(rki_runner *r)
 {
     uint64_t bytes = 0;
@@ -696,11 +736,13 @@ static rkp_step step(rki_runner *r)
         rki_obey(r);
     if (RKP_UNLIKELY(r->n_suspended)) {
         rki_flush_or_wait(r);
+        if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && rki_may_stop(r))
+            return RKP_STEP_DONE;
         return idle(r);
     }
     if (RKP_UNLIKELY(clock_stands(r)))
         return idle(r);
-    if (RKP_UNLIKELY(r->stages[0].life) && !rki_life_ready(&r->stages[0])) {
+    if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0])) {
         if (rki_failed(r->run))
             return finish(r);
         rki_flush_or_wait(r);
@@ -708,6 +750,8 @@ static rkp_step step(rki_runner *r)
     }
     if (r->phase == PHASE_RUN && is_source(r)) {
         st = poll_source(r);
+        if (RKP_UNLIKELY(has_stopped(r)))
+            return RKP_STEP_DONE;
         if (st == RKP_STEP_DONE)
             r->phase = PHASE_END;
         else if (rki_failed(r->run))
@@ -717,6 +761,8 @@ static rkp_step step(rki_runner *r)
     }
     for (int i = 0; r->phase == PHASE_RUN && i < QUANTUM_MESSAGES && bytes < QUANTUM_BYTES; i++) {
         enum took took = TOOK_SOME;
+        if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && stops_here(r))
+            return RKP_STEP_DONE;
         if (!rki_flush_or_wait(r)) {
             if (RKP_UNLIKELY(r->calls) && only_requests_wait(r) && take(r, &bytes, true) == TOOK_SOME)
                 continue;
@@ -725,9 +771,9 @@ static rkp_step step(rki_runner *r)
         check_wanted(r);
         if (run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
-        if (RKP_UNLIKELY(r->stages[0].life) && !rki_life_ready(&r->stages[0]))
+        if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0]))
             return rki_failed(r->run) ? finish(r) : idle(r);
-        if (RKP_UNLIKELY(r->batcher) && !r->pending && r->stages[0].bound->k->batch_period_ns &&
+        if (RKP_UNLIKELY(r->batcher) && !r->pending && r->acts[0]->bound->k->batch_period_ns &&
             rki_batcher_due(r->batcher, r->now_ns = rki_now_ns(r), false, &r->wake_ns)) {
             if (!give_batches(r, true)) {
                 rki_flush_or_wait(r);
@@ -753,7 +799,7 @@ static rkp_step step(rki_runner *r)
             rkp_verdict v;
             r->in_port = r->pending_port;
             r->corr = r->pending_corr;
-            v = run_stage(&r->stages[0], b);
+            v = run_stage(r->acts[0], b);
             if (v == RKP_RETRY || v == RKI_CRASHED)
                 return idle(r);
             r->pending = NULL;
@@ -822,7 +868,7 @@ static bool holds_nothing(const rki_runner *r)
         if (!r->ins[i].edge->circle && r->ins[i].n_ended < r->ins[i].n)
             return false;
     for (uint32_t i = 0; i < r->n_stages; i++)
-        if (r->stages[i].timer_ns)
+        if (r->acts[i]->timer_ns)
             return false;
     return !r->pending && rki_batcher_rows(r->batcher) == 0 && rki_out_empty(r);
 }
@@ -836,6 +882,9 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
     // Relaxed: only a wake-up hint of our own; whoever saw 1 wakes us once too often.
     __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
     r->wake_ns = 0;
+    if (RKP_UNLIKELY(__atomic_load_n(&r->next, __ATOMIC_RELAXED)))
+        rki_adopt(r);
+    r->picks = r->wiring->n_retires || __atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED;
     rki_look_at_clock(r);
     if (RKP_UNLIKELY(r->spills))
         r->gathered_ns = rki_now_ns(r);

@@ -35,26 +35,27 @@ struct rki_spill {
     } * moved;
     uint32_t first, n, cap;
     char *dir;
+    char from[128], to[128]; // kernels
 };
 
-static const rkp_schema *schema_of(const rki_run *r, const rki_edge *e)
+static const rkp_schema *schema_of(const rki_plan *p, const rki_edge *e)
 {
-    const rki_stage *from = &r->plan->stages[e->from_stage];
-    return &r->plan->kernels[from->kernel].out[e->from_port];
+    const rki_stage *from = &p->stages[e->from_stage];
+    return &p->kernels[from->kernel].out[e->from_port];
 }
 
-static const char *name_of(const rki_run *r, uint32_t stage)
+static const char *name_of(const rki_plan *p, uint32_t stage)
 {
-    return r->plan->kernels[r->plan->stages[stage].kernel].k->id.p;
+    return p->kernels[p->stages[stage].kernel].k->id.p;
 }
 
-static char *folder(const rki_run *run, const rki_outset *o)
+static char *folder(const rki_run *run, const rki_plan *p, const rki_outset *o)
 {
     rki_buf path;
     rki_buf_init(&path);
     // A replay leaves alone what a stream has left behind.
     rki_putf(&path, "%s/spill%s/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
-             run->args.replay ? "-replay" : "", name_of(run, o->edge->from_stage), name_of(run, o->edge->to_stage));
+             run->args.replay ? "-replay" : "", name_of(p, o->edge->from_stage), name_of(p, o->edge->to_stage));
     if (o->edge->in && o->edge->in->topic)
         rki_putf(&path, "-%u-%u", o->edge->in->pub, o->edge->in->sub);
     else
@@ -62,9 +63,9 @@ static char *folder(const rki_run *run, const rki_outset *o)
     return rki_buf_take(&path, NULL);
 }
 
-bool rki_spill_left(rki_run *r, const rki_outset *o)
+bool rki_spill_left(rki_runner *r, const rki_outset *o)
 {
-    char *dir = folder(r, o);
+    char *dir = folder(r->run, r->wiring->gen->plan, o);
     bool there = dir && access(dir, F_OK) == 0;
     free(dir);
     return there;
@@ -78,6 +79,13 @@ static void tell_behind(const rki_outset *o)
         __atomic_store_n(&o->links[0]->behind, behind, __ATOMIC_SEQ_CST);
 }
 
+// A runner that may spill, from the start or by what it took over.
+void rki_spill_begin(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        r->spills_at_once |= (r->acts[i]->op->traits & RKP_BLOCKING) != 0;
+}
+
 // Opens the log of an edge.  In a stream what it holds from the last run is waiting; a batch job begins anew.
 bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
@@ -89,15 +97,15 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
     rki_spool_stats stats;
     struct rki_spill *s = calloc(1, sizeof *s);
     char err[RKI_SPOOL_ERR] = "";
-    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_actor *a = r->acts[r->n_stages - 1];
     if (!s) {
         rki_fail_run(a, RKP_NOMEM, "out of memory");
         return false;
     }
     o->spill = s;
     rki_buf_init(&s->body);
-    s->schema = schema_of(run, o->edge);
-    s->dir = folder(run, o);
+    s->schema = schema_of(r->wiring->gen->plan, o->edge);
+    s->dir = folder(run, r->wiring->gen->plan, o);
     if (!s->dir) {
         rki_fail_run(a, RKP_NOMEM, "out of memory");
         return false;
@@ -106,10 +114,11 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
         rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
         return false;
     }
-    for (uint32_t i = 0; i < r->n_stages; i++)
-        r->spills_at_once |= (r->stages[i].op->traits & RKP_BLOCKING) != 0;
+    rki_spill_begin(r);
+    snprintf(s->from, sizeof s->from, "%s", name_of(r->wiring->gen->plan, o->edge->from_stage));
+    snprintf(s->to, sizeof s->to, "%s", name_of(r->wiring->gen->plan, o->edge->to_stage));
     rki_spool_look(s->log, &stats);
-    if (stats.records && !run->plan->stream)
+    if (stats.records && !r->gen->plan->stream)
         rki_spool_ack(s->log, stats.next - 1, err);
     else
         s->waiting = stats.records;
@@ -176,7 +185,7 @@ bool rki_spill_room(rki_runner *r, rki_outset *o)
         RKI_ADD(o->links[0]->spill_waits, 1);
     s->full = true;
     if (!s->warned) {
-        const char *from = name_of(r->run, o->edge->from_stage), *to = name_of(r->run, o->edge->to_stage);
+        const char *from = s->from, *to = s->to;
         s->warned = true;
         rki_log(
             r->run,
@@ -190,7 +199,7 @@ bool rki_spill_room(rki_runner *r, rki_outset *o)
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     struct rki_spill *s = o->spill;
-    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_actor *a = r->acts[r->n_stages - 1];
     rkp_batch *b = (rkp_batch *)(uintptr_t)m->env.payload;
     rkp_envelope e = m->env;
     char err[RKI_SPOOL_ERR] = "";
@@ -220,13 +229,13 @@ void rki_spill_write(rki_runner *r)
         const struct rki_spill *s = r->outs[i].spill;
         char err[RKI_SPOOL_ERR] = "";
         if (s && s->log && rki_spool_write(s->log, err) != RKP_OK)
-            rki_fail_run(&r->stages[r->n_stages - 1], RKP_IO, "cannot spill: %s", err);
+            rki_fail_run(r->acts[r->n_stages - 1], RKP_IO, "cannot spill: %s", err);
     }
 }
 
 void rki_spill_flushed(rki_runner *r)
 {
-    uint64_t now = rkp_now_ns(&r->stages[0]), last = r->gathered_ns;
+    uint64_t now = rkp_now_ns(r->acts[0]), last = r->gathered_ns;
     r->gathered_ns = now;
     if (r->spills_at_once || now - last > GATHER_NS)
         rki_spill_write(r);
@@ -236,7 +245,7 @@ void rki_spill_flushed(rki_runner *r)
 bool rki_spill_move(rki_runner *r, rki_outset *o)
 {
     struct rki_spill *s = o->spill;
-    rkp_actor *a = &r->stages[r->n_stages - 1];
+    rkp_actor *a = r->acts[r->n_stages - 1];
     bool any = false;
     let_go(o);
     while (s->waiting && !rki_failed(r->run)) {
@@ -287,6 +296,12 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
     }
     tell_behind(o);
     return any;
+}
+
+void rki_spill_moved(rki_outset *o, const rki_plan *p)
+{
+    if (o->spill)
+        o->spill->schema = schema_of(p, o->edge);
 }
 
 // The edge is done: everything was taken.  An empty log leaves no folder behind.

@@ -74,18 +74,18 @@ static bool unread(const rki_plan *p, const rki_bound *to, rkp_str name)
 
 // Without columns that were not made because nobody reads them: they are null in every row, whatever they should be, and a
 // replay through kernels that do read them must not take that for their values.  Takes b.
-static rkp_batch *made_columns(const rki_run *r, rkp_str kernel, rkp_batch *b)
+static rkp_batch *made_columns(const rki_plan *p, rkp_str kernel, rkp_batch *b)
 {
     const rki_bound *to = NULL;
     rkp_schema *s = NULL;
     rkp_field *f = NULL;
     rkp_batch *out = b;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++)
-        if (rkp_str_eq(rkp_word_str(r->plan->kernels[i].k->id), kernel))
-            to = &r->plan->kernels[i];
+    for (uint32_t i = 0; i < p->n_kernels; i++)
+        if (rkp_str_eq(rkp_word_str(p->kernels[i].k->id), kernel))
+            to = &p->kernels[i];
     for (uint32_t c = 0; to && c < b->n_cols; c++) {
-        if (!all_null(&b->cols[c], b->rows) || !unread(r->plan, to, b->schema->f[c].name)) {
+        if (!all_null(&b->cols[c], b->rows) || !unread(p, to, b->schema->f[c].name)) {
             if (s) {
                 f[n] = b->schema->f[c];
                 out->cols[n] = b->cols[c];
@@ -123,7 +123,7 @@ bool rki_store_letters(rkp_actor *a, rkp_batch *b, const uint32_t *rows, const r
     if (st == RKP_OK && b && b->n_cols) {
         part = rkp_batch_pick(b, rows, n);
         if (part)
-            part = made_columns(a->run, v->to.n ? v->to : v->kernel, part);
+            part = made_columns(a->gen->plan, v->to.n ? v->to : v->kernel, part);
         st = part ? RKP_OK : RKP_NOMEM;
     }
     for (uint32_t i = 0; st == RKP_OK && i < n; i++)

@@ -38,70 +38,72 @@ static void add_dropped(rki_kernel_counts *out, const char *reason, uint64_t row
 
 static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
 {
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        for (uint32_t o = 0; o < r->runners[i]->n_outs; o++) {
-            const rki_outset *s = &r->runners[i]->outs[o];
-            uint64_t rows = 0, ended = 0;
-            if (r->plan->stages[s->edge->to_stage].kernel != kernel)
-                continue;
-            for (uint32_t l = 0; l < s->n; l++) {
-                ended += RKI_LOOK(s->links[l]->ended_rows);
-                rows += RKI_LOOK(s->links[l]->overflowed_rows);
-            }
-            if (!rows)
-                continue;
-            out->rows_in += rows;
-            rows -= ended;
-            add_dropped(out, "circle ended", ended);
-            if (s->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-                rki_reason_count one = { "queue_full", rows };
-                out->dead_lettered += rows;
-                add_reasons(out->deads, &out->n_deads, &one, 1);
-            } else {
-                add_dropped(out, "queue_full", rows);
-            }
+    for (uint32_t i = 0; i < r->n_links; i++) {
+        const rki_link *k = r->links[i];
+        uint64_t rows, ended;
+        if (r->plan->stages[k->edge->to_stage].kernel != kernel)
+            continue;
+        ended = RKI_LOOK(k->ended_rows);
+        rows = RKI_LOOK(k->overflowed_rows);
+        if (!rows)
+            continue;
+        out->rows_in += rows;
+        rows -= ended;
+        add_dropped(out, "circle ended", ended);
+        if (k->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
+            rki_reason_count one = { "queue_full", rows };
+            out->dead_lettered += rows;
+            add_reasons(out->deads, &out->n_deads, &one, 1);
+        } else {
+            add_dropped(out, "queue_full", rows);
         }
     }
+}
+
+void rki_count_actor(rki_kernel_counts *out, const rkp_actor *a)
+{
+    const rki_counts *c = &a->counts;
+    int role = a->stage->role;
+    out->dropped += RKI_LOOK(c->dropped);
+    out->lost += RKI_LOOK(c->lost);
+    out->dead_lettered += RKI_LOOK(c->dead);
+    // Acquire, from the release of who counts: the names of the reasons.
+    add_reasons(out->drops, &out->n_drops, c->drops, __atomic_load_n(&c->n_drops, __ATOMIC_ACQUIRE));
+    add_reasons(out->deads, &out->n_deads, c->deads, __atomic_load_n(&c->n_deads, __ATOMIC_ACQUIRE));
+    for (int m = 0; m < 16; m++)
+        out->metrics[m] += RKI_LOOK(c->metrics[m]);
+    // The two halves of a source or sink are one kernel to the user.
+    if (role != RKI_DECODE && role != RKI_WRITE) {
+        out->rows_in += RKI_LOOK(c->rows_in);
+        out->bytes_in += RKI_LOOK(c->bytes_in);
+        out->batches += RKI_LOOK(c->batches);
+    }
+    if (role == RKI_POLL)
+        out->bytes_in += RKI_LOOK(c->bytes_out);
+    if (role != RKI_POLL && role != RKI_ENCODE) {
+        out->rows_out += RKI_LOOK(c->rows_out);
+        out->absorbed += RKI_LOOK(c->absorbed);
+        out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
+    }
+    if (a->op->kind == RKP_SOURCE && role != RKI_POLL)
+        out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad) + RKI_LOOK(c->unread);
+}
+
+static void add_all(const rki_run *r, rki_runner *const *v, uint32_t n, uint32_t kernel, rki_kernel_counts *out)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < v[i]->n_stages; j++)
+            if (v[i]->acts[j]->ks == r->ks[kernel])
+                rki_count_actor(out, v[i]->acts[j]);
 }
 
 void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
 {
     const rki_bound *b = &r->plan->kernels[kernel];
-    memset(out, 0, sizeof *out);
+    *out = r->ks[kernel]->past;
     out->kernel = b->k->id.p;
     out->op = b->k->op->name;
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
-            const rkp_actor *a = &r->runners[i]->stages[j];
-            const rki_counts *c = &a->counts;
-            int role = a->stage->role;
-            if (a->bound != b)
-                continue;
-            out->dropped += RKI_LOOK(c->dropped);
-            out->lost += RKI_LOOK(c->lost);
-            out->dead_lettered += RKI_LOOK(c->dead);
-            // Acquire, from the release of who counts: the names of the reasons.
-            add_reasons(out->drops, &out->n_drops, c->drops, __atomic_load_n(&c->n_drops, __ATOMIC_ACQUIRE));
-            add_reasons(out->deads, &out->n_deads, c->deads, __atomic_load_n(&c->n_deads, __ATOMIC_ACQUIRE));
-            for (int m = 0; m < 16; m++)
-                out->metrics[m] += RKI_LOOK(c->metrics[m]);
-            // The two halves of a source or sink are one kernel to the user.
-            if (role != RKI_DECODE && role != RKI_WRITE) {
-                out->rows_in += RKI_LOOK(c->rows_in);
-                out->bytes_in += RKI_LOOK(c->bytes_in);
-                out->batches += RKI_LOOK(c->batches);
-            }
-            if (role == RKI_POLL)
-                out->bytes_in += RKI_LOOK(c->bytes_out);
-            if (role != RKI_POLL && role != RKI_ENCODE) {
-                out->rows_out += RKI_LOOK(c->rows_out);
-                out->absorbed += RKI_LOOK(c->absorbed);
-                out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
-            }
-            if (b->k->op->kind == RKP_SOURCE && role != RKI_POLL)
-                out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad) + RKI_LOOK(c->unread);
-        }
-    }
+    add_all(r, r->runners, r->n_runners, kernel, out);
     add_overflow(r, kernel, out);
 }
 
@@ -123,9 +125,9 @@ void rki_run_totals(const rki_run *r, rki_totals *out)
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
-            out->bad += r->runners[i]->stages[j].bad;
+            out->bad += r->runners[i]->acts[j]->bad;
     for (uint32_t i = 0; i < r->n_links; i++)
-        out->in_flight += r->links[i].sent_rows - r->links[i].got_rows - r->links[i].overflowed_rows;
+        out->in_flight += r->links[i]->sent_rows - r->links[i]->got_rows - r->links[i]->overflowed_rows;
     getrusage(RUSAGE_SELF, &u);
     out->peak_bytes = (uint64_t)u.ru_maxrss * 1024u;
     out->wall_ns = r->end_ns - r->start_ns;
@@ -211,7 +213,7 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
     rki_json_init(&j, out, 2);
     rki_json_object(&j);
     rki_json_key(&j, "pipeline");
-    rki_json_str(&j, rkp_word_str(r->plan->spec->name));
+    rki_json_str(&j, rkp_str_of(r->name));
     rki_json_key(&j, "exit");
     rki_json_i64(&j, exit_code);
     rki_json_key(&j, "error");

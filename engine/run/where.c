@@ -26,7 +26,7 @@ static const rkp_expr *of_topic(const rki_inset *in, const rki_bound *to, rkp_st
 static bool filter(struct choice *c, const rkp_expr *where, const uint32_t *rows, uint32_t n, uint32_t *out,
                    uint32_t *n_out)
 {
-    rkp_actor *head = &c->r->stages[0];
+    rkp_actor *head = c->r->acts[0];
     return rkp_expr_filter(where, head->frame, c->b, &head->meta, rows, n, out, n_out, c->errs) == RKP_OK;
 }
 
@@ -39,7 +39,7 @@ static int by_row(const void *x, const void *y)
 // Each topic's rows by its own condition, then all that are wanted in their order.
 static bool by_topic(struct choice *c, const rki_inset *in)
 {
-    const rki_bound *to = c->r->stages[0].bound;
+    const rki_bound *to = c->r->acts[0]->bound;
     uint32_t n_topics = c->b->topics ? c->b->topics->n : 0, n, kept;
     uint8_t *wanted = rkp_batch_alloc(c->mem, c->b->rows + 1u), *done = rkp_batch_alloc(c->mem, n_topics + 1u);
     const rkp_expr **where = rkp_batch_alloc(c->mem, (n_topics + 1u) * sizeof *where);
@@ -77,7 +77,7 @@ static bool by_topic(struct choice *c, const rki_inset *in)
 
 rkp_batch *rki_wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b)
 {
-    rkp_actor *head = &r->stages[0];
+    rkp_actor *head = r->acts[0];
     rki_link *k = in->links[in->n == 1 ? 0 : in->cur];
     rkp_batch *out = NULL;
     struct choice c = { .r = r, .b = b, .mem = rkp_batch_new(r->run->pool, NULL, 0, 4096) };

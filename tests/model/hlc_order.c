@@ -54,7 +54,8 @@ struct actor {
     rki_pactor plan;
     rki_kernel kernel;
     rki_bound bound;
-    rkp_actor stage;
+    rkp_actor stage, *acts[1];
+    rki_wiring wiring;
     rki_inset ins[EDGES];
     rki_outset outs[EDGES];
     uint32_t in_of[EDGES]; // per input: the edge
@@ -166,9 +167,11 @@ static void make_world(void)
         struct actor *a = &actors[i];
         rki_runner *r = a->r;
         memset(r, 0, sizeof *r);
+        a->acts[0] = &a->stage;
         *r = (rki_runner){ .run = &run,
                            .plan = &a->plan,
-                           .stages = &a->stage,
+                           .acts = a->acts,
+                           .wiring = &a->wiring,
                            .n_stages = 1,
                            .ins = a->ins,
                            .outs = a->outs,

@@ -821,6 +821,76 @@ void live_free(live *l)
     free(l);
 }
 
+static void format(rki_buf *text, const char *fmt, va_list ap)
+{
+    va_list again;
+    char *z;
+    int n;
+    rki_buf_init(text);
+    rki_putz(text, "version: 1\n");
+    va_copy(again, ap);
+    n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    assert_true(n >= 0);
+    z = malloc((size_t)n + 1);
+    assert_non_null(z);
+    vsnprintf(z, (size_t)n + 1, fmt, ap);
+    rki_put(text, z, (size_t)n);
+    free(z);
+}
+
+static void tell(rkp_diags *d)
+{
+    rki_buf b;
+    rki_buf_init(&b);
+    rki_diags_text(d, &b, false);
+    snprintf(case_failure, sizeof case_failure, "%.*s", (int)b.n, b.p);
+    rki_buf_fini(&b);
+}
+
+struct planned {
+    rki_spec *s;
+    rki_plan *p;
+};
+
+static void drop_planned(void *arg)
+{
+    struct planned *v = arg;
+    rki_plan_free(v->p);
+    rki_spec_free(v->s);
+    free(v);
+}
+
+rki_reload_result live_reload(live *l, const char *fmt, ...)
+{
+    static const char *const env[] = { NULL };
+    rki_plan_args pa = { .cores = l->threads, .memory = 1ull << 32, .probe = true };
+    rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
+    rki_reload_result out = { .outcome = RKI_RELOAD_REJECTED };
+    rkp_diags *d = rki_diags_new();
+    struct planned *v = calloc(1, sizeof *v);
+    rki_buf text;
+    va_list ap;
+    assert_non_null(v);
+    va_start(ap, fmt);
+    format(&text, fmt, ap);
+    va_end(ap);
+    sa.text = (rkp_str){ text.p, text.n };
+    v->s = rki_spec_load(&sa, d);
+    v->p = v->s ? rki_plan_new(v->s, &pa, d) : NULL;
+    rki_buf_fini(&text);
+    rki_buf_init(&out.diff);
+    case_failure[0] = 0;
+    if (v->p)
+        rki_run_reload(l->r, v->p, drop_planned, v, d, &out);
+    else
+        drop_planned(v);
+    tell(d);
+    rki_diags_free(d);
+    rki_buf_fini(&out.diff);
+    return out;
+}
+
 // NULL: the pipeline is wrong, and case_failure says how.
 static live *make(const live_conf *c, const char *fmt, va_list ap)
 {
@@ -838,21 +908,8 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
         ra.now_ns = live_clock;
         ra.now_arg = l;
     }
-    rki_buf_init(&text);
-    rki_putz(&text, "version: 1\n");
-    {
-        int n;
-        va_list again;
-        va_copy(again, ap);
-        n = vsnprintf(NULL, 0, fmt, again);
-        va_end(again);
-        assert_true(n >= 0);
-        char *z = malloc((size_t)n + 1);
-        assert_non_null(z);
-        vsnprintf(z, (size_t)n + 1, fmt, ap);
-        rki_put(&text, z, (size_t)n);
-        free(z);
-    }
+    l->threads = pa.cores;
+    format(&text, fmt, ap);
     sa.text = (rkp_str){ text.p, text.n };
     case_failure[0] = 0;
     l->d = rki_diags_new();
@@ -860,11 +917,7 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
     l->p = l->s ? rki_plan_new(l->s, &pa, l->d) : NULL;
     rki_buf_fini(&text);
     if (!l->p) {
-        rki_buf b;
-        rki_buf_init(&b);
-        rki_diags_text(l->d, &b, false);
-        snprintf(case_failure, sizeof case_failure, "%.*s", (int)b.n, b.p);
-        rki_buf_fini(&b);
+        tell(l->d);
         live_free(l);
         return NULL;
     }

@@ -78,6 +78,7 @@ typedef struct live {
     uint64_t clock; // atomic, of `clocked`
     char dir[32];   // data_dir; "": it is not ours
     bool keep;
+    unsigned threads;
 } live;
 
 typedef struct live_conf {
@@ -96,6 +97,8 @@ typedef struct live_conf {
 live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
 // The same; NULL when it cannot begin, and case_failure says why.
 live *live_try(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
+// Puts another pipeline in the place of the one that runs; what came of it, with the findings in case_failure.  From any thread.
+rki_reload_result live_reload(live *l, const char *fmt, ...) RKP_PRINTF(2, 3);
 int live_end(live *l);                                   // waits and frees; the exit code
 void live_free(live *l);                                 // after live_end of one that is kept
 void case_copy_folder(const char *from, const char *to); // the checkpoints in a data_dir

@@ -1,0 +1,348 @@
+// labels: threads
+// Another pipeline in the place of one that runs: nothing lost, doubled or out of order, state goes on, what is wrong changes nothing.
+#include "run_case.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+// after the above
+#include <cmocka.h>
+
+static int forget(void **state)
+{
+    (void)state;
+    case_forget();
+    return 0;
+}
+
+static void expect_end(live *l, int want)
+{
+    int code = live_end(l);
+    if (code != want)
+        fail_msg("exit %d, not %d: %s", code, want, case_failure);
+}
+
+static void expect(rki_reload_result r, rki_reload_outcome want)
+{
+    if (r.outcome != want)
+        fail_msg("outcome %d, not %d: %s%s", (int)r.outcome, (int)want, r.text, case_failure);
+}
+
+// Rows from .. to - 1 of publisher p, once each and in order, among those at a sink.
+static void expect_rows(int sink, int64_t p, int64_t from, int64_t to)
+{
+    int64_t next = from;
+    for (size_t i = 0; i < case_results[sink].n; i++)
+        if (case_results[sink].v[i].p == p)
+            assert_int_equal(case_results[sink].v[i].n, next++);
+    assert_int_equal(next, to);
+}
+
+#define SRC "  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
+#define OUT "  out: { op: t.sink, from: [b], with: { into: 1 } }\n"
+
+static void the_same_file_changes_nothing(void **state)
+{
+    const char *text = "kernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2 } }\n" OUT;
+    live *l = live_start(NULL, "%s", text);
+    rki_reload_result r;
+    (void)state;
+    case_set(case_gate[1], 100);
+    live_until(l, case_look(case_results[1].rows) == 100);
+    for (int i = 0; i < 20; i++) {
+        r = live_reload(l, "%s", text);
+        expect(r, RKI_RELOAD_APPLIED);
+        assert_int_equal(r.generation, 2 + i);
+    }
+    case_set(case_gate[1], 200);
+    live_until(l, case_look(case_results[1].rows) == 200);
+    assert_int_equal(case_seen[2].inits, 1);
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, 200);
+}
+
+static void a_kernel_between_two_others_is_replaced(void **state)
+{
+    static const char *const shapes[] = {
+        "",                           // one actor
+        ", fuse: never",              // rings around it
+        ", replicas: 3, fuse: never", // of several
+    };
+    (void)state;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const char *fmt = "kernels:\n" SRC "  b: { op: map, from: [src], with: { derive: { x: '%d' } }%s }\n" OUT;
+        live *l = live_start(NULL, fmt, 0, shapes[s]);
+        case_set(case_gate[1], UINT64_MAX);
+        for (int i = 1; i <= 30; i++) {
+            uint64_t before = case_look(case_results[1].rows);
+            expect(live_reload(l, fmt, i, shapes[s]), RKI_RELOAD_APPLIED);
+            live_until(l, case_look(case_results[1].rows) > before + 50);
+        }
+        rki_run_drain(l->r);
+        expect_end(l, RKI_EXIT_OK);
+        expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+        case_forget();
+    }
+}
+
+static void a_subscriber_comes_and_goes(void **state)
+{
+    const char *base = "kernels:\n"
+                       "  src: { op: t.pub, with: { id: 1 }, publish: a/b }\n"
+                       "  x: { op: t.step, subscribe: a/*, with: { id: 2 } }\n"
+                       "  out: { op: t.sink, from: [x], with: { into: 1 } }\n"
+                       "%s";
+    live *l = live_start(NULL, base, "");
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        uint64_t at;
+        expect(live_reload(l, base, "  late: { op: t.sink, subscribe: 'a/#', with: { into: 2 } }\n"),
+               RKI_RELOAD_APPLIED);
+        at = case_look(case_results[2].rows);
+        live_until(l, case_look(case_results[2].rows) > at + 20);
+        expect(live_reload(l, base, ""), RKI_RELOAD_APPLIED);
+    }
+    rki_run_drain(l->r);
+    assert_int_equal(case_seen[2].inits, 1);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    for (size_t i = 1; i < case_results[2].n; i++) // in order, and without a hole but where it was not there
+        assert_true(case_results[2].v[i].n > case_results[2].v[i - 1].n);
+}
+
+static void a_kernel_is_put_in_and_taken_out_of_a_chain(void **state)
+{
+    live *l = live_start(NULL, "kernels:\n" SRC "  out: { op: t.slow, from: [src], with: { into: 1 } }\n");
+    (void)state;
+    case_set(case_gate[1], UINT64_MAX);
+    for (int i = 0; i < 30; i++) {
+        uint64_t at = case_look(case_results[1].rows);
+        expect(live_reload(l, "kernels:\n" SRC "  mid: { op: t.step, from: [src], with: { id: 3 } }\n"
+                              "  out: { op: t.slow, from: [mid], with: { into: 1 } }\n"),
+               RKI_RELOAD_APPLIED);
+        live_until(l, case_look(case_results[1].rows) > at + 20);
+        expect(live_reload(l, "kernels:\n" SRC "  out: { op: t.slow, from: [src], with: { into: 1 } }\n"),
+               RKI_RELOAD_APPLIED);
+    }
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+}
+
+static void state_goes_on_in_the_new_instance(void **state)
+{
+    // A column more at the input: another instance, the same groups.
+    const char *fmt = "kernels:\n" SRC "  b: { op: map, from: [src], with: { derive: { %s } } }\n"
+                      "  agg: { op: aggregate, from: [b], with: { by: [p], compute: { n: count(), k: last(k) } } }\n"
+                      "  out: { op: t.sink, from: [agg], with: { into: 1 } }\n";
+    live *l = live_start(NULL, fmt, "x: '1'");
+    (void)state;
+    case_set(case_gate[1], 1000);
+    live_until(l, live_number(l, "agg", "rows_in") == 1000);
+    expect(live_reload(l, fmt, "x: '1', y: '2'"), RKI_RELOAD_APPLIED);
+    case_set(case_gate[1], 1500);
+    live_until(l, live_number(l, "agg", "rows_in") == 1500);
+    expect(live_reload(l, fmt, "y: '2'"), RKI_RELOAD_APPLIED);
+    case_set(case_gate[1], 1700);
+    live_until(l, live_number(l, "agg", "rows_in") == 1700);
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    assert_int_equal(case_results[1].n, 1);
+    assert_int_equal(case_results[1].v[0].n, 1700);
+}
+
+static void what_is_wrong_changes_nothing(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } wrong[] = {
+        { "kernels:\n" SRC "  b: { op: nothing, from: [src] }\n" OUT, "op-unknown" },
+        { "kernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2, fail_inits: 1 } }\n" OUT, "reload-st" },
+        { "name: other\nkernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2 } }\n" OUT, "reload-fixed" },
+        { "kernels:\n  src: { op: t.pub, with: { id: 9, gate: 1 } }\n  b: { op: t.step, from: [src], with: { id: 2 } "
+          "}\n" OUT,
+          "reload-state" },
+    };
+    live *l = live_start(NULL, "kernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2 } }\n" OUT);
+    (void)state;
+    case_set(case_gate[1], UINT64_MAX);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint64_t at = case_look(case_results[1].rows);
+        rki_reload_result r = live_reload(l, "%s", wrong[i].text);
+        expect(r, RKI_RELOAD_REJECTED);
+        if (!strstr(case_failure, wrong[i].says))
+            fail_msg("case %zu: %s", i, case_failure);
+        live_until(l, case_look(case_results[1].rows) > at + 50);
+    }
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+}
+
+static void a_kernel_that_does_not_stop_in_time_lets_all_go_on(void **state)
+{
+    const char *fmt = "reload: { quiesce_timeout: 50ms, keep_state: reset }\nkernels:\n" SRC
+                      "  b: { op: t.step, from: [src], with: { id: 2, gate: 3, bad_every: %d } }\n" OUT;
+    live *l;
+    (void)state;
+    case_set(case_gate[3], 0);
+    l = live_start(NULL, fmt, 0);
+    case_set(case_gate[1], UINT64_MAX);
+    live_until(l, case_look(case_seen[2].calls) > 0); // it is in its call
+    expect(live_reload(l, fmt, 1000000), RKI_RELOAD_TIMED_OUT);
+    case_set(case_gate[3], UINT64_MAX);
+    live_until(l, case_look(case_results[1].rows) > 50);
+    expect(live_reload(l, fmt, 1000000), RKI_RELOAD_APPLIED);
+    live_until(l, case_look(case_results[1].rows) > 100);
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+}
+
+// ---- at random ------------------------------------------------------------------------------------------------------
+//
+// Four publishers, each with a chain of up to three kernels of random kinds between it and its sink, over rings, topics, replicas; sinks
+// that come and go; and an aggregate over everything, whose input changes its columns.  Each reload is another such pipeline, or one that is wrong.
+
+enum { CHAINS = 4, MIDS = 3 };
+
+static uint64_t seed;
+
+static uint32_t dice(uint32_t n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+static void random_pipeline(char *to, size_t size)
+{
+    size_t n = 0;
+#define SAY(...) n += (size_t)snprintf(to + n, size - n, __VA_ARGS__)
+    SAY("reload: { keep_state: reset }\nkernels:\n");
+    for (int c = 1; c <= CHAINS; c++)
+        SAY("  src%d: { op: t.pub, with: { id: %d, gate: %d, batch: %d }, publish: t/%d }\n", c, c, c, c * 3, c);
+    for (int c = 1; c <= CHAINS; c++) {
+        char before[32], topic[32] = "";
+        snprintf(before, sizeof before, "src%d", c);
+        snprintf(topic, sizeof topic, "t/%d", c);
+        for (int m = 0; m < MIDS; m++) {
+            static const char *const ops[] = { "map, with: { derive: { x: '%u' } }",
+                                               "map, with: { derive: { x: '%u', y: p } }",
+                                               "filter, with: { where: 'n >= 0 - %u' }", "t.pass, with: { id: 0 }" };
+            static const char *const hows[] = { "",
+                                                ", fuse: never",
+                                                ", replicas: 2, queue: { overflow: block }",
+                                                ", replicas: 3, fuse: never, queue: { overflow: block }",
+                                                ", queue: { capacity: 16 }",
+                                                ", priority: high" };
+            char op[80], from[64];
+            if (dice(2))
+                continue;
+            snprintf(op, sizeof op, ops[dice(4)], dice(3));
+            if (topic[0] && dice(2))
+                snprintf(from, sizeof from, "subscribe: %s", topic);
+            else
+                snprintf(from, sizeof from, "from: [%s]", before);
+            SAY("  mid%d%d: { op: %s, %s%s", c, m, op, from, hows[dice(6)]);
+            snprintf(before, sizeof before, "mid%d%d", c, m);
+            topic[0] = 0;
+            if (dice(3) == 0) {
+                snprintf(topic, sizeof topic, "u/%d/%d", c, m);
+                SAY(", publish: %s", topic);
+            }
+            SAY(" }\n");
+        }
+        if (topic[0] && dice(2))
+            SAY("  out%d: { op: t.sink, subscribe: %s, with: { into: %d } }\n", c, topic, c);
+        else
+            SAY("  out%d: { op: %s, from: [%s], with: { into: %d } }\n", c, "t.sink", before, c);
+        if (dice(3) == 0)
+            SAY("  late%d: { op: t.sink, subscribe: 't/#', with: { into: %d } }\n", c, c + CHAINS);
+    }
+    SAY("  all: { op: map, subscribe: 't/*', with: { derive: { z: '%u' } } }\n", dice(4));
+    SAY("  agg: { op: aggregate, from: [all], with: { by: [p], compute: { n: count(), k: last(k) } } }\n"
+        "  sum: { op: t.sink, from: [agg], with: { into: 15 } }\n");
+    switch (dice(10)) {
+    case 0:
+        SAY("  bad: { op: nothing, from: [src1] }\n");
+        break;
+    case 1:
+        SAY("  bad: { op: t.step, from: [src1], with: { fail_inits: 1000000 } }\n");
+        break;
+    case 2:
+        SAY("  bad: { op: map, from: [src1], with: { derive: { x: 'none + 1' } } }\n");
+        break;
+    default:
+        break;
+    }
+#undef SAY
+}
+
+static void random_reloads_lose_double_and_reorder_nothing(void **state)
+{
+    static char text[16384];
+    const char *asked = getenv("RKP_RELOADS"), *from = getenv("RKP_RELOAD_SEED");
+    unsigned rounds = asked ? (unsigned)strtoul(asked, NULL, 10) : 60, applied = 0, rejected = 0;
+    uint64_t begin = from ? strtoull(from, NULL, 10) : 1;
+    live *l;
+    (void)state;
+    seed = begin;
+    do {
+        random_pipeline(text, sizeof text);
+        l = strstr(text, "bad:") ? NULL : live_try(&(live_conf){ .threads = 1 + (unsigned)(begin % 3) }, "%s", text);
+    } while (!l); // replicas are not for every place
+    for (unsigned i = 0; i < rounds; i++) {
+        uint64_t at;
+        rki_reload_result r;
+        for (int c = 1; c <= CHAINS; c++)
+            case_set(case_gate[c], case_look(case_emitted[c]) + 400);
+        random_pipeline(text, sizeof text);
+        r = live_reload(l, "%s", text);
+        if (strstr(text, "bad:") || strstr(case_failure, "replicas-single") ||
+            strstr(case_failure, "make it two reloads")) {
+            expect(r, RKI_RELOAD_REJECTED);
+            rejected++;
+        } else {
+            if (r.outcome != RKI_RELOAD_APPLIED)
+                fprintf(stderr, "seed %llu, reload %u:\n%s\nthe run: %s\n", (unsigned long long)begin, i, text,
+                        rki_run_failure(l->r));
+            expect(r, RKI_RELOAD_APPLIED);
+            applied++;
+        }
+        at = case_look(case_results[1 + dice(CHAINS)].rows);
+        if (dice(2))
+            live_until(l, case_look(case_results[1].rows) + case_look(case_results[2].rows) +
+                                  case_look(case_results[3].rows) + case_look(case_results[4].rows) >
+                              at + 10);
+    }
+    for (int c = 1; c <= CHAINS; c++)
+        live_until(l, case_look(case_results[c].rows) == case_look(case_emitted[c]) &&
+                          case_look(case_emitted[c]) == case_look(case_gate[c]));
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    for (int c = 1; c <= CHAINS; c++)
+        expect_rows(c, c, 0, (int64_t)case_emitted[c]);
+    assert_int_equal(case_results[15].n, CHAINS);
+    for (size_t i = 0; i < case_results[15].n; i++)
+        assert_int_equal(case_results[15].v[i].n, case_emitted[case_results[15].v[i].p]);
+    assert_true(applied > 0);
+    (void)rejected;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_same_file_changes_nothing, forget),
+        cmocka_unit_test_teardown(a_kernel_between_two_others_is_replaced, forget),
+        cmocka_unit_test_teardown(a_subscriber_comes_and_goes, forget),
+        cmocka_unit_test_teardown(a_kernel_is_put_in_and_taken_out_of_a_chain, forget),
+        cmocka_unit_test_teardown(state_goes_on_in_the_new_instance, forget),
+        cmocka_unit_test_teardown(what_is_wrong_changes_nothing, forget),
+        cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, forget),
+        cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, forget),
+    };
+    return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
+}
