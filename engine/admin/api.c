@@ -126,6 +126,13 @@ void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_out
     rki_putc(&out->body, '\n');
 }
 
+void rki_api_reloaded(rki_answer *out, int status, rki_buf *body)
+{
+    init(out, status);
+    rki_put(&out->body, body->p, body->n);
+    rki_putc(&out->body, '\n');
+}
+
 void rki_api_ended(rki_answer *out, int exit_code)
 {
     init(out, 200);
@@ -264,6 +271,31 @@ static void post_shutdown(const rki_admin_source *s, const rki_http_request *r, 
         rki_putz(&a->body, "{\"state\":\"draining\"}\n");
 }
 
+static void post_apply(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v;
+    if (!s->reload) {
+        error(a, 501, "not-supported", "this run cannot be reloaded");
+        return;
+    }
+    if (param(r, "dry", &v)) {
+        if (v.n && !rkp_str_is(v, "1") && !rkp_str_is(v, "0")) {
+            error(a, 400, "parameter", "'dry' is 0 or 1, not '%.*s'", shown(v), v.p);
+            return;
+        }
+        a->dry = !rkp_str_is(v, "0");
+    }
+    if (param(r, "file", &v)) {
+        if (v.n == 0 || v.n >= sizeof a->file || memchr(v.p, 0, v.n)) {
+            error(a, 400, "parameter", "'file' is the path of a pipeline");
+            return;
+        }
+        memcpy(a->file, v.p, v.n);
+    }
+    a->kind = RKI_ANSWER_RELOAD;
+}
+
+static const char *const apply_params[] = { "file", "dry", NULL };
 static const char *const tap_params[] = { "topic", "limit", "format", NULL };
 static const char *const shutdown_params[] = { "wait", NULL };
 
@@ -290,7 +322,7 @@ static const struct route {
     { .path = "/v1/alerts", .later = "GET" },
     { .path = "/v1/dlq", .later = "GET" },
     { .path = "/v1/config:check", .later = "POST" },
-    { .path = "/v1/config:apply", .later = "POST" },
+    { .path = "/v1/config:apply", .post = post_apply, .params = apply_params },
     { .path = "/v1/config:rollback", .later = "POST" },
     { .path = "/v1/dlq:replay", .later = "POST" },
 };

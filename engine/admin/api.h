@@ -13,6 +13,7 @@
 
 typedef enum rki_answer_kind {
     RKI_ANSWER_BODY,    // `status` and `body`, now
+    RKI_ANSWER_RELOAD,  // of `file` ("": the one that runs), by a thread, then its answer
     RKI_ANSWER_COMMAND, // `command` on `kernel` may have to wait: by a thread, then rki_api_outcome
     RKI_ANSWER_TAP,     // rows of `tap` as they come
     RKI_ANSWER_END,     // when the run has ended: rki_api_ended
@@ -25,6 +26,8 @@ typedef struct rki_answer {
     rki_buf body;       // JSON
     rki_command command;
     char kernel[64];
+    char file[4096];
+    bool dry; // of RELOAD: only what would change
     rki_tap *tap;
     rki_tap_format format;
     uint64_t limit; // rows; UINT64_MAX: none
@@ -35,6 +38,7 @@ void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_st
 // The answer to a request that is not well formed, or comes at a bad time.
 void rki_api_error(rki_answer *out, int status, const char *code, const char *message);
 void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_outcome o, const char *text);
+void rki_api_reloaded(rki_answer *out, int status, rki_buf *body); // takes the text of body
 void rki_api_ended(rki_answer *out, int exit_code);
 const char *rki_api_status_code(int status); // "too-large": the code of rki_http_parse's statuses
 void rki_answer_fini(rki_answer *a);         // its body; not its tap

@@ -38,7 +38,7 @@ enum {
     TAP_ROWS = 1000,       // asked for at once
     TAP_BYTES = 256 << 10, // of a tap: taken at every look, so this bounds what a tap may cost
     ACCEPTS = 16,          // of one round
-    STACK = 256 << 10,
+    STACK = 2 << 20,       // a reload loads a file; what is not touched costs nothing
     LINGER_BYTES = 1 << 20,
 };
 
@@ -78,6 +78,10 @@ struct job {
     rki_command command;
     rki_outcome outcome;
     char text[512];
+    char *file; // of a reload; NULL: a command
+    bool dry;
+    int status;
+    rki_buf body;
     enum { FREE, RUNNING, DONE } state; // DONE is stored by its thread
 };
 
@@ -214,8 +218,11 @@ static void *run_command(void *arg)
 {
     struct job *j = arg;
     const rki_admin_source *s = &j->a->source;
-    j->outcome = s->command(s->run, rkp_str_of(j->kernel), j->command, now_ns() + j->a->times.command_ns, j->text,
-                            sizeof j->text);
+    if (j->file)
+        j->status = s->reload(s->reload_arg, j->file, j->dry, &j->body);
+    else
+        j->outcome = s->command(s->run, rkp_str_of(j->kernel), j->command, now_ns() + j->a->times.command_ns, j->text,
+                                sizeof j->text);
     // Release, to the acquire in collect: outcome and text.
     __atomic_store_n(&j->state, DONE, __ATOMIC_RELEASE);
     wake(j->a);
@@ -248,10 +255,15 @@ static void start_command(rki_admin *a, struct conn *c, const rki_answer *ans, u
     if (j) {
         *j = (struct job){ .a = a, .c = c, .command = ans->command, .state = RUNNING };
         memcpy(j->kernel, ans->kernel, sizeof j->kernel);
-        if (start_thread(&j->thread, run_command, j) == 0) {
+        rki_buf_init(&j->body);
+        j->dry = ans->dry;
+        j->file = ans->kind == RKI_ANSWER_RELOAD ? strdup(ans->file) : NULL;
+        if ((ans->kind != RKI_ANSWER_RELOAD || j->file) && start_thread(&j->thread, run_command, j) == 0) {
             c->state = COMMAND;
             return;
         }
+        free(j->file);
+        j->file = NULL;
         j->state = FREE;
         j->c = NULL;
     }
@@ -272,11 +284,17 @@ static void collect(rki_admin *a, bool wait, uint64_t now)
             continue;
         pthread_join(j->thread, NULL);
         if (j->c) {
-            rki_api_outcome(&ans, j->kernel, j->command, j->outcome, j->text);
+            if (j->file)
+                rki_api_reloaded(&ans, j->status, &j->body);
+            else
+                rki_api_outcome(&ans, j->kernel, j->command, j->outcome, j->text);
             put_answer(j->c, &ans, false, now);
             rki_answer_fini(&ans);
             next_request(j->c, now);
         }
+        rki_buf_fini(&j->body);
+        free(j->file);
+        j->file = NULL;
         j->c = NULL;
         j->state = FREE;
     }
@@ -358,6 +376,7 @@ static void answer(rki_admin *a, struct conn *c, uint64_t now)
         put_answer(c, &ans, rkp_str_is(c->r.method, "HEAD"), now);
         next_request(c, now);
         break;
+    case RKI_ANSWER_RELOAD:
     case RKI_ANSWER_COMMAND:
         start_command(a, c, &ans, now);
         break;

@@ -40,7 +40,8 @@ extern const char *const rki_job_progress[], *const rki_job_summary[];
 void rki_job_signals(void); // before anything is written or started
 // Runs it, with `path` as its folder (`dir` may be locked, and is closed).  `replay` NULL: an ordinary run, which serves
 // commands.
-int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
-                rki_replay *replay);
+struct rki_reloader;
+int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
+                rki_replay *replay, struct rki_reloader *reloader);
 
 #endif

@@ -140,7 +140,7 @@ static void say_refused(const rki_reply *r)
     rki_arena_fini(&a);
 }
 
-int rki_remote_call(const rki_cli *c, rki_call *call, rki_reply *out)
+static int ask(const rki_cli *c, rki_call *call, bool refusals, rki_reply *out)
 {
     char *path = NULL, err[400] = "";
     int code = find(c, &path);
@@ -150,7 +150,8 @@ int rki_remote_call(const rki_cli *c, rki_call *call, rki_reply *out)
         return code;
     call->path = path;
     rc = rki_admin_call(call, out, err, sizeof err);
-    if (rc == RKI_ANSWERED && (out->status < 200 || out->status > 299)) {
+    if (rc == RKI_ANSWERED && (out->status < 200 || out->status > 299) &&
+        !(refusals && (out->status == 409 || out->status == 422))) {
         say_refused(out);
         code = RKI_EXIT_FAILED;
     } else if (rc == RKI_UNREACHED || rc == RKI_CUT) {
@@ -162,6 +163,16 @@ int rki_remote_call(const rki_cli *c, rki_call *call, rki_reply *out)
     call->path = NULL;
     free(path);
     return code;
+}
+
+int rki_remote_call(const rki_cli *c, rki_call *call, rki_reply *out)
+{
+    return ask(c, call, false, out);
+}
+
+int rki_remote_ask(const rki_cli *c, rki_call *call, rki_reply *out)
+{
+    return ask(c, call, true, out);
 }
 
 int rki_remote_get(const rki_cli *c, const char *target, rki_reply *out)

@@ -31,6 +31,8 @@ typedef struct rki_remote_args {
 // `call` without its path, which is found.  0: the status is 2xx and `out` holds the answer, or `take` wanted no more.
 // 1: refused or cut off, 64: several engines run here, 69: not reachable; `out` is empty then.
 int rki_remote_call(const rki_cli *c, rki_call *call, rki_reply *out);
+// The same for a request whose refusal is an answer, too: also 0 when the status is 409 or 422.
+int rki_remote_ask(const rki_cli *c, rki_call *call, rki_reply *out);
 int rki_remote_get(const rki_cli *c, const char *target, rki_reply *out);
 
 // A text of the engine on its way to the terminal: controls and bad UTF-8 become U+FFFD.

@@ -263,7 +263,7 @@ static int replay(struct replaying *p, const char *file)
     if (code || p->a->dry_run)
         return code;
     rki_job_signals();
-    code = rki_job_run(p->c, &p->a->job, &p->l, p->dir, &p->lock, p->what);
+    code = rki_job_run(p->c, &p->a->job, &p->l, p->dir, &p->lock, p->what, NULL);
     tell(p);
     return code;
 }

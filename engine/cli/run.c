@@ -6,6 +6,7 @@
 // stop is long over.
 #include "cli/job.h"
 #include "cli/progress.h"
+#include "cli/reload.h"
 #include "cli/serve.h"
 #include "cli/verbs.h"
 
@@ -296,8 +297,8 @@ static int take_folder(const struct run_args *a, const rki_loaded *l, const char
     return 0;
 }
 
-int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
-                rki_replay *replay)
+int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
+                rki_replay *replay, rki_reloader *reloader)
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
@@ -322,13 +323,19 @@ int rki_job_run(const rki_cli *c, const rki_job_args *a, const rki_loaded *l, co
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
         return rki_status_exit(st);
     }
-    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, &admin);
+    if (reloader)
+        reloader->run = r;
+    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, &admin);
     if (code) {
         rki_run_free(r);
         return code;
     }
     catch_signals(r, l->spec, a->quiet);
+    if (reloader)
+        rki_reloader_begin(reloader);
     code = rki_run_execute(r);
+    if (reloader)
+        rki_reloader_end(reloader);
     rki_admin_stop(admin);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
@@ -349,16 +356,17 @@ void rki_job_signals(void)
     signal(SIGCHLD, SIG_DFL); // ignored, as some parents leave it, it would hide how commands ended
 }
 
-static int execute(const rki_cli *c, const struct run_args *a, const rki_loaded *l)
+static int execute(rki_cli *c, const struct run_args *a, const char *file, const rki_loaded *l)
 {
     rki_data_dir dir = { .fd = -1 };
     char *path = rki_cli_data_dir(l->spec);
+    rki_reloader reloader = { .cli = c, .load = &a->load, .file = file, .backend = a->backend, .quiet = a->job.quiet };
     int code;
     if (!path)
         return rki_cli_nomem();
     code = take_folder(a, l, path, &dir);
     if (code == 0)
-        code = rki_job_run(c, &a->job, l, path, &dir, NULL);
+        code = rki_job_run(c, &a->job, l, path, &dir, NULL, &reloader);
     rki_data_dir_close(&dir);
     free(path);
     return code;
@@ -388,7 +396,7 @@ static int verb_run(rki_cli *c)
         code = RKI_EXIT_UNAVAILABLE;
     }
     if (code == 0)
-        code = execute(c, a, &l);
+        code = execute(c, a, c->pos[0], &l);
     rki_loaded_free(&l);
     return code;
 }

@@ -1,13 +1,18 @@
 // cli/serve.c - where run/control.h and the admin room meet.
 #include "cli/serve.h"
 
+#include "cli/reload.h"
+
 #include <stdlib.h>
 
-int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r, rki_admin **out)
+int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
+              struct rki_reloader *reloader, rki_admin **out)
 {
     const rki_admin_source source = {
         .run = r,
         .command = rki_run_command,
+        .reload = reloader ? rki_reload_file : NULL,
+        .reload_arg = reloader,
         .drain = rki_run_drain,
         .ready = rki_run_ready,
         .status_json = rki_run_status_json,

@@ -7,6 +7,8 @@
 
 // Starts it as the pipeline says, before the run is executed; *out is NULL when there is none.  0, or the exit code when
 // it cannot be: a batch job that did not ask for it goes on without.  `folder`: data_dir is there.
-int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r, rki_admin **out);
+struct rki_reloader;
+int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
+              struct rki_reloader *reloader, rki_admin **out);
 
 #endif

@@ -211,7 +211,7 @@ static void what_is_wrong_is_said(void **state)
         "GET /v1/alerts",
         "GET /v1/dlq",
         "POST /v1/config:check",
-        "POST /v1/config:apply",
+        "POST /v1/config:check",
         "POST /v1/config:rollback",
         "POST /v1/dlq:replay",
     };
