@@ -48,7 +48,7 @@ static size_t head_size(uint32_t n_cols)
 
 // ---- life -----------------------------------------------------------------------------------------------------------
 
-rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols, size_t bytes)
+static rkp_batch *new_batch(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols, size_t bytes, bool plain)
 {
     size_t head = head_size(n_cols);
     size_t want = bytes ? round_up(bytes) + GAP : 0;
@@ -59,7 +59,7 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
 
     if (bytes > SIZE_MAX / 4 || (!both && rki_block_class(want) >= RKI_BLOCK_CLASSES))
         return NULL;
-    k = rki_block_get(p, both ? head + want : head, 1);
+    k = plain ? rki_block_get_plain(p, both ? head + want : head, 1) : rki_block_get(p, both ? head + want : head, 1);
     if (!k)
         return NULL;
     b = (rkp_batch *)rki_block_data(k);
@@ -89,9 +89,14 @@ rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols,
     return b;
 }
 
+rkp_batch *rkp_batch_new(rkp_pool *p, const rkp_schema *schema, uint32_t n_cols, size_t bytes)
+{
+    return new_batch(p, schema, n_cols, bytes, !schema && !n_cols);
+}
+
 rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes)
 {
-    rkp_batch *b = rkp_batch_new(parent->pool, parent->schema, parent->n_cols, bytes);
+    rkp_batch *b = new_batch(parent->pool, parent->schema, parent->n_cols, bytes, false);
 
     if (!b)
         return NULL;

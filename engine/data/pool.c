@@ -37,9 +37,9 @@ struct list {
 
 struct stripe {
     _Alignas(64) _Atomic uint32_t taken;
-    _Atomic int64_t used; // bytes not carried yet; written by the holder, read by any
-    _Atomic int64_t high; // the largest `used` since the last carry
-    _Atomic int64_t live[RKI_EPOCHS]; // batches, by epoch modulo their number
+    _Atomic int64_t used;                 // bytes not carried yet; written by the holder, read by any
+    _Atomic int64_t high;                 // the largest `used` since the last carry
+    _Atomic int64_t live[RKI_EPOCHS + 1]; // batches, by epoch modulo their number; the last of none
     struct list free[STRIPE_CLASSES];
 };
 
@@ -54,7 +54,7 @@ struct rkp_pool {
     _Alignas(64) _Atomic int64_t held; // bytes taken from the system; moves rarely
     _Alignas(64) _Atomic int64_t used;
     _Atomic int64_t peak;
-    _Atomic int64_t live[RKI_EPOCHS];
+    _Atomic int64_t live[RKI_EPOCHS + 1];
     _Alignas(64) _Atomic uint32_t epoch; // moves when a graph is changed
     struct depot depot[RKI_BLOCK_CLASSES];
     struct stripe stripes[];
@@ -141,6 +141,11 @@ static struct stripe *stripe_take(rkp_pool *p)
 
 // ---- counters -------------------------------------------------------------------------------------------------------
 
+static uint32_t slot_of(uint32_t epoch)
+{
+    return epoch == RKI_NO_EPOCH ? RKI_EPOCHS : epoch % RKI_EPOCHS;
+}
+
 static void peak_raise(rkp_pool *p, int64_t to)
 {
     // Relaxed: a maximum orders nothing.
@@ -161,7 +166,7 @@ static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live, uint32
 
         peak_raise(p, now);
         if (live)
-            atomic_fetch_add_explicit(&p->live[epoch % RKI_EPOCHS], live, memory_order_release); // P1, to P2
+            atomic_fetch_add_explicit(&p->live[slot_of(epoch)], live, memory_order_release); // P1, to P2
         return;
     }
     used = atomic_load_explicit(&s->used, memory_order_relaxed) + bytes;
@@ -177,7 +182,7 @@ static void count(rkp_pool *p, struct stripe *s, int64_t bytes, int live, uint32
     atomic_store_explicit(&s->used, used, memory_order_relaxed);
     atomic_store_explicit(&s->high, high, memory_order_relaxed);
     if (live) {
-        _Atomic int64_t *n = &s->live[epoch % RKI_EPOCHS];
+        _Atomic int64_t *n = &s->live[slot_of(epoch)];
 
         // P1, to P2: what was read of the batches that are gone.
         atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + live, memory_order_release);
@@ -218,10 +223,10 @@ uint64_t rkp_pool_limit(const rkp_pool *p)
 // Exact when nothing moves; see rki_pool_is_over for when something does.  Acquire: P2, from P1.
 static int64_t live_of(const rkp_pool *p, uint32_t epoch)
 {
-    int64_t n = atomic_load_explicit(&p->live[epoch % RKI_EPOCHS], memory_order_acquire);
+    int64_t n = atomic_load_explicit(&p->live[slot_of(epoch)], memory_order_acquire);
 
     for (uint32_t i = 0; i <= p->stripe_mask; i++)
-        n += atomic_load_explicit(&p->stripes[i].live[epoch % RKI_EPOCHS], memory_order_acquire);
+        n += atomic_load_explicit(&p->stripes[i].live[slot_of(epoch)], memory_order_acquire);
     return n;
 }
 
@@ -231,6 +236,7 @@ uint64_t rkp_pool_live(const rkp_pool *p)
 
     for (uint32_t e = 0; e < RKI_EPOCHS; e++)
         n += live_of(p, e);
+    n += live_of(p, RKI_NO_EPOCH);
     return n > 0 ? (uint64_t)n : 0;
 }
 
@@ -445,10 +451,9 @@ static rkp_block *depot_get_one(rkp_pool *p, uint32_t cls)
     return k;
 }
 
-rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
+static rkp_block *block_get(rkp_pool *p, size_t bytes, int live, uint32_t epoch)
 {
     uint32_t cls = rki_block_class(bytes);
-    uint32_t epoch = rki_pool_epoch(p);
     struct stripe *s;
     rkp_block *k = NULL;
 
@@ -483,6 +488,16 @@ rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
     k->defers = NULL;
     k->epoch = epoch;
     return k;
+}
+
+rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live)
+{
+    return block_get(p, bytes, live, rki_pool_epoch(p));
+}
+
+rkp_block *rki_block_get_plain(rkp_pool *p, size_t bytes, int live)
+{
+    return block_get(p, bytes, live, RKI_NO_EPOCH);
 }
 
 void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live, uint32_t epoch)

@@ -46,6 +46,8 @@ static inline uint32_t rki_block_class(size_t bytes)
 // A block with next and defers cleared; the payload is poisoned under AddressSanitizer.  `live` is added to the count
 // of batches (on success only).
 rkp_block *rki_block_get(rkp_pool *p, size_t bytes, int live);
+// The same for plain memory.
+rkp_block *rki_block_get_plain(rkp_pool *p, size_t bytes, int live);
 // Makes k larger without copying it: its payload of at least `bytes`, whose first bytes are those of k.  NULL: cannot, and
 // k is as it was.  k was got with live 0.
 rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes);
@@ -58,7 +60,10 @@ void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live, uint32_t epoch);
 // made it, who may be taken out of a running graph.  Batches are counted by the epoch in which they were made, so that one can wait
 // until all of an epoch and of those before it have gone.  (A batch of a later one that was derived from such a batch holds it.)
 
+// Plain memory (a batch that is made without columns: text, scratch, tables) refers to nobody, may be kept for long, and belongs to none.
+
 enum { RKI_EPOCHS = 16 };
+#define RKI_NO_EPOCH UINT32_MAX
 
 uint32_t rki_pool_epoch(const rkp_pool *p);
 // One thread at a time.  False: a batch of the epoch that had the next one's counter lives still; nothing has changed.
