@@ -65,6 +65,8 @@ static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, bool d
         ms(j, "grace", r->grace_ns);
         ms(j, "pause", r->pause_ns);
         rki_json_end_object(j);
+        rki_json_key(j, "pauses");
+        rki_json_raw(j, (rkp_str){ r->pauses.p, r->pauses.n });
     }
     rki_json_end_object(j);
     rki_buf_fini(&found);
@@ -78,6 +80,7 @@ static rki_reload_result reload(rki_reloader *v, const char *file, bool dry, rki
     rkp_diags *d;
     int code;
     rki_buf_init(&r.diff);
+    rki_buf_init(&r.pauses);
     if (!l || !(d = rki_diags_new())) {
         free(l);
         snprintf(r.text, sizeof r.text, "out of memory");
@@ -114,6 +117,7 @@ int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out)
     if (out->n == 0)
         rki_putf(out, "{\"outcome\":\"rejected\",\"message\":\"%s\"}", "out of memory");
     rki_buf_fini(&r.diff);
+    rki_buf_fini(&r.pauses);
     return r.outcome == RKI_RELOAD_APPLIED ? 200 : r.outcome == RKI_RELOAD_REJECTED ? 422 : 409;
 }
 
@@ -155,6 +159,7 @@ static void *reloader_main(void *arg)
             rki_cli_say("reload applied: generation %u", r.generation);
         rki_buf_fini(&found);
         rki_buf_fini(&r.diff);
+        rki_buf_fini(&r.pauses);
     }
 }
 

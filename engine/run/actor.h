@@ -296,6 +296,7 @@ struct rki_runner {
     uint32_t stop;               // atomic, RKI_STOP_*
     uint32_t leaves;             // atomic: its kernels have been removed: it ends when nothing comes any more
     bool picks;                  // not all of its inputs are read at the moment
+    uint64_t stopped_ns;         // when it has, monotonic
     bool stop_retires;           // it stops only when what retires has ended
     bool stop_pending;           // it may stop with a message that is offered again: the successor takes it
     rki_wiring *next;            // atomic: to be put on between two messages

@@ -56,6 +56,7 @@ typedef struct rki_reload_result {
     char text[1024];                                      // a sentence, where there are no findings
     uint64_t prepare_ns, quiesce_ns, commit_ns, grace_ns; // how long each step took
     uint64_t pause_ns;                                    // that kernels which were replaced stood, at most
+    rki_buf pauses;                                       // JSON: {"actor":milliseconds,..}; the caller's, as diff
     rki_buf diff;                                         // JSON: {"same":[..],"retune":[..],..}; the caller's
 } rki_reload_result;
 

@@ -593,6 +593,7 @@ bool rki_may_stop(rki_runner *r)
             if (__atomic_load_n(&rki_from(k)->stop, __ATOMIC_ACQUIRE) != RKI_STOP_DONE || rki_ring_fill(k->ring) > 0)
                 return false;
         }
+    r->stopped_ns = rki_mono_ns();
     return __atomic_compare_exchange_n(&r->stop, &asked, RKI_STOP_DONE, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
@@ -1114,6 +1115,26 @@ static void over(rki_run *r, struct job *j, rki_reload_outcome outcome)
     pthread_mutex_unlock(&r->lock);
 }
 
+// How long the kernels of each runner stood, from its last message to its successor's first step.
+static void tell_pauses(struct job *j)
+{
+    uint64_t now = rki_mono_ns();
+    rki_json w;
+    rki_json_init(&w, &j->out->pauses, 0);
+    rki_json_object(&w);
+    for (uint32_t i = 0; i < j->n_stopping; i++) {
+        const rki_runner *o = j->stopping[i];
+        uint64_t ns = now - o->stopped_ns;
+        if (ns > j->out->pause_ns)
+            j->out->pause_ns = ns;
+        if (o->replica)
+            continue;
+        rki_json_key(&w, j->diff->from->actors[o->index].name);
+        rki_json_f64(&w, (double)(ns / 1000u) / 1000.0);
+    }
+    rki_json_end_object(&w);
+}
+
 // True: not all have stopped yet.  *job becomes NULL when it is over.
 static bool stopping_look(rki_run *r, struct job **job, uint64_t now, uint64_t *until)
 {
@@ -1153,7 +1174,7 @@ static bool stopping_look(rki_run *r, struct job **job, uint64_t now, uint64_t *
     j->commit_ns = rki_mono_ns();
     j->out->quiesce_ns = j->commit_ns - j->stop_ns;
     commit(r, j);
-    j->out->pause_ns = rki_mono_ns() - j->stop_ns;
+    tell_pauses(j);
     j->out->commit_ns = rki_mono_ns() - j->commit_ns;
     j->out->generation = r->number;
     finish_sinks(r, j);

@@ -880,6 +880,7 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
     v->p = v->s ? rki_plan_new(v->s, &pa, d) : NULL;
     rki_buf_fini(&text);
     rki_buf_init(&out.diff);
+    rki_buf_init(&out.pauses);
     case_failure[0] = 0;
     if (v->p)
         rki_run_reload(l->r, v->p, drop_planned, v, d, &out);
@@ -888,6 +889,7 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
     tell(d);
     rki_diags_free(d);
     rki_buf_fini(&out.diff);
+    rki_buf_fini(&out.pauses);
     return out;
 }
 
