@@ -988,9 +988,9 @@ static void commit(rki_run *r, struct job *j)
     rkp_task **tasks = rki_array(&j->arena, j->net->n_runners + 1u, sizeof(rkp_task *));
     size_t n = 0;
     j->old = r->net;
+    pthread_rwlock_wrlock(&r->graph_lock); // others look at runners and their actors
     hand_sets_over(j);
     hand_over(j);
-    pthread_rwlock_wrlock(&r->graph_lock);
     pthread_mutex_lock(&r->build_lock);
     take_from_gone(r, j->net);
     pthread_mutex_unlock(&r->build_lock);
