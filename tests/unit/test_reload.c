@@ -281,8 +281,31 @@ static void random_pipeline(char *to, size_t size)
 #undef SAY
 }
 
+// Somebody who asks for the status all the time.
+struct looker {
+    rki_run *r;
+    uint32_t ends; // atomic
+    uint64_t looks;
+};
+
+static void *look_on(void *arg)
+{
+    struct looker *k = arg;
+    while (!__atomic_load_n(&k->ends, __ATOMIC_ACQUIRE)) {
+        rki_buf b;
+        rki_buf_init(&b);
+        rki_run_status_json(k->r, &b);
+        rki_run_topics_json(k->r, &b);
+        k->looks += b.n > 0;
+        rki_buf_fini(&b);
+    }
+    return NULL;
+}
+
 static void random_reloads_lose_double_and_reorder_nothing(void **state)
 {
+    struct looker looker = { 0 };
+    pthread_t thread;
     static char text[16384];
     const char *asked = getenv("RKP_RELOADS"), *from = getenv("RKP_RELOAD_SEED");
     unsigned rounds = asked ? (unsigned)strtoul(asked, NULL, 10) : 60, applied = 0, rejected = 0;
@@ -294,6 +317,8 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
         random_pipeline(text, sizeof text);
         l = strstr(text, "bad:") ? NULL : live_try(&(live_conf){ .threads = 1 + (unsigned)(begin % 3) }, "%s", text);
     } while (!l); // replicas are not for every place
+    looker.r = l->r;
+    assert_int_equal(pthread_create(&thread, NULL, look_on, &looker), 0);
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t at;
         rki_reload_result r;
@@ -321,6 +346,9 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
     for (int c = 1; c <= CHAINS; c++)
         live_until(l, case_look(case_results[c].rows) == case_look(case_emitted[c]) &&
                           case_look(case_emitted[c]) == case_look(case_gate[c]));
+    __atomic_store_n(&looker.ends, 1, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    assert_true(looker.looks > 0);
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
     for (int c = 1; c <= CHAINS; c++)
