@@ -40,8 +40,7 @@ struct job {
     struct origin *origins; // per new runner and stage, one after the other
     uint32_t *first_origin; // per runner of the net
     enum phase phase;
-    uint64_t asked_ns, stop_ns, commit_ns, deadline_ns, wall_us;
-    uint32_t epoch;
+    uint64_t stop_ns, commit_ns, deadline_ns;
     rki_reload_result *out;
 };
 
@@ -89,6 +88,15 @@ static bool ended(const rki_runner *run)
     return __atomic_load_n(&run->task.state, __ATOMIC_ACQUIRE) == RKP_TASK_RETIRED;
 }
 
+// Where the new file speaks of a kernel of the old one: there, or of all kernels.
+static rkp_loc place_of(const rki_diff *f, uint32_t old)
+{
+    int32_t at = f->old_kernels[old];
+    if (at >= 0)
+        return f->to->kernels[at].k->at;
+    return f->to->n_kernels ? f->to->kernels[0].k->at : (rkp_loc){ 0 };
+}
+
 static bool unsupported(rkp_diags *d, rkp_loc at, const char *what, const char *id)
 {
     rkp_diag(d, RKP_ERROR, at, "reload-unsupported", "kernel '%s' %s, and a reload cannot change that yet", id, what);
@@ -96,23 +104,63 @@ static bool unsupported(rkp_diags *d, rkp_loc at, const char *what, const char *
     return false;
 }
 
+// An actor that stays, and has ended: nobody reads what comes to it, and who reads it would wait for its end.
+static bool new_at_the_ended(const rki_run *r, const rki_diff *f, rkp_diags *d)
+{
+    for (uint32_t i = 0; i < f->to->n_edges; i++) {
+        const rki_edge *e = &f->to->edges[i];
+        for (int end = 0; f->edges[i] < 0 && end < 2; end++) {
+            uint32_t actor = end ? e->to_actor : e->from_actor;
+            const rki_kernel *k = f->to->kernels[f->to->stages[end ? e->to_stage : e->from_stage].kernel].k;
+            for (uint32_t j = 0; f->actors[actor] >= 0 && j < f->to->actors[actor].replicas; j++)
+                if (ended(old_runner(r, (uint32_t)f->actors[actor], j))) {
+                    rkp_diag(d, RKP_ERROR, k->at, "reload-unsupported",
+                             "kernel '%s' has ended, so it cannot be wired to others", k->id.p);
+                    rkp_diag_hint(d, "give the kernel that shall take its place another name");
+                    return true;
+                }
+        }
+    }
+    return false;
+}
+
+// The engine's own topics: who publishes them is known from the start.
+static bool own_topics_change(const rki_diff *f, rkp_diags *d)
+{
+    const rki_plan *plans[] = { f->from, f->to };
+    for (int p = 0; p < 2; p++)
+        for (uint32_t i = 0; i < plans[p]->n_actors; i++) {
+            bool own = false;
+            for (uint32_t s = 0; s < plans[p]->actors[i].n_stages; s++)
+                own |=
+                    plans[p]->kernels[plans[p]->stages[plans[p]->actors[i].stages[s]].kernel].k->op == &rki_op_engine;
+            if (!own || (p ? f->actors[i] : f->old_actors[i]) >= 0)
+                continue;
+            rkp_diag(d, RKP_ERROR, f->to->n_kernels ? f->to->kernels[0].k->at : (rkp_loc){ 0 }, "reload-unsupported",
+                     "who reads the engine's own topics ($..) cannot change yet");
+            rkp_diag_hint(d, "stop the pipeline and start it again with the new file");
+            return true;
+        }
+    return false;
+}
+
 // What this way of reloading leaves out.
 static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
 {
     bool ok = true;
+    if (new_at_the_ended(r, f, d) || own_topics_change(f, d))
+        return false;
     for (uint32_t i = 0; i < f->from->n_edges; i++) {
         const rki_edge *e = &f->from->edges[i];
-        const rki_pactor *fa = &f->from->actors[e->from_actor], *ta = &f->from->actors[e->to_actor];
         const rki_bound *k = &f->from->kernels[f->from->stages[e->to_stage].kernel];
+        rkp_loc at = place_of(f, f->from->stages[e->to_stage].kernel);
         bool touched = f->old_edges[i] < 0 || f->stops[e->from_actor] || f->stops[e->to_actor];
-        (void)fa;
-        (void)ta;
         if (!touched)
             continue;
         if (e->hlc)
-            ok = unsupported(d, k->k->at, "reads in the order of stamps (order: hlc)", k->k->id.p);
+            ok = unsupported(d, at, "reads in the order of stamps (order: hlc)", k->k->id.p);
         else if (e->circle)
-            ok = unsupported(d, k->k->at, "lies on a circle", k->k->id.p);
+            ok = unsupported(d, at, "lies on a circle", k->k->id.p);
         if (!ok)
             return false;
     }
@@ -129,11 +177,12 @@ static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
             return false;
     }
     for (uint32_t i = 0; i < f->from->n_actors; i++) {
-        const rki_kernel *k = f->from->kernels[f->from->stages[f->from->actors[i].stages[0]].kernel].k;
+        uint32_t head = f->from->stages[f->from->actors[i].stages[0]].kernel;
+        const rki_kernel *k = f->from->kernels[head].k;
         for (uint32_t j = 0; j < f->from->actors[i].replicas; j++)
             if (f->stops[i] && ended(old_runner(r, i, j))) {
-                rkp_diag(d, RKP_ERROR, k->at, "reload-unsupported", "kernel '%s' has ended, so it cannot be changed",
-                         k->id.p);
+                rkp_diag(d, RKP_ERROR, place_of(f, head), "reload-unsupported",
+                         "kernel '%s' has ended, so it cannot be changed", k->id.p);
                 rkp_diag_hint(d, "remove it, or give the changed kernel another name");
                 return false;
             }
@@ -184,7 +233,7 @@ static rkp_actor *origin_of(const rki_run *r, const struct job *j, const rki_run
     return NULL;
 }
 
-static bool begin_instance(struct job *j, rkp_actor *a, rkp_diags *d)
+static bool begin_instance(rkp_actor *a, rkp_diags *d)
 {
     rki_prepare p = { .st = RKP_OK };
     rkp_status st = RKP_NOMEM;
@@ -194,7 +243,6 @@ static bool begin_instance(struct job *j, rkp_actor *a, rkp_diags *d)
         a->inited = true;
     }
     a->r->prepare = NULL;
-    (void)j;
     if (st == RKP_OK && p.st == RKP_OK)
         return true;
     rkp_diag(d, RKP_ERROR, a->bound->k->at, "reload-start", "kernel '%s' cannot start: %s", a->bound->k->id.p,
@@ -230,7 +278,7 @@ static bool make_instances(rki_run *r, struct job *j, rkp_diags *d)
             o->from = origin_of(r, j, run, a);
             o->moves = o->from && k->change <= RKI_RETUNE;
             o->carries = o->from && k->change == RKI_REPLACE && k->carries;
-            if (!o->moves && !begin_instance(j, a, d))
+            if (!o->moves && !begin_instance(a, d))
                 return false;
         }
     }
@@ -956,6 +1004,20 @@ static void take_from_gone(rki_run *r, const rki_net *net)
             }
 }
 
+// A number that no runner has; there are 65,535, and at most 4,096 runners.
+static uint16_t free_id(rki_run *r)
+{
+    bool taken = true;
+    while (taken) {
+        taken = ++r->last_id == 0;
+        for (uint32_t i = 0; i < r->n_runners; i++)
+            taken |= r->runners[i]->id == r->last_id;
+        for (uint32_t i = 0; i < r->reload->n_going; i++)
+            taken |= r->reload->going[i]->id == r->last_id;
+    }
+    return r->last_id;
+}
+
 static void start_new(rki_run *r, struct job *j)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
@@ -963,7 +1025,9 @@ static void start_new(rki_run *r, struct job *j)
         if (!is_new(j, i))
             continue;
         if (!run->id)
-            run->id = ++r->last_id;
+            run->id = free_id(r);
+        if (r->leased && run->clock.last < r->lease.start)
+            run->clock.last = r->lease.start;
         mark_following(j->net->wirings[i]);
         rki_put_on(run, j->net->wirings[i]);
         j->net->wirings[i] = NULL;

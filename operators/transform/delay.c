@@ -25,6 +25,8 @@ struct delay {
     bool stalled;                           // the batch at hand has been refused
 };
 
+static const uint64_t most_ns = 7 * 86400 * 1000000000ull; // of `for`
+
 #define AT(field) offsetof(struct delay, field)
 static const rkp_opt delay_opts[] = {
     { "for", &rkp_duration, AT(for_ns), .required = true, .live = true, .bounded = true, .min = 0, .max = 7 * 86400e9,
@@ -168,10 +170,11 @@ static rkp_status delay_restore(void *self, rkp_actor *a, rkp_load *from)
         rkp_batch *b = rkp_load_batch(from, rkp_actor_pool(a), &d->schema);
         if (!b)
             return rkp_load_status(from);
-        if (left > d->for_ns || left < last || (d->n == d->cap && !grow(d))) {
+        // It may have been kept for a longer time than `for` is now: that is waited for.
+        if (left > most_ns || left < last || (d->n == d->cap && !grow(d))) {
             rkp_batch_put(b);
-            return left > d->for_ns || left < last ? rkp_load_refuse(from, "a batch waits longer than it may")
-                                                   : RKP_NOMEM;
+            return left > most_ns || left < last ? rkp_load_refuse(from, "a batch waits longer than it may")
+                                                 : RKP_NOMEM;
         }
         last = left;
         keep(d, b, now + left, corr);

@@ -217,10 +217,12 @@ static rkp_status throttle_save(void *self, rkp_actor *a, rkp_save *to)
 static rkp_status throttle_restore(void *self, rkp_actor *a, rkp_load *from)
 {
     struct throttle *t = self;
-    double tokens = rkp_load_f64(from), part;
+    double tokens = rkp_load_f64(from), most = t->cap + t->rate * PART_NS * 1e-9, part;
     uint64_t now = rkp_now_ns(a), since = rkp_load_u64(from), at;
-    if (!(tokens >= -1 && tokens <= t->cap + t->rate * PART_NS * 1e-9))
-        return rkp_load_refuse(from, "there are more tokens than there can be");
+    if (!(tokens >= -1))
+        return rkp_load_refuse(from, "there are fewer tokens than there can be");
+    if (tokens > most) // the rate, or the burst, may be another now
+        tokens = most;
     t->tokens = tokens;
     t->last_ns = now - (since < now ? since : now);
     if (!rkp_load_bool(from))
