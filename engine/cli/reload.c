@@ -30,8 +30,9 @@ static void drop_loaded(void *arg)
 
 static void ms(rki_json *j, const char *key, uint64_t ns)
 {
+    uint64_t us = ns / 1000u;
     rki_json_key(j, key);
-    rki_json_f64(j, (double)(ns / 1000u) / 1000.0);
+    rki_json_f64(j, (double)us / 1000.0);
 }
 
 static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, bool dry)

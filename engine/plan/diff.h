@@ -21,11 +21,11 @@ typedef enum rki_change {
 } rki_change;
 
 typedef struct rki_kernel_diff {
-    uint8_t change;   // rki_change
-    int32_t old;      // index in the old plan; -1: RKI_ADD
-    bool carries;     // of RKI_REPLACE: what it has kept is given to the new instance
-    bool finishes;    // of RKI_REPLACE, a sink: what it has written is complete, and the new instance begins anew
-    const char *why;  // of RETUNE and REPLACE: "with.by", "columns of its input"
+    uint8_t change;  // rki_change
+    int32_t old;     // index in the old plan; -1: RKI_ADD
+    bool carries;    // of RKI_REPLACE: what it has kept is given to the new instance
+    bool finishes;   // of RKI_REPLACE, a sink: what it has written is complete, and the new instance begins anew
+    const char *why; // of RETUNE and REPLACE: "with.by", "columns of its input"
 } rki_kernel_diff;
 
 typedef struct rki_diff {

@@ -426,6 +426,16 @@ static uint64_t rows_for(const rki_tap *t, const rkp_topics *topics, rkp_batch *
     return n;
 }
 
+static bool listens(const rki_tap *t, const rkp_actor *a, uint32_t port, const rki_publication *pub)
+{
+    rkp_str pattern = { t->pattern, t->n_pattern };
+    if (t->kernel)
+        return !pub && t->kernel == a->ks && (t->port == UINT32_MAX || t->port == port);
+    if (!pub)
+        return false;
+    return pub->tpl ? rki_topic_may_match(pub->tpl, pattern) : rki_topic_match(pattern, rkp_word_str(pub->topic));
+}
+
 void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b)
 {
     rki_run *r = a->run;
@@ -434,10 +444,7 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
     pthread_rwlock_rdlock(&r->tap_lock); // held by who opens or closes a tap, for a few stores
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
-        bool fits = t->kernel  ? !pub && t->kernel == a->ks && (t->port == UINT32_MAX || t->port == port)
-                    : !pub     ? false
-                    : pub->tpl ? rki_topic_may_match(pub->tpl, (rkp_str){ t->pattern, t->n_pattern })
-                               : rki_topic_match((rkp_str){ t->pattern, t->n_pattern }, rkp_word_str(pub->topic));
+        bool fits = listens(t, a, port, pub);
         uint64_t w = fits ? rki_weight(b) : 0;
         if (!fits)
             continue;

@@ -1188,13 +1188,13 @@ static void tell_pauses(struct job *j)
     rki_json_object(&w);
     for (uint32_t i = 0; i < j->n_stopping; i++) {
         const rki_runner *o = j->stopping[i];
-        uint64_t ns = now - o->stopped_ns;
+        uint64_t ns = now - o->stopped_ns, us = ns / 1000u;
         if (ns > j->out->pause_ns)
             j->out->pause_ns = ns;
         if (o->replica)
             continue;
         rki_json_key(&w, j->diff->from->actors[o->index].name);
-        rki_json_f64(&w, (double)(ns / 1000u) / 1000.0);
+        rki_json_f64(&w, (double)us / 1000.0);
     }
     rki_json_end_object(&w);
 }

@@ -334,7 +334,8 @@ static const rkp_opt reload_rows[] = {
     { "watch", &rki_any, 0, .optional = true, .help = "reload the file when it changes", .not_yet = "" },
     { "debounce", &rki_any, 0, .optional = true, .help = "how long the file must stay as it is", .not_yet = "" },
     { "consistency", &rki_any, 0, .optional = true, .help = "hop or path", .not_yet = "" },
-    { "prepare_timeout", &rki_any, 0, .optional = true, .help = "how long the new generation may take to be built", .not_yet = "" },
+    { "prepare_timeout", &rki_any, 0, .optional = true, .help = "how long the new generation may take to be built",
+      .not_yet = "" },
     { "on_timeout", &rki_any, 0, .optional = true, .help = "rollback or force", .not_yet = "it always goes back" },
     { 0 },
 };
