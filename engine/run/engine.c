@@ -139,10 +139,11 @@ static bool build(rki_run *r, const rki_plan *p)
         run->id = (uint16_t)(i + 1);
         rki_put_on(run, g->wirings[i]);
         g->wirings[i] = NULL;
-        for (uint32_t j = 0; j < run->n_stages; j++)
-            if (!rki_new_instance(run->acts[j]))
-                return false;
     }
+    for (uint32_t i = 0; i < g->n_runners; i++)
+        for (uint32_t j = 0; j < g->runners[i]->n_stages; j++)
+            if (!rki_new_instance(g->runners[i]->acts[j]))
+                return false;
     return true;
 }
 
