@@ -112,11 +112,12 @@ run 0 drain
 wait "$engine" || bad "the engine ended with $?"
 engine=
 last='the outputs' code=
+# Replicas change over each at a chunk of its own: around a reload rows may be of one generation and the other in turns.
 checks=$((checks + 1))
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
     $at["n"] != NR - 2 { print "row " NR ": " $0; exit 1 }
     { f = $at["n"] ? $at["total"] / $at["n"] : 2; if (f != was) { order = order f; was = f } }
-    END { if (order != "236") { print "factors " order; exit 1 } }' all.csv >out 2>err || bad 'all.csv has lost, doubled or reordered rows'
+    END { if (order !~ /^2[23]*3[36]*6$/) { print "factors " order; exit 1 } }' all.csv >out 2>err || bad 'all.csv has lost, doubled or reordered rows'
 lines=$(($(wc -l <all.csv) - 1))
 sum=$(awk -F, 'NR > 1 { s += $2 } END { print s + 0 }' sums.csv)
 checks=$((checks + 2))
