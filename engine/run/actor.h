@@ -178,6 +178,7 @@ typedef struct rki_wiring {
     struct rki_wired *stages;
     bool hlc_out, hlc_in, in_circle, spills, shares, calls;
     uint32_t n_closes, n_retires;
+    bool failed;     // memory ran out while it took the sets of another over
     uint32_t head;   // kernel of its first stage
     uint32_t oldest; // number of the oldest generation that something of it is of
 } rki_wiring;

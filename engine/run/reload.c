@@ -515,8 +515,8 @@ static void retire_in(rki_wiring *w, const rki_bound *head, const rki_plan *p, r
         const rki_bound *b = &p->kernels[p->stages[from->edge->from_stage].kernel];
         in->comes = from->edge->dead ? rki_dead_schema() : &b->out[from->edge->from_port];
     }
-    if (in->comes)
-        in->unite = unite_by_name(w, &head->in, in->comes);
+    if (in->comes && !(in->unite = unite_by_name(w, &head->in, in->comes)))
+        w->failed = true;
     in->edge = own_edge(w, from->edge);
     in->unite_to = &head->in;
     in->links = rki_array(&w->arena, from->n, sizeof(rki_link *));
@@ -563,16 +563,20 @@ void rki_adopt(rki_runner *r)
 {
     // Acquire, from the control thread's release: the wiring.
     rki_wiring *w = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE), *old = r->wiring;
+    bool failed;
     if (!w)
         return;
     pthread_mutex_lock(&r->run->lock); // others open gates under it
     take_sets(r, w, old, &w->gen->plan->kernels[w->head]);
     mark_following(w);
     rki_put_on(r, w);
+    failed = w->failed;
     __atomic_store_n(&r->worn, old, __ATOMIC_RELEASE);
     // Release, to the acquire of the control thread: nothing of the old one is used any more.
     __atomic_store_n(&r->next, NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&r->run->lock);
+    if (failed)
+        rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
     if (r->run->b)
         r->run->backend->poke(r->run->b);
 }
@@ -1029,6 +1033,8 @@ static void start_new(rki_run *r, struct job *j)
         if (r->leased && run->clock.last < r->lease.start)
             run->clock.last = r->lease.start;
         mark_following(j->net->wirings[i]);
+        if (j->net->wirings[i]->failed)
+            rki_fail_run(run->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
         rki_put_on(run, j->net->wirings[i]);
         j->net->wirings[i] = NULL;
         for (uint32_t s = 0; s < run->n_stages; s++) {
