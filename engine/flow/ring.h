@@ -8,7 +8,7 @@
 //
 // Who writes what                          Ordered accesses, in pairs
 //   tail, bytes_in   producer              P1 release tail -> C1 acquire tail
-//   head_seen        producer, private       carries: the envelope and the batch behind it
+//   head_seen, rest  producer, private       carries: the envelope and the batch behind it
 //   slots            producer, in [head, tail)   C2 release head -> P2 acquire head
 //   head, bytes_out  consumer                carries: "I no longer read the slot"
 //   tail_seen        consumer, private     F1 release floor -> F2 acquire floor
@@ -85,14 +85,40 @@ static inline void rki_ring_publish(rki_ring *r, uint64_t n)
     __atomic_store_n(&r->tail, __atomic_load_n(&r->tail, __ATOMIC_RELAXED) + n, RKI_RING_P1);
 }
 
-// Producer: room, reserve and publish in one, for up to n messages; how many found room.  The indices stay in registers.
+// A producer with nothing else to do, at a ring that is nearly full: each look at `head` takes its line away from the consumer, which
+// writes it with every message, so a few slots at a time make both slow.  It rests before it looks again, longer the longer too little
+// has become free in the meantime, and hardly at all when nothing has: then the consumer is not at work.
+enum { RKI_RING_FEW = 32, RKI_RING_REST_STEP = 8, RKI_RING_REST_MAX = 64 };
+
+// Slots that may be written now, looked up.
+static inline uint64_t rki_ring_wait_room(rki_ring *r, uint64_t tail)
+{
+    uint64_t cap = r->mask + 1, few = cap / 4 < RKI_RING_FEW ? cap / 4 : RKI_RING_FEW;
+    uint64_t head = __atomic_load_n(&r->head, RKI_RING_P2), later; // P2, from C2: as above
+    if (head != tail - cap && tail - head + few > cap) {
+        for (uint64_t i = 0; i < r->rest; i++)
+            __builtin_ia32_pause();
+        later = __atomic_load_n(&r->head, RKI_RING_P2); // P2, from C2: as above
+        if (later == head)
+            r->rest /= 2;
+        else if (tail - later + few > cap && r->rest < RKI_RING_REST_MAX)
+            r->rest += RKI_RING_REST_STEP;
+        r->rest += r->rest == 0;
+        head = later;
+    }
+    r->head_seen = head;
+    return cap - (tail - head);
+}
+
+// Producer: room, reserve and publish in one, for up to n messages; how many found room.  The indices stay in registers.  For a thread
+// of its own: an actor, which has other things to do than to rest, asks rki_ring_room.
 static inline uint64_t rki_ring_push_some(rki_ring *r, const rkp_envelope *e, uint64_t n)
 {
-    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), mask = r->mask, room;
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), mask = r->mask,
+             room = mask + 1 - (tail - r->head_seen);
     rkp_envelope *slots = rki_ring_slot(r, 0);
-    if (tail - r->head_seen + n > mask + 1) {
-        r->head_seen = __atomic_load_n(&r->head, RKI_RING_P2); // P2, from C2: as above
-        room = mask + 1 - (tail - r->head_seen);
+    if (room < n) {
+        room = rki_ring_wait_room(r, tail);
         n = n < room ? n : room;
         if (n == 0)
             return 0;

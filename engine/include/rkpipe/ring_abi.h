@@ -48,7 +48,8 @@ typedef struct rkp_ring_abi {
     uint64_t head_seen; // private to the producer: head as last read
     uint64_t floor;     // clock floor: every later message has a stamp above it
     uint64_t bytes_in;  // bytes pushed, ever
-    uint64_t reserved1[4];
+    uint64_t rest;      // private to the producer: how long it rests at a full ring
+    uint64_t reserved1[3];
     // written by the consumer
     uint64_t head;
     uint64_t tail_seen; // private to the consumer: tail as last read
