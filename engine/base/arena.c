@@ -123,6 +123,28 @@ void *rki_alloc(rki_arena *a, size_t bytes)
     return p;
 }
 
+bool rki_arena_reserve(rki_arena *a, size_t pieces, size_t bytes)
+{
+    struct rki_arena_block *b;
+    size_t more;
+
+    if (__builtin_mul_overflow(pieces, (size_t)(ARENA_ALIGN + ARENA_GAP), &more) ||
+        __builtin_add_overflow(more, bytes, &more) || more > SIZE_MAX / 2) {
+        a->failed = true;
+        return false;
+    }
+    if (more <= (size_t)(a->end - a->at))
+        return true;
+    b = block_new(a, sizeof *b + more); // the rest of the head is lost
+    if (!b)
+        return false;
+    b->next = a->head;
+    a->head = b;
+    a->at = (char *)(b + 1);
+    a->end = (char *)b + b->size;
+    return true;
+}
+
 void *rki_array(rki_arena *a, size_t n, size_t bytes)
 {
     size_t all;

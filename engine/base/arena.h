@@ -24,7 +24,9 @@ void rki_arena_init(rki_arena *a);
 void rki_arena_fini(rki_arena *a);
 bool rki_arena_failed(const rki_arena *a);
 
-void *rki_alloc(rki_arena *a, size_t bytes);           // aligned to 16, zeroed
+void *rki_alloc(rki_arena *a, size_t bytes); // aligned to 16, zeroed
+// After true, `pieces` more requests that are `bytes` together cannot fail.
+bool rki_arena_reserve(rki_arena *a, size_t pieces, size_t bytes);
 void *rki_array(rki_arena *a, size_t n, size_t bytes); // zeroed, overflow checked
 char *rki_dup(rki_arena *a, const char *p, size_t n);  // a copy with a NUL after it
 rkp_str rki_dup_str(rki_arena *a, rkp_str s);          // the same as a view; {NULL, 0} when memory is out

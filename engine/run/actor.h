@@ -74,6 +74,9 @@ typedef struct rki_link {
     uint32_t left_to;           // atomic: it is nobody's input any more
     // Producer.
     uint32_t left_from; // atomic: it is nobody's output any more
+    // Control, from then on.
+    struct rki_link *next_leaving;
+    const char *reader; // name of the kernel that it led to; lives as long as the run
 } rki_link;
 
 static inline rki_runner *rki_from(const rki_link *k)
@@ -178,10 +181,16 @@ typedef struct rki_wiring {
     struct rki_wired *stages;
     bool hlc_out, hlc_in, in_circle, spills, shares, calls;
     uint32_t n_closes, n_retires;
+    uint32_t n_ends; // links of all sets that it ever had
     bool failed;     // memory ran out while it took the sets of another over
     uint32_t head;   // kernel of its first stage
     uint32_t oldest; // number of the oldest generation that something of it is of
 } rki_wiring;
+
+// When it went: memory goes when no batch of its time is left.
+typedef struct rki_grave {
+    uint32_t epoch, state_epoch;
+} rki_grave;
 
 // A plan that is at work, or whose kernels or batches still are.  The control thread's.
 typedef struct rki_gen {
@@ -190,6 +199,7 @@ typedef struct rki_gen {
     void (*drop)(void *arg); // the plan and its spec; NULL: they are the caller's
     void *drop_arg;
     struct rki_gen *next;
+    rki_grave grave;
 } rki_gen;
 
 #define RKI_CRASHED ((rkp_verdict)100) // a supervised kernel failed: what it had is offered again
@@ -303,6 +313,8 @@ struct rki_runner {
     rki_wiring *next;            // atomic: to be put on between two messages
     rki_wiring *worn;            // atomic: the one before, for the control thread
     struct rki_prepare *prepare; // of one that is built: where rkp_fail goes; NULL: it is at work
+    struct rki_grave grave;
+    rki_runner *next_buried;
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
@@ -392,12 +404,17 @@ typedef struct rki_net {
     rki_kstate **ks;      // per planned kernel
 } rki_net;
 
+// The most that a runner may have to bring to their ends: sets, and links of them.
+typedef struct rki_more {
+    uint32_t ins, outs, ends;
+} rki_more;
+
 // What of the graph that runs goes on in the next one.  NULL: nothing.
 typedef struct rki_stays {
     rki_runner *const **runners; // per planned actor: its replicas; NULL: new ones
     rki_link *const **links;     // per planned edge; NULL: new ones
     rki_kstate **ks;             // per planned kernel; NULL: a new one
-    uint32_t sets;               // the most that a runner may have to bring to their ends
+    const rki_more *more;        // per planned actor
 } rki_stays;
 
 struct rki_run {

@@ -214,7 +214,7 @@ static void choose_where(rki_inset *in, const rki_input *from, const rki_bound *
 }
 
 // With room for the sets of an old one that has to be brought to its end.
-static rki_wiring *new_wiring(rki_net *g, uint32_t actor, uint32_t more)
+static rki_wiring *new_wiring(rki_net *g, uint32_t actor, rki_more more)
 {
     const rki_pactor *pa = &g->gen->plan->actors[actor];
     rki_wiring *w = calloc(1, sizeof *w);
@@ -224,8 +224,8 @@ static rki_wiring *new_wiring(rki_net *g, uint32_t actor, uint32_t more)
     w->gen = g->gen;
     w->oldest = g->gen->number;
     w->head = g->gen->plan->stages[pa->stages[0]].kernel;
-    w->ins = rki_array(&w->arena, pa->n_in + more + 1u, sizeof *w->ins);
-    w->outs = rki_array(&w->arena, pa->n_out + more + 1u, sizeof *w->outs);
+    w->ins = rki_array(&w->arena, pa->n_in + more.ins + 1u, sizeof *w->ins);
+    w->outs = rki_array(&w->arena, pa->n_out + more.outs + 1u, sizeof *w->outs);
     w->stages = rki_array(&w->arena, pa->n_stages, sizeof *w->stages);
     if (w->ins && w->outs && w->stages) {
         w->n_stages = pa->n_stages;
@@ -562,6 +562,20 @@ static rki_kstate *new_kstate(rki_run *r, const rki_kernel *k)
     return NULL;
 }
 
+// Also memory for what it will be given by another (sets.c), which may not fail then.
+static bool count_ends(rki_wiring *w, rki_more more)
+{
+    size_t columns = w->gen->plan->kernels[w->head].in.n + 1u, sets = (size_t)more.ins + more.outs;
+    for (uint32_t i = 0; i < w->n_outs; i++)
+        w->n_ends += w->outs[i].n;
+    for (uint32_t i = 0; i < w->n_ins; i++)
+        w->n_ends += w->ins[i].n;
+    return sets == 0 ||
+           rki_arena_reserve(&w->arena, 4 * sets,
+                             sets * sizeof(rki_edge) + more.ends * (sizeof(rki_link *) + sizeof(uint32_t)) +
+                                 more.ins * (sizeof(rki_unite) + columns * sizeof(int32_t)));
+}
+
 rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
 {
     const rki_plan *p = gen->plan;
@@ -595,7 +609,7 @@ rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
             rki_runner *old = stays && stays->runners[i] ? stays->runners[i][j] : NULL;
             rki_runner *run = old ? old : new_runner(r, g, i, j);
             g->runners[g->n_runners] = run;
-            g->wirings[g->n_runners++] = new_wiring(g, i, stays ? stays->sets : 0);
+            g->wirings[g->n_runners++] = new_wiring(g, i, stays ? stays->more[i] : (rki_more){ 0 });
             if (!run || run->n_stages != p->actors[i].n_stages || !g->wirings[g->n_runners - 1])
                 goto fail;
         }
@@ -616,6 +630,10 @@ rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
             for (uint32_t s = 0; s < p->actors[i].n_stages; s++)
                 if (!wire_stage(r, g, i, wiring_of(g, i, j), s))
                     goto fail;
+    for (uint32_t i = 0; i < p->n_actors; i++)
+        for (uint32_t j = 0; j < p->actors[i].replicas; j++)
+            if (!count_ends(wiring_of(g, i, j), stays ? stays->more[i] : (rki_more){ 0 }))
+                goto fail;
     return g;
 fail:
     rki_net_free(r, g, stays);

@@ -127,6 +127,33 @@ static void printf_gives_text_of_any_length(void **state)
     rki_arena_fini(&a);
 }
 
+static void what_is_reserved_cannot_fail(void **state)
+{
+    (void)state;
+    for (size_t pieces = 1; pieces < 3000; pieces = pieces * 2 + 1) {
+        rki_arena a;
+        size_t left = pieces * 40;
+
+        rki_arena_init(&a);
+        assert_non_null(rki_alloc(&a, 100));
+        assert_true(rki_arena_reserve(&a, pieces, left));
+        nomem_from(1);
+        for (size_t i = 0; i < pieces; i++) {
+            size_t n = i + 1 < pieces ? i % 80 : left;
+            char *p = rki_alloc(&a, n < left ? n : left);
+
+            if (!p || nomem_count() > 0)
+                break;
+            memset(p, 1, n < left ? n : left);
+            left -= n < left ? n : left;
+        }
+        assert_int_equal(nomem_count(), 0);
+        nomem_at(0);
+        assert_false(rki_arena_failed(&a));
+        rki_arena_fini(&a);
+    }
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -166,6 +193,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_fail_and_stick),
         cmocka_unit_test(copies_end_with_nul),
         cmocka_unit_test(printf_gives_text_of_any_length),
+        cmocka_unit_test(what_is_reserved_cannot_fail),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

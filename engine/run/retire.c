@@ -1,0 +1,253 @@
+// run/retire.c - what a reload has taken out gives on what it has, and goes; its memory goes when no batch of its time is left
+// (docs/design/reload.md).  Control thread.
+#include "run/reload.h"
+
+#include "data/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void rki_leave(rki_run *r, rki_link *k, const char *reader)
+{
+    k->reader = reader;
+    k->next_leaving = r->reload->leaving;
+    r->reload->leaving = k;
+}
+
+static rki_grave grave_now(const rki_run *r)
+{
+    return (rki_grave){ .epoch = rki_pool_epoch(r->pool), .state_epoch = rki_pool_epoch(r->state_pool) };
+}
+
+void rki_bury(rki_run *r, rki_runner *run)
+{
+    run->grave = grave_now(r);
+    run->next_buried = r->reload->buried;
+    r->reload->buried = run;
+}
+
+static bool may_go(const rki_run *r, const rki_grave *g)
+{
+    return g->epoch != rki_pool_epoch(r->pool) && g->state_epoch != rki_pool_epoch(r->state_pool) &&
+           rki_pool_is_over(r->pool, g->epoch) && rki_pool_is_over(r->state_pool, g->state_epoch);
+}
+
+// So that what is made from now on is not taken for what has gone.
+void rki_next_epoch(rki_run *r)
+{
+    if (rki_pool_may_advance(r->pool) && rki_pool_may_advance(r->state_pool)) {
+        rki_pool_next_epoch(r->pool);
+        rki_pool_next_epoch(r->state_pool);
+    }
+}
+
+// Removed kernels drain by the END that their producers send; those that have no producers are told.
+void rki_see_off(rki_run *r, rki_job *j)
+{
+    struct rki_reload *x = r->reload;
+    rki_runner **before = x->going;
+    pthread_mutex_lock(&r->lock);
+    if (x->n_going)
+        memcpy(j->going, x->going, x->n_going * sizeof(rki_runner *));
+    x->going = j->going;
+    j->going = before; // the job frees it
+    for (uint32_t i = 0; i < j->n_removed; i++) {
+        rki_runner *run = j->removed[i];
+        __atomic_store_n(&run->leaves, 1, __ATOMIC_RELEASE);
+        x->going[x->n_going++] = run;
+        rki_wake_runner(run);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (j->n_removed)
+        x->drain_until_ns = rki_mono_ns() + r->plan->spec->reload.drain_ns;
+}
+
+static bool gen_used(const rki_run *r, const rki_gen *g)
+{
+    const struct rki_reload *x = r->reload;
+    if (g->plan == r->plan)
+        return true;
+    for (uint32_t i = 0; i < r->n_runners + x->n_going; i++) {
+        const rki_runner *run = i < r->n_runners ? r->runners[i] : x->going[i - r->n_runners];
+        if (run->gen == g ||
+            (run->wiring && run->wiring->oldest <= g->number && g->number <= run->wiring->gen->number &&
+             (run->wiring->gen == g || run->wiring->oldest < run->wiring->gen->number)))
+            return true;
+        for (uint32_t s = 0; s < run->n_stages; s++)
+            if (run->acts[s]->gen == g)
+                return true;
+    }
+    for (const rki_runner *run = x->buried; run; run = run->next_buried) {
+        if (run->gen == g)
+            return true;
+        for (uint32_t s = 0; s < run->n_stages; s++)
+            if (run->acts[s] && run->acts[s]->gen == g)
+                return true;
+    }
+    return false;
+}
+
+static void gen_free(rki_gen *g)
+{
+    if (g->drop)
+        g->drop(g->drop_arg);
+    free(g);
+}
+
+static void free_buried(rki_run *r, bool all)
+{
+    struct rki_reload *x = r->reload;
+    for (rki_runner **at = &x->buried; *at;) {
+        rki_runner *run = *at;
+        if (!all && !may_go(r, &run->grave)) {
+            at = &run->next_buried;
+            continue;
+        }
+        *at = run->next_buried;
+        pthread_mutex_lock(&r->build_lock);
+        rki_runner_free(run);
+        pthread_mutex_unlock(&r->build_lock);
+    }
+    for (rki_gen **at = &x->buried_gens; *at;) {
+        rki_gen *g = *at;
+        if (!all && !may_go(r, &g->grave)) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        gen_free(g);
+    }
+}
+
+static void bury_gens(rki_run *r)
+{
+    pthread_mutex_lock(&r->lock); // wirings are put on with it
+    for (rki_gen **at = &r->gens; *at;) {
+        rki_gen *g = *at;
+        if (gen_used(r, g)) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        g->grave = grave_now(r);
+        g->next = r->reload->buried_gens;
+        r->reload->buried_gens = g;
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void check_left(rki_run *r, const rki_link *k)
+{
+    if (k->sent_rows == k->got_rows + k->overflowed_rows)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (r->fail_status == RKP_OK) {
+        snprintf(r->failure, sizeof r->failure,
+                 "an edge to kernel '%s' that a reload removed: sent %llu rows, received %llu, %llu did not fit",
+                 k->reader, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows,
+                 (unsigned long long)k->overflowed_rows);
+        r->fail_status = RKP_INTERNAL;
+    }
+    pthread_mutex_unlock(&r->lock);
+    __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+}
+
+void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
+{
+    struct rki_reload *x = r->reload;
+    bool some = false;
+    for (uint32_t i = 0; i < x->n_going;) {
+        rki_runner *run = x->going[i];
+        bool sent = rki_runner_over(run);
+        for (uint32_t n = 0; n < run->n_outs && sent; n++)
+            sent = rki_all_sent(&run->outs[n]);
+        if (!sent) {
+            i++;
+            continue;
+        }
+        for (uint32_t n = 0; n < run->n_outs; n++)
+            rki_spill_close(&run->outs[n], true);
+        for (uint32_t s = 0; s < run->n_stages; s++) {
+            rki_finish_sink(r, run->acts[s]);
+            pthread_rwlock_wrlock(&r->graph_lock);
+            rki_add_past(run->acts[s]->ks, run->acts[s]);
+            pthread_rwlock_unlock(&r->graph_lock);
+        }
+        for (uint32_t n = 0; n < run->n_outs; n++)
+            for (uint32_t l = 0; l < run->outs[n].n; l++)
+                __atomic_store_n(&run->outs[n].links[l]->left_from, 1, __ATOMIC_RELEASE);
+        for (uint32_t n = 0; n < run->n_ins; n++)
+            for (uint32_t l = 0; l < run->ins[n].n; l++)
+                __atomic_store_n(&run->ins[n].links[l]->left_to, 1, __ATOMIC_RELEASE);
+        r->backend->forget(r->b, &run->task);
+        pthread_mutex_lock(&r->lock);
+        x->going[i] = x->going[--x->n_going];
+        pthread_cond_broadcast(&r->obeyed);
+        pthread_mutex_unlock(&r->lock);
+        rki_bury(r, run);
+        some = true;
+    }
+    for (rki_link **at = &x->leaving; *at;) {
+        rki_link *k = *at;
+        if (!__atomic_load_n(&k->left_from, __ATOMIC_ACQUIRE) || !__atomic_load_n(&k->left_to, __ATOMIC_ACQUIRE)) {
+            at = &k->next_leaving;
+            continue;
+        }
+        check_left(r, k);
+        *at = k->next_leaving;
+        free(k);
+    }
+    bury_gens(r);
+    if (some || (x->buried && x->buried->grave.epoch == rki_pool_epoch(r->pool)) ||
+        (x->buried_gens && x->buried_gens->grave.epoch == rki_pool_epoch(r->pool)))
+        rki_next_epoch(r);
+    free_buried(r, false);
+    if (x->n_going && x->drain_until_ns && now >= x->drain_until_ns) {
+        x->drain_until_ns = 0;
+        for (uint32_t i = 0; i < x->n_going; i++)
+            rki_log(r, "warning: kernel '%s', which a reload has removed, still has rows after reload.drain_timeout\n",
+                    x->going[i]->acts[0]->bound->k->id.p);
+    }
+    if (x->n_going || x->leaving || x->buried || x->buried_gens)
+        *until = !*until || now + 10000000u < *until ? now + 10000000u : *until;
+}
+
+rki_runner *const *rki_reload_going(const rki_run *r, uint32_t *n)
+{
+    *n = r->reload->n_going;
+    return r->reload->going;
+}
+
+bool rki_reload_drains(const rki_run *r)
+{
+    return r->reload->n_going > 0;
+}
+
+void rki_reload_close(rki_run *r)
+{
+    struct rki_reload *x = r->reload;
+    rki_link *k;
+    if (!x)
+        return;
+    for (uint32_t i = 0; i < x->n_going; i++)
+        rki_runner_free(x->going[i]);
+    free_buried(r, true);
+    while ((k = x->leaving)) {
+        x->leaving = k->next_leaving;
+        rki_link_empty(k);
+        free(k);
+    }
+    free(x->going);
+    free(x);
+    r->reload = NULL;
+}
+
+uint64_t rki_reload_drain(rki_run *r)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < r->reload->n_going; i++)
+        rows += rki_runner_empty(r->reload->going[i]);
+    for (rki_link *k = r->reload->leaving; k; k = k->next_leaving)
+        rows += rki_link_empty(k);
+    return rows;
+}
