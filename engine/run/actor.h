@@ -50,6 +50,7 @@ typedef struct rki_link {
     uint64_t *weights; // evicts: bytes of the message in a slot; belongs to whoever the slot belongs to
     uint32_t closed;   // atomic: the consumer wants no more
     bool hlc;          // the consumer merges by stamp
+    bool letters;      // what does not fit is dead-lettered
     bool evicts;       // its ring is of the second kind
     // Order hlc, RELIABILITY.md 2.4 line 22: the consumer goes on without the producer.
     uint32_t excluded; // atomic
@@ -76,7 +77,7 @@ typedef struct rki_link {
     uint32_t left_from; // atomic: it is nobody's output any more
     // Control, from then on.
     struct rki_link *next_leaving;
-    const char *reader; // name of the kernel that it led to; lives as long as the run
+    struct rki_kstate *reader; // of the kernel that it led to
 } rki_link;
 
 static inline rki_runner *rki_from(const rki_link *k)
@@ -366,7 +367,7 @@ typedef struct rki_kstate {
     struct rki_kstate *next_gone; // of those that are in no plan any more
     bool gone;
     rki_kernel_counts past; // of instances that have gone, under the graph's lock
-    uint64_t past_bad;
+    const rkp_op *op;
 } rki_kstate;
 
 // Kernels that hear each other, directly or round about.  Circles end one by one: one may feed another.
@@ -520,10 +521,13 @@ uint64_t rki_reload_drain(rki_run *r);                              // rows of w
 rki_runner *const *rki_reload_going(const rki_run *r, uint32_t *n); // what was removed and has not ended
 bool rki_reload_at_work(const rki_run *r);                          // with the lock: commands wait
 bool rki_reload_under_way(rki_run *r);                              // control thread
-bool rki_reload_drains(const rki_run *r);                           // control thread: what was removed has not ended
-uint64_t rki_runner_empty(rki_runner *r);                           // lets go of what it has in its hands: rows
+const rki_link *rki_reload_leaving(const rki_run *r);  // with the graph's lock: rings that are brought to their ends
+bool rki_reload_drains(const rki_run *r);              // control thread: what was removed has not ended
+uint64_t rki_runner_empty(rki_runner *r);              // lets go of what it has in its hands: rows
 void rki_finish_sink(rki_run *r, struct rkp_actor *a); // its output is complete; nothing for those that are no sinks
 void rki_count_actor(rki_kernel_counts *to, const struct rkp_actor *a);
+void rki_count_link(rki_kernel_counts *to, const rki_link *k); // what did not fit
+
 const char *rki_intern(rki_run *r, const char *z);         // lives as long as the run; NULL: out of memory
 void rki_adopt(rki_runner *r);                             // its own thread: puts on r->next
 void rki_let_sets_go(rki_runner *r);                       // its own thread: sets that are done with
@@ -595,6 +599,14 @@ bool rki_life_ready(struct rkp_actor *a); // false: it is down, r->wake_ns says 
 // What the engine did for a supervised kernel failed: that is no failure of its instance.
 void rki_crash_is_final(struct rkp_actor *a);
 void rki_stop_stage(struct rkp_actor *a);
+void rki_life_leave(rki_run *r, rki_kstate *k); // with the lock: a reload has removed it, and what is left of it drains
+void rki_life_cut(rki_run *r, rki_kstate *k);   // with the lock: what a removed one still has is dropped and counted
+// Removed, and nothing of it is left.
+static inline bool rki_life_left(const rki_kstate *k)
+{
+    return k->gone && RKI_LOOK(k->state) == RKI_TERMINATED;
+}
+
 void rki_life_begin(rki_run *r, uint32_t kernel); // with the lock held
 void rki_last_words(struct rkp_actor *a);         // what it holds is given on, as at its end
 void rki_drop_held(struct rkp_actor *a, const char *reason);

@@ -49,20 +49,21 @@ static struct fill fill_of(const rki_link *k)
     return (struct fill){ rki_ring_fill(k->ring), k->ring->mask + 1, in > gone ? in - gone : 0 };
 }
 
-static void kernel_json(rki_json *j, rki_run *r, uint32_t at)
+// In the walk's order: those that a reload has removed, and that still drain, come last.
+static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki_kernel_counts *counts)
 {
-    rki_kernel_counts c;
+    rki_kernel_counts c = *counts;
     rki_kstate k;
     struct fill q = { 0 };
     char since[RKP_TIMESTAMP_TEXT];
     pthread_mutex_lock(&r->lock);
-    k = *r->ks[at];
+    k = *of;
     pthread_mutex_unlock(&r->lock);
-    rki_run_counts(r, at, &c);
     for (uint32_t i = 0; i < r->n_links; i++) {
         const rki_edge *e = r->links[i]->edge;
         struct fill f;
-        if (consumer(r, e) != at || e->from_stage == UINT32_MAX || r->plan->stages[e->from_stage].kernel == at)
+        if (r->ks[consumer(r, e)] != of || e->from_stage == UINT32_MAX ||
+            r->ks[r->plan->stages[e->from_stage].kernel] == of)
             continue;
         f = fill_of(r->links[i]);
         q.messages += f.messages;
@@ -76,6 +77,10 @@ static void kernel_json(rki_json *j, rki_run *r, uint32_t at)
     rki_json_key(j, "since");
     rki_json_str(j, (rkp_str){ since, rkp_print_timestamp(since, (int64_t)k.since_us) });
     field_text(j, "reason", k.reason);
+    if (k.gone) {
+        rki_json_key(j, "removed");
+        rki_json_bool(j, true);
+    }
     field_u64(j, "restarts", k.restarts);
     field_u64(j, "rows_in", c.rows_in);
     field_u64(j, "rows_out", c.rows_out);
@@ -98,9 +103,11 @@ static void kernel_json(rki_json *j, rki_run *r, uint32_t at)
 
 static void kernels_json(rki_json *j, rki_run *r)
 {
+    rki_kernel_counts c;
     rki_json_array(j);
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++)
-        kernel_json(j, r, r->plan->order[i]);
+    for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);)
+        if (!rki_life_left(w.kernel))
+            kernel_json(j, r, w.kernel, &c);
     rki_json_end_array(j);
 }
 
@@ -246,15 +253,15 @@ void rki_run_kernels_json(rki_run *r, rki_buf *out)
 bool rki_run_kernel_json(rki_run *r, rkp_str kernel, rki_buf *out)
 {
     rki_json j;
+    rki_kernel_counts c;
     bool found = false;
     pthread_rwlock_rdlock(&r->graph_lock);
-    for (uint32_t i = 0; i < r->plan->n_kernels && !found; i++) {
-        if (!rkp_str_eq(rkp_word_str(r->plan->kernels[i].k->id), kernel))
-            continue;
-        rki_json_init(&j, out, 0);
-        kernel_json(&j, r, i);
-        found = true;
-    }
+    for (rki_counts_walk w = { 0 }; !found && rki_run_next_counts(r, &w, &c);)
+        if (rkp_str_eq(rkp_str_of(c.kernel), kernel) && !rki_life_left(w.kernel)) {
+            rki_json_init(&j, out, 0);
+            kernel_json(&j, r, w.kernel, &c);
+            found = true;
+        }
     pthread_rwlock_unlock(&r->graph_lock);
     return found;
 }

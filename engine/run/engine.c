@@ -224,6 +224,15 @@ void rki_run_signal(rki_run *r)
 
 // ---- progress -------------------------------------------------------------------------------------------------------
 
+static void add_past(const rki_kstate *k, rki_progress *p)
+{
+    p->bad += k->past.bad;
+    if (k->op->kind == RKP_SOURCE)
+        p->rows_in += k->past.rows_in;
+    if (k->op->kind == RKP_SINK)
+        p->rows_out += k->past.absorbed;
+}
+
 static void look(const rki_run *r, rki_progress *p)
 {
     memset(p, 0, sizeof *p);
@@ -249,6 +258,10 @@ static void look(const rki_run *r, rki_progress *p)
                 p->rows_out += RKI_LOOK(a->counts.absorbed);
         }
     }
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++)
+        add_past(r->ks[i], p);
+    for (const rki_kstate *k = r->gone; k; k = k->next_gone)
+        add_past(k, p);
     if (p->total)
         p->total -= 1;
 }
@@ -605,6 +618,7 @@ static uint64_t on_the_way(const rki_run *r)
 // and no batch may be left.  "" when all adds up.
 static void check_counts(const rki_run *r, char *text, size_t n)
 {
+    rki_kernel_counts c;
     text[0] = 0;
     for (uint32_t i = 0; i < r->n_links; i++) {
         const rki_link *k = r->links[i];
@@ -615,10 +629,8 @@ static void check_counts(const rki_run *r, char *text, size_t n)
             return;
         }
     }
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        rki_kernel_counts c;
-        rki_run_counts(r, i, &c);
-        const rkp_op *op = r->plan->kernels[i].k->op;
+    for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
+        const rkp_op *op = w.kernel->op;
         uint64_t out = c.rows_out + c.absorbed + c.dropped + c.dead_lettered;
         if ((op->traits & RKP_ROWWISE) && op->kind != RKP_SOURCE && c.rows_in != out) {
             snprintf(
@@ -636,17 +648,12 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
     rki_totals t;
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
         const rki_bound *b = &r->plan->kernels[i];
+        double limit = b->k->on_error.max_ratio;
         rki_kernel_counts c;
-        uint64_t bad = 0, seen;
         rki_run_counts(r, i, &c);
-        for (uint32_t j = 0; j < r->n_runners; j++)
-            for (uint32_t k = 0; k < r->runners[j]->n_stages; k++)
-                if (r->runners[j]->acts[k]->bound == b)
-                    bad += r->runners[j]->acts[k]->bad;
-        seen = c.rows_in;
-        if (bad && b->k->on_error.max_ratio < 1 && (double)bad > b->k->on_error.max_ratio * (double)seen) {
+        if (c.bad && limit < 1 && (double)c.bad > limit * (double)c.rows_in) {
             snprintf(text, n, "kernel '%s': %llu of %llu rows are bad, more than on_error.max_ratio allows (%g)",
-                     c.kernel, (unsigned long long)bad, (unsigned long long)seen, b->k->on_error.max_ratio);
+                     c.kernel, (unsigned long long)c.bad, (unsigned long long)c.rows_in, limit);
             return true;
         }
     }

@@ -416,12 +416,12 @@ void rki_last_words(rkp_actor *a)
     }
 }
 
-static void terminate_stage(rkp_actor *a)
+static void terminate_stage(rkp_actor *a, const char *reason)
 {
     rki_runner *r = a->r;
     bool works = !a->stopped && !a->ended && !(a->life && a->life->down);
     suspend_stage(a, false);
-    a->stop_reason = "terminated";
+    a->stop_reason = reason;
     a->leaving = true;
     if (a->life)
         a->life->down = false;
@@ -432,13 +432,13 @@ static void terminate_stage(rkp_actor *a)
     }
     if (works && a->stage->role == RKI_WHOLE)
         rki_last_words(a);
-    rki_drop_held(a, "terminated");
+    rki_drop_held(a, reason);
     a->ended = true;
     rki_stop_stage(a);
     rki_look_wanted(r); // before it is told: whoever shares with it deals it nothing from then on
 }
 
-static void do_it(rkp_actor *a, rki_command c)
+static void do_it(rkp_actor *a, rki_command c, bool removed)
 {
     switch (c) {
     case RKI_ACTIVATE:
@@ -457,7 +457,7 @@ static void do_it(rkp_actor *a, rki_command c)
             crashed(a, NULL);
         break;
     default:
-        terminate_stage(a);
+        terminate_stage(a, removed ? "reload" : "terminated");
         break;
     }
 }
@@ -479,7 +479,7 @@ static void wish_done(rki_run *r, rki_kstate *k, bool failed)
         return; // and its state says so already
     if (k->wish == RKI_RESTART)
         set_state(r, k, RKI_LAUNCHED, "command");
-    set_state(r, k, after(k->wish), "command");
+    set_state(r, k, after(k->wish), k->gone ? "reload" : "command");
 }
 
 void rki_obey(rki_runner *r)
@@ -489,10 +489,11 @@ void rki_obey(rki_runner *r)
         rkp_actor *a = r->acts[i];
         rki_kstate *k = a->ks;
         rki_command c;
-        bool mine;
+        bool mine, removed;
         pthread_mutex_lock(&r->run->lock);
         mine = k->wished && a->wish_done != k->wish_number;
         c = k->wish;
+        removed = k->gone;
         if (mine) {
             a->wish_done = k->wish_number; // from here on it is not taken back
             k->begun++;
@@ -500,7 +501,7 @@ void rki_obey(rki_runner *r)
         pthread_mutex_unlock(&r->run->lock);
         if (!mine)
             continue;
-        do_it(a, c);
+        do_it(a, c, removed);
         pthread_mutex_lock(&r->run->lock);
         if (++k->obeyed >= k->alive) // a supervised kernel is one part
             wish_done(r->run, k, c == RKI_RESTART && a->life && (a->life->down || a->stopped));
@@ -533,14 +534,14 @@ static bool has_part(const rki_runner *r, const rki_kstate *kernel)
     return false;
 }
 
-static void wake_parts(rki_run *r, const rki_kstate *kernel)
+static void wake_parts(rki_runner *const *v, uint32_t n, const rki_kstate *kernel)
 {
-    for (uint32_t i = 0; i < r->n_runners; i++) {
-        if (!has_part(r->runners[i], kernel))
+    for (uint32_t i = 0; i < n; i++) {
+        if (!has_part(v[i], kernel))
             continue;
         // Release, to the exchange in the step: the wish.
-        __atomic_store_n(&r->runners[i]->commands, 1, __ATOMIC_RELEASE);
-        rki_wake_runner(r->runners[i]);
+        __atomic_store_n(&v[i]->commands, 1, __ATOMIC_RELEASE);
+        rki_wake_runner(v[i]);
     }
 }
 
@@ -630,7 +631,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     k->wish = c;
     k->begun = k->obeyed = 0;
     number = ++k->wish_number;
-    wake_parts(r, k);
+    wake_parts(r->runners, r->n_runners, k);
     while (k->wished && k->wish_number == number && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
            until_ns(r, deadline_ns))
         ;
@@ -767,6 +768,28 @@ void rki_life_begin(rki_run *r, uint32_t kernel)
         set_state(r, r->ks[kernel], RKI_ACTIVE, "reload");
 }
 
+void rki_life_leave(rki_run *r, rki_kstate *k)
+{
+    k->before = k->state;
+    if (k->state != RKI_TERMINATED)
+        set_state(r, k, RKI_TERMINATING, "reload");
+    if (k->alive == 0)
+        set_state(r, k, RKI_TERMINATED, "reload");
+}
+
+void rki_life_cut(rki_run *r, rki_kstate *k)
+{
+    uint32_t n;
+    rki_runner *const *going = rki_reload_going(r, &n);
+    if (k->wished || k->alive == 0)
+        return;
+    k->wished = true;
+    k->wish = RKI_TERMINATE;
+    k->begun = k->obeyed = 0;
+    k->wish_number++;
+    wake_parts(going, n, k);
+}
+
 void rki_life_start(rki_run *r)
 {
     pthread_mutex_lock(&r->lock);
@@ -786,6 +809,7 @@ void rki_life_end(rki_runner *r)
     for (uint32_t i = 0; i < r->n_stages; i++) {
         rki_kstate *k = r->acts[i]->ks;
         bool did = k->wished && r->acts[i]->wish_done == k->wish_number;
+        const char *why = rki_failed(run) ? "failure" : k->gone ? "reload" : "end";
         if (k->alive == 0)
             continue;
         if (did) {
@@ -805,8 +829,8 @@ void rki_life_end(rki_runner *r)
         }
         if (k->state == RKI_TERMINATED)
             continue;
-        set_state(run, k, RKI_TERMINATING, rki_failed(run) ? "failure" : "end");
-        set_state(run, k, RKI_TERMINATED, rki_failed(run) ? "failure" : "end");
+        set_state(run, k, RKI_TERMINATING, why);
+        set_state(run, k, RKI_TERMINATED, why);
     }
     pthread_mutex_unlock(&run->lock);
     if (!r->behind_engine)

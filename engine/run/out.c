@@ -472,10 +472,11 @@ static bool move_spilled(rki_runner *r)
     return any;
 }
 
-static bool anything_spilled(const rki_runner *r)
+// What waits on disk, or for whom a reload has removed, keeps nobody from working.
+static bool waits_aside(const rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (rki_spilling(&r->outs[i]))
+        if (rki_spilling(&r->outs[i]) || (r->outs[i].closes && r->outs[i].n_box))
             return true;
     return false;
 }
@@ -523,8 +524,8 @@ static bool flush_boxes(rki_runner *r)
 {
     bool empty = true;
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n_box)
-            empty &= flush_set(r, &r->outs[i]);
+        if (r->outs[i].n_box && !flush_set(r, &r->outs[i]))
+            empty &= r->outs[i].closes;      // whom a reload has removed keeps nobody from working
     for (uint32_t i = 0; i < r->n_dead; i++) // what an overflow made into dead letters just now
         if (r->dead[i]->n_box)
             empty &= flush_set(r, r->dead[i]);
@@ -552,10 +553,10 @@ bool rki_flush(rki_runner *r)
 bool rki_flush_or_wait(rki_runner *r)
 {
     if (rki_flush(r)) {
-        if (RKP_UNLIKELY(r->spills) && anything_spilled(r)) {
-            // What waits on disk keeps nobody from working, but who makes room must wake us for it.
+        if (RKP_UNLIKELY(r->spills || r->wiring->n_closes) && waits_aside(r)) {
+            // But who makes room must wake us for it.
             __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
-            move_spilled(r);
+            rki_flush(r);
         }
         return true;
     }

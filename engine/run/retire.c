@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void rki_leave(rki_run *r, rki_link *k, const char *reader)
+void rki_leave(rki_run *r, rki_link *k, rki_kstate *reader)
 {
     k->reader = reader;
     k->next_leaving = r->reload->leaving;
@@ -46,6 +46,7 @@ void rki_see_off(rki_run *r, rki_job *j)
 {
     struct rki_reload *x = r->reload;
     rki_runner **before = x->going;
+    pthread_rwlock_wrlock(&r->graph_lock); // others count them
     pthread_mutex_lock(&r->lock);
     if (x->n_going)
         memcpy(j->going, x->going, x->n_going * sizeof(rki_runner *));
@@ -57,7 +58,14 @@ void rki_see_off(rki_run *r, rki_job *j)
         x->going[x->n_going++] = run;
         rki_wake_runner(run);
     }
+    for (uint32_t i = 0; i < j->n_removed; i++)
+        for (uint32_t s = 0; s < j->removed[i]->n_stages; s++) {
+            rki_kstate *k = j->removed[i]->acts[s]->ks;
+            if (k->before == RKI_SUSPENDED || k->before == RKI_LAUNCHED) // it would never come to its end
+                rki_life_cut(r, k);
+        }
     pthread_mutex_unlock(&r->lock);
+    pthread_rwlock_unlock(&r->graph_lock);
     if (j->n_removed)
         x->drain_until_ns = rki_mono_ns() + r->plan->spec->reload.drain_ns;
 }
@@ -144,12 +152,29 @@ static void check_left(rki_run *r, const rki_link *k)
     if (r->fail_status == RKP_OK) {
         snprintf(r->failure, sizeof r->failure,
                  "an edge to kernel '%s' that a reload removed: sent %llu rows, received %llu, %llu did not fit",
-                 k->reader, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows,
+                 k->reader->id, (unsigned long long)k->sent_rows, (unsigned long long)k->got_rows,
                  (unsigned long long)k->overflowed_rows);
         r->fail_status = RKP_INTERNAL;
     }
     pthread_mutex_unlock(&r->lock);
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
+}
+
+// After reload.drain_timeout.  Where checkpoints are made every row counts, however late it comes.
+static void late(rki_run *r)
+{
+    const struct rki_reload *x = r->reload;
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < x->n_going; i++)
+        for (uint32_t s = 0; s < x->going[i]->n_stages; s++) {
+            rki_kstate *k = x->going[i]->acts[s]->ks;
+            if (x->going[i]->replica == 0)
+                rki_log(r, "warning: kernel '%s', which a reload has removed, has rows after reload.drain_timeout%s\n",
+                        k->id, r->ckpt ? "" : "; they are dropped (reason: reload)");
+            if (!r->ckpt)
+                rki_life_cut(r, k);
+        }
+    pthread_mutex_unlock(&r->lock);
 }
 
 void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
@@ -167,12 +192,8 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
         }
         for (uint32_t n = 0; n < run->n_outs; n++)
             rki_spill_close(&run->outs[n], true);
-        for (uint32_t s = 0; s < run->n_stages; s++) {
+        for (uint32_t s = 0; s < run->n_stages; s++)
             rki_finish_sink(r, run->acts[s]);
-            pthread_rwlock_wrlock(&r->graph_lock);
-            rki_add_past(run->acts[s]->ks, run->acts[s]);
-            pthread_rwlock_unlock(&r->graph_lock);
-        }
         for (uint32_t n = 0; n < run->n_outs; n++)
             for (uint32_t l = 0; l < run->outs[n].n; l++)
                 __atomic_store_n(&run->outs[n].links[l]->left_from, 1, __ATOMIC_RELEASE);
@@ -180,10 +201,14 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
             for (uint32_t l = 0; l < run->ins[n].n; l++)
                 __atomic_store_n(&run->ins[n].links[l]->left_to, 1, __ATOMIC_RELEASE);
         r->backend->forget(r->b, &run->task);
+        pthread_rwlock_wrlock(&r->graph_lock); // others count it here or there
         pthread_mutex_lock(&r->lock);
+        for (uint32_t s = 0; s < run->n_stages; s++)
+            rki_add_past(run->acts[s]->ks, run->acts[s]);
         x->going[i] = x->going[--x->n_going];
         pthread_cond_broadcast(&r->obeyed);
         pthread_mutex_unlock(&r->lock);
+        pthread_rwlock_unlock(&r->graph_lock);
         rki_bury(r, run);
         some = true;
     }
@@ -194,7 +219,10 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
             continue;
         }
         check_left(r, k);
+        pthread_rwlock_wrlock(&r->graph_lock); // others count what did not fit
+        rki_count_link(&k->reader->past, k);
         *at = k->next_leaving;
+        pthread_rwlock_unlock(&r->graph_lock);
         free(k);
     }
     bury_gens(r);
@@ -204,12 +232,15 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
     free_buried(r, false);
     if (x->n_going && x->drain_until_ns && now >= x->drain_until_ns) {
         x->drain_until_ns = 0;
-        for (uint32_t i = 0; i < x->n_going; i++)
-            rki_log(r, "warning: kernel '%s', which a reload has removed, still has rows after reload.drain_timeout\n",
-                    x->going[i]->acts[0]->bound->k->id.p);
+        late(r);
     }
     if (x->n_going || x->leaving || x->buried || x->buried_gens)
         *until = !*until || now + 10000000u < *until ? now + 10000000u : *until;
+}
+
+const rki_link *rki_reload_leaving(const rki_run *r)
+{
+    return r->reload->leaving;
 }
 
 rki_runner *const *rki_reload_going(const rki_run *r, uint32_t *n)

@@ -83,6 +83,8 @@ typedef struct rki_kernel_counts {
     const char *kernel, *op;
     uint64_t rows_in, rows_out, bytes_in, bytes_out, batches, absorbed, dropped, dead_lettered;
     uint64_t lost; // of the dropped: those that nobody wanted to be left out
+    uint64_t bad;  // rejected rows, whatever became of them
+    bool removed;  // by a reload
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
     uint64_t busy_ns;
@@ -98,6 +100,13 @@ typedef struct rki_totals {
 
 uint32_t rki_run_n_kernels(const rki_run *r);
 void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out);
+// One kernel after the other, in the plan's order, then those that reloads have removed: {0} at the beginning.  False: no more.
+typedef struct rki_counts_walk {
+    const struct rki_kstate *kernel;
+    uint32_t at;
+} rki_counts_walk;
+
+bool rki_run_next_counts(const rki_run *r, rki_counts_walk *w, rki_kernel_counts *out);
 void rki_run_totals(const rki_run *r, rki_totals *out);
 void rki_run_summary_text(const rki_run *r, rki_buf *out);
 void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out);

@@ -632,7 +632,7 @@ static rkp_step end_phase(rki_runner *r)
         r->end_sent = true;
         r->phase = PHASE_SEND_END;
     }
-    if (!rki_flush_or_wait(r))
+    if (!rki_flush_or_wait(r) || !rki_out_empty(r))
         return RKP_STEP_IDLE;
     return finish(r);
 }

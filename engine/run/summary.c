@@ -36,27 +36,21 @@ static void add_dropped(rki_kernel_counts *out, const char *reason, uint64_t row
     add_reasons(out->drops, &out->n_drops, &one, 1);
 }
 
-static void add_overflow(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
+void rki_count_link(rki_kernel_counts *out, const rki_link *k)
 {
-    for (uint32_t i = 0; i < r->n_links; i++) {
-        const rki_link *k = r->links[i];
-        uint64_t rows, ended;
-        if (r->plan->stages[k->edge->to_stage].kernel != kernel)
-            continue;
-        ended = RKI_LOOK(k->ended_rows);
-        rows = RKI_LOOK(k->overflowed_rows);
-        if (!rows)
-            continue;
-        out->rows_in += rows;
-        rows -= ended;
+    uint64_t ended = RKI_LOOK(k->ended_rows), rows = RKI_LOOK(k->overflowed_rows);
+    if (!rows)
+        return;
+    out->rows_in += rows;
+    rows -= ended;
+    if (ended)
         add_dropped(out, "circle ended", ended);
-        if (k->edge->overflow == RKI_OVERFLOW_DEAD_LETTER) {
-            rki_reason_count one = { "queue_full", rows };
-            out->dead_lettered += rows;
-            add_reasons(out->deads, &out->n_deads, &one, 1);
-        } else {
-            add_dropped(out, "queue_full", rows);
-        }
+    if (k->letters) {
+        rki_reason_count one = { "queue_full", rows };
+        out->dead_lettered += rows;
+        add_reasons(out->deads, &out->n_deads, &one, 1);
+    } else {
+        add_dropped(out, "queue_full", rows);
     }
 }
 
@@ -85,47 +79,75 @@ void rki_count_actor(rki_kernel_counts *out, const rkp_actor *a)
         out->absorbed += RKI_LOOK(c->absorbed);
         out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
     }
+    out->bad += RKI_LOOK(a->bad);
     if (a->op->kind == RKP_SOURCE && role != RKI_POLL)
         out->rows_in += RKI_LOOK(c->rows_out) + RKI_LOOK(a->bad) + RKI_LOOK(c->unread);
 }
 
-static void add_all(const rki_run *r, rki_runner *const *v, uint32_t n, uint32_t kernel, rki_kernel_counts *out)
+static void add_all(rki_runner *const *v, uint32_t n, const rki_kstate *k, rki_kernel_counts *out)
 {
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < v[i]->n_stages; j++)
-            if (v[i]->acts[j]->ks == r->ks[kernel])
+            if (v[i]->acts[j] && v[i]->acts[j]->ks == k)
                 rki_count_actor(out, v[i]->acts[j]);
+}
+
+// With the graph's lock, or when nothing runs any more.
+static void counts_of(const rki_run *r, const rki_kstate *k, rki_kernel_counts *out)
+{
+    uint32_t n_going;
+    rki_runner *const *going = rki_reload_going(r, &n_going);
+    *out = k->past;
+    out->kernel = k->id;
+    out->op = k->op->name;
+    out->removed = k->gone;
+    add_all(r->runners, r->n_runners, k, out);
+    add_all(going, n_going, k, out);
+    for (uint32_t i = 0; i < r->n_links; i++)
+        if (r->ks[r->plan->stages[r->links[i]->edge->to_stage].kernel] == k)
+            rki_count_link(out, r->links[i]);
+    for (const rki_link *l = rki_reload_leaving(r); l; l = l->next_leaving)
+        if (l->reader == k)
+            rki_count_link(out, l);
 }
 
 void rki_run_counts(const rki_run *r, uint32_t kernel, rki_kernel_counts *out)
 {
-    const rki_bound *b = &r->plan->kernels[kernel];
-    *out = r->ks[kernel]->past;
-    out->kernel = b->k->id.p;
-    out->op = b->k->op->name;
-    add_all(r, r->runners, r->n_runners, kernel, out);
-    add_overflow(r, kernel, out);
+    counts_of(r, r->ks[kernel], out);
+}
+
+// Those of the plan in its order, then those that reloads have removed.
+static const rki_kstate *next_kernel(const rki_run *r, uint32_t *at, const rki_kstate *before)
+{
+    if (*at < r->plan->n_kernels)
+        return r->ks[r->plan->order[(*at)++]];
+    return (*at)++ == r->plan->n_kernels ? r->gone : before->next_gone;
+}
+
+bool rki_run_next_counts(const rki_run *r, rki_counts_walk *w, rki_kernel_counts *out)
+{
+    w->kernel = next_kernel(r, &w->at, w->kernel);
+    if (w->kernel)
+        counts_of(r, w->kernel, out);
+    return w->kernel != NULL;
 }
 
 void rki_run_totals(const rki_run *r, rki_totals *out)
 {
     struct rusage u;
+    rki_counts_walk w = { 0 };
+    rki_kernel_counts c;
     memset(out, 0, sizeof *out);
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        rki_kernel_counts c;
-        rki_run_counts(r, i, &c);
-        const rkp_op *op = r->plan->kernels[i].k->op;
-        if (op->kind == RKP_SOURCE)
+    while (rki_run_next_counts(r, &w, &c)) {
+        if (w.kernel->op->kind == RKP_SOURCE)
             out->rows_in += c.rows_in;
-        if (op->kind == RKP_SINK)
+        if (w.kernel->op->kind == RKP_SINK)
             out->rows_out += c.absorbed;
         out->dropped += c.dropped;
         out->lost += c.lost;
         out->dead_lettered += c.dead_lettered;
+        out->bad += c.bad;
     }
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        for (uint32_t j = 0; j < r->runners[i]->n_stages; j++)
-            out->bad += r->runners[i]->acts[j]->bad;
     for (uint32_t i = 0; i < r->n_links; i++)
         out->in_flight += r->links[i]->sent_rows - r->links[i]->got_rows - r->links[i]->overflowed_rows;
     getrusage(RUSAGE_SELF, &u);
@@ -166,23 +188,27 @@ static void size_text(rki_buf *out, uint64_t bytes)
 void rki_run_summary_text(const rki_run *r, rki_buf *out)
 {
     rki_totals t;
+    static const char removed[] = " (removed)";
+    rki_kernel_counts c;
     size_t wk = 6, wo = 8;
+    uint64_t bytes = 0;
     double secs;
     rki_run_totals(r, &t);
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        const rki_kernel *k = r->plan->kernels[i].k;
-        wk = k->id.n > wk ? k->id.n : wk;
-        wo = strlen(k->op->name) > wo ? strlen(k->op->name) : wo;
+    for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
+        size_t n = strlen(c.kernel) + (c.removed ? sizeof removed - 1 : 0);
+        wk = n > wk ? n : wk;
+        wo = strlen(c.op) > wo ? strlen(c.op) : wo;
     }
     rki_putf(out, "%-*s  %-*s  %15s  %15s  %13s  %13s\n", (int)wk, "kernel", (int)wo, "operator", "rows in", "rows out",
              "dropped", "dead-lettered");
-    for (uint32_t o = 0; o < r->plan->n_kernels; o++) {
-        rki_kernel_counts c;
+    for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
         char a[32], b[32], d[32], e[32];
-        rki_run_counts(r, r->plan->order[o], &c);
-        const rkp_op *op = r->plan->kernels[r->plan->order[o]].k->op;
-        rki_putf(out, "%-*s  %-*s  %15s  %15s  %13s  %13s\n", (int)wk, c.kernel, (int)wo, c.op, commas(a, c.rows_in),
-                 commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
+        const rkp_op *op = w.kernel->op;
+        int left = (int)(wk - strlen(c.kernel));
+        if (op->kind == RKP_SOURCE)
+            bytes += c.bytes_in;
+        rki_putf(out, "%s%-*s  %-*s  %15s  %15s  %13s  %13s\n", c.kernel, left, c.removed ? removed : "", (int)wo, c.op,
+                 commas(a, c.rows_in), commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
                  commas(e, c.dead_lettered));
         for (uint32_t j = 0; j < c.n_drops; j++)
             rki_putf(out, "%*s    dropped       %-16s %s\n", (int)wk, "", c.drops[j].reason,
@@ -195,19 +221,13 @@ void rki_run_summary_text(const rki_run *r, rki_buf *out)
     rki_putf(out, "wall %.3f s, CPU %.3f s, peak ", secs, (double)t.cpu_ns / 1e9);
     size_text(out, t.peak_bytes);
     rki_putf(out, ", %.2f M rows/s", secs > 0 ? (double)t.rows_in / secs / 1e6 : 0.0);
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        rki_kernel_counts c;
-        rki_run_counts(r, i, &c);
-        if (r->plan->kernels[i].k->op->kind == RKP_SOURCE)
-            bytes += c.bytes_in;
-    }
     rki_putf(out, ", %.1f MB/s\n", secs > 0 ? (double)bytes / secs / 1e6 : 0.0);
 }
 
 void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
 {
     rki_totals t;
+    rki_kernel_counts c;
     rki_json j;
     rki_run_totals(r, &t);
     rki_json_init(&j, out, 2);
@@ -235,14 +255,16 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
     FIELD("in_flight", t.in_flight);
     rki_json_key(&j, "kernels");
     rki_json_array(&j);
-    for (uint32_t o = 0; o < r->plan->n_kernels; o++) {
-        rki_kernel_counts c;
-        rki_run_counts(r, r->plan->order[o], &c);
+    for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
         rki_json_object(&j);
         rki_json_key(&j, "kernel");
         rki_json_z(&j, c.kernel);
         rki_json_key(&j, "op");
         rki_json_z(&j, c.op);
+        if (c.removed) {
+            rki_json_key(&j, "removed");
+            rki_json_bool(&j, true);
+        }
         FIELD("rows_in", c.rows_in);
         FIELD("rows_out", c.rows_out);
         FIELD("absorbed", c.absorbed);
@@ -259,7 +281,7 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
         for (uint32_t i = 0; i < c.n_deads; i++)
             FIELD(c.deads[i].reason, c.deads[i].rows);
         rki_json_end_object(&j);
-        const rkp_metric *m = r->plan->kernels[r->plan->order[o]].k->op->metrics;
+        const rkp_metric *m = w.kernel->op->metrics;
         if (m) {
             rki_json_key(&j, "metrics");
             rki_json_object(&j);

@@ -199,7 +199,6 @@ static const char *keep_name(rki_run *r, const char *reason)
 void rki_add_past(rki_kstate *k, const rkp_actor *a)
 {
     rki_count_actor(&k->past, a);
-    k->past_bad += a->bad;
     for (uint32_t i = 0; i < k->past.n_drops; i++)
         k->past.drops[i].reason = keep_name(a->run, k->past.drops[i].reason);
     for (uint32_t i = 0; i < k->past.n_deads; i++)
@@ -340,15 +339,28 @@ static void hand_sets_over(rki_job *j)
     }
 }
 
+// With the lock: it is nobody's in the plan any more.  What is left of it drains.
+static void remove_state(rki_run *r, const rki_job *j, rki_kstate *k)
+{
+    k->gone = true;
+    k->next_gone = r->gone;
+    r->gone = k;
+    k->parts = k->alive = 0;
+    for (uint32_t i = 0; i < j->n_removed; i++)
+        for (uint32_t s = 0; s < j->removed[i]->n_stages; s++)
+            if (j->removed[i]->acts[s]->ks == k) {
+                k->parts++;
+                k->alive += !rki_runner_over(j->removed[i]);
+            }
+    rki_life_leave(r, k);
+}
+
 static void begin_states(rki_run *r, rki_job *j)
 {
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < j->diff->from->n_kernels; i++)
-        if (j->diff->old_kernels[i] < 0) {
-            j->old->ks[i]->gone = true;
-            j->old->ks[i]->next_gone = r->gone;
-            r->gone = j->old->ks[i];
-        }
+        if (j->diff->old_kernels[i] < 0)
+            remove_state(r, j, j->old->ks[i]);
     for (uint32_t i = 0; i < r->plan->n_kernels; i++)
         r->ks[i]->parts = r->ks[i]->alive = 0;
     for (uint32_t i = 0; i < r->n_runners; i++)
@@ -447,7 +459,7 @@ static void commit(rki_run *r, rki_job *j)
         while (e + 1 < p->n_edges && j->old->first_link[e + 1] <= i)
             e++;
         if (!stays_link(j, j->old->links[i]))
-            rki_leave(r, j->old->links[i], j->old->ks[p->stages[p->edges[e].to_stage].kernel]->id);
+            rki_leave(r, j->old->links[i], j->old->ks[p->stages[p->edges[e].to_stage].kernel]);
     }
     pthread_rwlock_unlock(&r->graph_lock);
     for (uint32_t i = 0; i < j->n_stopping; i++) {

@@ -143,6 +143,7 @@ static rki_link *new_link(const rki_edge *e)
     k->byte_limit = e->bytes;
     k->hlc = e->hlc;
     k->evicts = e->overflow == RKI_OVERFLOW_DROP_OLDEST;
+    k->letters = e->overflow == RKI_OVERFLOW_DEAD_LETTER;
     if (!rki_ring_init(k->ring, slots)) {
         free(k);
         return NULL;
@@ -551,10 +552,11 @@ static rki_kstate *new_kstate(rki_run *r, const rki_kernel *k)
     while (s && strcmp(s->id, k->id.p) != 0)
         s = s->next_gone;
     if (s)
-        return s;
+        return s; // rki_net_place gives it its operator
     s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
+    s->op = k->op;
     s->id = rki_dup(&r->arena, k->id.p, k->id.n);
     if (s->id)
         return s;
@@ -686,4 +688,6 @@ void rki_net_place(rki_run *r, rki_net *g)
     r->links = g->links;
     r->n_links = g->n_links;
     r->ks = g->ks;
+    for (uint32_t i = 0; i < p->n_kernels; i++)
+        r->ks[i]->op = p->kernels[i].k->op;
 }

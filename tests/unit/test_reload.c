@@ -202,6 +202,76 @@ static void a_kernel_that_does_not_stop_in_time_lets_all_go_on(void **state)
     expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
 }
 
+// It is never asked again, so what is in its queue goes nowhere; who feeds it can be changed afterwards.
+static void a_suspended_kernel_that_is_removed_drops_what_waits_for_it(void **state)
+{
+    const char *fmt = "kernels:\n  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
+                      "  b: { op: t.step, from: [src], with: { id: 2 } }\n%s" OUT;
+    const char *side = "  side: { op: t.sink, from: [src], queue: { capacity: 4 }, with: { into: 2 } }\n";
+    live *l;
+    uint64_t got, dropped;
+    (void)state;
+    for (int started = 0; started < 2; started++) {
+        l = live_start(
+            NULL, fmt,
+            started
+                ? side
+                : "  side: { op: t.sink, from: [src], queue: { capacity: 4 }, start: suspended, with: { into: 2 } }\n");
+        case_set(case_gate[1], 100);
+        if (started) {
+            live_until(l, case_look(case_results[2].rows) == 100);
+            assert_int_equal(live_command(l, "side", RKI_SUSPEND, 5000), RKI_DONE);
+        }
+        case_set(case_gate[1], UINT64_MAX);
+        live_until(l, live_number(l, "src", "rows_out") > (started ? 100 : 2)); // until its queue is full
+        got = case_look(case_results[2].rows);
+        expect(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
+        live_until(l, case_look(case_results[1].rows) > 500);
+        for (int i = 0; i < 4; i++) // who feeds it stops as any other
+            expect(live_reload(l, fmt, i % 2 ? "" : "  other: { op: t.sink, from: [src], with: { into: 3 } }\n"),
+                   RKI_RELOAD_APPLIED);
+        rki_run_drain(l->r);
+        expect_end(l, RKI_EXIT_OK);
+        assert_int_equal(case_results[2].rows, got);
+        expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+        dropped = case_totals.dropped;
+        assert_true(dropped > 0);
+        assert_int_equal(case_totals.rows_out, case_results[1].rows + got + case_results[3].rows);
+        case_forget();
+    }
+}
+
+static void hear(void *arg, rkp_str lines)
+{
+    if (memmem(lines.p, lines.n, "drain_timeout", 13))
+        case_set(*(uint64_t *)arg, 1);
+}
+
+// A kernel that still has rows when its time is up gives them up, and says so; everything adds up.
+static void a_removed_kernel_has_its_time_to_drain(void **state)
+{
+    const char *fmt =
+        "reload: { drain_timeout: 20ms }\nkernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2 } }\n%s" OUT;
+    uint64_t said = 0;
+    live_conf c = { .log = hear, .log_arg = &said };
+    live *l;
+    (void)state;
+    case_set(case_gate[3], 0);
+    l = live_start(&c, fmt,
+                   "  slow: { op: t.step, from: [src], with: { id: 4, gate: 3 }, queue: { capacity: 4 } }\n"
+                   "  end: { op: t.sink, from: [slow], with: { into: 2 } }\n");
+    case_set(case_gate[1], UINT64_MAX);
+    live_until(l, case_look(case_seen[4].calls) > 0); // it is in its call
+    expect(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
+    live_until(l, case_look(case_results[1].rows) > 500);
+    live_until(l, case_look(said));
+    case_set(case_gate[3], UINT64_MAX);
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    assert_true(case_totals.dropped > 0);
+}
+
 // ---- at random ------------------------------------------------------------------------------------------------------
 //
 // Four publishers, each with a chain of up to three kernels of random kinds between it and its sink, over rings, topics, replicas; sinks
@@ -370,6 +440,8 @@ int main(void)
         cmocka_unit_test_teardown(state_goes_on_in_the_new_instance, forget),
         cmocka_unit_test_teardown(what_is_wrong_changes_nothing, forget),
         cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, forget),
+        cmocka_unit_test_teardown(a_suspended_kernel_that_is_removed_drops_what_waits_for_it, forget),
+        cmocka_unit_test_teardown(a_removed_kernel_has_its_time_to_drain, forget),
         cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, forget),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
