@@ -335,8 +335,6 @@ static rki_job *prepare(rki_run *r, rki_gen *gen, rkp_diags *d, rki_reload_resul
     }
     if (ok)
         return j;
-    if (rki_diags_count(d, RKP_ERROR) == 0)
-        rkp_diag(d, RKP_ERROR, (rkp_loc){ 0 }, "no-memory", "out of memory while building the new graph");
     job_free(r, j);
     return NULL;
 }
@@ -530,6 +528,8 @@ void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), v
     pthread_mutex_unlock(&r->lock);
     if (gone) {
         j = prepare(r, gen, d, out);
+        if (!j && rki_diags_count(d, RKP_ERROR) == 0)
+            snprintf(out->text, sizeof out->text, "out of memory while building the new graph");
     } else {
         drop(drop_arg);
         free(gen);

@@ -170,9 +170,10 @@ static bool carry(rki_job *j, rkp_actor *to, rkp_actor *from)
     if (st != RKP_OK)
         snprintf(j->out->text, sizeof j->out->text, "kernel '%s': its state cannot be handed over: %s",
                  to->bound->k->id.p,
-                 p.text[0]  ? p.text
-                 : l.why[0] ? l.why
-                            : "it does not fit");
+                 p.text[0]         ? p.text
+                 : l.why[0]        ? l.why
+                 : st == RKP_NOMEM ? "out of memory"
+                                   : "it does not fit");
     rki_save_fini(&s);
     return st == RKP_OK;
 }

@@ -853,6 +853,8 @@ struct planned {
     rki_plan *p;
 };
 
+void (*case_around_reload)(bool before);
+
 static void drop_planned(void *arg)
 {
     struct planned *v = arg;
@@ -882,10 +884,15 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
     rki_buf_init(&out.diff);
     rki_buf_init(&out.pauses);
     case_failure[0] = 0;
-    if (v->p)
+    if (v->p) {
+        if (case_around_reload)
+            case_around_reload(true);
         rki_run_reload(l->r, v->p, drop_planned, v, d, &out);
-    else
+        if (case_around_reload)
+            case_around_reload(false);
+    } else {
         drop_planned(v);
+    }
     tell(d);
     rki_diags_free(d);
     rki_buf_fini(&out.diff);

@@ -99,8 +99,9 @@ live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
 live *live_try(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
 // Puts another pipeline in the place of the one that runs; what came of it, with the findings in case_failure.  From any thread.
 rki_reload_result live_reload(live *l, const char *fmt, ...) RKP_PRINTF(2, 3);
-int live_end(live *l);                                   // waits and frees; the exit code
-void live_free(live *l);                                 // after live_end of one that is kept
+extern void (*case_around_reload)(bool before); // around the reload itself, not the loading of its file; NULL: nothing
+int live_end(live *l);                          // waits and frees; the exit code
+void live_free(live *l);                        // after live_end of one that is kept
 void case_copy_folder(const char *from, const char *to); // the checkpoints in a data_dir
 // Runs to the end; the exit code, and case_failure.
 int case_run(unsigned threads, const char *fmt, ...) RKP_PRINTF(2, 3);
