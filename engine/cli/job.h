@@ -13,7 +13,7 @@
 
 typedef struct rki_job_args {
     int progress, summary;
-    bool quiet, fresh;
+    bool quiet, fresh, migrate;
 } rki_job_args;
 
 extern const char *const rki_job_progress[], *const rki_job_summary[];

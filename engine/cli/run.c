@@ -42,6 +42,10 @@ static const rki_arg run_rows[] = {
       .help = "where kernels run; without it the file decides" },
     RKI_ARGS_JOB(run_args, job),
     { .kind = RKI_ARG_FLAG,
+      .name = "migrate",
+      .at = offsetof(struct run_args, job) + offsetof(rki_job_args, migrate),
+      .help = "go on from the checkpoint of an earlier form of the pipeline, where it fits" },
+    { .kind = RKI_ARG_FLAG,
       .name = "fresh",
       .at = offsetof(struct run_args, job) + offsetof(rki_job_args, fresh),
       .help = "begin anew: forget the checkpoint that an earlier run has left" },
@@ -302,9 +306,12 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
 {
     struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
     rki_bar bar = { 0 };
-    rki_run_args ra = {
-        .data_dir = path, .keeps = dir->fd >= 0, .fresh = a->fresh, .quiet = a->quiet, .replay = replay
-    };
+    rki_run_args ra = { .data_dir = path,
+                        .keeps = dir->fd >= 0,
+                        .fresh = a->fresh,
+                        .migrate = a->migrate,
+                        .quiet = a->quiet,
+                        .replay = replay };
     rki_run *r = NULL;
     rki_admin *admin = NULL;
     char err[1024] = "";

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 1, HEAD = 72, RECORD_HEAD = 16, FINAL = 1 };
+enum { VERSION = 2, HEAD = 72, RECORD_HEAD = 16, FINAL = 1 };
 static const char magic[8] = "RKPCKPT1";
 
 // ---- bytes ----------------------------------------------------------------------------------------------------------
@@ -40,6 +40,9 @@ static void put_record(rkp_save *s, const rki_record *r)
     rkp_save_u64(s, r->role);
     rkp_save_u64(s, r->replica);
     rkp_save_u64(s, r->version);
+    rkp_save_u64(s, r->form);
+    rkp_save_bool(s, r->keeps_rows);
+    rkp_save_bool(s, r->publishes);
     rkp_save_bool(s, r->ended);
     rkp_save_str(s, r->counts);
     rkp_save_str(s, r->state);
@@ -55,6 +58,9 @@ static rkp_status get_record(const char *p, size_t n, rki_record *r)
     r->role = (uint32_t)rkp_load_u64(&l);
     r->replica = (uint32_t)rkp_load_u64(&l);
     r->version = (uint32_t)rkp_load_u64(&l);
+    r->form = rkp_load_u64(&l);
+    r->keeps_rows = rkp_load_bool(&l);
+    r->publishes = rkp_load_bool(&l);
     r->ended = rkp_load_bool(&l);
     r->counts = rkp_load_str(&l);
     r->state = rkp_load_str(&l);
@@ -398,11 +404,43 @@ rkp_status rki_manifest_newest(int dir, rki_manifest *out, char *note, char err[
     return st;
 }
 
+// ---- what is to come ------------------------------------------------------------------------------------------------
+
+static const char intent[] = "reload.intent";
+static const char intent_magic[8] = "RKPNEXT1";
+
+rkp_status rki_manifest_intend(int dir, uint64_t from, uint64_t to, char err[RKI_MANIFEST_ERR])
+{
+    char v[32];
+
+    memcpy(v, intent_magic, 8);
+    put64(v + 8, from);
+    put64(v + 16, to);
+    put64(v + 24, rki_crc32c(0, v, 24));
+    return rki_keep_bytes(dir, intent, (rkp_str){ v, sizeof v }, err);
+}
+
+bool rki_manifest_intended(int dir, uint64_t from, uint64_t to)
+{
+    char err[RKI_MANIFEST_ERR], *p;
+    size_t n;
+    bool is;
+
+    if (slurp(dir, intent, &p, &n, err) != RKP_OK)
+        return false;
+    is = n == 32 && memcmp(p, intent_magic, 8) == 0 && get64(p + 24) == rki_crc32c(0, p, 24) && get64(p + 8) == from &&
+         get64(p + 16) == to;
+    free(p);
+    return is;
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
 static bool unfinished(const char *name)
 {
     size_t n = strlen(name);
 
-    return n > 9 && strcmp(name + n - 9, ".ckpt.new") == 0;
+    return (n > 9 && strcmp(name + n - 9, ".ckpt.new") == 0) || strncmp(name, intent, sizeof intent - 1) == 0;
 }
 
 rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR])

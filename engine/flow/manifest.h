@@ -7,7 +7,7 @@
 //   Cost     one write and two fsyncs
 //
 //   head      magic "RKPCKPT1", version, flags, number, identity, time, records, size of the file, CRC-32C of the head
-//   record    size, CRC-32C, and then: kernel, operator, role, replica, state_version, ended, counts, state
+//   record    size, CRC-32C, and then: kernel, operator, role, replica, state_version, form, keeps_rows, publishes, ended, counts, state
 //
 // Files are called <number, ten digits>.ckpt.  One is written under another name, made durable, and then renamed, so what
 // has the name is whole unless the disk has damaged it.
@@ -21,8 +21,10 @@ enum { RKI_MANIFEST_ERR = RKP_FILE_ERR };
 typedef struct rki_record {
     rkp_str kernel, op;
     uint32_t role, replica, version; // rki_role; replica of the stage's actor; rkp_op.state_version
-    bool ended;                      // its inputs had ended and it had given everything on
-    rkp_str counts, state;           // by data/state.h
+    uint64_t form;                   // of what the state depends on
+    bool keeps_rows, publishes; // whoever lets go of it loses rows that it holds; or an output that has no name yet
+    bool ended;                 // its inputs had ended and it had given everything on
+    rkp_str counts, state;      // by data/state.h
 } rki_record;
 
 typedef struct rki_manifest {
@@ -44,6 +46,11 @@ rkp_status rki_manifest_write(int dir, const rki_manifest *m, char err[RKI_MANIF
 // RKP_INVALID: damaged.  RKP_UNAVAILABLE: not there.
 rkp_status rki_manifest_read(int dir, const char *name, rki_manifest *out, char err[RKI_MANIFEST_ERR]);
 void rki_manifest_free(rki_manifest *m);
+
+// A reload is about to make the pipeline with identity `from`, of the newest manifest, another one: who begins again with that one may go on from
+// the manifest.  Durable when it returns.
+rkp_status rki_manifest_intend(int dir, uint64_t from, uint64_t to, char err[RKI_MANIFEST_ERR]);
+bool rki_manifest_intended(int dir, uint64_t from, uint64_t to);
 
 // Numbers of the manifests there, ascending (malloc's).
 rkp_status rki_manifest_list(int dir, uint64_t **numbers, size_t *n, char err[RKI_MANIFEST_ERR]);

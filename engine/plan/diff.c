@@ -253,6 +253,8 @@ static bool kernel(struct differ *w, rki_kernel_diff *k, const rki_bound *b)
         return replace(w, k, a, b, option, option[0] ? text(w, "with.%s", option) : "with");
     if (w->variables && speaks_of_variables(y))
         return replace(w, k, a, b, NULL, "vars");
+    if (a->loads != b->loads)
+        return replace(w, k, a, b, NULL, "what is in the file that it loads");
     if (!same_columns(a, b))
         return replace(w, k, a, b, NULL, "columns");
     if (w->defaults || !same_node(x, y) || a->on_error != b->on_error) {
@@ -262,6 +264,43 @@ static bool kernel(struct differ *w, rki_kernel_diff *k, const rki_bound *b)
     }
     k->change = RKI_SAME;
     return true;
+}
+
+// Columns one after the other, or, where the order is nothing to it, their sum.
+static uint64_t hash_columns(uint64_t h, const rkp_schema *s, const uint8_t *reads, bool ordered)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint64_t one = rki_hash_text(ordered ? h : RKI_HASH_BEGIN, s->f[i].name.p, s->f[i].name.n);
+        uint32_t type[3] = { s->f[i].type.kind, s->f[i].type.nullable, s->f[i].type.len };
+        if (reads && !reads[i])
+            continue;
+        one = rki_hash_text(one, (const char *)type, sizeof type);
+        if (ordered)
+            h = one;
+        else
+            sum += one;
+    }
+    return ordered ? h : rki_hash_text(h, (const char *)&sum, sizeof sum);
+}
+
+uint64_t rki_form_of(const rki_bound *b, const rki_spec *s)
+{
+    const rkp_op *op = b->k->op;
+    const rkp_node *with = b->k->with;
+    uint64_t h = rki_hash_text(RKI_HASH_BEGIN, op->name, strlen(op->name)), sum = 0;
+    for (const rkp_node *o = with ? with->child : NULL; o; o = o->next) { // in any order
+        const rkp_opt *row = row_of(op, o->key);
+        if (!row || !row->live)
+            sum += rki_hash_node(RKI_HASH_BEGIN, o);
+    }
+    h = rki_hash_text(h, (const char *)&sum, sizeof sum);
+    if (speaks_of_variables(with))
+        h = rki_hash_variables(h, s);
+    h = hash_columns(h, &b->in, b->reads, false);
+    for (uint32_t i = 0; i < b->n_out; i++)
+        h = hash_columns(h, &b->out[i], NULL, true);
+    return h;
 }
 
 // ---- edges ----------------------------------------------------------------------------------------------------------

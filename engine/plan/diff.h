@@ -45,6 +45,9 @@ typedef struct rki_diff {
 rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_diags *d);
 void rki_diff_free(rki_diff *d);
 
+// Of what the state of a kernel's instance depends on: another one means that a checkpoint of it does not fit.
+uint64_t rki_form_of(const rki_bound *b, const rki_spec *s);
+
 // {"same":[..],"retune":[..],"replace":[..],"add":[..],"remove":[..]}
 void rki_diff_json(const rki_diff *d, rki_json *out);
 

@@ -56,6 +56,7 @@ typedef struct rki_bound {
     int on_error;             // rki_error_action, never DEFAULT
     const void *probed;
     rkp_str kept;
+    uint64_t loads;            // of the content of the files that an instance loads; 0: none
     const rkp_expr *partition; // partition_by
     uint32_t meta;             // bits 1 << rkp_meta_name: what its expressions ask for
     const rkp_expr **where;    // per subscription; NULL: all rows

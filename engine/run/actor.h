@@ -687,8 +687,10 @@ bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it
 bool rki_ckpt_join(rki_runner *r);          // one that is built while the run is at work
 void rki_ckpt_drop(rki_runner *r);
 bool rki_ckpt_idle(const rki_run *r); // control thread: none is under way
-void rki_ckpt_changed(rki_run *r);    // control thread: another pipeline from now on
-void rki_ckpt_retire(rki_runner *r);  // it takes no more part
+// Before a reload changes anything: so that who begins again with the new file may go on.  False: why is in text.
+bool rki_ckpt_intend(rki_run *r, const rki_plan *to, char *text, size_t n);
+void rki_ckpt_changed(rki_run *r);   // control thread: another pipeline from now on
+void rki_ckpt_retire(rki_runner *r); // it takes no more part
 // Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);
 bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  False: there are none

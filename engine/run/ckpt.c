@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "data/state.h"
 #include "flow/manifest.h"
+#include "plan/diff.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,6 +34,8 @@ struct rki_ckpt {
     int dir;      // of the manifests; -1: not made yet
     bool entered; // its name is durable
     uint64_t identity;
+    uint64_t kept;        // identity of the newest manifest
+    bool moved;           // what the run goes on from is of the pipeline before a reload
     uint64_t committed;   // number of the newest manifest; 0: none
     uint32_t wanted;      // atomic: number of the checkpoint that is asked for
     uint32_t missing;     // lock: runners that have not handed it in
@@ -347,6 +350,9 @@ static size_t fill(rki_run *r, uint64_t number, rki_record *to)
                                     .role = a->stage->role,
                                     .replica = run->replica,
                                     .version = a->op->state_version,
+                                    .keeps_rows = a->op->kind == RKP_TRANSFORM,
+                                    .publishes = a->op->commit != NULL,
+                                    .form = rki_form_of(a->bound, a->run->plan->spec),
                                     .ended = v[s].ended,
                                     .counts = { v[s].counts.out.p, v[s].counts.out.n },
                                     .state = { v[s].state.out.p, v[s].state.out.n } };
@@ -394,6 +400,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         return false;
     }
     c->committed = number;
+    c->kept = c->identity;
     if (rki_manifest_prune(c->dir, KEEP, err) != RKP_OK && !c->told) {
         c->told = true;
         rki_log(r, "warning: old checkpoints stay: %s\n", err);
@@ -466,6 +473,18 @@ bool rki_ckpt_idle(const rki_run *r)
     return !r->ckpt || !r->ckpt->under_way;
 }
 
+bool rki_ckpt_intend(rki_run *r, const rki_plan *to, char *text, size_t n)
+{
+    struct rki_ckpt *c = r->ckpt;
+    char err[RKI_MANIFEST_ERR];
+    if (!c || !c->committed || c->dir < 0)
+        return true; // who begins again begins at the beginning, with whatever file
+    if (rki_manifest_intend(c->dir, c->kept, rki_spec_identity(to->spec), err) == RKP_OK)
+        return true;
+    snprintf(text, n, "what it goes on from cannot be kept: %s", err);
+    return false;
+}
+
 // What is kept from now on is of the new pipeline: soon, so that a crash finds it.
 void rki_ckpt_changed(rki_run *r)
 {
@@ -536,6 +555,59 @@ static bool refuse(rkp_status *st, char *err, size_t n, const char *fmt, const c
     return false;
 }
 
+static bool same_kernel(const rki_record *v, const char *id)
+{
+    return v->kernel.n == strlen(id) && memcmp(v->kernel.p, id, v->kernel.n) == 0;
+}
+
+// Of a pipeline before a reload: the record of a stage that begins anew all the same, because its state would not fit.
+static bool begins_anew(const struct rki_ckpt *c, const rkp_actor *a, const rki_record *v)
+{
+    return c->moved && saves(a) && v->form != rki_form_of(a->bound, a->run->plan->spec);
+}
+
+#define EARLIER "run that form once more, or begin anew with --fresh"
+
+// What a reload would have done with kernels that are changed or gone, and that nobody is there for to do it any more.
+static bool may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
+{
+    const struct rki_ckpt *c = r->ckpt;
+    const rki_plan *p = r->plan;
+    for (size_t i = 0; i < c->from.n; i++) {
+        const rki_record *v = &c->from.v[i];
+        char id[128];
+        const rki_bound *b = NULL;
+        snprintf(id, sizeof id, RKP_STR_FMT, RKP_STR_ARG(v->kernel));
+        for (uint32_t k = 0; k < p->n_kernels && !b; k++)
+            if (same_kernel(v, p->kernels[k].k->id.p))
+                b = &p->kernels[k];
+        if (v->role > RKI_WRITE && v->state.n)
+            return refuse(
+                st, err, n,
+                "the checkpoint has rows on their way to kernel '%s' in an earlier form of the pipeline: " EARLIER, id);
+        if (!v->state.n || v->role > RKI_WRITE || (b && v->form == rki_form_of(b, p->spec)))
+            continue;
+        if (b && b->k->op->kind != RKP_SINK && p->spec->reload.keep_state == RKI_KEEP_RESET)
+            continue;
+        if (!b && !v->keeps_rows && !v->publishes)
+            continue; // a source that reads no more, a sink that is complete
+        return refuse(
+            st, err, n,
+            b ? "the checkpoint of kernel '%s' is of an earlier form of it, and does not fit any more: " EARLIER
+              : "the checkpoint has kernel '%s', which has not ended, and the pipeline has not: " EARLIER,
+            id);
+    }
+    return true;
+}
+
+static bool of_other_replicas(const struct rki_ckpt *c, const rkp_actor *a)
+{
+    for (size_t i = 0; i < c->from.n; i++)
+        if (same_kernel(&c->from.v[i], a->bound->k->id.p) && saves(a))
+            return true;
+    return false;
+}
+
 // Counts of all stages, on the control thread; and whether there is a record for each.
 static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
 {
@@ -546,6 +618,10 @@ static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
             rkp_actor *a = run->acts[s];
             const rki_record *v = record_of(c, a, run->replica);
             uint32_t more = run->plan->replicas;
+            if (v && begins_anew(c, a, v))
+                continue;
+            if (!v && c->moved && !of_other_replicas(c, a))
+                continue; // it has come with the reload
             if (!v && (saves(a) || run->replica == 0))
                 return refuse(st, err, n, "the checkpoint knows nothing of kernel '%s'; --fresh begins anew",
                               a->bound->k->id.p);
@@ -575,7 +651,7 @@ bool rki_ckpt_restore(rkp_actor *a)
     const rki_record *v = c->from.n ? record_of(c, a, a->r->replica) : NULL;
     rkp_load l;
     rkp_status st;
-    if (!v)
+    if (!v || begins_anew(c, a, v))
         return true;
     a->ended = v->ended && a->op->kind != RKP_SOURCE;
     if (!saves(a) || (v->ended && a->op->kind == RKP_TRANSFORM))
@@ -652,19 +728,26 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
         return refuse(st, err, n, "%s; --fresh begins anew", note[0] ? note : why);
     if (note[0])
         rki_log(r, "warning: %s: going on from the one before\n", note);
-    if (c->from.identity != c->identity)
-        return refuse(st, err, n,
-                      "'%s' has a checkpoint of another form of this pipeline: run that to its end, or begin anew with "
-                      "--fresh",
-                      path);
+    c->moved = c->from.identity != c->identity &&
+               (r->args.migrate || rki_manifest_intended(c->dir, c->from.identity, c->identity));
+    if (c->from.identity != c->identity && !c->moved)
+        return refuse(
+            st, err, n,
+            "'%s' has a checkpoint of another form of this pipeline: run that to its end, go on with --migrate "
+            "where it still fits, or begin anew with --fresh",
+            path);
     c->wanted = (uint32_t)c->from.number;
     c->committed = c->from.number;
+    c->kept = c->from.identity;
+    if (c->moved && !may_move(r, st, err, n))
+        return false;
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->runners[i]->barrier = c->wanted;
     if (!go_on(r, st, err, n))
         return false;
     if (!r->args.quiet)
-        rki_log(r, "going on from checkpoint %llu\n", (unsigned long long)c->from.number);
+        rki_log(r, "going on from checkpoint %llu%s\n", (unsigned long long)c->from.number,
+                c->moved ? ", which is of an earlier form of the pipeline" : "");
     *st = RKP_OK;
     return true;
 }

@@ -409,7 +409,12 @@ bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until)
             rki_job_over(r, j, RKI_RELOAD_REJECTED);
             j = NULL;
         } else if (begins) {
-            rki_swap_begin(r, j, now);
+            if (rki_ckpt_intend(r, j->gen->plan, j->out->text, sizeof j->out->text)) {
+                rki_swap_begin(r, j, now);
+            } else {
+                rki_job_over(r, j, RKI_RELOAD_REJECTED);
+                j = NULL;
+            }
         } else {
             *until = !*until || now + 1000000u < *until ? now + 1000000u : *until;
         }

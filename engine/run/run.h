@@ -43,6 +43,7 @@ typedef struct rki_run_args {
     const char *data_dir; // for spill files; made when first needed
     bool keeps;           // data_dir belongs to this run: checkpoints may be kept there
     bool fresh;           // those of earlier runs are let go
+    bool migrate;         // one of another form of the pipeline is gone on from, where it fits
     bool quiet;           // that it goes on from one is not said
     // Whole lines for the log; any thread, several at a time.  NULL: they are let go.
     void (*log)(void *arg, rkp_str lines);

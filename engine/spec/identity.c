@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static uint64_t bytes(uint64_t h, const char *p, size_t n)
+uint64_t rki_hash_text(uint64_t h, const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         h = (h ^ (unsigned char)p[i]) * UINT64_C(1099511628211);
@@ -14,26 +14,26 @@ static uint64_t bytes(uint64_t h, const char *p, size_t n)
     return h;
 }
 
-static uint64_t tree(uint64_t h, const rkp_node *n)
+uint64_t rki_hash_node(uint64_t h, const rkp_node *n)
 {
     static const char mark[] = "([{";
 
     if (!n)
-        return bytes(h, "-", 1);
-    h = bytes(h, &mark[n->kind % 3], 1);
-    h = bytes(h, n->key.p ? n->key.p : "", n->key.n);
+        return rki_hash_text(h, "-", 1);
+    h = rki_hash_text(h, &mark[n->kind % 3], 1);
+    h = rki_hash_text(h, n->key.p ? n->key.p : "", n->key.n);
     if (!n->child)
-        return bytes(h, n->text.p ? n->text.p : "", n->text.n);
+        return rki_hash_text(h, n->text.p ? n->text.p : "", n->text.n);
     for (const rkp_node *c = n->child; c; c = c->next)
-        h = tree(h, c);
-    return bytes(h, ")", 1);
+        h = rki_hash_node(h, c);
+    return rki_hash_text(h, ")", 1);
 }
 
-static uint64_t variables(const rki_spec *s, uint64_t h)
+uint64_t rki_hash_variables(uint64_t h, const rki_spec *s)
 {
     for (size_t i = 0; i < s->n_vars; i++) {
-        h = bytes(h, s->vars[i].name.p, s->vars[i].name.n);
-        h = bytes(h, s->vars[i].value.p ? s->vars[i].value.p : "", s->vars[i].value.n);
+        h = rki_hash_text(h, s->vars[i].name.p, s->vars[i].name.n);
+        h = rki_hash_text(h, s->vars[i].value.p ? s->vars[i].value.p : "", s->vars[i].value.n);
     }
     return h;
 }
@@ -53,24 +53,24 @@ static bool counts(rkp_str key)
 uint64_t rki_spec_identity(const rki_spec *s)
 {
     static const char *const parts[] = { "topics", "dead_letter", "schemas", "defaults" };
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = RKI_HASH_BEGIN;
     const rkp_node *kernels = rki_node_get(s->root, "kernels");
 
     for (const rkp_node *k = kernels ? kernels->child : NULL; k; k = k->next) {
-        h = bytes(h, k->key.p, k->key.n);
+        h = rki_hash_text(h, k->key.p, k->key.n);
         for (const rkp_node *f = k->child; f; f = f->next)
             if (counts((rkp_str){ f->key.p, f->key.n }))
-                h = tree(h, f);
+                h = rki_hash_node(h, f);
     }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        h = tree(h, rki_node_get(s->root, parts[i]));
-    return variables(s, h);
+        h = rki_hash_node(h, rki_node_get(s->root, parts[i]));
+    return rki_hash_variables(h, s);
 }
 
 void rki_spec_checkpoints(const rki_spec *s, char name[40])
 {
     if (s->n_vars)
-        snprintf(name, 40, "checkpoints-%016llx", (unsigned long long)variables(s, UINT64_C(14695981039346656037)));
+        snprintf(name, 40, "checkpoints-%016llx", (unsigned long long)rki_hash_variables(RKI_HASH_BEGIN, s));
     else
         snprintf(name, 40, "checkpoints");
 }

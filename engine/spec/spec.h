@@ -266,6 +266,10 @@ bool rki_spec_replay(rki_spec *s, const rkp_op *op, const char *const *targets, 
 const rki_named_schema *rki_schema_named(const rki_spec *s, rkp_str name); // NULL when there is none
 // The JSON Schema of a pipeline file, with the operators' options (conditional on `op`).
 void rki_spec_schema(const rkp_op *const *ops, rki_buf *out);
+#define RKI_HASH_BEGIN UINT64_C(14695981039346656037) // FNV-1a
+uint64_t rki_hash_text(uint64_t h, const char *p, size_t n);
+uint64_t rki_hash_node(uint64_t h, const struct rkp_node *n);
+uint64_t rki_hash_variables(uint64_t h, const rki_spec *s);
 // Of what a checkpoint depends on: the kernels with their options, topics, dead letters and variables.  Not how fast or where it runs.
 uint64_t rki_spec_identity(const rki_spec *s);
 // The folder of its checkpoints in data_dir: one for each choice of variables, because each is another job.

@@ -295,9 +295,11 @@ static rkp_status lookup_probe(void *self, rkp_probe *p)
         st = probe_rows(l, p, &c, t, err);
     t->large = c.r && rkp_reader_total(c.r) > SHARE_BYTES;
     rks_csv_close(&c);
-    if (st == RKP_OK)
+    if (st == RKP_OK) {
+        rkp_probe_loads(p, l->table.p);
         rkp_probe_set(p, t);
-    else if (st == RKP_IO)
+    }
+    if (st == RKP_IO)
         rkp_diag(rkp_probe_diags(p), RKP_ERROR, l->table.at, "lookup-table", "%s", err);
     return st == RKP_IO ? RKP_INVALID : st;
 }

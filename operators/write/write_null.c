@@ -27,21 +27,6 @@ static rkp_verdict write_null_on_batch(void *self, rkp_actor *a, unsigned port, 
     return RKP_DONE;
 }
 
-static rkp_status write_null_save(void *self, rkp_actor *a, rkp_save *to)
-{
-    (void)self;
-    (void)a;
-    (void)to;
-    return RKP_OK;
-}
-
-static rkp_status write_null_restore(void *self, rkp_actor *a, rkp_load *from)
-{
-    (void)self;
-    (void)a;
-    return rkp_load_ok(from) ? RKP_OK : RKP_INVALID;
-}
-
 static const rkp_example write_null_examples[] = {
     { .title = "Time a pipeline without its output", .with = "", .input = "a,b\n1,2\n", .output = "" },
     { 0 },
@@ -60,7 +45,4 @@ const rkp_op rkp_op_write_null = {
     .also = "null drop blackhole void devnull",
     .bind = write_null_bind,
     .on_batch = write_null_on_batch,
-    .state_version = 1,
-    .save = write_null_save,
-    .restore = write_null_restore,
 };

@@ -4,6 +4,7 @@
     fault.py sweep RKPIPE SHIM [--sample N] [--only KIND:N]   each call of the job on its files fails once, or from then on
     fault.py power RKPIPE SHIM [--seeds N] [--from SEED]      the power goes at a random moment
     fault.py kill  RKPIPE SHIM [--kills N] [--seed N]         kill -9 at random moments
+    fault.py reload RKPIPE SHIM [--kills N] [--seed N]        the same while the file changes and SIGHUPs come
     fault.py flip  RKPIPE SHIM [--sample N]                   a bit of the newest checkpoint is another one
 
 Whatever happens, the same command is run again until nothing happens to it, and then the outputs must be those of a run that
@@ -637,6 +638,105 @@ def kill(args):
     return bad != 0
 
 
+# ---- kill -9 while the pipeline is changed ---------------------------------------------------------------------------
+#
+# Each form of the pipeline has the same answers; what is changed is how it is put together.  Whatever file is there is what the
+# next run begins with.
+
+def variant(text, rnd):
+    if rnd.random() < 0.5:
+        text = text.replace("where: amount > 500", "where: not (amount <= 500)")
+    if rnd.random() < 0.5:
+        text = text.replace("where: k != '3'", "where: not (k == '3')")
+    if rnd.random() < 0.5:
+        text = text.replace("sum: { op: aggregate, from: [in]", "sum: { op: aggregate, from: [all]")
+        text = text.replace("  sum:", "  all: { op: filter, from: [in], with: { where: n >= %d } }\n  sum:" % -rnd.randint(1, 3), 1)
+    if rnd.random() < 0.5:
+        text = text.replace("few: {", "few: { fuse: never,")
+    if rnd.random() < 0.4:
+        text = text.replace("few: {", "few: { batch: { count: %d }," % rnd.choice([10, 1000]))
+    if rnd.random() < 0.4:
+        text += "  extra: { op: write.null, from: [%s] }\n" % rnd.choice(["in", "big", "few"])
+    if rnd.random() < 0.15:  # rejected; but then it must not be what the next run begins with
+        return text.replace("amount > 500", "amount > ").replace("not (amount", "not (amoun"), False
+    return text, True
+
+
+def reload_round(job, rnd, sums, left):
+    job.anew(rnd.random() < 0.5)
+    kills = 0
+    base = open(os.path.join(job.inputs, "job.yaml")).read()
+
+    def put(text):
+        with open(job.path("job.new"), "w") as f:
+            f.write(text)
+        os.rename(job.path("job.new"), job.path("job.yaml"))
+
+    migrate = False
+    for go in range(20):
+        p = job.start(None, ["--set", "engine.threads=%d" % rnd.randint(1, 3)] + (["--migrate"] if migrate else []))
+        until = time.time() + (rnd.random() * 1.2 * sums["takes"] if kills < 8 and kills < left else TIMEOUT)
+        good = open(job.path("job.yaml")).read()
+        last = True
+        while p.poll() is None and time.time() < until:
+            time.sleep(min(rnd.random() * 0.02, max(0, until - time.time())))
+            if rnd.random() < 0.5 or p.poll() is not None:
+                continue
+            text, last = variant(base, rnd)
+            put(text)
+            good = text if last else good
+            p.send_signal(signal.SIGHUP)
+            sums["reloads"] += 1
+        if p.poll() is None and until - time.time() < 1:
+            p.kill()
+        err = p.communicate(timeout=TIMEOUT)[1]
+        sums["applied"] += err.count("applied")
+        if not last:
+            put(good)
+        if p.returncode in (-signal.SIGKILL, -signal.SIGHUP):  # or before it listens
+            kills += 1
+            sums["over" if job.over() else kill_phase(job)] += 1
+            job.check_published()
+            if job.over():
+                break
+            continue
+        if p.returncode and "another form of this pipeline" in err and not migrate:  # killed before it knew of the file
+            sums["unknown"] += 1
+            migrate = True
+            continue
+        if p.returncode or SANITIZER.search(err):
+            raise Wrong("exit %d: %s" % (p.returncode, err))
+        sums["moved"] += "of an earlier form" in err
+        job.check_tidy()
+        break
+    job.check_done()
+    return kills
+
+
+def reload(args):
+    job = Job(args.rkpipe, args.shim, args.base, args.rows or 60000, "exactly_once", JOB, "16KiB")
+    begin = time.time()
+    job.anew()
+    job.run()
+    sums = dict.fromkeys(["before", "between", "names", "over", "reloads", "applied", "moved", "unknown"], 0)
+    sums["takes"] = time.time() - begin
+    bad = kills = rounds = 0
+    rnd = random.Random(args.seed)
+    begin = time.time()
+    while kills < args.kills and bad < 10:
+        rounds += 1
+        try:
+            kills += reload_round(job, rnd, sums, args.kills - kills)
+        except Wrong as e:
+            bad += 1
+            report(job, "round %d of seed %d" % (rounds, args.seed), e, None)
+    print("reload: %d kills in %d jobs, %d wrong: %d before the first checkpoint, %d later, %d between the names, %d when all was "
+          "done; %d reloads asked for, %d applied; %d last runs went on from before a reload, %d runs had to be told to; %.1f s" %
+          (kills, rounds, bad, sums["before"], sums["between"], sums["names"], sums["over"], sums["reloads"], sums["applied"],
+           sums["moved"], sums["unknown"], time.time() - begin))
+    return bad != 0
+
+
 # ---- a flipped bit --------------------------------------------------------------------------------------------------
 
 def flip(args):
@@ -697,7 +797,7 @@ def flip(args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["sweep", "power", "kill", "flip"])
+    p.add_argument("what", choices=["sweep", "power", "kill", "reload", "flip"])
     p.add_argument("rkpipe")
     p.add_argument("shim")
     p.add_argument("--sample", type=int, default=1, help="about one of so many")
@@ -714,7 +814,7 @@ def main():
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     args.base = os.path.realpath(tempfile.mkdtemp(prefix="rkpipe-fault-", dir=where))
     try:
-        return {"sweep": sweep, "power": power, "kill": kill, "flip": flip}[args.what](args)
+        return {"sweep": sweep, "power": power, "kill": kill, "reload": reload, "flip": flip}[args.what](args)
     except Wrong as e:
         print("FAIL: %s" % e)
         return 1

@@ -144,6 +144,8 @@ rkp_opt_ctx *rkp_probe_mem(rkp_probe *p);
 bool rkp_probe_may_read_stdin(const rkp_probe *p);
 // The answer, handed to every bind of this kernel's instances.  Memory: rkp_probe_mem.
 void rkp_probe_set(rkp_probe *p, const void *answer);
+// The instance loads this file whole: with another content a reload makes a new one.  Reads it; a file that cannot be read has no content.
+void rkp_probe_loads(rkp_probe *p, const char *path);
 // Bytes taken from standard input, for the instance that polls.
 void rkp_probe_keep(rkp_probe *p, rkp_str bytes);
 void *rkp_opt_alloc(rkp_opt_ctx *c, size_t bytes); // zeroed arena memory; NULL when out
