@@ -135,6 +135,7 @@ typedef struct rki_outset {
     rki_kept *kept;
     bool replies;      // it goes back to the kernel that sent the request
     bool closes;       // its edge is not in the plan any more: only what waits is sent, and END
+    bool ends;         // END is behind its last message
     bool kept_made;    // it retains, or did
     bool gated;        // producer: the subscription has not begun: messages are only retained
     uint32_t open_now; // atomic: the consumer asks for it to begin
@@ -231,6 +232,7 @@ struct rkp_actor {
     rki_arena arena;         // of the instance
     bool suspended;          // its kernel is: the runner takes nothing
     bool ended;              // on_end has run, or never will
+    bool prepared;           // and so has prepare
     uint64_t wish_done;      // number of the last command that it obeyed
     rki_life *life;          // NULL: not supervised
     bool crashed;            // supervised, and it failed on what it has at hand
@@ -328,7 +330,8 @@ struct rki_runner {
     rkp_batch *pending;                                // RKP_RETRY: offered again
     const rki_inset *pending_in;
     uint8_t pending_flags;
-    bool inited, unwanted, polled_out, done;
+    bool inited, unwanted, polled_out;
+    bool done;          // it has ended by itself; read by others when its task is retired
     bool end_sent;      // END went to every edge that is not gated
     bool timed;         // a stage has set a timer
     uint32_t gather;    // of a source: polls more whose messages go out together
@@ -538,7 +541,8 @@ bool rki_may_stop(
 // ---- out.c: boxes, rings that are full, stamps
 
 void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags); // takes b
-void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b);                                          // takes b
+void rki_box_end(rki_runner *r, rki_outset *o);                // END, to every consumer
+void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b); // takes b
 void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);

@@ -70,6 +70,13 @@ void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t
     o->open[link] = o->n_box;
 }
 
+void rki_box_end(rki_runner *r, rki_outset *o)
+{
+    o->ends = true;
+    for (uint32_t l = 0; l < o->n; l++)
+        rki_box(r, o, l, NULL, UINT64_MAX, RKP_F_END);
+}
+
 // Parses the columns that the consumer reads while their text is warm, and where replicas share the work.  A column with
 // bad values stays text: the consumer finds and reports them.  Takes b and gives b or a batch derived from it.
 static rkp_batch *flatten(const rki_outset *o, rkp_batch *b)

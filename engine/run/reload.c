@@ -48,22 +48,35 @@ static bool unsupported(rkp_diags *d, rkp_loc at, const char *what, const char *
     return false;
 }
 
-// An actor that stays, and has ended: nobody reads what comes to it, and who reads it would wait for its end.
+// Of a stage of the new plan: -1 it is new, else whether the actor of the old plan that has it has ended.
+static int has_ended(const rki_run *r, const rki_diff *f, uint32_t stage)
+{
+    const rki_stage *t = &f->to->stages[stage];
+    int32_t old = f->kernels[t->kernel].old;
+    for (uint32_t i = 0; old >= 0 && i < f->from->n_actors; i++)
+        for (uint32_t s = 0; s < f->from->actors[i].n_stages; s++) {
+            const rki_stage *x = &f->from->stages[f->from->actors[i].stages[s]];
+            if (x->kernel == (uint32_t)old && x->role == t->role)
+                return rki_runner_over(old_runner(r, i, 0));
+        }
+    return -1;
+}
+
+// Nobody reads what comes to a kernel that has ended; and one that stays as it is says its end to nobody new.
 static bool new_at_the_ended(const rki_run *r, const rki_diff *f, rkp_diags *d)
 {
     for (uint32_t i = 0; i < f->to->n_edges; i++) {
         const rki_edge *e = &f->to->edges[i];
-        for (int end = 0; f->edges[i] < 0 && end < 2; end++) {
-            uint32_t actor = end ? e->to_actor : e->from_actor;
-            const rki_kernel *k = f->to->kernels[f->to->stages[end ? e->to_stage : e->from_stage].kernel].k;
-            for (uint32_t j = 0; f->actors[actor] >= 0 && j < f->to->actors[actor].replicas; j++)
-                if (rki_runner_over(old_runner(r, (uint32_t)f->actors[actor], j))) {
-                    rkp_diag(d, RKP_ERROR, k->at, "reload-unsupported",
-                             "kernel '%s' has ended, so it cannot be wired to others", k->id.p);
-                    rkp_diag_hint(d, "give the kernel that shall take its place another name");
-                    return true;
-                }
-        }
+        int from = has_ended(r, f, e->from_stage), to = has_ended(r, f, e->to_stage);
+        uint32_t stage = to == 1 ? e->to_stage : e->from_stage;
+        const rki_kernel *k = f->to->kernels[f->to->stages[stage].kernel].k;
+        if (f->edges[i] >= 0 ||
+            !((to == 1 && (from != 1 || f->actors[e->to_actor] >= 0)) || (from == 1 && f->actors[e->from_actor] >= 0)))
+            continue;
+        rkp_diag(d, RKP_ERROR, k->at, "reload-unsupported", "kernel '%s' has ended, so it cannot be wired to others",
+                 k->id.p);
+        rkp_diag_hint(d, "give the kernel that shall take its place another name");
+        return true;
     }
     return false;
 }
@@ -114,12 +127,11 @@ static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
             return false;
     }
     for (uint32_t i = 0; i < f->from->n_actors; i++) {
-        uint32_t head = f->from->stages[f->from->actors[i].stages[0]].kernel;
-        const rki_kernel *k = f->from->kernels[head].k;
-        for (uint32_t j = 0; j < f->from->actors[i].replicas; j++)
-            if (f->stops[i] && rki_runner_over(old_runner(r, i, j))) {
-                rkp_diag(d, RKP_ERROR, place_of(f, head), "reload-unsupported",
-                         "kernel '%s' has ended, so it cannot be changed", k->id.p);
+        const rki_bound *k = f->stops[i] ? rki_job_too_late(f, i) : NULL;
+        for (uint32_t j = 0; k && j < f->from->actors[i].replicas; j++)
+            if (rki_runner_over(old_runner(r, i, j))) {
+                rkp_diag(d, RKP_ERROR, place_of(f, k->index), "reload-unsupported",
+                         "kernel '%s' has ended, so it cannot be changed", k->k->id.p);
                 rkp_diag_hint(d, "remove it, or give the changed kernel another name");
                 return false;
             }
@@ -365,11 +377,11 @@ static void adopting_look(rki_run *r, rki_job *j, uint64_t *until, uint64_t now)
         rki_runner *run = r->runners[i];
         // Acquire, from rki_adopt: it uses nothing of the old one any more.
         if (__atomic_load_n(&run->next, __ATOMIC_ACQUIRE)) {
-            if (rki_runner_over(run))
-                rki_adopt(run);
-            else
+            if (!rki_runner_over(run)) {
                 all = false;
-            continue;
+                continue;
+            }
+            rki_adopt(run);
         }
         if (run->worn) {
             rki_wiring_free(run->worn);

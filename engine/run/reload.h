@@ -80,6 +80,8 @@ void rki_mark_following(rki_wiring *w);
 void rki_swap_begin(rki_run *r, rki_job *j, uint64_t now);
 // True: not all have stopped yet.  *job becomes NULL when it is over.
 bool rki_swap_look(rki_run *r, rki_job **job, uint64_t now, uint64_t *until);
+// A kernel of an old actor that has ended and would begin anew with other options: it cannot any more.  NULL: there is none.
+const rki_bound *rki_job_too_late(const rki_diff *f, uint32_t actor);
 void rki_add_past(rki_kstate *k, const rkp_actor *a); // counts of an instance that goes, with the graph's lock
 rki_runner *rki_job_heir(const rki_job *j, const rki_runner *o); // who gets what o has in its hands; NULL: nobody
 

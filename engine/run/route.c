@@ -747,7 +747,7 @@ void rki_open_gates(rki_runner *r)
         rki_kept_free(o);
         if (r->end_sent) { // it waited for this
             r->emission++;
-            rki_box(r, o, 0, NULL, UINT64_MAX, RKP_F_END);
+            rki_box_end(r, o);
         }
     }
 }

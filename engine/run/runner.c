@@ -466,6 +466,7 @@ static rkp_step idle(rki_runner *r)
 static rkp_step finish(rki_runner *r)
 {
     r->phase = PHASE_DONE;
+    r->done = true;
     if (r->run->ckpt)
         rki_ckpt_retire(r);
     rki_life_end(r);
@@ -613,7 +614,10 @@ static rkp_step end_phase(rki_runner *r)
         for (uint32_t i = 0; i < r->n_stages; i++) {
             rkp_actor *a = r->acts[i];
             bool half = a->stage->role == RKI_ENCODE, isolated = a->life && a->stopped;
-            rkp_status st = a->op->prepare && !half && !isolated && !a->muted ? a->op->prepare(a->self, a) : RKP_OK;
+            rkp_status st = RKP_OK;
+            if (a->op->prepare && !half && !isolated && !a->muted && !a->prepared)
+                st = a->op->prepare(a->self, a);
+            a->prepared = st == RKP_OK;
             if (st != RKP_OK) {
                 rkp_fail(a, st, "cannot make its output durable");
                 rki_crash_is_final(a);
@@ -626,8 +630,9 @@ static rkp_step end_phase(rki_runner *r)
         for (uint32_t i = 0; i < r->n_outs; i++) {
             rki_outset *o = &r->outs[i];
             bool sent = r->requests_ended && is_request(o);
-            for (uint32_t l = 0; l < o->n && !sent && !o->gated && !o->closes; l++)
-                rki_box(r, o, l, NULL, UINT64_MAX, RKP_F_END);
+            if (sent || o->gated || o->closes || o->ends)
+                continue;
+            rki_box_end(r, o);
         }
         r->end_sent = true;
         r->phase = PHASE_SEND_END;
@@ -683,8 +688,8 @@ static bool end_requests(rki_runner *r)
     r->requests_ended = true;
     r->emission++;
     for (uint32_t i = 0; i < r->n_outs; i++)
-        for (uint32_t l = 0; is_request(&r->outs[i]) && l < r->outs[i].n; l++)
-            rki_box(r, &r->outs[i], l, NULL, UINT64_MAX, RKP_F_END);
+        if (is_request(&r->outs[i]))
+            rki_box_end(r, &r->outs[i]);
     return v != RKP_FAIL;
 }
 

@@ -33,6 +33,7 @@ void rki_move_out(const rki_wiring *w, rki_outset *to, rki_outset *from)
     to->kept_made = from->kept_made;
     to->gated = from->gated;
     to->open_now = from->open_now;
+    to->ends = from->ends;
     rki_kept_moved(to);
     rki_spill_moved(to, w->gen->plan);
     from->box = NULL;
@@ -90,7 +91,7 @@ bool rki_all_sent(const rki_outset *o)
 void rki_close_out(rki_runner *r, rki_wiring *w, rki_outset *from, bool over)
 {
     rki_outset *o;
-    if (over || (from->closes && rki_all_sent(from))) {
+    if (over || ((from->closes || from->ends) && rki_all_sent(from))) {
         rki_spill_close(from, rki_all_sent(from));
         for (uint32_t l = 0; l < from->n; l++)
             __atomic_store_n(&from->links[l]->left_from, 1, __ATOMIC_RELEASE);
@@ -115,12 +116,13 @@ void rki_close_out(rki_runner *r, rki_wiring *w, rki_outset *from, bool over)
     from->n = 0;
     w->n_closes++;
     w->spills |= o->edge->overflow == RKI_OVERFLOW_SPILL;
-    if (o->closes)
+    if (o->closes || o->ends) {
+        o->closes = true;
         return;
+    }
     o->closes = true;
     r->emission++;
-    for (uint32_t l = 0; l < o->n; l++)
-        rki_box(r, o, l, NULL, UINT64_MAX, RKP_F_END);
+    rki_box_end(r, o);
 }
 
 // Rows of an input that is not in the plan any more, by the names of their columns.

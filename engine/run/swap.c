@@ -84,6 +84,26 @@ static bool same_columns(const rkp_schema *a, const rkp_schema *b)
     return same;
 }
 
+// It has ended by itself, which is as good: everything that it had is on its way, and its successor has nothing to do but to say so to whom it
+// is new.
+static void has_stopped(rki_runner *o)
+{
+    o->stopped_ns = rki_mono_ns();
+    __atomic_store_n(&o->stop, RKI_STOP_DONE, __ATOMIC_RELEASE);
+}
+
+const rki_bound *rki_job_too_late(const rki_diff *f, uint32_t actor)
+{
+    const rki_pactor *a = &f->from->actors[actor];
+    for (uint32_t s = 0; s < a->n_stages; s++) {
+        uint32_t k = f->from->stages[a->stages[s]].kernel;
+        int32_t to = f->old_kernels[k];
+        if (to >= 0 && f->kernels[to].change == RKI_REPLACE && f->from->kernels[k].k->op->kind != RKP_TRANSFORM)
+            return &f->from->kernels[k];
+    }
+    return NULL;
+}
+
 static void ask_to_stop(rki_run *r, rki_job *j)
 {
     for (uint32_t i = 0; i < j->n_stopping; i++) {
@@ -97,7 +117,10 @@ static void ask_to_stop(rki_run *r, rki_job *j)
                          __ATOMIC_RELAXED);
     }
     for (uint32_t i = 0; i < j->n_stopping; i++)
-        __atomic_store_n(&j->stopping[i]->stop, RKI_STOP_ASKED, __ATOMIC_RELEASE);
+        if (rki_runner_over(j->stopping[i]))
+            has_stopped(j->stopping[i]);
+        else
+            __atomic_store_n(&j->stopping[i]->stop, RKI_STOP_ASKED, __ATOMIC_RELEASE);
     for (uint32_t i = 0; i < j->n_stopping; i++)
         rki_wake_runner(j->stopping[i]);
 }
@@ -110,6 +133,10 @@ static bool all_stopped(const rki_job *j, const rki_runner **gone)
         rki_runner *o = j->stopping[i];
         bool over = rki_runner_over(o); // first: who stops says so before it ends
         bool done = __atomic_load_n(&o->stop, __ATOMIC_ACQUIRE) == RKI_STOP_DONE;
+        if (over && !done && !rki_job_too_late(j->diff, o->index)) {
+            has_stopped(o);
+            done = true;
+        }
         if (over && !done)
             *gone = o;
         if (!done)
@@ -125,6 +152,10 @@ static void take_back(rki_run *r, rki_job *j)
         rki_runner *o = j->stopping[i];
         rkp_task *t = &o->task;
         uint32_t asked = RKI_STOP_ASKED;
+        if (rki_runner_over(o) && o->done) {
+            __atomic_store_n(&o->stop, RKI_STOP_NO, __ATOMIC_RELEASE);
+            continue;
+        }
         if (__atomic_compare_exchange_n(&o->stop, &asked, RKI_STOP_NO, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             continue;
         while (!rki_runner_over(o)) // its last step is over in a moment
@@ -183,7 +214,7 @@ static bool carry_all(rki_job *j)
     for (uint32_t i = 0; i < j->net->n_runners; i++)
         for (uint32_t s = 0; rki_job_new_runner(j, i) && s < j->net->runners[i]->n_stages; s++) {
             rki_origin *o = &j->origins[j->first_origin[i] + s];
-            if (o->carries && !carry(j, j->net->runners[i]->acts[s], o->from))
+            if (o->carries && !o->from->ended && !carry(j, j->net->runners[i]->acts[s], o->from))
                 return false;
         }
     return true;
@@ -242,7 +273,8 @@ static void hand_over(rki_job *j)
                 run->pending_port = old->pending_port;
                 run->pending_corr = old->pending_corr;
                 run->barrier = old->barrier;
-                run->polled_out = old->polled_out;
+                run->polled_out = old->polled_out || old->done;
+                run->requests_ended = old->requests_ended;
                 run->over = old->over;
                 run->unwanted = old->unwanted;
                 run->gather = old->gather;
@@ -256,8 +288,9 @@ static void hand_over(rki_job *j)
                 move_actor(run, s, o->from);
                 continue;
             }
-            if (!o->carries)
+            if (!o->carries && !o->from->ended)
                 rki_drop_held(o->from, "reload");
+            a->ended = o->from->ended;
             a->counts = o->from->counts;
             for (uint32_t k = 0; k < a->counts.n_drops; k++)
                 a->counts.drops[k].reason = keep_name(a->run, a->counts.drops[k].reason);
@@ -451,7 +484,7 @@ static void commit(rki_run *r, rki_job *j)
     j->gen->next = r->gens;
     r->gens = j->gen;
     for (uint32_t i = 0; i < j->n_stopping; i++)
-        if (!j->stopping[i]->behind_engine)
+        if (!j->stopping[i]->behind_engine && !j->stopping[i]->done)
             __atomic_fetch_sub(&r->live, 1, __ATOMIC_SEQ_CST);
     begin_states(r, j);
     start_new(r, j);

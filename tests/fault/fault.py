@@ -662,6 +662,15 @@ def variant(text, rnd):
     return text, True
 
 
+def listens(p):
+    """It has a handler for SIGHUP."""
+    try:
+        with open("/proc/%d/status" % p.pid) as f:
+            return int(re.search(r"^SigCgt:\s*(\w+)", f.read(), re.M).group(1), 16) >> (signal.SIGHUP - 1) & 1
+    except (OSError, AttributeError):
+        return 0
+
+
 def reload_round(job, rnd, sums, left):
     job.anew(rnd.random() < 0.5)
     kills = 0
@@ -680,7 +689,7 @@ def reload_round(job, rnd, sums, left):
         last = True
         while p.poll() is None and time.time() < until:
             time.sleep(min(rnd.random() * 0.02, max(0, until - time.time())))
-            if rnd.random() < 0.5 or p.poll() is not None:
+            if rnd.random() < 0.5 or not listens(p):
                 continue
             text, last = variant(base, rnd)
             put(text)
@@ -693,7 +702,7 @@ def reload_round(job, rnd, sums, left):
         sums["applied"] += err.count("applied")
         if not last:
             put(good)
-        if p.returncode in (-signal.SIGKILL, -signal.SIGHUP):  # or before it listens
+        if p.returncode == -signal.SIGKILL:
             kills += 1
             sums["over" if job.over() else kill_phase(job)] += 1
             job.check_published()

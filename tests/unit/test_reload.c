@@ -272,6 +272,56 @@ static void a_removed_kernel_has_its_time_to_drain(void **state)
     assert_true(case_totals.dropped > 0);
 }
 
+// What has ended has ended in the new pipeline, too; whoever is new behind it gets its end.
+static void kernels_that_have_ended_may_be_wired_anew(void **state)
+{
+    static const char *const shapes[] = {
+        "  a: { op: t.pass, from: [src], fuse: never, with: { id: 3 } }\n"
+        "  b: { op: t.step, from: [a, more], with: { id: 2 } }\n",
+        "  a: { op: map, from: [src], fuse: never, with: { derive: { x: n } } }\n" // another operator
+        "  b: { op: t.step, from: [a, more], with: { id: 2 } }\n",
+        "  a: { op: t.pass, from: [src], with: { id: 3 } }\n" // fused, and one more behind it
+        "  m: { op: filter, from: [a], fuse: never, with: { where: n >= 0 } }\n"
+        "  b: { op: t.step, from: [m, more], with: { id: 2 } }\n",
+        "  a: { op: t.pass, from: [src], with: { id: 3 } }\n"
+        "  b: { op: t.step, from: [a, more], with: { id: 2, take: 1 } }\n",
+        "  a: { op: t.pass, from: [src], with: { id: 3 } }\n"
+        "  b: { op: t.step, from: [a, more], with: { id: 2 } }\n"
+        "  late: { op: t.acc, from: [a], fuse: never, with: { id: 5 } }\n" // all that there is has come before it
+        "  ends: { op: t.sink, from: [late], with: { into: 2 } }\n",
+    };
+    const char *fmt = "reload: { keep_state: reset }\nkernels:\n"
+                      "  src: { op: t.pub, with: { id: 1, rows: 50 } }\n"
+                      "  more: { op: t.pub, with: { id: 6, gate: 6 } }\n%s"
+                      "  out: { op: t.sink, from: [b], with: { into: 1 } }\n";
+    const int n = sizeof shapes / sizeof *shapes;
+    int refused = 0;
+    (void)state;
+    for (int from = 0; from < n; from++)
+        for (int to = 0; to < n; to++) {
+            rki_reload_result r;
+            live *l;
+            case_set(case_gate[6], 0);
+            l = live_start(NULL, fmt, shapes[from]);
+            live_until(l, case_look(case_results[1].rows) == 50 && live_state(l, "a") == RKI_TERMINATED);
+            r = live_reload(l, fmt, shapes[to]);
+            if (r.outcome != RKI_RELOAD_APPLIED) { // the only thing that cannot be: somebody new before an end
+                assert_int_equal(r.outcome, RKI_RELOAD_REJECTED);
+                assert_non_null(strstr(case_failure, "has ended, so it cannot be wired to others"));
+                refused++;
+            }
+            case_set(case_gate[6], 20);
+            live_until(l, case_look(case_results[1].rows) == 70);
+            rki_run_drain(l->r);
+            expect_end(l, RKI_EXIT_OK);
+            expect_rows(1, 1, 0, 50);
+            expect_rows(1, 6, 0, 20);
+            case_forget();
+        }
+    print_message("%d refused of %d\n", refused, n * n);
+    assert_true(refused < n * n / 2);
+}
+
 // ---- at random ------------------------------------------------------------------------------------------------------
 //
 // Four publishers, each with a chain of up to three kernels of random kinds between it and its sink, over rings, topics, replicas; sinks
@@ -442,6 +492,7 @@ int main(void)
         cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, forget),
         cmocka_unit_test_teardown(a_suspended_kernel_that_is_removed_drops_what_waits_for_it, forget),
         cmocka_unit_test_teardown(a_removed_kernel_has_its_time_to_drain, forget),
+        cmocka_unit_test_teardown(kernels_that_have_ended_may_be_wired_anew, forget),
         cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, forget),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
