@@ -10,7 +10,8 @@
 //                    +-------------+--step says done--> RETIRED
 //
 // No wake is lost: `wake` writes the work first and then does a read-modify-write on the state word, and a worker does
-// a read-modify-write before it looks for work.  One of the two comes second and sees the other.
+// a read-modify-write before it looks for work.  One of the two comes second and sees the other.  So nobody stores to the word of a task that
+// can be woken, for that would hide what a waker has left there: also what overwrites is an exchange (tests/model/wake.c).
 //
 // Sleeping: a worker that finds nothing adds itself to `sleepers`, reads `epoch`, looks once more, and waits on a futex
 // for epoch to move.  A waker pushes, moves epoch, and wakes one sleeper if there is any (all sequentially consistent,
@@ -180,7 +181,7 @@ static void cpu_poke(rkp_backend_run *r)
 static void retire(rkp_backend_run *r, rkp_task *t)
 {
     // Release, to the acquire in cpu_wait: everything the task did.
-    __atomic_store_n(&t->state, RKP_TASK_RETIRED, __ATOMIC_RELEASE);
+    __atomic_exchange_n(&t->state, RKP_TASK_RETIRED, __ATOMIC_ACQ_REL);
     __atomic_fetch_add(&r->retired, 1, __ATOMIC_ACQ_REL);
     cpu_poke(r);
 }
@@ -218,7 +219,7 @@ static void run_task(rkp_backend_run *r, rkp_task *t, unsigned worker)
     case RKP_STEP_AGAIN:
         break;
     }
-    __atomic_store_n(&t->state, RKP_TASK_READY, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&t->state, RKP_TASK_READY, __ATOMIC_SEQ_CST);
     enqueue(r, t);
 }
 
@@ -389,7 +390,7 @@ static rkp_status cpu_add(rkp_backend_run *r, rkp_task **tasks, size_t n)
         r->tasks[r->n_tasks] = tasks[i];
         r->own[r->n_tasks++] = o;
         r->n_queued += !o;
-        __atomic_store_n(&tasks[i]->state, RKP_TASK_STOPPED, __ATOMIC_SEQ_CST);
+        __atomic_exchange_n(&tasks[i]->state, RKP_TASK_STOPPED, __ATOMIC_SEQ_CST);
         if (!o)
             continue;
         o->run = r;
@@ -406,7 +407,7 @@ static rkp_status cpu_add(rkp_backend_run *r, rkp_task **tasks, size_t n)
     }
     for (size_t i = before; i < r->n_tasks; i++) {
         // From here on it can be woken.
-        __atomic_store_n(&r->tasks[i]->state, RKP_TASK_IDLE, __ATOMIC_SEQ_CST);
+        __atomic_exchange_n(&r->tasks[i]->state, RKP_TASK_IDLE, __ATOMIC_SEQ_CST);
         if (r->own[i] && r->started)
             futex_wake(&r->tasks[i]->state, 1);
     }
