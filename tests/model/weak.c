@@ -20,7 +20,6 @@ struct word {
     const char *name;
     int writer, spins;
     bool relaxed_loads, relaxed_stores;
-    uint64_t before; // as it was in memory
     struct store stores[STORES];
     uint8_t n, last_sc;
 };
@@ -77,7 +76,7 @@ bool weak_is_watched(const void *p)
     return find(p) >= 0;
 }
 
-void weak_watch(void *p, const char *name, int writer, int spins)
+void weak_watch_n(void *p, size_t size, const char *name, int writer, int spins)
 {
     struct word *w = &words[n_words++];
     if (n_words == WORDS)
@@ -87,7 +86,8 @@ void weak_watch(void *p, const char *name, int writer, int spins)
     w->name = name;
     w->writer = writer;
     w->spins = spins;
-    w->n = 1; // what is there at the begin; all zero
+    w->n = 1; // what is there at the begin
+    memcpy(&w->stores[0].value, p, size);
     for (unsigned i = 0; i < n_relaxed; i++)
         if (strcmp(relaxed_names[i], name) == 0) {
             w->relaxed_loads |= relaxed_l[i];
@@ -319,6 +319,21 @@ uint64_t weak_access(const void *p, size_t size, int what, uint64_t value, uint6
         put(w, t, change(what, was, value, expected), order, &w->stores[number]);
     note(t, i, what, number, was, w->n);
     return was;
+}
+
+void weak_until(const void *p, uint64_t value)
+{
+    struct word *w = &words[find(p)];
+    struct thread *t = &threads[current];
+    while (w->stores[w->n - 1].value != value) {
+        t->waits = t->begun = true;
+        t->waits_for = (int)(w - words);
+        t->waits_at = w->n;
+        t->trace = mix(t->trace, w->n);
+        yield();
+        t->waits = false;
+        t->begun = false; // it goes on with its next access
+    }
 }
 
 // ---- runs -----------------------------------------------------------------------------------------------------------

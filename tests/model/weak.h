@@ -53,7 +53,9 @@ uint64_t weak_access(const void *p, size_t size, int what, uint64_t value, uint6
 enum { WEAK_MANY = -1 };
 
 // writer: the only thread that stores to it, or WEAK_MANY.  spins: that thread waits when its compare-and-swap fails.
-void weak_watch(void *p, const char *name, int writer, int spins);
+#define weak_watch(p, name, writer, spins) weak_watch_n((p), sizeof *(p), (name), (writer), (spins))
+void weak_watch_n(void *p, size_t size, const char *name, int writer, int spins);
+void weak_until(const void *p, uint64_t value);             // waits; what it has seen it does not know by this
 void weak_relax(const char *name, bool loads, bool stores); // orders of these words are taken down to relaxed
 void weak_broken(const char *what);                         // the run at hand is wrong
 
