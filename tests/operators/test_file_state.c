@@ -1,5 +1,6 @@
 // Checkpoints of sources and sinks of files: stopped after any chunk and gone on with in another instance, the rows are
 // those of an undisturbed run; what is not as it was is refused; no damaged state does harm.
+#include "files.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -714,24 +715,6 @@ static void feed(fake *f, const struct sink *s, int from, int to)
     free(lines);
 }
 
-static char *slurp(const char *name, size_t *n)
-{
-    char err[RKP_FILE_ERR];
-    rkp_reader *r = NULL;
-    char *p = malloc(1 << 20);
-    int64_t k;
-    *n = 0;
-    assert_non_null(p);
-    if (rkp_reader_open(name, RKP_COMPRESS_AUTO, (rkp_str){ 0 }, &r, err) != RKP_OK)
-        fail_msg("%s", err);
-    while ((k = rkp_reader_read(r, p + *n, (1 << 20) - *n, err)) > 0)
-        *n += (size_t)k;
-    if (k < 0)
-        fail_msg("%s", err);
-    rkp_reader_close(r);
-    return p;
-}
-
 static int hidden_files(void)
 {
     DIR *d = opendir(".");
@@ -778,7 +761,7 @@ static void sinks_go_on_as_if_nothing_had_happened(void **unused)
         for (int i = 0; i < rows; i += 100)
             feed(f, &s, i, i + 100 < rows ? i + 100 : rows);
         finish(f);
-        want = slurp(name, &n_want);
+        want = slurp_as_read(name, &n_want);
         snprintf(with, sizeof with, "path: %s\ncommit: %s\n", again, commit);
         for (bool ended = false; !ended;) {
             int to = row + (int)rnd(700), saved;
@@ -819,7 +802,7 @@ static void sinks_go_on_as_if_nothing_had_happened(void **unused)
             fail_msg("%s %s", why, f->fail);
         finish(f);
         free(at.p);
-        got = slurp(again, &n_got);
+        got = slurp_as_read(again, &n_got);
         if (n_got != n_want || memcmp(got, want, n_want) != 0)
             fail_msg("turn %d: %zu bytes and not %zu: %.*s", turn, n_got, n_want, (int)(n_got < 2000 ? n_got : 2000),
                      got);
@@ -855,7 +838,7 @@ static void rows_after_a_checkpoint_before_the_first_are_taken_back(void **unuse
         assert_int_equal(restore(f, at), RKP_OK);
         feed(f, &s, 0, 1);
         finish(f);
-        p = slurp("out", &n);
+        p = slurp_as_read("out", &n);
         p[n] = 0;
         assert_string_equal(p, i ? "before\n{\"n\":0,\"t\":\"row 0, \\\"\\\"\"}\n" : "before\n0,\"row 0, \"\"\"\"\"\n");
         free(p);
@@ -884,7 +867,7 @@ static void nothing_is_added_before_the_first_checkpoint(void **unused)
         f = open_sink(&s);
         at = save(f);
         done(f);
-        p = slurp("out", &n);
+        p = slurp_as_read("out", &n);
         assert_int_equal(n, before ? 6 : 0);
         free(p);
         for (int go = 0; go < 2; go++) { // the second does again what the first has done
@@ -896,7 +879,7 @@ static void nothing_is_added_before_the_first_checkpoint(void **unused)
             else
                 done(f);
         }
-        p = slurp("out", &n);
+        p = slurp_as_read("out", &n);
         p[n] = 0;
         assert_string_equal(p, before ? "before\r\n0,\"row 0, \"\"\"\"\"\r\n" : "n,t\r\n0,\"row 0, \"\"\"\"\"\r\n");
         free(p);
@@ -974,7 +957,7 @@ static void a_damaged_state_of_a_sink_does_no_harm(void **unused)
             fail_msg("%s", why);
         finish(f);
         {
-            char *p = slurp("out", &n);
+            char *p = slurp_as_read("out", &n);
             int lines = 0;
             for (size_t i = 0; i < n; i++)
                 lines += p[i] == '\n';
@@ -987,7 +970,7 @@ static void a_damaged_state_of_a_sink_does_no_harm(void **unused)
     {
         char *p;
         size_t n;
-        p = slurp("other", &n);
+        p = slurp_as_read("other", &n);
         assert_int_equal(n, 6);
         free(p);
         unlink("other");

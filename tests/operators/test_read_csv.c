@@ -1,5 +1,6 @@
 // read.csv: rows, types, places of bad rows; the answer does not depend on where chunks are cut.
 #include "fake_actor.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <rkpipe/file.h>
@@ -26,17 +27,9 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)((state >> 33) % n);
 }
 
-static void write_file(const char *name, const char *text, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
 static void write_text(const char *name, const char *text)
 {
-    write_file(name, text, strlen(text));
+    put_file(name, text, strlen(text));
 }
 
 // ---- one run --------------------------------------------------------------------------------------------------------
@@ -176,7 +169,7 @@ static void line_ends_blank_lines_and_marks(void **unused)
 static void nul_bytes_are_data(void **unused)
 {
     (void)unused;
-    write_file("t.csv", "a,b\nx\0y,2\n", 10);
+    put_file("t.csv", "a,b\nx\0y,2\n", 10);
     fake_conf c = { .op = &rkp_op_read_csv, .with = "path: t.csv" };
     fake *f = fake_new(&c);
     rkp_str v[1];
@@ -263,7 +256,7 @@ static void long_records_are_refused_and_skipped(void **unused)
     memset(text + n, 'y', 100000);
     n += 100000;
     n += (size_t)sprintf(text + n, "\n6,7\n");
-    write_file("t.csv", text, n);
+    put_file("t.csv", text, n);
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         char with[200];
         snprintf(with, sizeof with, "path: t.csv\nmax_record: 50000\nchunk_bytes: %zu\nschema: {a: string, b: i64}\n",
@@ -291,7 +284,7 @@ static void fields_of_a_megabyte_pass(void **unused)
     memset(text + n, ',', big);
     n += big;
     n += (size_t)sprintf(text + n, "\"\n3,z\n");
-    write_file("t.csv", text, n);
+    put_file("t.csv", text, n);
     for (int i = 0; i < 2; i++) {
         fake_conf c = { .op = &rkp_op_read_csv, .with = i ? "path: t.csv\nchunk_bytes: 1000" : "path: t.csv" };
         fake *f = fake_new(&c);
@@ -394,7 +387,7 @@ static void check_at_all_chunk_sizes(const char *data, size_t n, size_t from, si
     rki_buf_init(&text);
     rki_putz(&text, "a,b\n");
     rki_put(&text, data, n);
-    write_file("t.csv", text.p, text.n);
+    put_file("t.csv", text.p, text.n);
     slow(data, n, 2, &rows, &rejects);
     rki_putc(&rows, 0);
     rki_putc(&rejects, 0);

@@ -1,9 +1,9 @@
 // labels: threads
 // read.exec: the rows of a command's output, and what becomes of the command.
 #include "fake_actor.h"
+#include "files.h"
 #include "nomem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,17 +21,6 @@ static const char *const env[] = { "PATH=/usr/bin:/bin", "LANG=C", "SECRET=1", N
 static fake *source(const char *with, int on_error)
 {
     return fake_new(&(fake_conf){ .op = &rkp_op_read_exec, .with = with, .on_error = on_error, .env = env });
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 // Frees it; nothing may be left: no batch, no process, no descriptor.

@@ -1,4 +1,5 @@
 // read.lines: where lines are cut, what is trimmed, what is refused, and in which file and line.
+#include "files.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,14 +15,6 @@
 #include <unistd.h>
 
 extern const rkp_op rkp_op_read_lines;
-
-static void write_file(const char *name, const char *p, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(p, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
 
 static fake *source(const char *with, int on_error)
 {
@@ -58,7 +51,7 @@ static void lines_end_where_they_end(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fake *f;
-        write_file("lines.txt", cases[i].text, cases[i].n ? cases[i].n : strlen(cases[i].text));
+        put_file("lines.txt", cases[i].text, cases[i].n ? cases[i].n : strlen(cases[i].text));
         f = source("path: lines.txt", FAKE_FAIL);
         if (f->st != RKP_OK)
             fail_msg("%s: %s %s", cases[i].name, f->stage, fake_findings(f));
@@ -74,7 +67,7 @@ static void what_is_not_utf8_passes_as_it_is(void **state)
     static const char text[] = "\xFF\xFE\n\xEF\xBB\n";
     fake *f;
     (void)state;
-    write_file("lines.txt", text, 6);
+    put_file("lines.txt", text, 6);
     f = source("path: lines.txt", FAKE_FAIL);
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_int_equal(f->out[0].b->rows, 2);
@@ -92,7 +85,7 @@ static void chunks_join_to_the_same_lines(void **state)
     for (int i = 0; n < 150000; i++)
         n += (size_t)sprintf(text + n, "%d:%.*s%s\n", i, i * 37 % 900,
                              &"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"[i % 20], i % 97 == 0 ? "\r" : "");
-    write_file("many.txt", text, n);
+    put_file("many.txt", text, n);
     for (unsigned chunk = 4096; chunk < 200000; chunk += 17777) {
         fake *f;
         uint64_t rows = 0;
@@ -125,11 +118,11 @@ static void rows_know_their_file_and_line(void **state)
     fake *f;
     rkp_str name;
     (void)state;
-    write_file("one.txt", "a\nb\n\nd", 6);
-    write_file("two.txt",
-               "\xEF\xBB\xBF"
-               "e\nf\n",
-               7);
+    put_file("one.txt", "a\nb\n\nd", 6);
+    put_file("two.txt",
+             "\xEF\xBB\xBF"
+             "e\nf\n",
+             7);
     f = source("path: [one.txt, two.txt]", FAKE_FAIL);
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_int_equal(f->n_out, 2);
@@ -155,7 +148,7 @@ static void a_line_above_the_limit_is_refused_with_its_place(void **state)
             memset(text + n, 'x', 50000);
             n += 50000;
             n += (size_t)sprintf(text + n, last ? "" : "\nc\n\nd\n");
-            write_file("long.txt", text, n);
+            put_file("long.txt", text, n);
             snprintf(with, sizeof with, "path: long.txt\nchunk_bytes: %s\nmax_record: 1000\n", chunks[i]);
             f = source(with, FAKE_DROP);
             assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
@@ -181,7 +174,7 @@ static void a_line_larger_than_a_chunk_passes(void **state)
     (void)state;
     memset(text, 'x', 3 << 20);
     text[100] = text[(2 << 20) + 5] = '\n';
-    write_file("large.txt", text, 3 << 20);
+    put_file("large.txt", text, 3 << 20);
     f = source("path: large.txt\nchunk_bytes: 4096\n", FAKE_FAIL);
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_int_equal(strlen(fake_rows(f, 0)), (3 << 20) + 1);
@@ -225,7 +218,7 @@ static void options_that_are_wrong_are_told(void **state)
         { "path: lines.txt\nclumn: x", "clumn" },
     };
     (void)state;
-    write_file("lines.txt", "a\n", 2);
+    put_file("lines.txt", "a\n", 2);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         fake *f = source(wrong[i].with, FAKE_FAIL);
         assert_int_equal(f->st, RKP_INVALID);
@@ -251,7 +244,7 @@ static void memory_may_run_out_anywhere(void **state)
     (void)state;
     if (!nomem_works())
         skip();
-    write_file("lines.txt", "a\r\nbb\nccccccccccccccccccccccccccccccccccccccc\n", 47);
+    put_file("lines.txt", "a\r\nbb\nccccccccccccccccccccccccccccccccccccccc\n", 47);
     for (long n = 1;; n++) {
         bool none;
         fake *f = source("path: lines.txt\nmax_record: 20\n", FAKE_DROP);

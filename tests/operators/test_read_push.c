@@ -1,10 +1,10 @@
 // labels: threads
 // read.tcp, read.unix and read.http: real sockets, and clients that are right, wrong, slow, many or gone.
 #include "fake_actor.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -168,17 +168,6 @@ static void stop(fake *f)
     f->stopping = true;
     assert_int_equal(fake_poll(f), RKP_DONE);
     assert_int_equal(f->conf.op->prepare(f->main.self, &f->main), RKP_OK);
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 static void expect_rows(fake *f, const char *rows)

@@ -1,6 +1,7 @@
 // write.csv: the bytes, quoting, text that only passes through, and files that appear only on success.
 #include "data/csv_print.h"
 #include "fake_actor.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <rkpipe/csv.h>
@@ -28,17 +29,6 @@ static uint32_t rnd(uint32_t n)
     state ^= state >> 7;
     state ^= state << 17;
     return (uint32_t)((state >> 33) % n);
-}
-
-static char *slurp(const char *name, size_t *n)
-{
-    FILE *f = fopen(name, "rb");
-    char *p = calloc(1, 1 << 22);
-    assert_non_null(f);
-    assert_non_null(p);
-    *n = fread(p, 1, (1 << 22) - 1, f);
-    fclose(f);
-    return p;
 }
 
 static void assert_file(const char *name, const char *text)

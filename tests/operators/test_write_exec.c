@@ -1,9 +1,9 @@
 // labels: threads
 // write.exec: what a command gets, and that its end decides.
 #include "fake_op.h"
+#include "files.h"
 #include "nomem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -27,17 +27,6 @@ static void start(struct op_run *run, const char *with, const char *schema, int 
             OP_FLAT);
     if (run->f->st != RKP_OK)
         fail_msg("%s: %s", with, fake_findings(run->f));
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 static void done(struct op_run *run)

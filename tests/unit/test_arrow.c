@@ -1,6 +1,7 @@
 // Tests of rkpipe/arrow.h.  A consumer that is not ours: tests/oracle/arrow_duckdb.c.
 #include "data/text.h"
 #include "nomem.h"
+#include "pool_case.h"
 #include <rkpipe/arrow.h>
 
 #include <pthread.h>
@@ -12,21 +13,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static int setup(void **state)
-{
-    *state = rkp_pool_new(64 << 20);
-    return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
 
 // ---- a batch with every type ----------------------------------------------------------------------------------------
 
@@ -785,7 +771,7 @@ static void no_memory_releases_everything(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, pool_case_begin, pool_case_end)
 
 int main(void)
 {

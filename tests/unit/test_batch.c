@@ -1,6 +1,7 @@
 // Tests of rkpipe/batch.h: life, selections, places and error lists.  Reading and building columns: test_column.c.
 #include "data/batch.h"
 #include "nomem.h"
+#include "pool_case.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -17,22 +18,6 @@ static const rkp_field fields[] = {
     { { "c", 1 }, { .kind = RKP_I32 } },
 };
 static const rkp_schema schema = { 3, fields };
-
-static int setup(void **state)
-{
-    *state = rkp_pool_new(16 << 20);
-    return *state ? 0 : -1;
-}
-
-// Every reference is gone at the end of every test.
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
 
 // n rows: a = i (no selection), b = 2 i through a selection that doubles, c = 7 (constant).
 static rkp_batch *sample(rkp_pool *p, uint32_t n)
@@ -492,7 +477,7 @@ static void readers_on_several_threads_share_a_batch(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, pool_case_begin, pool_case_end)
 
 int main(void)
 {

@@ -2,6 +2,7 @@
 #include "data/batch.h"
 #include "data/text.h"
 #include "nomem.h"
+#include "pool_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,21 +12,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static int setup(void **state)
-{
-    *state = rkp_pool_new(64 << 20);
-    return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
 
 static const rkp_field fields[] = {
     { { "id", 2 }, { .kind = RKP_I64 } },
@@ -363,7 +349,7 @@ static void no_memory_loses_no_row_that_was_added(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, pool_case_begin, pool_case_end)
 
 int main(void)
 {

@@ -2,6 +2,7 @@
 #include "data/parse_sse.h"
 #include "data/text.h"
 #include "nomem.h"
+#include "pool_case.h"
 #include <rkpipe/batch.h>
 #include <rkpipe/num.h>
 
@@ -14,21 +15,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static int setup(void **state)
-{
-    *state = rkp_pool_new(64 << 20);
-    return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
 
 // One TEXT column of n rows.  The text is in a block of its own size, so that reading past it is noticed.
 struct input {
@@ -1079,7 +1065,7 @@ static void no_memory_is_an_answer_everywhere(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, pool_case_begin, pool_case_end)
 
 int main(void)
 {

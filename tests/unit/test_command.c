@@ -2,9 +2,9 @@
 // Commands: what they get, what they leave behind (nothing), and how their end is told.
 #include <rkpipe/command.h>
 
+#include "files.h"
 #include "nomem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -129,17 +129,6 @@ static const char *failure(const char *script)
     assert_int_equal(rkp_child_wait(c, err), RKP_IO);
     rkp_child_free(c);
     return err;
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 static uint64_t now_ms(void)

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/compress.h"
 #include "base/ctx.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <rkpipe/op.h>
@@ -74,17 +75,6 @@ static void put(const char *name, const void *p, size_t n)
     assert_non_null(f);
     assert_int_equal(fwrite(p, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
-}
-
-static char *slurp(const char *name, size_t *n)
-{
-    FILE *f = fopen(name, "rb");
-    char *p = malloc(1 << 22);
-    assert_non_null(f);
-    assert_non_null(p);
-    *n = fread(p, 1, 1 << 22, f);
-    fclose(f);
-    return p;
 }
 
 static void assert_file(const char *name, const char *text)

@@ -1,4 +1,5 @@
 // Places in files that another process goes on from: readers that go to a position, writers that are cut and go on.
+#include "files.h"
 #include "nomem.h"
 
 #include <rkpipe/file.h>
@@ -44,28 +45,10 @@ static off_t size_of(const char *name)
     return stat(name, &st) == 0 ? st.st_size : -1;
 }
 
-// Decompressed; the caller frees it.
-static char *slurp(const char *name, size_t *n)
-{
-    rkp_reader *r = NULL;
-    char *p = malloc(1 << 20);
-    int64_t k;
-    *n = 0;
-    assert_non_null(p);
-    if (rkp_reader_open(name, RKP_COMPRESS_AUTO, (rkp_str){ 0 }, &r, err) != RKP_OK)
-        fail_msg("%s", err);
-    while ((k = rkp_reader_read(r, p + *n, (1 << 20) - *n, err)) > 0)
-        *n += (size_t)k;
-    if (k < 0)
-        fail_msg("%s", err);
-    rkp_reader_close(r);
-    return p;
-}
-
 static void assert_text(const char *name, const char *text)
 {
     size_t n;
-    char *p = slurp(name, &n);
+    char *p = slurp_as_read(name, &n);
     if (n != strlen(text) || memcmp(p, text, n) != 0)
         fail_msg("%s has %.*s and not %s", name, (int)n, p, text);
     free(p);
@@ -298,7 +281,7 @@ static void what_was_cut_goes_on_as_if_nothing_had_happened(void **unused)
         at += 10;
         assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
         rkp_writer_close(w);
-        got = slurp(name, &n);
+        got = slurp_as_read(name, &n);
         assert_int_equal(n, at);
         assert_memory_equal(got, text, n);
         free(got);

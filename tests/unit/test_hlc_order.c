@@ -1,6 +1,6 @@
 // labels: threads
 // order: hlc with threads: what RELIABILITY.md 2.4 promises (G1 to G5), publishers that stand still, clocks over a restart.
-#include "run_case.h"
+#include "run_expect.h"
 
 #include <ftw.h>
 #include <setjmp.h>
@@ -10,20 +10,6 @@
 #include <unistd.h>
 // after the above
 #include <cmocka.h>
-
-static int forget(void **state)
-{
-    (void)state;
-    case_forget();
-    return 0;
-}
-
-static void expect_end(live *l, int want)
-{
-    int code = live_end(l);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s", code, want, case_failure);
-}
 
 // G1, G4: messages in growing (stamp, actor).  Which actor is not seen here, but one does not give a stamp twice.
 static void expect_ordered(int sink)
@@ -316,7 +302,7 @@ static void stamps_of_a_stream_go_on_above_those_of_the_last_run(void **state)
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, forget, forget)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, run_forget, run_forget)
 
 int main(void)
 {

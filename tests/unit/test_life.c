@@ -1,7 +1,7 @@
 // labels: threads
 // The life of kernels in whole runs: commands in every state, what happens to the rows meanwhile, supervision, retained
 // messages, and what is told on $lifecycle.
-#include "run_case.h"
+#include "run_expect.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -14,37 +14,6 @@
 #include <cmocka.h>
 
 static const live_conf clocked = { .clocked = true };
-
-static int forget(void **state)
-{
-    (void)state;
-    case_forget();
-    return 0;
-}
-
-static void expect_end(live *l, int want)
-{
-    int code = live_end(l);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s", code, want, case_failure);
-}
-
-static void expect_run(int want, unsigned threads, const char *text)
-{
-    int code = case_run(threads, "%s", text);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s", code, want, case_failure);
-}
-
-// Rows 0 .. n - 1 of publisher p, once each and in order, at a sink.
-static void expect_rows(int sink, int64_t p, int64_t n)
-{
-    int64_t next = 0;
-    for (size_t i = 0; i < case_results[sink].n; i++)
-        if (case_results[sink].v[i].p == p)
-            assert_int_equal(case_results[sink].v[i].n, next++);
-    assert_int_equal(next, n);
-}
 
 static void expect_said(live *l, const char *kernel, rki_command c, rki_outcome want, const char *said)
 {
@@ -1397,7 +1366,7 @@ static void nobody_needs_to_publish_what_a_kernel_subscribes_to(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, forget, forget)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, run_forget, run_forget)
 
 int main(void)
 {

@@ -1,10 +1,10 @@
 // labels: threads
 // Operators that wait for times and commands, in whole pipelines: nothing is lost, the counts add up, nothing is left
 // behind.  The clock is the test's where times matter; what arrives is read from the log.
+#include "files.h"
 #include "run/control.h"
 #include <rkpipe/op.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -144,17 +144,6 @@ static const rkp_backend *cpu(void)
         if (strcmp(rkp_backends[i]->name, "cpu") == 0)
             return rkp_backends[i];
     return NULL;
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 static char folder[] = "/tmp/rkp-run-ops-data-XXXXXX"; // the runs' own: others run at the same time

@@ -1,6 +1,8 @@
 // Tests of rkpipe/state.h: what is saved comes back, the first failure stays, and no bytes at all do harm.
+#include "any_batch.h"
 #include "data/state.h"
 #include "nomem.h"
+#include "pool_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,88 +13,7 @@
 
 #include <cmocka.h>
 
-static int setup(void **state)
-{
-    *state = rkp_pool_new(256 << 20);
-    return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
-
-static uint64_t next_random(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
-
 // ---- batches --------------------------------------------------------------------------------------------------------
-
-static const rkp_field all_fields[] = {
-    { { "b", 1 }, { .kind = RKP_BOOL, .nullable = 1 } },
-    { { "i8", 2 }, { .kind = RKP_I8, .nullable = 1 } },
-    { { "i16", 3 }, { .kind = RKP_I16, .nullable = 1 } },
-    { { "i32", 3 }, { .kind = RKP_I32, .nullable = 1 } },
-    { { "i64", 3 }, { .kind = RKP_I64, .nullable = 1 } },
-    { { "u8", 2 }, { .kind = RKP_U8, .nullable = 1 } },
-    { { "u16", 3 }, { .kind = RKP_U16, .nullable = 1 } },
-    { { "u32", 3 }, { .kind = RKP_U32, .nullable = 1 } },
-    { { "u64", 3 }, { .kind = RKP_U64, .nullable = 1 } },
-    { { "f32", 3 }, { .kind = RKP_F32, .nullable = 1 } },
-    { { "f64", 3 }, { .kind = RKP_F64, .nullable = 1 } },
-    { { "ts", 2 }, { .kind = RKP_TIMESTAMP, .nullable = 1 } },
-    { { "s", 1 }, { .kind = RKP_STRING, .nullable = 1 } },
-    { { "by", 2 }, { .kind = RKP_BYTES, .nullable = 1 } },
-    { { "js", 2 }, { .kind = RKP_JSON, .nullable = 1 } },
-    { { "f32x3", 5 }, { .kind = RKP_F32, .nullable = 1, .len = 3 } },
-    { { "u8x5", 4 }, { .kind = RKP_U8, .len = 5 } },
-    { { "", 0 }, { .kind = RKP_I64 } },
-};
-enum { ALL = sizeof all_fields / sizeof *all_fields };
-static const rkp_schema all_schema = { ALL, all_fields };
-
-static rkp_batch *any_batch(rkp_pool *p, uint32_t rows, uint64_t seed)
-{
-    static const char words[] = "a text that is longer than a view, and its parts";
-    rkp_batch *b = rkp_batch_new(p, &all_schema, ALL, 0);
-
-    assert_non_null(b);
-    b->rows = rows;
-    b->in_bytes = seed;
-    for (uint32_t c = 0; c < ALL; c++) {
-        rkp_type t = all_fields[c].type;
-        uint8_t *valid = NULL;
-
-        if (t.nullable) {
-            valid = rkp_batch_alloc(b, rows / 8 + 1);
-            for (uint32_t i = 0; i < rows; i++)
-                next_random(&seed) % 5 ? rkp_bit_set(valid, i) : rkp_bit_clear(valid, i);
-        }
-        if (rkp_kind_is_view(t.kind)) {
-            rkp_str *v = rkp_batch_alloc(b, (rows + 1) * sizeof *v);
-
-            for (uint32_t i = 0; i < rows; i++)
-                v[i] = rkp_bit(valid, i) ? (rkp_str){ words + i % 8, next_random(&seed) % 40 } : (rkp_str){ NULL, 0 };
-            assert_int_equal(rkp_col_set_strs(b, c, t, v, rows), RKP_OK);
-        } else {
-            size_t n = t.kind == RKP_BOOL ? rows / 8 + 1 : rows * rkp_kind_width(t.kind) * (t.len ? t.len : 1);
-            uint8_t *v = rkp_batch_alloc(b, n + 1);
-
-            for (size_t i = 0; i < n; i++)
-                v[i] = (uint8_t)next_random(&seed);
-            rkp_col_set_values(b, c, t, v, valid, rows);
-        }
-    }
-    return b;
-}
 
 static void assert_same(const rkp_batch *x, const rkp_batch *y)
 {
@@ -100,7 +21,7 @@ static void assert_same(const rkp_batch *x, const rkp_batch *y)
     assert_int_equal(x->n_cols, y->n_cols);
     assert_int_equal(x->in_bytes, y->in_bytes);
     for (uint32_t c = 0; c < x->n_cols; c++) {
-        rkp_type t = all_fields[c].type;
+        rkp_type t = any_fields[c].type;
         size_t width = rkp_kind_width(t.kind) * (t.len ? t.len : 1);
 
         for (uint32_t i = 0; i < x->rows; i++) {
@@ -199,7 +120,7 @@ static void batches_of_all_types_come_back_wherever_they_begin(void **state)
 
     for (uint32_t rows = 0; rows < 200; rows = rows * 2 + 1)
         for (size_t before = 0; before < 9; before++) {
-            rkp_batch *b = any_batch(pool, rows, rows * 31 + before + 1), *one, *two;
+            rkp_batch *b = any_batch(pool, rows, rows * 31 + before + 1, 5), *one, *two;
             rkp_save s;
             rkp_load l;
             char skip[9];
@@ -213,7 +134,7 @@ static void batches_of_all_types_come_back_wherever_they_begin(void **state)
             assert_int_equal(rki_save_status(&s), RKP_OK);
             rki_load_begin(&l, s.out.p, s.out.n);
             rkp_load_bytes(&l, skip, before);
-            one = rkp_load_batch(&l, pool, &all_schema);
+            one = rkp_load_batch(&l, pool, &any_schema);
             rkp_load_bytes(&l, skip, 1);
             two = rkp_load_batch(&l, pool, NULL); // any columns: those it has
             assert_int_equal(rkp_load_u64(&l), 77);
@@ -221,7 +142,7 @@ static void batches_of_all_types_come_back_wherever_they_begin(void **state)
             memset(s.out.p, 0xa5, s.out.n); // nothing points there
             assert_same(b, one);
             assert_same(b, two);
-            assert_int_equal(two->schema->n, ALL);
+            assert_int_equal(two->schema->n, ANY_COLUMNS);
             rki_save_fini(&s);
             rkp_batch_put(b);
             rkp_batch_put(one);
@@ -233,7 +154,7 @@ static void a_batch_of_other_columns_is_refused(void **state)
 {
     static const rkp_field other[] = { { { "i64", 3 }, { .kind = RKP_I64, .nullable = 1 } } };
     static const rkp_schema schema = { 1, other };
-    rkp_batch *b = any_batch(*state, 5, 1);
+    rkp_batch *b = any_batch(*state, 5, 1, 5);
     rkp_save s;
     rkp_load l;
 
@@ -382,9 +303,9 @@ static rkp_status load_mixed(rkp_pool *pool, const char *from, size_t n)
     rkp_load_bool(&l);
     for (uint64_t i = rkp_load_count(&l, 8); i; i--)
         rkp_load_str(&l);
-    one = rkp_load_batch(&l, pool, &all_schema);
+    one = rkp_load_batch(&l, pool, &any_schema);
     rkp_load_f64(&l);
-    two = rkp_load_batch(&l, pool, &all_schema);
+    two = rkp_load_batch(&l, pool, &any_schema);
     st = rki_load_end(&l);
     if (st == RKP_OK)
         assert_true(one && two);
@@ -398,7 +319,7 @@ static rkp_status load_mixed(rkp_pool *pool, const char *from, size_t n)
 
 static void a_state_that_is_cut_off_anywhere_is_refused(void **state)
 {
-    rkp_batch *b = any_batch(*state, 7, 3);
+    rkp_batch *b = any_batch(*state, 7, 3, 5);
     rkp_save s;
 
     save_mixed(&s, b);
@@ -412,7 +333,7 @@ static void a_state_that_is_cut_off_anywhere_is_refused(void **state)
 static void flipped_bytes_do_no_harm(void **state)
 {
     static const unsigned flips[] = { 0x01, 0x80, 0xff };
-    rkp_batch *b = any_batch(*state, 7, 3);
+    rkp_batch *b = any_batch(*state, 7, 3, 5);
     rkp_save s;
     size_t refused = 0;
 
@@ -435,17 +356,17 @@ static void noise_is_refused(void **state)
 
     for (int round = 0; round < 2000; round++) {
         char bytes[300];
-        size_t n = next_random(&seed) % sizeof bytes;
+        size_t n = any_random(&seed) % sizeof bytes;
 
         for (size_t i = 0; i < n; i++)
-            bytes[i] = (char)(next_random(&seed) % 3 ? 0 : next_random(&seed));
+            bytes[i] = (char)(any_random(&seed) % 3 ? 0 : any_random(&seed));
         assert_int_equal(load_mixed(*state, bytes, n), RKP_INVALID);
     }
 }
 
 static void every_allocation_may_fail(void **state)
 {
-    rkp_batch *b = any_batch(*state, 5000, 3);
+    rkp_batch *b = any_batch(*state, 5000, 3, 5);
     rkp_save s;
 
     if (!nomem_works())
@@ -475,7 +396,7 @@ static void every_allocation_may_fail(void **state)
         rki_load_begin(&l, s.out.p, s.out.n);
         nomem_at(n);
         rkp_load_u64(&l);
-        back = rkp_load_batch(&l, pool, &all_schema);
+        back = rkp_load_batch(&l, pool, &any_schema);
         done = nomem_count() < n;
         nomem_at(0);
         if (!back) {
@@ -511,5 +432,5 @@ int main(void)
         cmocka_unit_test(every_allocation_may_fail),
     };
 
-    return cmocka_run_group_tests_name("state", tests, setup, teardown);
+    return cmocka_run_group_tests_name("state", tests, pool_case_begin, pool_case_end);
 }

@@ -3,7 +3,7 @@
 // circles, dead letters, taps.
 #include "base/buf.h"
 #include "flow/spool.h"
-#include "run_case.h"
+#include "run_expect.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -15,37 +15,6 @@
 #include <unistd.h>
 // after the above
 #include <cmocka.h>
-
-static int forget(void **state)
-{
-    (void)state;
-    case_forget();
-    return 0;
-}
-
-static void expect_run(int want, unsigned threads, const char *text)
-{
-    int code = case_run(threads, "%s", text);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s\n%s", code, want, case_failure, text);
-}
-
-static void expect_end(live *l, int want)
-{
-    int code = live_end(l);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s", code, want, case_failure);
-}
-
-// Rows 0 .. n - 1 of publisher p, once each and in order, at a sink.
-static void expect_rows(int sink, int64_t p, int64_t n)
-{
-    int64_t next = 0;
-    for (size_t i = 0; i < case_results[sink].n; i++)
-        if (case_results[sink].v[i].p == p)
-            assert_int_equal(case_results[sink].v[i].n, next++);
-    assert_int_equal(next, n);
-}
 
 // ---- the reference --------------------------------------------------------------------------------------------------
 
@@ -1289,7 +1258,7 @@ static void a_tap_of_what_can_never_come_is_refused(void **state)
     expect_end(l, RKI_EXIT_OK);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, forget, forget)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, run_forget, run_forget)
 
 int main(void)
 {

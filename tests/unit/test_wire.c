@@ -1,7 +1,9 @@
 // Tests of data/wire.h: what is put comes back, and what was not put by us is refused or harmless.
+#include "any_batch.h"
 #include "data/wire.h"
 #include "expr_case.h"
 #include "nomem.h"
+#include "pool_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,99 +14,7 @@
 
 #include <cmocka.h>
 
-static int setup(void **state)
-{
-    *state = rkp_pool_new(256 << 20);
-    return *state ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    rkp_pool *p = *state;
-    bool clean = rkp_pool_used(p) == 0 && rkp_pool_live(p) == 0;
-
-    rkp_pool_free(p);
-    return clean ? 0 : -1;
-}
-
 // ---- batches --------------------------------------------------------------------------------------------------------
-
-static const rkp_field all_fields[] = {
-    { { "b", 1 }, { .kind = RKP_BOOL, .nullable = 1 } },
-    { { "i8", 2 }, { .kind = RKP_I8, .nullable = 1 } },
-    { { "i16", 3 }, { .kind = RKP_I16, .nullable = 1 } },
-    { { "i32", 3 }, { .kind = RKP_I32, .nullable = 1 } },
-    { { "i64", 3 }, { .kind = RKP_I64, .nullable = 1 } },
-    { { "u8", 2 }, { .kind = RKP_U8, .nullable = 1 } },
-    { { "u16", 3 }, { .kind = RKP_U16, .nullable = 1 } },
-    { { "u32", 3 }, { .kind = RKP_U32, .nullable = 1 } },
-    { { "u64", 3 }, { .kind = RKP_U64, .nullable = 1 } },
-    { { "f32", 3 }, { .kind = RKP_F32, .nullable = 1 } },
-    { { "f64", 3 }, { .kind = RKP_F64, .nullable = 1 } },
-    { { "ts", 2 }, { .kind = RKP_TIMESTAMP, .nullable = 1 } },
-    { { "s", 1 }, { .kind = RKP_STRING, .nullable = 1 } },
-    { { "by", 2 }, { .kind = RKP_BYTES, .nullable = 1 } },
-    { { "js", 2 }, { .kind = RKP_JSON, .nullable = 1 } },
-    { { "f32x3", 5 }, { .kind = RKP_F32, .nullable = 1, .len = 3 } },
-    { { "u8x5", 4 }, { .kind = RKP_U8, .len = 5 } },
-    { { "", 0 }, { .kind = RKP_I64 } },
-};
-enum { ALL = sizeof all_fields / sizeof *all_fields };
-static const rkp_schema all_schema = { ALL, all_fields };
-
-static uint64_t next_random(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
-
-static size_t width_of(rkp_type t)
-{
-    return rkp_kind_width(t.kind) * (t.len ? t.len : 1);
-}
-
-// Any values; a null every `nulls` rows or so (0: none).
-static rkp_batch *any_batch(rkp_pool *p, uint32_t rows, uint64_t seed, unsigned nulls)
-{
-    static const char words[] = "caf\xc3\xa9 au lait, \"a quoted one\", and a text that is longer than a view";
-    rkp_batch *b = rkp_batch_new(p, &all_schema, ALL, 0);
-
-    assert_non_null(b);
-    b->rows = rows;
-    b->in_bytes = seed;
-    for (uint32_t c = 0; c < ALL; c++) {
-        rkp_type t = all_fields[c].type;
-        uint8_t *valid = NULL;
-
-        if (nulls && t.nullable) {
-            valid = rkp_batch_alloc(b, (rows + 7) / 8);
-            for (uint32_t i = 0; i < rows; i++)
-                next_random(&seed) % nulls ? rkp_bit_set(valid, i) : rkp_bit_clear(valid, i);
-        }
-        if (rkp_kind_is_view(t.kind)) {
-            rkp_str *v = rkp_batch_alloc(b, rows * sizeof *v);
-
-            for (uint32_t i = 0; i < rows; i++) {
-                uint64_t r = next_random(&seed);
-
-                v[i] = valid && !rkp_bit(valid, i) ? (rkp_str){ NULL, 0 } : (rkp_str){ words + 6, r % 50 };
-                if (t.kind == RKP_BYTES && v[i].p)
-                    v[i] = (rkp_str){ words + 4, 1 + r % 20 }; // begins inside of a character
-            }
-            assert_int_equal(rkp_col_set_strs(b, c, t, v, rows), RKP_OK);
-        } else {
-            size_t n = t.kind == RKP_BOOL ? (rows + 7) / 8 : rows * width_of(t);
-            uint8_t *v = rkp_batch_alloc(b, n);
-
-            for (size_t i = 0; i < n; i++)
-                v[i] = (uint8_t)next_random(&seed);
-            rkp_col_set_values(b, c, t, v, valid, rows);
-        }
-    }
-    return b;
-}
 
 static rkp_batch *trip(rkp_pool *p, const rkp_batch *b, const rkp_schema *expect)
 {
@@ -156,8 +66,8 @@ static void check_same(rkp_pool *p, const rkp_batch *a, const rkp_batch *b)
             else if (t.kind == RKP_BOOL)
                 assert_int_equal(rkp_bit(x.values, i), rkp_bit(y.values, i));
             else
-                assert_memory_equal((const char *)x.values + i * width_of(t), (const char *)y.values + i * width_of(t),
-                                    width_of(t));
+                assert_memory_equal((const char *)x.values + i * any_width(t),
+                                    (const char *)y.values + i * any_width(t), any_width(t));
         }
         assert_int_equal(ea.n, eb.n);
         for (uint32_t i = 0; i < ea.n; i++) {
@@ -268,7 +178,7 @@ static void a_batch_without_columns_keeps_its_rows_or_its_blob(void **state)
     b->schema = NULL;
     b->blob = RKP_STR("raw bytes,\n of some length");
     b->blob_rows = 3;
-    back = trip(*state, b, &all_schema);
+    back = trip(*state, b, &any_schema);
     assert_true(rkp_str_eq(back->blob, b->blob));
     assert_int_equal(back->blob_rows, 3);
     rkp_batch_put(back);
@@ -465,17 +375,17 @@ static void topics_of_rows_are_kept(void **state)
 static void other_columns_than_expected_are_refused(void **state)
 {
     rkp_batch *b = any_batch(*state, 3, 1, 0), *back = NULL;
-    rkp_field f[ALL + 1];
-    rkp_schema s = { ALL, f };
+    rkp_field f[ANY_COLUMNS + 1];
+    rkp_schema s = { ANY_COLUMNS, f };
     const char *why = NULL;
     rki_buf o;
 
     rki_buf_init(&o);
     assert_int_equal(rki_wire_put(b, &o), RKP_OK);
     for (int how = 0; how < 5; how++) {
-        memcpy(f, all_fields, sizeof all_fields);
-        f[ALL] = f[0];
-        s.n = how == 0 ? ALL - 1 : how == 1 ? ALL + 1 : ALL;
+        memcpy(f, any_fields, sizeof any_fields);
+        f[ANY_COLUMNS] = f[0];
+        s.n = how == 0 ? ANY_COLUMNS - 1 : how == 1 ? ANY_COLUMNS + 1 : ANY_COLUMNS;
         if (how == 2)
             f[3].name = RKP_STR("I32");
         if (how == 3)
@@ -653,7 +563,7 @@ static void no_memory_is_said_and_nothing_is_lost(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, pool_case_begin, pool_case_end)
 
 int main(void)
 {

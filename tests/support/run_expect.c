@@ -1,0 +1,36 @@
+#include "run_expect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+// after the above
+#include <cmocka.h>
+
+int run_forget(void **state)
+{
+    (void)state;
+    case_forget();
+    return 0;
+}
+
+void expect_end(live *l, int want)
+{
+    int code = live_end(l);
+    if (code != want)
+        fail_msg("exit %d, not %d: %s", code, want, case_failure);
+}
+
+void expect_run(int want, unsigned threads, const char *text)
+{
+    int code = case_run(threads, "%s", text);
+    if (code != want)
+        fail_msg("exit %d, not %d: %s\n%s", code, want, case_failure, text);
+}
+
+void expect_rows(int sink, int64_t p, int64_t n)
+{
+    int64_t next = 0;
+    for (size_t i = 0; i < case_results[sink].n; i++)
+        if (case_results[sink].v[i].p == p)
+            assert_int_equal(case_results[sink].v[i].n, next++);
+    assert_int_equal(next, n);
+}
