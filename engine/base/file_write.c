@@ -294,9 +294,9 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, uint64_
         return rc;
     }
     w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_CREAT | O_APPEND : 0), 0666);
+    w->own = w->fd >= 0; // and closed, whatever comes
     if (w->fd < 0 || fstat(w->fd, &st) < 0)
         return not_open(w, errno, err);
-    w->own = true;
     w->regular = S_ISREG(st.st_mode);
     *fresh = !w->regular || st.st_size == 0;
     return w->regular ? set_folder(w, path, NULL, err) : RKP_OK;
