@@ -156,6 +156,8 @@ rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[R
     if (!e && (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         e = errno;
     if (!e && make)
+        e = flush_folder(fd);
+    if (!e && make)
         e = flush_above(above);
     free(above);
     if (!e) {

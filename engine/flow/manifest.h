@@ -36,8 +36,8 @@ typedef struct rki_manifest {
     char *mem;
 } rki_manifest;
 
-// Opens the folder; `make`: it is made when it is not there, and its name and those of the folders above it, as far as `path`
-// tells them, are made durable.  RKP_UNAVAILABLE: it is not there.
+// Opens the folder; `make`: it is made when it is not there, and the names in it, its own and those of the folders above it, as
+// far as `path` tells them, are made durable.  RKP_UNAVAILABLE: it is not there.
 rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[RKI_MANIFEST_ERR]);
 
 // dir: a descriptor of the folder, here and below.  After a failure it may be there under its name all the same, whole, and

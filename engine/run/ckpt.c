@@ -745,6 +745,10 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
         r->runners[i]->barrier = c->wanted;
     if (!go_on(r, st, err, n))
         return false;
+    // Who wrote it may have been killed before its name was durable, and outputs must never be ahead of what is found.
+    *st = make_folder(r, why);
+    if (*st != RKP_OK)
+        return refuse(st, err, n, "%s", why);
     if (!r->args.quiet)
         rki_log(r, "going on from checkpoint %llu%s\n", (unsigned long long)c->from.number,
                 c->moved ? ", which is of an earlier form of the pipeline" : "");

@@ -3,6 +3,7 @@
 //
 //   sim [--seeds N] [--from S] [--jobs J]     searches; a seed that fails is made smaller and printed
 //   sim --seed S [--drop X,Y,..] [--trace]    one again: without parts of it, and every step of it
+//   sim --all ..                              goes on behind a seed that fails
 //   sim --mutant ..                           something is broken on purpose: a seed must fail
 //   sim --twice ..                            every seed twice: both must take the same steps
 #include "plan/plan.h"
@@ -347,10 +348,17 @@ static bool live(struct seed_run *x, struct process *p, unsigned number, bool fa
         fprintf(stderr, "life %u: exit %d%s, %llu steps, %llu calls on files: %s\n", number, p->code,
                 sim.dead ? " (of a dead process)" : "", (unsigned long long)sim.steps, (unsigned long long)sim.ios,
                 p->text);
+    if (end != SIM_ENDED && sim.trace && p->r) {
+        rki_buf b;
+        rki_buf_init(&b);
+        rki_run_status_json(p->r, &b);
+        fprintf(stderr, "%.*s\n", (int)b.n, b.p);
+        rki_buf_fini(&b);
+    }
     if (end == SIM_STANDS_STILL)
         return wrong(x, "life %u stands still: nobody can run, and nobody waits for a time", number);
     if (end == SIM_TOO_LONG)
-        return wrong(x, "life %u does not end: %llu steps", number, (unsigned long long)sim.steps);
+        return wrong(x, "life %u does not end: %llu steps, and an hour of its clock", number, (unsigned long long)sim.steps);
     if (p->stuck)
         return wrong(x, "life %u: a kernel did not stop in time", number);
     if (disk_n_open())
@@ -652,7 +660,8 @@ static bool run_seed(struct seed_run *x, uint64_t seed, const char *const *drops
 
 struct shared {
     uint64_t at, done, lives, crashes, hash, n_faults, kind;
-    bool failed, other_steps;
+    bool failed;
+    volatile bool stop; // set by the parent
     char why[4096];
 };
 
@@ -664,7 +673,7 @@ struct job {
 struct args {
     uint64_t from, seeds, seed;
     unsigned jobs;
-    bool one, trace, mutant, twice, whole;
+    bool one, trace, mutant, twice, all, whole;
     const char *drops[MOST_DROPS];
     size_t n_drops;
 };
@@ -676,10 +685,10 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void search(const struct args *a, struct shared *s, unsigned job)
+static void search(const struct args *a, struct shared *s, uint64_t job)
 {
     static struct seed_run x;
-    for (uint64_t i = job; i < a->seeds; i += a->jobs) {
+    for (uint64_t i = job; i < a->seeds && !s->stop; i += a->jobs) {
         uint64_t hash;
         bool ok;
         s->at = a->from + i;
@@ -837,7 +846,7 @@ static int many(const struct args *a)
     struct job jobs[MOST_JOBS];
     struct shared *s = share(MOST_JOBS + 1), sum = { 0 };
     double begin = now_s(), took;
-    unsigned left = 0;
+    unsigned left = 0, failures = 0;
     uint64_t worst = UINT64_MAX;
     struct shared *found = NULL;
     if (!s)
@@ -857,13 +866,22 @@ static int many(const struct args *a)
             left--;
             if (status != 0)
                 describe(jobs[j].s, status);
-            // The others need not look for more.
-            for (unsigned k = 0; status != 0 && k < a->jobs; k++)
-                if (k != j)
-                    kill(jobs[k].pid, SIGTERM);
-            if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
-                jobs[j].s->failed = false;
-            jobs[j].pid = -1;
+            jobs[j].pid = 0;
+            if (status != 0 && a->all) { // goes on behind it
+                printf("seed %llu fails: %.*s\n", (unsigned long long)s[j].at, (int)strcspn(s[j].why, "\n"), s[j].why);
+                fflush(NULL);
+                failures++;
+                s[j].failed = false;
+                s[j].why[0] = 0;
+                jobs[j].pid = fork();
+                if (jobs[j].pid == 0)
+                    search(a, &s[j], s[j].at - a->from + a->jobs);
+                left += jobs[j].pid > 0;
+                break;
+            }
+            if (status != 0) // the others need not look for more
+                for (unsigned k = 0; k < a->jobs; k++)
+                    s[k].stop = true;
         }
         if (pid < 0)
             break;
@@ -891,8 +909,10 @@ static int many(const struct args *a)
         printf("not found\n");
         return 1;
     }
+    if (a->all)
+        printf("%u seeds fail\n", failures);
     if (!found)
-        return 0;
+        return failures != 0;
     printf("seed %llu fails: %s\n", (unsigned long long)worst, found->why);
     fflush(NULL);
     s[MOST_JOBS] = *found;
@@ -902,7 +922,7 @@ static int many(const struct args *a)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seeds N] [--from S] [--jobs J] [--twice] [--mutant]\n"
+    fprintf(stderr, "usage: sim [--seeds N] [--from S] [--jobs J] [--all] [--twice] [--mutant]\n"
                     "       sim --seed S [--drop X,Y,..] [--trace]\n");
     return 64;
 }
@@ -939,7 +959,8 @@ int main(int argc, char **argv)
             a.trace |= strcmp(argv[i], "--trace") == 0;
             a.mutant |= strcmp(argv[i], "--mutant") == 0;
             a.twice |= strcmp(argv[i], "--twice") == 0;
-            ok = strcmp(argv[i], "--trace") == 0 || strcmp(argv[i], "--mutant") == 0 || strcmp(argv[i], "--twice") == 0;
+            a.all |= strcmp(argv[i], "--all") == 0;
+            ok = strcmp(argv[i], "--all") == 0 || strcmp(argv[i], "--trace") == 0 || strcmp(argv[i], "--mutant") == 0 || strcmp(argv[i], "--twice") == 0;
             next = NULL;
             i--;
         }
