@@ -204,16 +204,18 @@ static bool hold(int fd)
     return fstat(fd, &st) < 0 || st.st_nlink > 0;
 }
 
-// What an earlier run has left under this name goes, unless somebody holds it.
-static void remove_left(const char *temp)
+// What an earlier run has left under this name goes, unless somebody holds it.  0, or why it cannot be looked at.
+static int remove_left(const char *temp)
 {
-    int fd = open(temp, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(temp, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK), e = fd < 0 ? errno : 0;
     struct stat a, b;
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &a) == 0 && S_ISREG(a.st_mode) &&
         lstat(temp, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
         unlink(temp);
     if (fd >= 0)
         close(fd);
+    // With another name beside it, it would lie there for ever.
+    return e == EMFILE || e == ENFILE || e == EIO || e == EINTR || e == ENOMEM ? e : 0;
 }
 
 static rkp_status open_temp(rkp_writer *w, uint64_t owner, char err[RKP_FILE_ERR])
@@ -234,8 +236,8 @@ static rkp_status open_temp(rkp_writer *w, uint64_t owner, char err[RKP_FILE_ERR
         for (size_t i = 0; i < SUFFIX; i++)
             x[i] = letters[r[i] % (sizeof letters - 1)];
         x[SUFFIX] = 0;
-        if (own)
-            remove_left(w->temp);
+        if (own && (e = remove_left(w->temp)) != 0)
+            break;
         w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
         if (w->fd >= 0 && hold(w->fd)) {
             w->own = w->regular = true;
