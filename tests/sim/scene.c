@@ -76,7 +76,8 @@ void scene_make(scene *s, uint64_t seed)
 
 static const int errors[] = { EIO, ENOSPC, EINTR, EMFILE };
 
-static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, uint64_t steps, uint64_t ios, sim_rng *r)
+static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, uint64_t steps, uint64_t ios,
+                       uint64_t changes, sim_rng *r)
 {
     *f = (sim_fault){ .life = life, .n = 1 };
     f->kind = (int)sim_below(r, s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD);
@@ -89,7 +90,7 @@ static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, u
     switch (f->kind) {
     case SIM_IO_KILL:
     case SIM_IO_POWER:
-        f->at = sim_between(r, 1, ios);
+        f->at = sim_between(r, 1, changes);
         break;
     case SIM_IO_FAILS:
         f->error = errors[sim_below(r, 4)];
@@ -133,7 +134,7 @@ static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, u
     }
 }
 
-void scene_faults(scene *s, uint64_t steps, uint64_t ios)
+void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes)
 {
     sim_rng r = { s->seed * 0xbf58476d1ce4e5b9ull + 7 };
     s->lives = (unsigned)sim_between(&r, 1, 4);
@@ -141,9 +142,9 @@ void scene_faults(scene *s, uint64_t steps, uint64_t ios)
     for (unsigned life = 0; life < s->lives; life++) {
         unsigned n = (unsigned)sim_below(&r, 3);
         for (unsigned i = 0; i < n && s->n_faults < MOST_FAULTS; i++)
-            make_fault(s, &s->faults[s->n_faults++], life, false, steps, ios, &r);
+            make_fault(s, &s->faults[s->n_faults++], life, false, steps, ios, changes, &r);
         if (sim_chance(&r, 85) && s->n_faults < MOST_FAULTS)
-            make_fault(s, &s->faults[s->n_faults++], life, true, steps, ios, &r);
+            make_fault(s, &s->faults[s->n_faults++], life, true, steps, ios, changes, &r);
     }
 }
 
@@ -345,8 +346,8 @@ void scene_tell_fault(const sim_fault *f, FILE *to)
     static const char *const names[] = {
         [SIM_KILL] = "killed at step",
         [SIM_POWER] = "the power goes at step",
-        [SIM_IO_KILL] = "killed at the call on files number",
-        [SIM_IO_POWER] = "the power goes at the call on files number",
+        [SIM_IO_KILL] = "killed at the change of files number",
+        [SIM_IO_POWER] = "the power goes at the change of files number",
         [SIM_IO_FAILS] = "a call on files fails, number",
         [SIM_IO_SHORT] = "few bytes are moved from the call on files number",
         [SIM_FULL] = "the disk is full from the call on files number",

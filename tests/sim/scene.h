@@ -67,7 +67,7 @@ typedef struct scene {
 
 void scene_make(scene *s, uint64_t seed);
 // Where faults happen, when it is known how many steps and calls on files an undisturbed life has.
-void scene_faults(scene *s, uint64_t steps, uint64_t ios);
+void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes);
 // "c1", "s0.2", "f3": without that chain, step, fault; "r20": sources of at most so many rows.  False: no such thing.
 bool scene_drop(scene *s, const char *what);
 void scene_inputs(const scene *s);

@@ -645,7 +645,7 @@ static bool run_seed(struct seed_run *x, uint64_t seed, const char *const *drops
     scene_make(&x->s, seed);
     ok = reference(x);
     if (ok)
-        scene_faults(&x->s, sim.steps, sim.ios);
+        scene_faults(&x->s, sim.steps, sim.ios, sim.changes);
     for (size_t i = 0; ok && i < n_drops; i++)
         other |= scene_drop(&x->s, drops[i]) && drops[i][0] != 'f' && drops[i][0] != 'p';
     ok = ok && (!other || reference(x)) && disturbed(x);

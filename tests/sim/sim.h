@@ -81,6 +81,7 @@ extern struct sim_world {
     uint64_t now_ns;      // monotonic
     int64_t wall_ns;      // above it
     uint64_t steps, ios;  // of this life
+    uint64_t changes;     // of the calls on files: those that change something
     uint64_t hash;        // of every choice and every call since the seed began
     uint64_t met;         // bit per kind of fault that came to pass in this life
     bool dead;            // the process is gone; what still runs is its taking apart
