@@ -38,12 +38,14 @@ static void make_step(struct step *p, bool *mixed, bool last, bool reloads, sim_
         p->versions = (unsigned)sim_next(r) | (sim_chance(r, 50) ? 1u : 0);
 }
 
-void scene_make(scene *s, uint64_t seed)
+void scene_make(scene *s, uint64_t seed, scene_reloads mode)
 {
     static const unsigned preempts[] = { 0, 10, 60, 200 };
     static const uint64_t steps[] = { 300, 2000, 10000, 100000 };
     sim_rng r = { seed * 0x9e3779b97f4a7c15ull + 1 };
     bool reloads = sim_chance(&r, 30);
+    if (mode != RELOADS_SOME)
+        reloads = mode == RELOADS_ALWAYS;
     memset(s, 0, sizeof *s);
     s->seed = seed;
     s->n_sources = (unsigned)sim_between(&r, 1, MOST_SOURCES);
@@ -341,7 +343,27 @@ bool scene_drop(scene *s, const char *what)
 
 // ---- words ----------------------------------------------------------------------------------------------------------
 
-void scene_tell_fault(const sim_fault *f, FILE *to)
+const char *scene_fault_name(unsigned kind)
+{
+    static const char *const names[SIM_KINDS] = {
+        [SIM_KILL] = "kill",
+        [SIM_POWER] = "power",
+        [SIM_IO_KILL] = "kill at a change",
+        [SIM_IO_POWER] = "power at a change",
+        [SIM_IO_FAILS] = "error",
+        [SIM_IO_SHORT] = "few bytes",
+        [SIM_FULL] = "full disk",
+        [SIM_SLOW] = "slow disk",
+        [SIM_CLOCK] = "clock",
+        [SIM_SIGNAL] = "SIGTERM",
+        [SIM_OPERATOR] = "operator",
+        [SIM_SUSPEND] = "suspend",
+        [SIM_RELOAD] = "reload",
+    };
+    return names[kind];
+}
+
+static void tell_fault(const sim_fault *f, FILE *to)
 {
     static const char *const names[] = {
         [SIM_KILL] = "killed at step",
@@ -396,7 +418,7 @@ void scene_tell(const scene *s, FILE *to)
         if (s->faults[i].gone)
             continue;
         fprintf(to, "  f%zu  ", i);
-        scene_tell_fault(&s->faults[i], to);
+        tell_fault(&s->faults[i], to);
     }
     if (s->power_last)
         fprintf(to, "  and the power goes when everything has succeeded\n");

@@ -65,7 +65,9 @@ typedef struct scene {
     uint64_t step_ns, checkpoint_us;
 } scene;
 
-void scene_make(scene *s, uint64_t seed);
+typedef enum scene_reloads { RELOADS_SOME, RELOADS_NEVER, RELOADS_ALWAYS } scene_reloads;
+
+void scene_make(scene *s, uint64_t seed, scene_reloads reloads);
 // Where faults happen, when it is known how many steps and calls on files an undisturbed life has.
 void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes);
 // "c1", "s0.2", "f3": without that chain, step, fault; "r20": sources of at most so many rows.  False: no such thing.
@@ -74,6 +76,6 @@ void scene_inputs(const scene *s);
 void scene_text(const scene *s, unsigned version, bool checkpoints, rki_buf *to);
 void scene_output(const scene *s, unsigned chain, char path[64]);
 void scene_tell(const scene *s, FILE *to);
-void scene_tell_fault(const sim_fault *f, FILE *to);
+const char *scene_fault_name(unsigned kind);
 
 #endif

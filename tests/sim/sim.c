@@ -2,6 +2,7 @@
 // (docs/design/simulation.md).
 //
 //   sim [--seeds N] [--from S] [--jobs J]     searches; a seed that fails is made smaller and printed
+//   sim --reloads some|never|always ..         which jobs are reloaded while they run
 //   sim --seed S [--drop X,Y,..] [--trace]    one again: without parts of it, and every step of it
 //   sim --all ..                              goes on behind a seed that fails
 //   sim --mutant ..                           something is broken on purpose: a seed must fail
@@ -25,6 +26,17 @@
 #include <unistd.h>
 
 enum { MOST_DROPS = 64, MOST_JOBS = 64, TRY_SECONDS = 60 };
+
+struct args {
+    uint64_t from, seeds, seed;
+    unsigned jobs;
+    bool one, trace, mutant, twice, all, whole;
+    const char *drops[MOST_DROPS];
+    size_t n_drops;
+    scene_reloads reloads;
+};
+
+static const char *const reload_names[] = { "some", "never", "always" };
 
 // ---- an operator that fails -----------------------------------------------------------------------------------------
 
@@ -303,7 +315,7 @@ struct content {
 struct seed_run {
     scene s;
     struct content want[MOST_CHAINS];
-    uint64_t lives, crashes;
+    uint64_t lives, crashes, met[SIM_KINDS];
     char why[4096]; // "": nothing is wrong
     uintptr_t kind; // of what is wrong
 };
@@ -343,6 +355,8 @@ static bool live(struct seed_run *x, struct process *p, unsigned number, bool fa
     end = sim_run(&l, process_body, process_other, p);
     x->lives++;
     x->crashes += sim.dead;
+    for (unsigned k = 0; k < SIM_KINDS; k++)
+        x->met[k] += sim.met >> k & 1;
     sim_mix(disk_hash());
     if (sim.trace)
         fprintf(stderr, "life %u: exit %d%s, %llu steps, %llu calls on files: %s\n", number, p->code,
@@ -358,7 +372,8 @@ static bool live(struct seed_run *x, struct process *p, unsigned number, bool fa
     if (end == SIM_STANDS_STILL)
         return wrong(x, "life %u stands still: nobody can run, and nobody waits for a time", number);
     if (end == SIM_TOO_LONG)
-        return wrong(x, "life %u does not end: %llu steps, and an hour of its clock", number, (unsigned long long)sim.steps);
+        return wrong(x, "life %u does not end: %llu steps, and an hour of its clock", number,
+                     (unsigned long long)sim.steps);
     if (p->stuck)
         return wrong(x, "life %u: a kernel did not stop in time", number);
     if (disk_n_open())
@@ -635,14 +650,14 @@ static bool disturbed(struct seed_run *x)
 }
 
 // True: nothing is wrong.
-static bool run_seed(struct seed_run *x, uint64_t seed, const char *const *drops, size_t n_drops)
+static bool run_seed(struct seed_run *x, const struct args *a, uint64_t seed, const char *const *drops, size_t n_drops)
 {
     bool other = false, ok;
     memset(x, 0, sizeof *x);
     sim.now_ns = 1000000000000u;
     sim.wall_ns = 1700000000000000000;
     sim.hash = seed;
-    scene_make(&x->s, seed);
+    scene_make(&x->s, seed, a->reloads);
     ok = reference(x);
     if (ok)
         scene_faults(&x->s, sim.steps, sim.ios, sim.changes);
@@ -659,7 +674,7 @@ static bool run_seed(struct seed_run *x, uint64_t seed, const char *const *drops
 // Seeds are run by child processes, so one that crashes or stands still costs a process.
 
 struct shared {
-    uint64_t at, done, lives, crashes, hash, n_faults, kind;
+    uint64_t at, done, lives, crashes, hash, n_faults, kind, met[SIM_KINDS];
     bool failed;
     volatile bool stop; // set by the parent
     char why[4096];
@@ -668,14 +683,6 @@ struct shared {
 struct job {
     pid_t pid;
     struct shared *s;
-};
-
-struct args {
-    uint64_t from, seeds, seed;
-    unsigned jobs;
-    bool one, trace, mutant, twice, all, whole;
-    const char *drops[MOST_DROPS];
-    size_t n_drops;
 };
 
 static double now_s(void)
@@ -693,10 +700,10 @@ static void search(const struct args *a, struct shared *s, uint64_t job)
         bool ok;
         s->at = a->from + i;
         alarm(TRY_SECONDS);
-        ok = run_seed(&x, s->at, a->drops, a->n_drops);
+        ok = run_seed(&x, a, s->at, a->drops, a->n_drops);
         hash = sim.hash;
         if (ok && a->twice) {
-            ok = run_seed(&x, s->at, a->drops, a->n_drops);
+            ok = run_seed(&x, a, s->at, a->drops, a->n_drops);
             if (ok && sim.hash != hash) {
                 wrong(&x, "the same seed took other steps");
                 ok = false;
@@ -704,6 +711,8 @@ static void search(const struct args *a, struct shared *s, uint64_t job)
         }
         s->lives += x.lives;
         s->crashes += x.crashes;
+        for (unsigned k = 0; k < SIM_KINDS; k++)
+            s->met[k] += x.met[k];
         s->hash ^= sim.hash * (2 * s->at + 1);
         s->n_faults = x.s.n_faults;
         if (!ok) {
@@ -742,9 +751,9 @@ static void describe(struct shared *s, int status)
 }
 
 // Does the seed fail without those parts?
-static bool fails(uint64_t seed, const char *const *drops, size_t n, struct shared *s)
+static bool fails(const struct args *as, uint64_t seed, const char *const *drops, size_t n, struct shared *s)
 {
-    struct args a = { .from = seed, .seeds = 1, .jobs = 1, .n_drops = n };
+    struct args a = { .from = seed, .seeds = 1, .jobs = 1, .n_drops = n, .reloads = as->reloads };
     int status;
     pid_t pid;
     memcpy(a.drops, drops, n * sizeof *drops);
@@ -762,7 +771,7 @@ static bool fails(uint64_t seed, const char *const *drops, size_t n, struct shar
     return s->failed;
 }
 
-static void minimise(uint64_t seed, struct shared *s)
+static void minimise(const struct args *a, uint64_t seed, struct shared *s)
 {
     static char names[MOST_DROPS][16];
     const char *drops[MOST_DROPS];
@@ -774,7 +783,7 @@ static void minimise(uint64_t seed, struct shared *s)
     static const unsigned rows[] = { 1, 5, 10, 20, 50, 100, 200, 400 };
     if (!x)
         return;
-    scene_make(&x->s, seed);
+    scene_make(&x->s, seed, a->reloads);
     x->s.n_faults = s->n_faults;
     for (bool any = true; any && n < MOST_DROPS - 1;) {
         any = false;
@@ -798,8 +807,8 @@ static void minimise(uint64_t seed, struct shared *s)
                 continue;
             snprintf(names[n], sizeof names[n], "%s", name);
             drops[n] = names[n];
-            if (!fails(seed, drops, n + 1, s) || s->kind != last.kind) {
-                scene_make(&x->s, seed);
+            if (!fails(a, seed, drops, n + 1, s) || s->kind != last.kind) {
+                scene_make(&x->s, seed, a->reloads);
                 x->s.n_faults = last.n_faults;
                 for (size_t i = 0; i < n; i++)
                     scene_drop(&x->s, drops[i]);
@@ -817,14 +826,17 @@ static void minimise(uint64_t seed, struct shared *s)
     fflush(NULL);
     pid = fork();
     if (pid == 0) {
-        run_seed(x, seed, drops, n);
+        run_seed(x, a, seed, drops, n);
         scene_tell(&x->s, stdout);
         fflush(NULL);
         _exit(0);
     }
     if (pid > 0)
         waitpid(pid, NULL, 0);
-    printf("again: ./dev sim --seed %llu%s%s\n", (unsigned long long)seed, n ? " --drop " : "", list);
+    printf("again: ./dev sim --seed %llu%s%s", (unsigned long long)seed, n ? " --drop " : "", list);
+    if (a->reloads)
+        printf(" --reloads %s", reload_names[a->reloads]);
+    printf("\n");
     free(x);
 }
 
@@ -833,7 +845,7 @@ static int one(const struct args *a)
     static struct seed_run x;
     bool ok;
     sim.trace = a->trace;
-    ok = run_seed(&x, a->seed, a->drops, a->n_drops);
+    ok = run_seed(&x, a, a->seed, a->drops, a->n_drops);
     scene_tell(&x.s, stdout);
     printf("seed %llu: %s%s\n", (unsigned long long)a->seed, ok ? "clean" : "fails: ", x.why);
     printf("steps: %016llx\n", (unsigned long long)sim.hash);
@@ -891,6 +903,8 @@ static int many(const struct args *a)
         sum.done += s[j].done;
         sum.lives += s[j].lives;
         sum.crashes += s[j].crashes;
+        for (unsigned k = 0; k < SIM_KINDS; k++)
+            sum.met[k] += s[j].met[k];
         sum.hash ^= s[j].hash;
         if (s[j].failed && s[j].at < worst) {
             worst = s[j].at;
@@ -900,6 +914,10 @@ static int many(const struct args *a)
     printf("%llu seeds clean in %.1f s, %.0f a second; %llu lives, %llu crashes; steps %016llx\n",
            (unsigned long long)sum.done, took, (double)sum.done / took, (unsigned long long)sum.lives,
            (unsigned long long)sum.crashes, (unsigned long long)sum.hash);
+    printf("faults that came to pass:");
+    for (unsigned k = 0; k < SIM_KINDS; k++)
+        printf("%s %s %llu", k ? "," : "", scene_fault_name(k), (unsigned long long)sum.met[k]);
+    printf("\n");
     if (found && a->mutant) {
         printf("found at seed %llu, the %llu. of them: %s\n", (unsigned long long)worst,
                (unsigned long long)(worst - a->from + 1), found->why);
@@ -916,16 +934,23 @@ static int many(const struct args *a)
     printf("seed %llu fails: %s\n", (unsigned long long)worst, found->why);
     fflush(NULL);
     s[MOST_JOBS] = *found;
-    minimise(worst, &s[MOST_JOBS]);
+    minimise(a, worst, &s[MOST_JOBS]);
     return 1;
 }
 
-static int usage(void)
-{
-    fprintf(stderr, "usage: sim [--seeds N] [--from S] [--jobs J] [--all] [--twice] [--mutant]\n"
-                    "       sim --seed S [--drop X,Y,..] [--trace]\n");
-    return 64;
-}
+static const char usage[] =
+    "usage: sim [--seeds N] [--from S] [--jobs J] [--reloads some|never|always] [--all] [--twice] [--mutant]\n"
+    "       sim --seed S [--drop X,Y,..] [--reloads some|never|always] [--trace]\n"
+    "\n"
+    "  --seeds N    so many (2000)             --from S   the first one (1)      --jobs J   processes\n"
+    "  --reloads    which jobs are reloaded while they run (some)\n"
+    "  --all        goes on behind a seed that fails, and makes none smaller\n"
+    "  --twice      every seed twice: both must take the same steps\n"
+    "  --mutant     something is broken on purpose: a seed must fail\n"
+    "  --seed S     one: its pipeline, its faults, and what came of it\n"
+    "  --drop       without fault f1, chain c1, step s0.2 of chain 0, the loss of power at the very end (p); at most "
+    "r20 rows\n"
+    "  --trace      every choice and every call on files, on standard error\n";
 
 static bool number(const char *z, uint64_t *to)
 {
@@ -941,7 +966,7 @@ int main(int argc, char **argv)
     uint64_t jobs = 1;
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-        bool ok = true;
+        bool ok = true, help = strcmp(argv[i], "--help") == 0;
         if (strcmp(argv[i], "--seeds") == 0)
             ok = number(next, &a.seeds);
         else if (strcmp(argv[i], "--from") == 0)
@@ -950,7 +975,14 @@ int main(int argc, char **argv)
             ok = number(next, &jobs) && jobs >= 1 && jobs <= MOST_JOBS;
         else if (strcmp(argv[i], "--seed") == 0)
             ok = a.one = number(next, &a.seed);
-        else if (strcmp(argv[i], "--drop") == 0 && next) {
+        else if (strcmp(argv[i], "--reloads") == 0) {
+            ok = false;
+            for (unsigned k = 0; next && k < 3; k++)
+                if (strcmp(next, reload_names[k]) == 0) {
+                    a.reloads = (scene_reloads)k;
+                    ok = true;
+                }
+        } else if (strcmp(argv[i], "--drop") == 0 && next) {
             char *list = argv[i + 1];
             for (char *p; (p = strsep(&list, ","));)
                 if (a.n_drops < MOST_DROPS)
@@ -960,12 +992,15 @@ int main(int argc, char **argv)
             a.mutant |= strcmp(argv[i], "--mutant") == 0;
             a.twice |= strcmp(argv[i], "--twice") == 0;
             a.all |= strcmp(argv[i], "--all") == 0;
-            ok = strcmp(argv[i], "--all") == 0 || strcmp(argv[i], "--trace") == 0 || strcmp(argv[i], "--mutant") == 0 || strcmp(argv[i], "--twice") == 0;
+            ok = strcmp(argv[i], "--all") == 0 || strcmp(argv[i], "--trace") == 0 || strcmp(argv[i], "--mutant") == 0 ||
+                 strcmp(argv[i], "--twice") == 0;
             next = NULL;
             i--;
         }
-        if (!ok)
-            return usage();
+        if (!ok) {
+            fputs(usage, help ? stdout : stderr);
+            return help ? 0 : 64;
+        }
         i++;
         (void)next;
     }

@@ -45,6 +45,7 @@ typedef enum sim_fault_kind {
     SIM_OPERATOR, // the operator that may fail does, at its n-th batch
     SIM_SUSPEND,  // at a step a kernel is suspended, and resumed n steps later
     SIM_RELOAD,   // at a step: another version of the file
+    SIM_KINDS,
 } sim_fault_kind;
 
 typedef struct sim_fault {

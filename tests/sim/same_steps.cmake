@@ -1,0 +1,11 @@
+# The same seeds in two processes take the same steps: what the program prints of them is compared.
+foreach(go 1 2)
+  execute_process(COMMAND ${PROGRAM} --seeds 40 --from 300001 --reloads never OUTPUT_VARIABLE out${go} RESULT_VARIABLE rc)
+  string(REGEX MATCH "steps [0-9a-f]+" steps${go} "${out${go}}")
+  if(rc OR NOT steps${go})
+    message(FATAL_ERROR "exit ${rc}: ${out${go}}")
+  endif()
+endforeach()
+if(NOT steps1 STREQUAL steps2)
+  message(FATAL_ERROR "two processes, other steps: ${steps1} and ${steps2}")
+endif()
