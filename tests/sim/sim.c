@@ -636,7 +636,7 @@ static bool disturbed(struct seed_run *x)
                 more = manifests() != 0;
             }
             if (!more)
-                return x->s.power_last || (sim.met & excuses) || check_tidy(x);
+                return x->s.power_last || x->met[SIM_IO_FAILS] || check_tidy(x); // a failed look leaves another name
         } else if (p.code == RKI_EXIT_INTERNAL || !p.text[0]) {
             return wrong(x, "life %u: exit %d: %s", life, p.code, p.text);
         } else if (!(sim.met & excuses)) {
