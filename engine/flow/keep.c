@@ -38,6 +38,42 @@ static rkp_status damaged(const char *name, char err[RKP_FILE_ERR])
     return RKP_IO;
 }
 
+int rki_keep_folder(int fd)
+{
+    int e = fsync(fd) < 0 ? errno : 0;
+
+    return e == EINVAL || e == EROFS || e == ENOSYS ? 0 : e;
+}
+
+int rki_keep_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e;
+
+    if (fd < 0)
+        return errno == EACCES ? 0 : errno;
+    e = rki_keep_folder(fd);
+    close(fd);
+    return e;
+}
+
+int rki_keep_above(char *path)
+{
+    int e = 0;
+    size_t n = strlen(path);
+
+    while (!e && n) {
+        while (n && path[n - 1] != '/')
+            n--;
+        while (n > 1 && path[n - 1] == '/')
+            n--;
+        path[n] = 0;
+        e = rki_keep_path(n ? path : ".");
+        if (n == 1 && path[0] == '/')
+            break;
+    }
+    return e;
+}
+
 static bool write_all(int fd, const char *p, size_t n)
 {
     while (n) {

@@ -21,4 +21,11 @@ rkp_status rki_keep_bytes(int dir, const char *name, rkp_str bytes, char err[RKP
 // `body` is cleared first.
 rkp_status rki_keep_read(int dir, const char *name, const char *head, rki_buf *body, char err[RKP_FILE_ERR]);
 
+// Names made durable: those in an open folder; those in a folder; the one of the file or folder itself and of all that are
+// above it, as far as the path tells them (which is cut to pieces).  0 or an errno.  Where folders have no fsync, or we may not read
+// one, there is nothing to be done.
+int rki_keep_folder(int fd);
+int rki_keep_path(const char *path);
+int rki_keep_above(char *path);
+
 #endif

@@ -108,44 +108,6 @@ static rkp_status encode(const rki_manifest *m, rki_buf *out)
 
 // ---- the folder -----------------------------------------------------------------------------------------------------
 
-// 0 or an errno.  Where folders have no fsync, or we may not read one, there is nothing to be done.
-static int flush_folder(int fd)
-{
-    int e = fsync(fd) < 0 ? errno : 0;
-
-    return e == EINVAL || e == EROFS || e == ENOSYS ? 0 : e;
-}
-
-static int flush_path(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e;
-
-    if (fd < 0)
-        return errno == EACCES ? 0 : errno;
-    e = flush_folder(fd);
-    close(fd);
-    return e;
-}
-
-// The entries of the folder, and of those above it: all that has a name in the path.
-static int flush_above(char *path)
-{
-    int e = 0;
-    size_t n = strlen(path);
-
-    while (!e && n) {
-        while (n && path[n - 1] != '/')
-            n--;
-        while (n > 1 && path[n - 1] == '/')
-            n--;
-        path[n] = 0;
-        e = flush_path(n ? path : ".");
-        if (n == 1 && path[0] == '/')
-            break;
-    }
-    return e;
-}
-
 rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[RKI_MANIFEST_ERR])
 {
     char *above = make ? strdup(path) : NULL, t[128];
@@ -156,9 +118,9 @@ rkp_status rki_manifest_folder(const char *path, bool make, int *dir, char err[R
     if (!e && (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         e = errno;
     if (!e && make)
-        e = flush_folder(fd);
+        e = rki_keep_folder(fd);
     if (!e && make)
-        e = flush_above(above);
+        e = rki_keep_above(above);
     free(above);
     if (!e) {
         *dir = fd;
@@ -461,7 +423,7 @@ rkp_status rki_manifest_prune(int dir, size_t keep, char err[RKI_MANIFEST_ERR])
         rki_manifest_name(v[i], name);
         // An older one that came back alone would be taken for where the run is.
         if (i && i + 1 == n)
-            e = flush_folder(dir);
+            e = rki_keep_folder(dir);
         if (!e && unlinkat(dir, name, 0) != 0 && errno != ENOENT)
             e = errno;
         if (e) {
@@ -485,9 +447,9 @@ void rki_manifest_gone(int dir, const char *path)
 
     if (slash && slash != above) {
         *slash = 0;
-        flush_path(above);
+        rki_keep_path(above);
     } else {
-        flush_folder(dir);
+        rki_keep_folder(dir);
     }
     free(above);
 }

@@ -17,6 +17,7 @@
 #include "flow/spool.h"
 
 #include "base/crc32c.h"
+#include "flow/keep.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -87,6 +88,7 @@ struct rki_spool {
     uint32_t n_seg, cap_seg;
     uint32_t index;      // of the newest one that was tried: a number is used once
     int wfd;             // of the last one; -1: none
+    bool entered;        // its name and those of its segments are on disk
     uint64_t synced;     // bytes of the last one that are on disk
     uint64_t synced_seq; // the first record that may not be
     bool dead;           // an fsync failed: from synced on it must be written elsewhere
@@ -676,6 +678,19 @@ static rkp_status rescue(rki_spool *s, char err[RKI_SPOOL_ERR])
     return RKP_OK;
 }
 
+// Who made the folder, or a segment of it, may have been killed before the name was durable.
+static int enter(rki_spool *s)
+{
+    char *above = strdup(s->dir);
+    int e = above ? sync_dir(s) : ENOMEM;
+
+    if (!e)
+        e = rki_keep_above(above);
+    free(above);
+    s->entered = !e;
+    return e;
+}
+
 static rkp_status sync_now(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
     rkp_status st = write_gathered(s, err); // nothing is when an fsync has failed
@@ -688,6 +703,8 @@ static rkp_status sync_now(rki_spool *s, char err[RKI_SPOOL_ERR])
         s->last_sync_ns = s->io.mono_ns(s->io.ctx);
         if (s->wfd < 0 || s->synced == last(s)->bytes)
             return RKP_OK;
+        if (!s->entered && (e = enter(s)) != 0)
+            return failed(s, e, "flush the folder of", name_of(last(s), name), err);
         e = sync_fd(s, s->wfd);
         if (!e) {
             s->synced = last(s)->bytes;
