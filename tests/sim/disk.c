@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { FIRST_FD = 0x10000000, FOLDERS = 64 };
@@ -676,6 +677,20 @@ WRAP(ssize_t, pwrite, int fd, const void *p, size_t n, off_t at)
 {
     struct file *f = file_of(fd);
     return f ? write_at(f, p, n, (size_t)at, false) : __real_pwrite(fd, p, n, at);
+}
+
+WRAP(ssize_t, pwritev, int fd, const struct iovec *v, int n, off_t at)
+{
+    struct file *f = file_of(fd);
+    struct bytes b = { 0 };
+    ssize_t k;
+    if (!f)
+        return __real_pwritev(fd, v, n, at);
+    for (int i = 0; i < n; i++)
+        put(&b, b.n, v[i].iov_base, v[i].iov_len);
+    k = write_at(f, b.p, b.n, (size_t)at, false);
+    free(b.p);
+    return k;
 }
 
 WRAP(int, fsync, int fd)

@@ -17,8 +17,8 @@ static void make_source(struct source *x, sim_rng *r)
     x->chunk = (unsigned)sim_between(r, 1, 12) * 32;
 }
 
-// `mixed`: rows of two ways come together in whatever order.
-static void make_step(struct step *p, bool *mixed, bool last, bool reloads, sim_rng *r)
+// `mixed`: rows of two ways come together in whatever order.  `letters`: a store keeps dead letters at this level.
+static void make_step(struct step *p, bool *mixed, bool *bad, bool letters, bool last, bool reloads, sim_rng *r)
 {
     static const step_kind kinds[] = { STEP_FILTER, STEP_MAP,   STEP_REPLICAS, STEP_QUEUE,
                                        STEP_BATCH,  STEP_TOPIC, STEP_OPERATOR };
@@ -28,13 +28,18 @@ static void make_step(struct step *p, bool *mixed, bool last, bool reloads, sim_
         *mixed = true;
     }
     if (!reloads && !*mixed && sim_chance(r, 8))
-        p->kind = sim_chance(r, 50) ? STEP_LIMIT : STEP_DEDUPE;
+        p->kind = sim_chance(r, 50) && !*bad ? STEP_LIMIT
+                                             : STEP_DEDUPE; // how many rows come before a limit stops them is open
+    if (letters && sim_chance(r, 30)) {
+        p->kind = STEP_BAD;
+        *bad = true;
+    }
     if (last && sim_chance(r, 35))
         p->kind = sim_chance(r, 75) ? STEP_AGGREGATE : STEP_SORT;
     p->a = (unsigned)sim_between(r, 2, 3);
     p->b = (unsigned)sim_below(r, 8);
     p->versions = ~0u;
-    if (reloads && p->kind != STEP_FILTER && p->kind != STEP_AGGREGATE && p->kind != STEP_SORT)
+    if (reloads && p->kind != STEP_FILTER && p->kind != STEP_BAD && p->kind != STEP_AGGREGATE && p->kind != STEP_SORT)
         p->versions = (unsigned)sim_next(r) | (sim_chance(r, 50) ? 1u : 0);
 }
 
@@ -48,6 +53,7 @@ void scene_make(scene *s, uint64_t seed, scene_reloads mode)
         reloads = mode == RELOADS_ALWAYS;
     memset(s, 0, sizeof *s);
     s->seed = seed;
+    s->exactly = sim_chance(&r, 65);
     s->n_sources = (unsigned)sim_between(&r, 1, MOST_SOURCES);
     for (unsigned i = 0; i < s->n_sources; i++)
         make_source(&s->sources[i], &r);
@@ -57,15 +63,14 @@ void scene_make(scene *s, uint64_t seed, scene_reloads mode)
         c->n_from = s->n_sources > 1 && sim_chance(&r, 35) ? 2 : 1;
         c->from[0] = (unsigned)sim_below(&r, s->n_sources);
         c->from[1] = (c->from[0] + 1) % s->n_sources;
-        bool mixed = c->n_from == 2;
+        bool mixed = c->n_from == 2, bad = false;
         c->n_steps = (unsigned)sim_below(&r, MOST_STEPS + 1);
         for (unsigned k = 0; k < c->n_steps; k++)
-            make_step(&c->steps[k], &mixed, k + 1 == c->n_steps, reloads, &r);
+            make_step(&c->steps[k], &mixed, &bad, !s->exactly, k + 1 == c->n_steps, reloads, &r);
         c->jsonl = sim_chance(&r, 50);
         c->append = sim_chance(&r, 50);
     }
     s->versions = reloads ? MOST_VERSIONS : 1;
-    s->exactly = sim_chance(&r, 75);
     s->old = sim_chance(&r, 40);
     s->power_last = sim_chance(&r, 50);
     s->workers = (unsigned)sim_between(&r, 1, 4);
@@ -203,8 +208,12 @@ static void put_chain(const scene *s, unsigned i, unsigned version, rki_buf *to)
             rki_putf(to, "  %s: { op: filter, from: [%s], with: { where: n %% %u != %u } }\n", id, from, p->a + 1,
                      p->b % 3);
             break;
-        case STEP_MAP:
-            rki_putf(to, "  %s: { op: map, from: [%s], with: { derive: { x%u: n * %u } } }\n", id, from, k, p->a);
+        case STEP_MAP: // one that some versions do not have may change nothing
+            if (p->versions == ~0u)
+                rki_putf(to, "  %s: { op: map, from: [%s], with: { derive: { v: v * %u + n %% 5 } } }\n", id, from,
+                         p->a);
+            else
+                rki_putf(to, "  %s: { op: map, from: [%s], with: { derive: { x%u: n * %u } } }\n", id, from, k, p->a);
             break;
         case STEP_REPLICAS:
             rki_putf(to, "  %s: { op: map, from: [%s], with: { derive: { x%u: n * 2 } }, replicas: %u, fuse: never }\n",
@@ -227,6 +236,9 @@ static void put_chain(const scene *s, unsigned i, unsigned version, rki_buf *to)
             break;
         case STEP_OPERATOR:
             rki_putf(to, "  %s: { op: sim.step, from: [%s] }\n", id, from);
+            break;
+        case STEP_BAD:
+            rki_putf(to, "  %s: { op: filter, from: [%s], with: { where: 1000 // (n %% 10) > 0 } }\n", id, from);
             break;
         case STEP_DIAMOND:
             rki_putf(to, "  %sa: { op: map, from: [%s], with: { derive: { x%u: n } }, fuse: never }\n", id, from, k);
@@ -259,9 +271,20 @@ static void put_chain(const scene *s, unsigned i, unsigned version, rki_buf *to)
              c->jsonl ? "jsonl" : "csv", from, path, c->append ? "append" : "rename", summed ? "k, c, s" : "n, k, v");
 }
 
+bool scene_has(const scene *s, step_kind kind)
+{
+    for (unsigned i = 0; i < s->n_chains; i++)
+        for (unsigned k = 0; !s->chains[i].gone && k < s->chains[i].n_steps; k++)
+            if (s->chains[i].steps[k].kind == kind && !s->chains[i].steps[k].gone)
+                return true;
+    return false;
+}
+
 void scene_text(const scene *s, unsigned version, bool checkpoints, rki_buf *to)
 {
     rki_putf(to, "version: 1\nname: sim\nadmin: { listen: none }\nschemas: { row: { n: i64, k: string, v: i64 } }\n");
+    if (scene_has(s, STEP_BAD))
+        rki_putf(to, "dead_letter: { store: { age: 36500d } }\n");
     rki_putf(to, "engine: { threads: %u, delivery: %s, checkpoint: %lluus }\nkernels:\n", s->workers,
              s->exactly ? "exactly_once" : "at_least_once",
              checkpoints ? (unsigned long long)s->checkpoint_us : 1000000000ull);

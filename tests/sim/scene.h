@@ -21,6 +21,7 @@ typedef enum step_kind {
     STEP_BATCH,
     STEP_TOPIC,
     STEP_OPERATOR, // may be made to fail
+    STEP_BAD,      // every tenth row is a dead letter
     STEP_DIAMOND,  // every row on two ways, united
     STEP_AGGREGATE,
     STEP_DEDUPE,
@@ -74,6 +75,7 @@ void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes);
 bool scene_drop(scene *s, const char *what);
 void scene_inputs(const scene *s);
 void scene_text(const scene *s, unsigned version, bool checkpoints, rki_buf *to);
+bool scene_has(const scene *s, step_kind kind);
 void scene_output(const scene *s, unsigned chain, char path[64]);
 void scene_tell(const scene *s, FILE *to);
 const char *scene_fault_name(unsigned kind);

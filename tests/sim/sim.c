@@ -7,6 +7,8 @@
 //   sim --all ..                              goes on behind a seed that fails
 //   sim --mutant ..                           something is broken on purpose: a seed must fail
 //   sim --twice ..                            every seed twice: both must take the same steps
+#include "data/row_text.h"
+#include "flow/deadstore.h"
 #include "plan/plan.h"
 #include "run/control.h"
 #include "run/run.h"
@@ -315,9 +317,12 @@ struct content {
 struct seed_run {
     scene s;
     struct content want[MOST_CHAINS];
+    uint64_t *want_dead; // which rows must be in the store of dead letters, ascending
+    size_t n_want_dead;
     uint64_t lives, crashes, met[SIM_KINDS];
-    char why[4096]; // "": nothing is wrong
-    uintptr_t kind; // of what is wrong
+    uint64_t steps, ios, changes; // of the undisturbed life
+    char why[4096];               // "": nothing is wrong
+    uintptr_t kind;               // of what is wrong
 };
 
 static bool wrong(struct seed_run *x, const char *fmt, ...) RKP_PRINTF(2, 3);
@@ -502,6 +507,105 @@ static unsigned manifests(void)
     return l.manifests;
 }
 
+// ---- dead letters ----
+
+struct dead {
+    uint64_t *v; // a hash of each row
+    size_t n, cap;
+    bool over;
+    char err[RKI_SPOOL_ERR];
+};
+
+// A row's kernel and its columns, as one number.
+static uint64_t dead_row(const rki_dead_record *r, uint32_t row, rkp_batch *mem)
+{
+    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL);
+    uint64_t h = 14695981039346656037u;
+    rki_buf b;
+    rki_buf_init(&b);
+    rki_put(&b, kernel.p, kernel.n);
+    if (r->rows)
+        rki_row_csv(mem, r->rows, row, &b);
+    for (size_t i = 0; i < b.n; i++)
+        h = (h ^ (unsigned char)b.p[i]) * 1099511628211u;
+    rki_buf_fini(&b);
+    return h;
+}
+
+static void add_dead(struct dead *d, const rki_dead_record *r, rkp_pool *pool)
+{
+    static const rkp_schema none;
+    rkp_batch *mem = rkp_batch_new(pool, &none, 0, 4096);
+    if (!mem)
+        abort();
+    for (uint32_t i = 0; i < r->letters->rows; i++) {
+        if (d->n == d->cap && !(d->v = realloc(d->v, (d->cap = d->cap * 2 + 64) * sizeof *d->v)))
+            abort();
+        d->v[d->n++] = dead_row(r, i, mem);
+    }
+    rkp_batch_put(mem);
+}
+
+static void dead_body(void *arg)
+{
+    struct dead *d = arg;
+    const rki_deadstore_opts o = { .read_only = true };
+    rkp_pool *pool = rkp_pool_new(1 << 24);
+    rki_deadstore *store = NULL;
+    rki_dead_record r;
+    rkp_status st = pool ? rki_deadstore_open("/sim/data/" RKI_STORE_FOLDER, &o, &store, d->err) : RKP_NOMEM;
+    while (st == RKP_OK && (st = rki_deadstore_next(store, pool, &r, d->err)) == RKP_OK && r.seq) {
+        add_dead(d, &r, pool);
+        rki_dead_record_put(&r);
+    }
+    rki_deadstore_close(store);
+    if (pool)
+        rkp_pool_free(pool);
+    d->over = true;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+// Every row that went wrong, once.  Memory: the caller's.
+static struct dead dead_rows(void)
+{
+    struct dead d = { 0 };
+    sim_life l = { .step_ns = 1, .workers = 1 };
+    size_t n = 0;
+    uint64_t met = sim.met;
+    sim_run(&l, dead_body, NULL, &d);
+    sim.met = met;
+    disk_close_all();
+    if (d.n)
+        qsort(d.v, d.n, sizeof *d.v, by_number);
+    for (size_t i = 0; i < d.n; i++)
+        if (!n || d.v[n - 1] != d.v[i])
+            d.v[n++] = d.v[i];
+    d.n = n;
+    return d;
+}
+
+static bool check_dead(struct seed_run *x, const char *when)
+{
+    struct dead d;
+    size_t at = 0, lost = 0;
+    if (!scene_has(&x->s, STEP_BAD))
+        return true;
+    d = dead_rows();
+    for (size_t i = 0; i < x->n_want_dead; i++) {
+        while (at < d.n && d.v[at] < x->want_dead[i])
+            at++;
+        lost += at == d.n || d.v[at] != x->want_dead[i];
+    }
+    free(d.v);
+    return !lost ||
+           wrong(x, "%s: %zu of %zu rows are not among the dead letters %s", when, lost, x->n_want_dead, d.err);
+}
+
 static bool all_there(struct seed_run *x)
 {
     for (unsigned c = 0; c < x->s.n_chains; c++)
@@ -515,7 +619,7 @@ static bool check_done(struct seed_run *x, const char *when)
     for (unsigned c = 0; c < x->s.n_chains; c++)
         if (!x->s.chains[c].gone && !is_output(x, c, true))
             differ(x, c, when);
-    return !x->why[0];
+    return !x->why[0] && check_dead(x, when);
 }
 
 // What has its final name is whole at any time.
@@ -553,6 +657,9 @@ static bool reference(struct seed_run *x)
     fresh_disk(x);
     if (!live(x, &p, 0, false, 1))
         return false;
+    x->steps = sim.steps;
+    x->ios = sim.ios;
+    x->changes = sim.changes;
     if (p.code != RKI_EXIT_OK)
         return wrong(x, "nothing happens to it, and it ends with %d: %s", p.code, p.text);
     for (unsigned c = 0; c < x->s.n_chains; c++) {
@@ -565,6 +672,16 @@ static bool reference(struct seed_run *x)
         x->want[c] = (struct content){ malloc(n + 1), n, q != NULL };
         if (q && x->want[c].p)
             memcpy(x->want[c].p, q, n);
+    }
+    free(x->want_dead);
+    x->want_dead = NULL;
+    x->n_want_dead = 0;
+    if (scene_has(&x->s, STEP_BAD)) {
+        struct dead d = dead_rows();
+        x->want_dead = d.v;
+        x->n_want_dead = d.n;
+        if (sim.trace)
+            fprintf(stderr, "%zu dead letters %s\n", d.n, d.err);
     }
     return check_tidy(x);
 }
@@ -660,12 +777,13 @@ static bool run_seed(struct seed_run *x, const struct args *a, uint64_t seed, co
     scene_make(&x->s, seed, a->reloads);
     ok = reference(x);
     if (ok)
-        scene_faults(&x->s, sim.steps, sim.ios, sim.changes);
+        scene_faults(&x->s, x->steps, x->ios, x->changes);
     for (size_t i = 0; ok && i < n_drops; i++)
         other |= scene_drop(&x->s, drops[i]) && drops[i][0] != 'f' && drops[i][0] != 'p';
     ok = ok && (!other || reference(x)) && disturbed(x);
     for (unsigned c = 0; c < MOST_CHAINS; c++)
         free(x->want[c].p);
+    free(x->want_dead);
     return ok;
 }
 
