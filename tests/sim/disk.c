@@ -215,7 +215,7 @@ static void change(struct inode *i, size_t at, const void *p, size_t n)
     i->last_change = &c->next;
 }
 
-static void name_change(struct inode *folder, int kind, const char *name, const char *old, struct inode *to)
+static void name_change(struct inode *folder, unsigned kind, const char *name, const char *old, struct inode *to)
 {
     struct rename *c = need(calloc(1, sizeof *c));
     c->kind = kind;

@@ -11,7 +11,7 @@ static const unsigned row_counts[] = { 1, 7, 40, 150, 400, 900 };
 
 static void make_source(struct source *x, sim_rng *r)
 {
-    x->kind = (int)sim_below(r, 3);
+    x->kind = (unsigned)sim_below(r, 3);
     x->rows = row_counts[sim_below(r, 6)] + (unsigned)sim_below(r, 10);
     x->files = sim_chance(r, 30) ? 2 : 1;
     x->chunk = (unsigned)sim_between(r, 1, 12) * 32;
@@ -87,13 +87,14 @@ static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, u
                        uint64_t changes, sim_rng *r)
 {
     *f = (sim_fault){ .life = life, .n = 1 };
-    f->kind = (int)sim_below(r, s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD);
+    f->kind = (sim_fault_kind)sim_below(r, s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD);
     if (!last && f->kind <= SIM_IO_POWER)
-        f->kind = SIM_IO_FAILS + (int)sim_below(r, (s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD) - SIM_IO_FAILS);
+        f->kind =
+            SIM_IO_FAILS + (sim_fault_kind)sim_below(r, (s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD) - SIM_IO_FAILS);
     if (s->versions > 1 && sim_chance(r, 40))
         f->kind = SIM_RELOAD;
     if (last)
-        f->kind = (int)sim_below(r, SIM_IO_POWER + 1);
+        f->kind = (sim_fault_kind)sim_below(r, SIM_IO_POWER + 1);
     switch (f->kind) {
     case SIM_IO_KILL:
     case SIM_IO_POWER:

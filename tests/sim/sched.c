@@ -549,7 +549,7 @@ static size_t choose(const struct candidate *v, size_t n)
 {
     size_t at = 0;
     if (!s.mood_left--) {
-        s.mood = (int)sim_below(&s.rng, MOODS);
+        s.mood = (unsigned)sim_below(&s.rng, MOODS);
         s.mood_left = sim_between(&s.rng, 1, sim_chance(&s.rng, 20) ? 400 : 40);
         s.who = v[sim_below(&s.rng, n)].id;
     }

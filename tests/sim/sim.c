@@ -516,7 +516,7 @@ struct dead {
     char err[RKI_SPOOL_ERR];
 };
 
-// A row's kernel and its columns, as one number.
+// A row's kernel and its first column, n, as one number.  Which of the others are there depends on who else reads them.
 static uint64_t dead_row(const rki_dead_record *r, uint32_t row, rkp_batch *mem)
 {
     rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL);
@@ -526,7 +526,9 @@ static uint64_t dead_row(const rki_dead_record *r, uint32_t row, rkp_batch *mem)
     rki_put(&b, kernel.p, kernel.n);
     if (r->rows)
         rki_row_csv(mem, r->rows, row, &b);
-    for (size_t i = 0; i < b.n; i++)
+    if (sim.trace)
+        fprintf(stderr, "  dead: %.*s\n", (int)b.n, b.p);
+    for (size_t i = 0; i < b.n && (b.p[i] != ',' || i <= kernel.n); i++)
         h = (h ^ (unsigned char)b.p[i]) * 1099511628211u;
     rki_buf_fini(&b);
     return h;
