@@ -734,6 +734,9 @@ int rki_run_execute(rki_run *r)
         code = RKI_EXIT_FAILED;
     if (code == RKI_EXIT_BAD_DATA)
         rki_ckpt_forget(r); // it would be no better from there
+    // Before any output has its name: rows that are in none must be among the letters.  A replay settles them later.
+    if (code == RKI_EXIT_OK && !r->args.replay && rki_store_flush(r, r->failure, sizeof r->failure) != RKP_OK)
+        code = RKI_EXIT_FAILED;
     if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r) && !rki_ckpt_finish(r))
         code = RKI_EXIT_FAILED;
     if (code == RKI_EXIT_OK && !rki_ckpt_last_done(r)) {
