@@ -271,31 +271,65 @@ static void post_shutdown(const rki_admin_source *s, const rki_http_request *r, 
         rki_putz(&a->body, "{\"state\":\"draining\"}\n");
 }
 
+static bool asks(const rki_admin_source *s, rki_ask ask, rki_answer *a)
+{
+    if (!s->reload) {
+        error(a, 501, "not-supported", "this run cannot be reloaded");
+        return false;
+    }
+    a->ask = ask;
+    a->kind = RKI_ANSWER_RELOAD;
+    return true;
+}
+
+static bool take_dry(const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v;
+    if (!param(r, "dry", &v))
+        return true;
+    if (v.n && !rkp_str_is(v, "1") && !rkp_str_is(v, "0")) {
+        error(a, 400, "parameter", "'dry' is 0 or 1, not '%.*s'", shown(v), v.p);
+        return false;
+    }
+    a->dry = !rkp_str_is(v, "0");
+    return true;
+}
+
 static void post_apply(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
 {
     rkp_str v;
-    if (!s->reload) {
-        error(a, 501, "not-supported", "this run cannot be reloaded");
+    if (s->reload && !take_dry(r, a))
         return;
-    }
-    if (param(r, "dry", &v)) {
-        if (v.n && !rkp_str_is(v, "1") && !rkp_str_is(v, "0")) {
-            error(a, 400, "parameter", "'dry' is 0 or 1, not '%.*s'", shown(v), v.p);
-            return;
-        }
-        a->dry = !rkp_str_is(v, "0");
-    }
-    if (param(r, "file", &v)) {
+    if (s->reload && param(r, "file", &v)) {
         if (v.n == 0 || v.n >= sizeof a->file || memchr(v.p, 0, v.n)) {
             error(a, 400, "parameter", "'file' is the path of a pipeline");
             return;
         }
         memcpy(a->file, v.p, v.n);
     }
-    a->kind = RKI_ANSWER_RELOAD;
+    asks(s, RKI_ASK_RELOAD, a);
+}
+
+static void post_rollback(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v;
+    if (!take_dry(r, a))
+        return;
+    if (param(r, "generation", &v) && (!rkp_parse_u64(v.p, v.n, &a->generation) || !a->generation)) {
+        error(a, 400, "parameter", "'generation' is a number from 1, not '%.*s'", shown(v), v.p);
+        return;
+    }
+    asks(s, RKI_ASK_ROLLBACK, a);
+}
+
+static void get_generations(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)r;
+    asks(s, RKI_ASK_GENERATIONS, a);
 }
 
 static const char *const apply_params[] = { "file", "dry", NULL };
+static const char *const rollback_params[] = { "generation", "dry", NULL };
 static const char *const tap_params[] = { "topic", "limit", "format", NULL };
 static const char *const shutdown_params[] = { "wait", NULL };
 
@@ -318,12 +352,12 @@ static const struct route {
     { .path = "/", .later = "GET" },
     { .path = "/metrics", .later = "GET" },
     { .path = "/v1/config", .later = "GET" },
-    { .path = "/v1/generations", .later = "GET" },
+    { .path = "/v1/generations", .get = get_generations },
     { .path = "/v1/alerts", .later = "GET" },
     { .path = "/v1/dlq", .later = "GET" },
     { .path = "/v1/config:check", .later = "POST" },
     { .path = "/v1/config:apply", .post = post_apply, .params = apply_params },
-    { .path = "/v1/config:rollback", .later = "POST" },
+    { .path = "/v1/config:rollback", .post = post_rollback, .params = rollback_params },
     { .path = "/v1/dlq:replay", .later = "POST" },
 };
 

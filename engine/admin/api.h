@@ -13,11 +13,17 @@
 
 typedef enum rki_answer_kind {
     RKI_ANSWER_BODY,    // `status` and `body`, now
-    RKI_ANSWER_RELOAD,  // of `file` ("": the one that runs), by a thread, then its answer
+    RKI_ANSWER_RELOAD,  // what `ask` says, by a thread, then its answer
     RKI_ANSWER_COMMAND, // `command` on `kernel` may have to wait: by a thread, then rki_api_outcome
     RKI_ANSWER_TAP,     // rows of `tap` as they come
     RKI_ANSWER_END,     // when the run has ended: rki_api_ended
 } rki_answer_kind;
+
+typedef enum rki_ask {
+    RKI_ASK_RELOAD,      // `file` ("": the one that it was started with)
+    RKI_ASK_ROLLBACK,    // to `generation`
+    RKI_ASK_GENERATIONS, //
+} rki_ask;
 
 typedef struct rki_answer {
     rki_answer_kind kind;
@@ -27,7 +33,9 @@ typedef struct rki_answer {
     rki_command command;
     char kernel[64];
     char file[4096];
-    bool dry; // of RELOAD: only what would change
+    rki_ask ask;
+    uint64_t generation;
+    bool dry; // only what would change
     rki_tap *tap;
     rki_tap_format format;
     uint64_t limit; // rows; UINT64_MAX: none

@@ -8,7 +8,7 @@
 //                               `---shutdown-> END ----the run has ended
 //
 // Nothing here waits for one connection: sockets do not block, a command that may have to wait for a batch boundary runs
-// on a thread of its own (at most JOBS of them, made when needed), and taps are looked at, not waited for.
+// on a thread of its own (at most JOBS of them, and one for each reload; made when needed), and taps are looked at, not waited for.
 //
 // Output is bounded because nothing is answered while more than ENOUGH bytes wait to be sent.
 #include "admin/server.h"
@@ -30,7 +30,7 @@
 
 enum {
     CONNECTIONS = 100,
-    JOBS = 4,
+    JOBS = 4, // commands at once
     IN_BYTES = RKP_HTTP_HEAD_BYTES + RKI_HTTP_BODY_BYTES,
     ENOUGH = 64 << 10, // bytes of output that wait
     KEEP = 64 << 10,   // buffers that grew beyond are given back
@@ -79,6 +79,8 @@ struct job {
     rki_outcome outcome;
     char text[512];
     char *file; // of a reload; NULL: a command
+    rki_ask ask;
+    uint64_t generation;
     bool dry;
     int status;
     rki_buf body;
@@ -95,8 +97,8 @@ struct rki_admin {
     // the server's thread only, until it has ended
     struct conn *conns[CONNECTIONS];
     size_t n_conns;
-    struct job jobs[JOBS];
-    uint64_t pause_until; // no accepting before: out of descriptors
+    struct job jobs[JOBS + CONNECTIONS]; // commands, and reloads: each of those waits for its turn
+    uint64_t pause_until;                // no accepting before: out of descriptors
     uint64_t next_tap;
 };
 
@@ -125,7 +127,7 @@ static size_t pending(const struct conn *c)
 
 static void drop(rki_admin *a, struct conn *c)
 {
-    for (size_t i = 0; i < JOBS; i++)
+    for (size_t i = 0; i < JOBS + CONNECTIONS; i++)
         if (a->jobs[i].c == c)
             a->jobs[i].c = NULL;
     if (c->tap)
@@ -218,7 +220,11 @@ static void *run_command(void *arg)
 {
     struct job *j = arg;
     const rki_admin_source *s = &j->a->source;
-    if (j->file)
+    if (j->file && j->ask == RKI_ASK_ROLLBACK)
+        j->status = s->rollback(s->reload_arg, j->generation, j->dry, &j->body);
+    else if (j->file && j->ask == RKI_ASK_GENERATIONS)
+        j->status = s->generations(s->reload_arg, &j->body);
+    else if (j->file)
         j->status = s->reload(s->reload_arg, j->file, j->dry, &j->body);
     else
         j->outcome = s->command(s->run, rkp_str_of(j->kernel), j->command, now_ns() + j->a->times.command_ns, j->text,
@@ -247,18 +253,21 @@ static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 
 static void start_command(rki_admin *a, struct conn *c, const rki_answer *ans, uint64_t now)
 {
+    bool reload = ans->kind == RKI_ANSWER_RELOAD;
     struct job *j = NULL;
     rki_answer busy;
-    for (size_t i = 0; i < JOBS && !j; i++)
+    for (size_t i = reload ? JOBS : 0; i < (reload ? JOBS + CONNECTIONS : JOBS) && !j; i++)
         if (a->jobs[i].state == FREE) // only this thread leaves FREE, and makes it so
             j = &a->jobs[i];
     if (j) {
         *j = (struct job){ .a = a, .c = c, .command = ans->command, .state = RUNNING };
         memcpy(j->kernel, ans->kernel, sizeof j->kernel);
         rki_buf_init(&j->body);
+        j->ask = ans->ask;
+        j->generation = ans->generation;
         j->dry = ans->dry;
-        j->file = ans->kind == RKI_ANSWER_RELOAD ? strdup(ans->file) : NULL;
-        if ((ans->kind != RKI_ANSWER_RELOAD || j->file) && start_thread(&j->thread, run_command, j) == 0) {
+        j->file = reload ? strdup(ans->file) : NULL;
+        if ((!reload || j->file) && start_thread(&j->thread, run_command, j) == 0) {
             c->state = COMMAND;
             return;
         }
@@ -276,7 +285,7 @@ static void start_command(rki_admin *a, struct conn *c, const rki_answer *ans, u
 
 static void collect(rki_admin *a, bool wait, uint64_t now)
 {
-    for (size_t i = 0; i < JOBS; i++) {
+    for (size_t i = 0; i < JOBS + CONNECTIONS; i++) {
         struct job *j = &a->jobs[i];
         int state = (int)__atomic_load_n(&j->state, __ATOMIC_ACQUIRE);
         rki_answer ans;
@@ -288,7 +297,7 @@ static void collect(rki_admin *a, bool wait, uint64_t now)
                 rki_api_reloaded(&ans, j->status, &j->body);
             else
                 rki_api_outcome(&ans, j->kernel, j->command, j->outcome, j->text);
-            put_answer(j->c, &ans, false, now);
+            put_answer(j->c, &ans, rkp_str_is(j->c->r.method, "HEAD"), now);
             rki_answer_fini(&ans);
             next_request(j->c, now);
         }

@@ -15,7 +15,9 @@ typedef struct rki_admin_source {
     rki_outcome (*command)(rki_run *r, rkp_str kernel, rki_command c, uint64_t deadline_ns, char *text, size_t n);
     // Puts the pipeline of a file ("": its own) in the place of the one that runs; JSON, and a status of HTTP.  NULL: it cannot.
     int (*reload)(void *arg, const char *file, bool dry, rki_buf *out);
-    void *reload_arg;
+    int (*rollback)(void *arg, uint64_t generation, bool dry, rki_buf *out); // 0: to the newest before that differs
+    int (*generations)(void *arg, rki_buf *out);                             // those that are kept
+    void *reload_arg;                                                        // of the three
     void (*drain)(rki_run *r);
     bool (*ready)(rki_run *r);
     void (*status_json)(rki_run *r, rki_buf *out);

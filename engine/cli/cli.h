@@ -141,6 +141,7 @@ uint64_t rki_machine_cgroup_memory(const char *proc, const char *sys);
 uint32_t rki_machine_cgroup_cores(const char *proc, const char *sys);
 
 typedef struct rki_loaded {
+    const rki_sources *sources; // load these texts, not the files; NULL: the files
     rkp_diags *diags;
     rki_spec *spec;
     rki_plan *plan;

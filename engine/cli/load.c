@@ -31,6 +31,7 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
                       rki_loaded *l)
 {
     rki_spec_args sa = { .file = file,
+                         .sources = l->sources,
                          .vars = a ? a->vars.v : NULL,
                          .n_vars = a ? a->vars.n : 0,
                          .sets = a ? a->sets.v : NULL,
@@ -44,7 +45,7 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
         l->diags = rki_diags_new();
     if (!l->diags)
         return rki_cli_nomem();
-    if (!readable(file, l->diags))
+    if (!l->sources && !readable(file, l->diags))
         return RKI_EXIT_UNAVAILABLE;
     l->spec = rki_spec_load(&sa, l->diags);
     if (!l->spec)

@@ -10,7 +10,6 @@
 LATER(verb_test, "test", "Run the tests of a pipeline");
 LATER(verb_top, "top", "Watch a running engine");
 LATER(verb_alerts, "alerts", "Show the alerts of a running engine");
-LATER(verb_rollback, "rollback", "Go back to the pipeline before the last reload");
 LATER(verb_devices, "devices", "List the devices that kernels can run on");
 LATER(verb_bench, "bench", "Measure a pipeline");
 
@@ -23,7 +22,7 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_terminate,  &rki_verb_drain,   &rki_verb_dlq,
     &rki_verb_checkpoint, &rki_verb_version, &rki_verb_completion,
     &rki_verb_help,       &verb_test,        &verb_top,
-    &verb_alerts,         &rki_verb_reload,  &verb_rollback,
+    &verb_alerts,         &rki_verb_reload,  &rki_verb_rollback,
     &verb_devices,        &verb_bench,       NULL,
 };
 

@@ -6,11 +6,14 @@
 #include "cli/verbs.h"
 #include "plan/diff.h"
 
+#include <rkpipe/num.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { RELOAD_REJECTED = 2, RELOAD_TIMED_OUT = 3, RELOAD_SUPERSEDED = 4 };
 
@@ -35,7 +38,8 @@ static void ms(rki_json *j, const char *key, uint64_t ns)
     rki_json_f64(j, (double)us / 1000.0);
 }
 
-static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, bool dry)
+// back_to: the generation that a rollback has found, or 0.
+static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, uint64_t back_to, bool dry)
 {
     rki_buf found;
     rki_buf_init(&found);
@@ -44,6 +48,10 @@ static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, bool d
     rki_json_z(j, dry && r->outcome == RKI_RELOAD_APPLIED ? "would_apply" : outcomes[r->outcome]);
     rki_json_key(j, "generation");
     rki_json_u64(j, r->generation);
+    if (back_to) {
+        rki_json_key(j, "back_to");
+        rki_json_u64(j, back_to);
+    }
     if (r->diff.n) {
         rki_json_key(j, "diff");
         rki_json_raw(j, (rkp_str){ r->diff.p, r->diff.n });
@@ -73,53 +81,290 @@ static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, bool d
     rki_buf_fini(&found);
 }
 
-// The findings as text go to `say`, when it is there.
-static rki_reload_result reload(rki_reloader *v, const char *file, bool dry, rki_json *j, rki_buf *say)
+// One request.
+struct ask {
+    const char *file;          // "": the one that the engine was started with
+    const rki_snapshot *texts; // load these, not the file
+    bool rollback;             // load what is kept
+    uint64_t generation;       // of a rollback; 0: the newest that differs
+    bool dry;
+};
+
+// ---- whose turn it is
+
+// False: somebody has come later, and takes its place.
+static bool take_turn(rki_reloader *v)
 {
-    rki_reload_result r = { .outcome = RKI_RELOAD_REJECTED };
+    uint64_t ticket;
+    bool mine;
+    pthread_mutex_lock(&v->lock);
+    ticket = ++v->tickets;
+    pthread_cond_broadcast(&v->turn); // who waits is the older one now
+    while (v->busy && v->tickets == ticket)
+        pthread_cond_wait(&v->turn, &v->lock);
+    mine = v->tickets == ticket;
+    v->busy = v->busy || mine;
+    pthread_mutex_unlock(&v->lock);
+    return mine;
+}
+
+static void give_turn(rki_reloader *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->busy = false;
+    pthread_cond_broadcast(&v->turn);
+    pthread_mutex_unlock(&v->lock);
+}
+
+// Of those who only look: they wait for who is at work, and make nobody wait for longer than they look.
+static void look_on(rki_reloader *v)
+{
+    pthread_mutex_lock(&v->lock);
+    while (v->busy)
+        pthread_cond_wait(&v->turn, &v->lock);
+    v->busy = true;
+    pthread_mutex_unlock(&v->lock);
+}
+
+// ---- what is kept
+
+static int64_t wall_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static bool keep_first(rki_reloader *v, uint64_t most, char err[RKP_FILE_ERR])
+{
+    if (v->first.s && !rki_generations_keep(&v->kept, &v->first, v->load, most, err))
+        return false;
+    rki_snapshot_free(v->first.s);
+    v->first.s = NULL;
+    return true;
+}
+
+bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_dir)
+{
+    char err[RKP_FILE_ERR] = "";
+    if (pthread_mutex_init(&v->lock, NULL) != 0)
+        return false;
+    if (pthread_cond_init(&v->turn, NULL) != 0) {
+        pthread_mutex_destroy(&v->lock);
+        return false;
+    }
+    v->running = rki_sources_hash(&l->spec->sources);
+    v->running_file = strdup(l->spec->sources.first ? l->spec->sources.first->name : v->file);
+    v->first = (rki_generation){ 1, wall_us(), data_dir ? rki_snapshot_copy(&l->spec->sources) : NULL };
+    if (!rki_generations_open(&v->kept, data_dir) || !v->running_file || (data_dir && !v->first.s)) {
+        rki_reloader_fini(v);
+        return false;
+    }
+    // A batch job may be over in a moment: its first one is written when another follows.
+    if (l->plan->stream && data_dir && !keep_first(v, l->spec->reload.generations + 1, err) && !v->quiet)
+        rki_cli_say("note: the pipeline cannot be kept for a rollback: %s", err);
+    return true;
+}
+
+void rki_reloader_fini(rki_reloader *v)
+{
+    rki_generations_close(&v->kept);
+    rki_snapshot_free(v->first.s);
+    free(v->running_file);
+    pthread_cond_destroy(&v->turn);
+    pthread_mutex_destroy(&v->lock);
+    v->first.s = NULL;
+    v->running_file = NULL;
+}
+
+// It runs now.
+static void keep(rki_reloader *v, rki_snapshot *s, uint64_t generations, rki_reload_result *r)
+{
+    rki_generation g = { r->generation, wall_us(), s };
+    char err[RKP_FILE_ERR] = "out of memory", *file = s ? strdup(s->s.first->name) : NULL;
+    bool ok = file != NULL;
+    v->running = s ? rki_sources_hash(&s->s) : 0;
+    if (file) {
+        free(v->running_file);
+        v->running_file = file;
+    }
+    if (!v->kept.path)
+        return;
+    ok = ok && keep_first(v, generations + 1, err) && rki_generations_keep(&v->kept, &g, v->load, generations + 1, err);
+    if (!ok)
+        snprintf(r->text, sizeof r->text, "it is not kept for a rollback: %s", err);
+}
+
+// What a rollback goes to.
+static bool find_kept(rki_reloader *v, const struct ask *a, uint32_t runs, rki_generation *to, rki_reload_result *r)
+{
+    char err[RKP_FILE_ERR] = "";
+    if (!v->kept.path) {
+        snprintf(r->text, sizeof r->text, "nothing is kept: this run has no folder for it");
+        return false;
+    }
+    if (a->generation) {
+        if (v->first.s && a->generation == v->first.number) { // a batch job's
+            *to = (rki_generation){ v->first.number, v->first.us, rki_snapshot_copy(&v->first.s->s) };
+            return to->s != NULL;
+        }
+        if (rki_generations_read(&v->kept, a->generation, to, err))
+            return true;
+        snprintf(r->text, sizeof r->text, "%s", err);
+        return false;
+    }
+    for (uint64_t n = rki_generations_before(&v->kept, runs); n; n = rki_generations_before(&v->kept, n)) {
+        if (!rki_generations_read(&v->kept, n, to, err)) {
+            snprintf(r->text, sizeof r->text, "%s", err);
+            return false;
+        }
+        if (rki_sources_hash(&to->s->s) != v->running)
+            return true;
+        rki_snapshot_free(to->s);
+        to->s = NULL;
+    }
+    snprintf(r->text, sizeof r->text, "no earlier generation that is kept differs from what runs");
+    return false;
+}
+
+int rki_generations_json(void *reloader, rki_buf *out)
+{
+    rki_reloader *v = reloader;
+    rki_reload_result r = { 0 };
+    rki_json j;
+    look_on(v);
+    rki_run_generation(v->run, &r);
+    rki_json_init(&j, out, 0);
+    rki_json_object(&j);
+    rki_json_key(&j, "generation");
+    rki_json_u64(&j, r.generation);
+    rki_json_key(&j, "file");
+    rki_json_z(&j, v->running_file);
+    rki_json_key(&j, "generations");
+    rki_json_array(&j);
+    for (uint64_t n = rki_generations_before(&v->kept, UINT64_MAX); n; n = rki_generations_before(&v->kept, n)) {
+        rki_generation g;
+        char err[RKP_FILE_ERR] = "", at[64];
+        bool ok = rki_generations_read(&v->kept, n, &g, err);
+        uint64_t files = 0;
+        rki_json_object(&j);
+        rki_json_key(&j, "generation");
+        rki_json_u64(&j, n);
+        if (ok) {
+            for (const rki_source *s = g.s->s.first; s; s = s->next)
+                files++;
+            rki_json_key(&j, "applied");
+            rki_json_str(&j, (rkp_str){ at, rkp_print_timestamp(at, g.us) });
+            rki_json_key(&j, "file");
+            rki_json_z(&j, g.s->s.first->name);
+            rki_json_key(&j, "files");
+            rki_json_u64(&j, files);
+            rki_json_key(&j, "same");
+            rki_json_bool(&j, rki_sources_hash(&g.s->s) == v->running);
+            rki_snapshot_free(g.s);
+        } else {
+            rki_json_key(&j, "error");
+            rki_json_z(&j, err);
+        }
+        rki_json_end_object(&j);
+    }
+    rki_json_end_array(&j);
+    rki_json_end_object(&j);
+    give_turn(v);
+    return 200;
+}
+
+// ---- one request
+
+// Findings as text go to `say`, when it is there.
+static void load_and_apply(rki_reloader *v, const struct ask *a, const char *file, const rki_snapshot *texts,
+                           rkp_diags *d, rki_reload_result *r)
+{
     rki_loaded *l = calloc(1, sizeof *l);
-    rkp_diags *d;
+    rki_snapshot *s = NULL;
+    uint64_t generations;
     int code;
-    rki_buf_init(&r.diff);
-    rki_buf_init(&r.pauses);
-    if (!l || !(d = rki_diags_new())) {
-        free(l);
-        snprintf(r.text, sizeof r.text, "out of memory");
-        return r;
+    if (!l) {
+        snprintf(r->text, sizeof r->text, "out of memory");
+        return;
     }
     l->diags = d;
-    code = rki_cli_load(v->cli, *file ? file : v->file, v->load, v->backend, false, RKI_LOAD_CHECK, l);
+    l->sources = texts ? &texts->s : NULL;
+    code = rki_cli_load(v->cli, file, v->load, v->backend, false, RKI_LOAD_CHECK, l);
     if (code == 0 && !l->plan->known)
-        snprintf(r.text, sizeof r.text, "an input is missing, so its columns are not known");
-    l->diags = NULL; // ours: it speaks of what may be gone
+        snprintf(r->text, sizeof r->text, "an input is missing, so its columns are not known");
+    l->diags = NULL; // the caller's: it speaks of what may be gone
     if (code || !l->plan->known) {
         drop_loaded(l);
-        rki_run_generation(v->run, &r);
-    } else if (dry) {
-        rki_run_compare(v->run, l->plan, d, &r);
+    } else if (a->dry) {
+        rki_run_compare(v->run, l->plan, d, r);
         drop_loaded(l);
     } else {
-        rki_run_reload(v->run, l->plan, drop_loaded, l, d, &r);
+        s = rki_snapshot_copy(&l->spec->sources);
+        generations = l->spec->reload.generations;
+        rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
+        if (r->outcome == RKI_RELOAD_APPLIED)
+            keep(v, s, generations, r);
+        rki_snapshot_free(s);
     }
-    if (j)
-        answer(j, &r, d, dry);
-    if (say)
+}
+
+static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *j, rki_buf *say)
+{
+    rki_reload_result r = { .outcome = RKI_RELOAD_REJECTED };
+    rkp_diags *d = rki_diags_new();
+    rki_generation to = { 0 };
+    const char *file = *a->file ? a->file : v->file;
+    rki_buf_init(&r.diff);
+    rki_buf_init(&r.pauses);
+    if (a->dry) {
+        look_on(v);
+    } else if (!take_turn(v)) {
+        r.outcome = RKI_RELOAD_SUPERSEDED;
+        snprintf(r.text, sizeof r.text, "a newer reload takes its place");
+    }
+    rki_run_generation(v->run, &r);
+    if (r.outcome == RKI_RELOAD_REJECTED) {
+        if (!d)
+            snprintf(r.text, sizeof r.text, "out of memory");
+        else if (!a->rollback && !a->texts && strcmp(file, "-") == 0)
+            snprintf(r.text, sizeof r.text, "the pipeline came from standard input: name a file");
+        else if (!a->rollback)
+            load_and_apply(v, a, file, a->texts, d, &r);
+        else if (find_kept(v, a, r.generation, &to, &r))
+            load_and_apply(v, a, to.s->s.first->name, to.s, d, &r);
+        give_turn(v);
+    }
+    rki_snapshot_free(to.s);
+    if (j && d)
+        answer(j, &r, d, to.number, a->dry);
+    if (say && d)
         rki_diags_text(d, say, false);
     rki_diags_free(d);
     return r;
 }
 
-int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out)
+static int ask(rki_reloader *v, const struct ask *a, rki_buf *out)
 {
     rki_json j;
     rki_reload_result r;
     rki_json_init(&j, out, 0);
-    r = reload(reloader, file, dry, &j, NULL);
+    r = reload(v, a, &j, NULL);
     if (out->n == 0)
-        rki_putf(out, "{\"outcome\":\"rejected\",\"message\":\"%s\"}", "out of memory");
+        rki_putf(out, "{\"outcome\":\"%s\",\"message\":\"out of memory\"}", outcomes[r.outcome]);
     rki_buf_fini(&r.diff);
     rki_buf_fini(&r.pauses);
     return r.outcome == RKI_RELOAD_APPLIED ? 200 : r.outcome == RKI_RELOAD_REJECTED ? 422 : 409;
+}
+
+int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out)
+{
+    return ask(reloader, &(struct ask){ .file = file, .dry = dry }, out);
+}
+
+int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out)
+{
+    return ask(reloader, &(struct ask){ .file = "", .rollback = true, .generation = generation, .dry = dry }, out);
 }
 
 // ---- SIGHUP ---------------------------------------------------------------------------------------------------------
@@ -150,7 +395,7 @@ static void *reloader_main(void *arg)
             if (__atomic_load_n(&v->ends, __ATOMIC_ACQUIRE))
                 return NULL;
         rki_buf_init(&found);
-        r = reload(v, "", false, NULL, &found);
+        r = reload(v, &(struct ask){ .file = "" }, NULL, &found);
         if (found.n && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
             rki_cli_err(&found);
         if (r.outcome != RKI_RELOAD_APPLIED)
@@ -270,7 +515,7 @@ static int outcome_of(rkp_str s)
     return rkp_str_is(s, "would_apply") ? RKI_RELOAD_APPLIED : -1;
 }
 
-static int show(const struct reload_args *a, const rki_reply *reply)
+static int show(int format, bool diff_only, const rki_reply *reply)
 {
     static const int codes[] = { [RKI_RELOAD_APPLIED] = 0,
                                  [RKI_RELOAD_REJECTED] = RELOAD_REJECTED,
@@ -285,7 +530,7 @@ static int show(const struct reload_args *a, const rki_reply *reply)
     n = rki_json_read(&mem, (rkp_str){ reply->body.p, reply->body.n });
     o = outcome_of(rki_json_text(rki_json_get(n, "outcome"), ""));
     diff = rki_json_get(n, "diff");
-    if (a->format == 1) {
+    if (format == 1) {
         rki_put(&out, reply->body.p, reply->body.n);
     } else if (o >= 0) {
         rki_buf err;
@@ -296,10 +541,16 @@ static int show(const struct reload_args *a, const rki_reply *reply)
         names(&out, diff, "retune");
         names(&out, diff, "add");
         names(&out, diff, "remove");
-        if (o == RKI_RELOAD_APPLIED && !a->diff) {
+        if (o == RKI_RELOAD_APPLIED && !diff_only) {
+            rkp_str why = rki_json_text(rki_json_get(n, "message"), "");
             rki_putf(&out, "applied: generation %.0f", number_of(rki_json_get(n, "generation")));
+            if (rki_json_get(n, "back_to"))
+                rki_putf(&out, ", as %.0f was", number_of(rki_json_get(n, "back_to")));
             rki_putf(&out, ", kernels that were replaced stood for %.3f ms\n",
                      number_of(rki_json_get(rki_json_get(n, "milliseconds"), "pause")));
+            rki_remote_text(&err, why);
+            if (err.n)
+                rki_cli_say("note: %.*s", (int)err.n, err.p);
         } else if (o != RKI_RELOAD_APPLIED) {
             rkp_str why = rki_json_text(rki_json_get(n, "message"), "");
             rki_putz(&err, outcomes[o]);
@@ -350,7 +601,7 @@ static int verb_reload(rki_cli *c)
     free(z);
     if (code)
         return code;
-    code = show(a, &reply);
+    code = show(a->format, a->diff, &reply);
     rki_buf_fini(&reply.body);
     return code;
 }
@@ -374,4 +625,117 @@ const rki_verb rki_verb_reload = {
         "took its place; 1 the engine was lost sight of; 64 several engines run here; 69 none can be reached.",
     .examples = "  rkpipe reload --diff new.yaml\n  rkpipe reload new.yaml\n",
     .run = verb_reload,
+};
+
+// ---- rollback -------------------------------------------------------------------------------------------------------
+
+struct rollback_args {
+    rki_remote_args remote;
+    bool list, diff;
+    int format;
+};
+
+static const rki_arg rollback_rows[] = {
+    RKI_ARGS_ADMIN,
+    { .kind = RKI_ARG_FLAG,
+      .name = "list",
+      .at = offsetof(struct rollback_args, list),
+      .help = "only show the generations that are kept" },
+    { .kind = RKI_ARG_FLAG,
+      .name = "diff",
+      .at = offsetof(struct rollback_args, diff),
+      .help = "only say what would change" },
+    { .kind = RKI_ARG_CHOICE,
+      .name = "format",
+      .at = offsetof(struct rollback_args, format),
+      .choices = formats,
+      .words = RKI_WORDS_CHOICE,
+      .help = "of the answer on standard output" },
+    { 0 },
+};
+
+static int show_list(int format, const rki_reply *reply)
+{
+    rki_arena mem;
+    rki_buf out;
+    const rki_json_node *n, *list;
+    double runs;
+    int code;
+    rki_arena_init(&mem);
+    rki_buf_init(&out);
+    n = rki_json_read(&mem, (rkp_str){ reply->body.p, reply->body.n });
+    list = rki_json_get(n, "generations");
+    runs = number_of(rki_json_get(n, "generation"));
+    if (format == 1)
+        rki_put(&out, reply->body.p, reply->body.n);
+    else if (list && !list->n)
+        rki_putf(&out, "generation %.0f runs, and none is kept\n", runs);
+    for (const rki_json_node *g = format == 1 || !list ? NULL : list->child; g; g = g->next) {
+        double number = number_of(rki_json_get(g, "generation"));
+        rki_putf(&out, "%6.0f  ", number);
+        if (rki_json_get(g, "error")) {
+            rki_remote_text(&out, rki_json_text(rki_json_get(g, "error"), ""));
+        } else {
+            rki_remote_text(&out, rki_json_text(rki_json_get(g, "applied"), ""));
+            rki_putz(&out, "  ");
+            rki_remote_text(&out, rki_json_text(rki_json_get(g, "file"), ""));
+            rki_putz(&out, number == runs ? "  (runs)" : rki_json_true(rki_json_get(g, "same")) ? "  (the same)" : "");
+        }
+        rki_putc(&out, '\n');
+    }
+    if (!list)
+        rki_cli_say("error: the engine's answer is not understood");
+    code = rki_cli_out(&out) && list ? RKI_EXIT_OK : RKI_EXIT_FAILED;
+    rki_buf_fini(&out);
+    rki_arena_fini(&mem);
+    return code;
+}
+
+static int verb_rollback(rki_cli *c)
+{
+    const struct rollback_args *a = c->args;
+    char target[80];
+    uint64_t n = 0;
+    rki_reply reply;
+    int code;
+    if (a->list) {
+        if (c->n_pos)
+            return rki_cli_usage(c, NULL, "--list shows all of them");
+        code = rki_remote_get(c, "/v1/generations", &reply);
+        if (code)
+            return code;
+        code = show_list(a->format, &reply);
+        rki_buf_fini(&reply.body);
+        return code;
+    }
+    if (c->n_pos && (!rkp_parse_u64(c->pos[0], strlen(c->pos[0]), &n) || !n))
+        return rki_cli_usage(c, "rkpipe rollback --list shows those that are kept", "'%s' is no generation", c->pos[0]);
+    snprintf(target, sizeof target, "/v1/config:rollback?dry=%d", a->diff ? 1 : 0);
+    if (n)
+        snprintf(target + strlen(target), sizeof target - strlen(target), "&generation=%llu", (unsigned long long)n);
+    code = rki_remote_ask(c, &(rki_call){ .method = "POST", .target = target, .timeout_ms = 600000 }, &reply);
+    if (code)
+        return code;
+    code = show(a->format, a->diff, &reply);
+    rki_buf_fini(&reply.body);
+    return code;
+}
+
+const rki_verb rki_verb_rollback = {
+    .name = "rollback",
+    .summary = "Go back to the pipeline before the last reload",
+    .pos = { "N", 0, 1, RKI_WORDS_NONE, NULL,
+             "the generation to go back to; without it the newest one before that differs from what runs" },
+    .args = rollback_rows,
+    .args_size = sizeof(struct rollback_args),
+    .details =
+        "A reload with a pipeline that has run before: the file and what it includes as they were then, whatever "
+        "stands in them now. What they only name (data, tables, ${file:..}, secrets, the environment) is read anew. It "
+        "becomes a new generation, so a second rollback takes the first one back. The file itself is not changed, and "
+        "the next reload takes it.\n\n"
+        "A run keeps the newest reload.keep_generations of them and the one that runs, in engine.data_dir, and removes "
+        "them when it ends.\n\n" RKI_REMOTE_DETAILS "\n\n"
+        "Exit codes: those of reload.",
+    .examples = "  rkpipe rollback --list\n  rkpipe rollback\n  rkpipe rollback --diff 3\n",
+    .run = verb_rollback,
 };

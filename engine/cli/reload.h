@@ -1,14 +1,18 @@
 // cli/reload.h - the engine's side of a reload: a file, loaded as the first one was, for run/control.h.
 //
-//   Owns     nothing of the caller's; what it loads belongs to the run
-//   Threads  rki_reload_file: any; begin and end: the one that runs the job
+//   Owns     what it keeps of the pipelines that ran: memory and, with a folder, files; what it loads belongs to the run
+//   Threads  rki_reload_file, rki_rollback, rki_generations_json: any; init, begin, end, fini: the one that runs the job
 //   Fails    the answer says why, with findings
 //   Limits   -
 //   Cost     loading and planning a file
+//
+// Requests are seen to one after the other, each from the reading of its file to its answer, so what is read last is what runs last.
+// While one is at work, at most one waits: who comes later takes its place.
 #ifndef RKI_CLI_RELOAD_H
 #define RKI_CLI_RELOAD_H
 
 #include "cli/cli.h"
+#include "cli/generations.h"
 #include "run/control.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -22,10 +26,26 @@ typedef struct rki_reloader {
     sem_t hangup; // SIGHUPs that nobody has seen to
     pthread_t thread;
     bool begun, ends;
+
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    uint64_t tickets; // of requests, as they came
+    bool busy;        // somebody is at work; what follows is theirs
+    rki_generations kept;
+    rki_generation first; // until it is kept
+    uint64_t running;     // hash of what runs
+    char *running_file;   // its path
 } rki_reloader;
 
-// rki_admin_source.reload.  dry: nothing is changed.
+// After the fields of the first block are set.  l: what begins.  data_dir NULL: nothing can be kept on disk.  False without
+// memory.  fini: the run has ended, and what was kept goes.
+bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_dir);
+void rki_reloader_fini(rki_reloader *v);
+
+// rki_admin_source.reload, .rollback (0: to the newest before that differs) and .generations.  dry: nothing is changed.
 int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out);
+int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out);
+int rki_generations_json(void *reloader, rki_buf *out);
 // SIGHUP loads the file again, and says what came of it.
 void rki_reloader_begin(rki_reloader *v);
 void rki_reloader_end(rki_reloader *v);

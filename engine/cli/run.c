@@ -330,10 +330,16 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
         rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
         return rki_status_exit(st);
     }
+    if (reloader && !rki_reloader_init(reloader, l, dir->fd >= 0 ? path : NULL)) {
+        rki_run_free(r);
+        return rki_cli_nomem();
+    }
     if (reloader)
         reloader->run = r;
     code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, &admin);
     if (code) {
+        if (reloader)
+            rki_reloader_fini(reloader);
         rki_run_free(r);
         return code;
     }
@@ -349,6 +355,8 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     if (code == RKI_EXIT_SIGNAL && sig)
         code = 128 + sig;
     code = report(a, l->spec, r, code);
+    if (reloader)
+        rki_reloader_fini(reloader);
     rki_data_dir_close(dir);
     rki_admin_free(admin, code); // who waits for the end may start the next run
     if (rki_run_stuck(r))

@@ -8,8 +8,10 @@
 #include "spec/value.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -142,7 +144,15 @@ static const char *dir_of(rki_load *l, const char *name)
     return slash ? rki_dup(l->arena, name, (size_t)(slash - name) + 1) : "";
 }
 
-static rki_file *file_add(rki_load *l, const char *name, const char *real)
+// It was reached, by this name.
+static void note(rki_load *l, const rki_file *f, const char *name)
+{
+    name = name == f->name ? name : rki_dup(l->arena, name, strlen(name));
+    if (name)
+        rki_sources_add(l->arena, &l->s->sources, name, f->real, f->text);
+}
+
+static rki_file *file_add(rki_load *l, const char *name, const char *real, rkp_str text)
 {
     rki_file *f = rki_alloc(l->arena, sizeof *f);
 
@@ -151,6 +161,7 @@ static rki_file *file_add(rki_load *l, const char *name, const char *real)
     f->name = rki_dup(l->arena, name, strlen(name));
     f->real = rki_dup(l->arena, real, strlen(real));
     f->dir = dir_of(l, name);
+    f->text = text;
     f->open = true;
     f->next = l->files;
     if (!f->name || !f->real || !f->dir)
@@ -281,14 +292,45 @@ static char *glob_text(rki_load *l, const char *dir, rkp_str pattern)
 
 static void load_one(rki_load *l, rkp_node *root, const char *path, const rkp_node *asked, bool globbed, size_t depth);
 
+static void no_match(rki_load *l, const rkp_node *asked)
+{
+    rkp_diag(l->d, RKP_WARNING, asked->at, "include-none", "no file matches '%.*s'", RKP_STR_ARG(asked->text));
+}
+
+// The same without files: of the sources that are given.
+static void load_matches(rki_load *l, rkp_node *root, const char *pattern, const rkp_node *asked, size_t depth)
+{
+    const char **found;
+    size_t n = 0;
+
+    for (const rki_source *s = l->args->sources->first; s; s = s->next)
+        n++;
+    found = rki_array(l->arena, n + 1, sizeof *found);
+    if (!found)
+        return;
+    n = 0;
+    for (const rki_source *s = l->args->sources->first; s; s = s->next)
+        if (fnmatch(pattern, s->name, FNM_PATHNAME | FNM_PERIOD) == 0)
+            found[n++] = s->name;
+    qsort(found, n, sizeof *found, by_bytes);
+    for (size_t i = 0; i < n && !rki_arena_failed(l->arena); i++)
+        load_one(l, root, found[i], asked, true, depth);
+    if (!n)
+        no_match(l, asked);
+}
+
 static void load_glob(rki_load *l, rkp_node *root, const char *dir, const rkp_node *asked, size_t depth)
 {
     char *pattern = glob_text(l, dir, asked->text);
     glob_t g = { 0 };
     int rc;
 
-    if (!pattern)
+    if (!pattern || !rki_sources_glob(l->arena, &l->s->sources, pattern))
         return;
+    if (l->args->sources) {
+        load_matches(l, root, pattern, asked, depth);
+        return;
+    }
     rc = glob(pattern, GLOB_NOSORT, NULL, &g);
     if (rc == 0) {
         qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, by_bytes); // glob's own order follows the locale
@@ -297,7 +339,7 @@ static void load_glob(rki_load *l, rkp_node *root, const char *dir, const rkp_no
     } else if (rc == GLOB_NOSPACE) {
         l->arena->failed = true;
     } else {
-        rkp_diag(l->d, RKP_WARNING, asked->at, "include-none", "no file matches '%.*s'", RKP_STR_ARG(asked->text));
+        no_match(l, asked);
     }
     globfree(&g);
 }
@@ -370,20 +412,41 @@ static bool below(const rki_load *l, const char *path)
     return strncmp(path, f->real, n) == 0;
 }
 
+static const rki_source *source_named(const rki_sources *s, const char *name)
+{
+    const rki_source *o = s->first;
+
+    while (o && strcmp(o->name, name) != 0)
+        o = o->next;
+    return o;
+}
+
 static void load_one(rki_load *l, rkp_node *root, const char *path, const rkp_node *asked, bool globbed, size_t depth)
 {
+    const rki_source *given = NULL;
     char real[PATH_MAX];
     rki_file *f;
     rkp_node *tree;
     rkp_str text;
 
-    if (!realpath(path, real)) {
-        if (errno == ENOMEM)
+    if (l->args->sources) {
+        given = source_named(l->args->sources, path);
+        if (!given || strlen(given->real) >= sizeof real) {
+            rkp_diag(l->d, RKP_ERROR, asked->at, "include-open", "cannot include '%s': it was not part of the pipeline",
+                     path);
+            return;
+        }
+        memcpy(real, given->real, strlen(given->real) + 1);
+    } else if (!realpath(path, real)) {
+        int e = errno;
+        char *missing = e == ENOMEM ? NULL : glob_text(l, path, (rkp_str){ "", 0 });
+
+        if (!missing || !rki_sources_glob(l->arena, &l->s->sources, missing)) // it may come
             l->arena->failed = true;
-        rkp_diag(l->d, RKP_ERROR, asked->at, "include-open", "cannot include '%s': %s", path, why(errno));
+        rkp_diag(l->d, RKP_ERROR, asked->at, "include-open", "cannot include '%s': %s", path, why(e));
         return;
     }
-    if (!below(l, real)) {
+    if (!given && !below(l, real)) {
         rkp_diag(l->d, RKP_ERROR, asked->at, "include-outside",
                  "'%s' is not below the folder of the pipeline file, and is not included", path);
         return;
@@ -394,8 +457,10 @@ static void load_one(rki_load *l, rkp_node *root, const char *path, const rkp_no
         rkp_diag(l->d, RKP_ERROR, asked->at, "include-cycle", "'%s' includes itself", path);
         return;
     }
-    if (f)
+    if (f) {
+        note(l, f, path);
         return;
+    }
     if (depth >= INCLUDE_DEPTH) {
         rkp_diag(l->d, RKP_ERROR, asked->at, "limit-include", "includes nested deeper than %d", INCLUDE_DEPTH);
         return;
@@ -404,10 +469,14 @@ static void load_one(rki_load *l, rkp_node *root, const char *path, const rkp_no
         rkp_diag(l->d, RKP_ERROR, asked->at, "limit-include", "more than %d files", INCLUDE_FILES);
         return;
     }
-    if (!rki_load_read(l, real, asked->at, "the included file", &text))
+    if (given)
+        text = rki_dup_str(l->arena, given->text);
+    else if (!rki_load_read(l, real, asked->at, "the included file", &text))
         return;
-    f = file_add(l, path, real);
-    tree = f ? parse(l, f, text) : NULL;
+    f = file_add(l, path, real, text);
+    if (f)
+        note(l, f, f->name);
+    tree = f && text.p ? parse(l, f, text) : NULL;
     if (tree) {
         load_includes(l, root, tree, f->dir, depth + 1);
         unite(l, root, tree);
@@ -420,22 +489,30 @@ rkp_node *rki_load_files(rki_load *l)
 {
     bool in = strcmp(l->args->file, "-") == 0, pipe;
     const char *name = in ? "<stdin>" : l->args->file;
+    const rki_source *given = l->args->sources ? l->args->sources->first : NULL;
     rkp_str text = l->args->text;
     char real[PATH_MAX] = "";
     rki_file *f;
     rkp_node *root, *inc;
 
-    if (!text.p && !read_main(l, name, &text))
+    if (given) {
+        text = rki_dup_str(l->arena, given->text);
+        snprintf(real, sizeof real, "%s", given->real);
+        pipe = !real[0];
+    } else if (!text.p && !read_main(l, name, &text)) {
         return NULL;
-    pipe = in || l->args->text.p || !realpath(name, real);
+    } else {
+        pipe = in || l->args->text.p || !realpath(name, real);
+    }
     if (pipe) { // it has no folder: relative names begin in the working folder
         if (!getcwd(real, sizeof real - 2))
             real[0] = 0;
         memcpy(real + strlen(real), "/", 2);
     }
-    f = file_add(l, name, real);
-    if (!f)
+    f = file_add(l, name, real, text);
+    if (!f || !text.p)
         return NULL;
+    rki_sources_add(l->arena, &l->s->sources, l->args->file, pipe ? "" : f->real, text);
     if (pipe)
         f->dir = "";
     l->s->file = f->name;

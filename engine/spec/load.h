@@ -81,7 +81,8 @@ typedef struct rki_file {
     const char *name; // as shown
     const char *real; // realpath, "" for standard input
     const char *dir;  // "" or ends with a slash; what relative names begin with
-    bool open;        // its includes are being loaded
+    rkp_str text;
+    bool open; // its includes are being loaded
     struct rki_file *next;
 } rki_file;
 
@@ -92,6 +93,12 @@ void rki_load_sets(rki_load *l); // --set
 const char *rki_load_dir(const rki_load *l, rkp_loc at);
 // Text of a small file.  `what` names it in findings ("the file", "the secret"); regular files only.
 bool rki_load_read(rki_load *l, const char *path, rkp_loc at, const char *what, rkp_str *out);
+
+// ---- sources.c
+
+// In the arena; texts are not copied.  A name that is there already stays as it is.  False without memory.
+bool rki_sources_add(rki_arena *a, rki_sources *s, const char *name, const char *real, rkp_str text);
+bool rki_sources_glob(rki_arena *a, rki_sources *s, const char *pattern);
 
 // ---- settings.c
 

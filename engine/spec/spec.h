@@ -11,6 +11,7 @@
 #include "flow/topic.h"
 #include "spec/names.h"
 #include "spec/opt.h"
+#include "spec/sources.h"
 #include "spec/tree.h"
 #include <rkpipe/op.h>
 
@@ -19,9 +20,10 @@ typedef struct rki_kv {
 } rki_kv;
 
 typedef struct rki_spec_args {
-    const char *file;   // "-" is standard input
-    rkp_str text;       // the file's text when it is in memory already: no file is read then.  p NULL: read `file`
-    const rki_kv *vars; // --var
+    const char *file; // "-" is standard input
+    rkp_str text;     // the file's text when it is in memory already: no file is read then.  p NULL: read `file`
+    const rki_sources *sources; // the texts of the file and of what it includes, in place of the files; NULL: read them
+    const rki_kv *vars;         // --var
     size_t n_vars;
     const rki_kv *sets; // --set a.b=v: applied to the tree before it is checked; v is YAML
     size_t n_sets;
@@ -228,7 +230,8 @@ typedef struct rki_var {
 
 typedef struct rki_spec {
     rki_arena arena;
-    rkp_node *root; // the resolved tree: includes, merges, templates and interpolation done
+    rki_sources sources; // what it was loaded from
+    rkp_node *root;      // the resolved tree: includes, merges, templates and interpolation done
     const char *file;
     rkp_word name, description;
     rki_engine_conf engine;

@@ -207,12 +207,10 @@ static void what_is_wrong_is_said(void **state)
         "GET /",
         "GET /metrics",
         "GET /v1/config",
-        "GET /v1/generations",
         "GET /v1/alerts",
         "GET /v1/dlq",
         "POST /v1/config:check",
         "POST /v1/config:check",
-        "POST /v1/config:rollback",
         "POST /v1/dlq:replay",
     };
     struct room r;
@@ -222,6 +220,12 @@ static void what_is_wrong_is_said(void **state)
     open_room(&r, "wrong.sock");
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         expect(&r, later[i], 501, "not supported yet");
+    expect(&r, "GET /v1/generations", 501, "this run cannot be reloaded"); // the fake has no reload
+    expect(&r, "POST /v1/config:apply", 501, "this run cannot be reloaded");
+    expect(&r, "POST /v1/config:rollback", 501, "this run cannot be reloaded");
+    expect(&r, "POST /v1/config:rollback?generation=0", 400, "'generation' is a number from 1, not '0'");
+    expect(&r, "POST /v1/config:rollback?dry=maybe", 400, "'dry' is 0 or 1");
+    expect(&r, "GET /v1/config:rollback", 405, "Allow: POST\r\n");
     expect(&r, "GET /v1/nothing", 404, "\"code\":\"not-found\",\"message\":\"there is no '/v1/nothing'\"");
     expect(&r, "GET /v1/status/", 404, "not-found");
     expect(&r, "GET /v1/kernels/", 404, "not-found");
