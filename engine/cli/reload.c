@@ -153,10 +153,15 @@ bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_di
         pthread_mutex_destroy(&v->lock);
         return false;
     }
+    sem_init(&v->wake, 0, 0); // 0 is a value that it can have
     v->running = rki_sources_hash(&l->spec->sources);
     v->running_file = strdup(l->spec->sources.first ? l->spec->sources.first->name : v->file);
     v->first = (rki_generation){ 1, wall_us(), data_dir ? rki_snapshot_copy(&l->spec->sources) : NULL };
-    if (!rki_generations_open(&v->kept, data_dir) || !v->running_file || (data_dir && !v->first.s)) {
+    v->watching = v->watch || l->spec->reload.watch;
+    v->debounce_ns = l->spec->reload.debounce_ns;
+    v->watch_args = (rki_spec_args){ .file = v->file, .env = v->cli->env };
+    if (!rki_generations_open(&v->kept, data_dir) || !v->running_file || (data_dir && !v->first.s) ||
+        !rki_watch_init(&v->looks, &v->watch_args, &l->spec->sources)) {
         rki_reloader_fini(v);
         return false;
     }
@@ -170,19 +175,31 @@ void rki_reloader_fini(rki_reloader *v)
 {
     rki_generations_close(&v->kept);
     rki_snapshot_free(v->first.s);
+    rki_watch_fini(&v->looks);
     free(v->running_file);
+    sem_destroy(&v->wake);
     pthread_cond_destroy(&v->turn);
     pthread_mutex_destroy(&v->lock);
     v->first.s = NULL;
     v->running_file = NULL;
 }
 
+static void watch(rki_reloader *v, const rki_reload_conf *conf)
+{
+    pthread_mutex_lock(&v->lock);
+    v->watching = v->watch || conf->watch;
+    v->debounce_ns = conf->debounce_ns;
+    pthread_mutex_unlock(&v->lock);
+    sem_post(&v->wake);
+}
+
 // It runs now.
-static void keep(rki_reloader *v, rki_snapshot *s, uint64_t generations, rki_reload_result *r)
+static void keep(rki_reloader *v, rki_snapshot *s, const rki_reload_conf *conf, rki_reload_result *r)
 {
     rki_generation g = { r->generation, wall_us(), s };
     char err[RKP_FILE_ERR] = "out of memory", *file = s ? strdup(s->s.first->name) : NULL;
     bool ok = file != NULL;
+    watch(v, conf);
     v->running = s ? rki_sources_hash(&s->s) : 0;
     if (file) {
         free(v->running_file);
@@ -190,7 +207,8 @@ static void keep(rki_reloader *v, rki_snapshot *s, uint64_t generations, rki_rel
     }
     if (!v->kept.path)
         return;
-    ok = ok && keep_first(v, generations + 1, err) && rki_generations_keep(&v->kept, &g, v->load, generations + 1, err);
+    ok = ok && keep_first(v, conf->generations + 1, err) &&
+         rki_generations_keep(&v->kept, &g, v->load, conf->generations + 1, err);
     if (!ok)
         snprintf(r->text, sizeof r->text, "it is not kept for a rollback: %s", err);
 }
@@ -282,7 +300,7 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
 {
     rki_loaded *l = calloc(1, sizeof *l);
     rki_snapshot *s = NULL;
-    uint64_t generations;
+    rki_reload_conf conf;
     int code;
     if (!l) {
         snprintf(r->text, sizeof r->text, "out of memory");
@@ -301,10 +319,10 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
         drop_loaded(l);
     } else {
         s = rki_snapshot_copy(&l->spec->sources);
-        generations = l->spec->reload.generations;
+        conf = l->spec->reload;
         rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
         if (r->outcome == RKI_RELOAD_APPLIED)
-            keep(v, s, generations, r);
+            keep(v, s, &conf, r);
         rki_snapshot_free(s);
     }
 }
@@ -367,45 +385,110 @@ int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out)
     return ask(reloader, &(struct ask){ .file = "", .rollback = true, .generation = generation, .dry = dry }, out);
 }
 
-// ---- SIGHUP ---------------------------------------------------------------------------------------------------------
+// ---- SIGHUP, and files that change ----------------------------------------------------------------------------------
 
-static sem_t *hangup; // atomic: where the handler leaves it
+enum { TICK_MOST_MS = 250, TICK_LEAST_MS = 10 };
+
+static rki_reloader *hangs_up; // atomic: whom the handler tells
 
 static void on_hangup(int sig)
 {
-    sem_t *s = __atomic_load_n(&hangup, __ATOMIC_SEQ_CST);
+    rki_reloader *v = __atomic_load_n(&hangs_up, __ATOMIC_SEQ_CST);
     int saved = errno;
     (void)sig;
-    if (s)
-        sem_post(s);
+    if (v) {
+        __atomic_store_n(&v->hangup, true, __ATOMIC_SEQ_CST);
+        sem_post(&v->wake);
+    }
     errno = saved;
+}
+
+static void reload_and_say(rki_reloader *v, const rki_snapshot *texts)
+{
+    rki_reload_result r;
+    rki_buf found;
+    rki_buf_init(&found);
+    r = reload(v, &(struct ask){ .file = "", .texts = texts }, NULL, &found);
+    if (found.n && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
+        rki_cli_err(&found);
+    if (r.outcome != RKI_RELOAD_APPLIED)
+        rki_cli_say("error: reload %s%s%s; generation %u runs on", outcomes[r.outcome], r.text[0] ? ": " : "", r.text,
+                    r.generation);
+    else if (!v->quiet)
+        rki_cli_say("reload applied: generation %u%s%s", r.generation, r.text[0] ? "; " : "", r.text);
+    rki_buf_fini(&found);
+    rki_buf_fini(&r.diff);
+    rki_buf_fini(&r.pauses);
+}
+
+static bool runs(rki_reloader *v, const rki_snapshot *texts)
+{
+    bool same;
+    look_on(v);
+    same = v->running == rki_sources_hash(&texts->s);
+    give_turn(v);
+    return same;
+}
+
+static void look(rki_reloader *v, uint64_t debounce_ns)
+{
+    rki_reload_result r = { 0 };
+    rki_snapshot *texts = NULL;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    switch (rki_watch_look(&v->looks, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, debounce_ns, &texts)) {
+    case RKI_WATCH_NOTHING:
+        break;
+    case RKI_WATCH_CHANGED:
+        if (!runs(v, texts)) // it was reloaded by somebody, or has changed back
+            reload_and_say(v, texts);
+        break;
+    case RKI_WATCH_GONE:
+        rki_run_generation(v->run, &r);
+        rki_cli_say("error: '%s' cannot be read any more; generation %u runs on", v->file, r.generation);
+        break;
+    }
+    rki_snapshot_free(texts);
+}
+
+// Waits until it is woken; where it watches, for a moment.  The debounce, or 0: it does not watch.
+static uint64_t wait_a_moment(rki_reloader *v)
+{
+    uint64_t debounce, ms;
+    struct timespec t;
+    bool watching;
+    pthread_mutex_lock(&v->lock);
+    watching = v->watching;
+    debounce = v->debounce_ns ? v->debounce_ns : 1;
+    pthread_mutex_unlock(&v->lock);
+    if (!watching) {
+        while (sem_wait(&v->wake) != 0)
+            ;
+        return 0;
+    }
+    ms = debounce / 4000000u;
+    ms = ms < TICK_LEAST_MS ? TICK_LEAST_MS : ms > TICK_MOST_MS ? TICK_MOST_MS : ms;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += (long)ms * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    while (sem_clockwait(&v->wake, CLOCK_MONOTONIC, &t) != 0 && errno == EINTR)
+        ;
+    return debounce;
 }
 
 static void *reloader_main(void *arg)
 {
     rki_reloader *v = arg;
     for (;;) {
-        rki_reload_result r;
-        rki_buf found;
-        while (sem_wait(&v->hangup) != 0)
-            ;
+        uint64_t debounce = wait_a_moment(v);
         if (__atomic_load_n(&v->ends, __ATOMIC_ACQUIRE))
             return NULL;
-        while (sem_trywait(&v->hangup) == 0) // several at once are one: the file as it is now
-            if (__atomic_load_n(&v->ends, __ATOMIC_ACQUIRE))
-                return NULL;
-        rki_buf_init(&found);
-        r = reload(v, &(struct ask){ .file = "" }, NULL, &found);
-        if (found.n && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
-            rki_cli_err(&found);
-        if (r.outcome != RKI_RELOAD_APPLIED)
-            rki_cli_say("error: reload %s%s%s; generation %u runs on", outcomes[r.outcome], r.text[0] ? ": " : "",
-                        r.text, r.generation);
-        else if (!v->quiet)
-            rki_cli_say("reload applied: generation %u", r.generation);
-        rki_buf_fini(&found);
-        rki_buf_fini(&r.diff);
-        rki_buf_fini(&r.pauses);
+        // Several at once are one: the file as it is now.
+        if (__atomic_exchange_n(&v->hangup, false, __ATOMIC_SEQ_CST))
+            reload_and_say(v, NULL);
+        if (debounce)
+            look(v, debounce);
     }
 }
 
@@ -413,7 +496,7 @@ void rki_reloader_begin(rki_reloader *v)
 {
     struct sigaction on = { .sa_handler = on_hangup, .sa_flags = SA_RESTART }, old;
     sigset_t all, before;
-    if (strcmp(v->file, "-") == 0 || sem_init(&v->hangup, 0, 0) != 0)
+    if (strcmp(v->file, "-") == 0)
         return;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -422,7 +505,7 @@ void rki_reloader_begin(rki_reloader *v)
     if (!v->begun)
         return;
     sigemptyset(&on.sa_mask);
-    __atomic_store_n(&hangup, &v->hangup, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&hangs_up, v, __ATOMIC_SEQ_CST);
     if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
         return; // nohup: it shall not hear of it
     sigaction(SIGHUP, &on, NULL);
@@ -436,11 +519,10 @@ void rki_reloader_end(rki_reloader *v)
     // From here on it changes nothing, as before; the process is about to end.
     if (sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == on_hangup)
         signal(SIGHUP, SIG_IGN);
-    __atomic_store_n(&hangup, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&hangs_up, NULL, __ATOMIC_SEQ_CST);
     __atomic_store_n(&v->ends, true, __ATOMIC_RELEASE);
-    sem_post(&v->hangup);
+    sem_post(&v->wake);
     pthread_join(v->thread, NULL);
-    sem_destroy(&v->hangup);
     v->begun = false;
 }
 

@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "cli/generations.h"
+#include "cli/watch.h"
 #include "run/control.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -21,16 +22,21 @@ typedef struct rki_reloader {
     rki_cli *cli;
     const rki_load_args *load; // --var, --set: they hold for every generation
     const char *file, *backend;
-    bool quiet;
+    bool quiet, watch; // watch: also when the file does not ask for it
     rki_run *run;
-    sem_t hangup; // SIGHUPs that nobody has seen to
+
+    sem_t wake; // of the thread
     pthread_t thread;
-    bool begun, ends;
+    bool begun, ends, hangup; // the two last are atomic; hangup: a SIGHUP that nobody has seen to
+    rki_spec_args watch_args; // of the thread alone, as `looks`
+    rki_watch looks;
 
     pthread_mutex_t lock;
     pthread_cond_t turn;
     uint64_t tickets; // of requests, as they came
-    bool busy;        // somebody is at work; what follows is theirs
+    bool watching;    // as debounce_ns
+    uint64_t debounce_ns;
+    bool busy; // somebody is at work; what follows is theirs
     rki_generations kept;
     rki_generation first; // until it is kept
     uint64_t running;     // hash of what runs
@@ -46,7 +52,7 @@ void rki_reloader_fini(rki_reloader *v);
 int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out);
 int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out);
 int rki_generations_json(void *reloader, rki_buf *out);
-// SIGHUP loads the file again, and says what came of it.
+// SIGHUP loads the file again, and so does a change of it where it is watched; what came of it is on standard error.
 void rki_reloader_begin(rki_reloader *v);
 void rki_reloader_end(rki_reloader *v);
 

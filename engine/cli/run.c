@@ -52,8 +52,7 @@ static const rki_arg run_rows[] = {
     { .kind = RKI_ARG_FLAG,
       .name = "watch",
       .at = offsetof(struct run_args, watch),
-      .hidden = true,
-      .help = "reload the file when it changes" },
+      .help = "reload the pipeline when its file changes, or one that it includes" },
     { 0 },
 };
 
@@ -375,7 +374,9 @@ static int execute(rki_cli *c, const struct run_args *a, const char *file, const
 {
     rki_data_dir dir = { .fd = -1 };
     char *path = rki_cli_data_dir(l->spec);
-    rki_reloader reloader = { .cli = c, .load = &a->load, .file = file, .backend = a->backend, .quiet = a->job.quiet };
+    rki_reloader reloader = {
+        .cli = c, .load = &a->load, .file = file, .backend = a->backend, .watch = a->watch, .quiet = a->job.quiet
+    };
     int code;
     if (!path)
         return rki_cli_nomem();
@@ -392,10 +393,8 @@ static int verb_run(rki_cli *c)
     const struct run_args *a = c->args;
     rki_loaded l = { 0 };
     int code, known = 0;
-    if (a->watch) {
-        rki_cli_say("error: '--watch' is not supported yet");
-        return RKI_EXIT_UNAVAILABLE;
-    }
+    if (a->watch && strcmp(c->pos[0], "-") == 0)
+        return rki_cli_usage(c, NULL, "--watch needs a file, and '-' is standard input");
     for (int i = 0; a->backend && backend_names[i]; i++)
         known |= strcmp(a->backend, backend_names[i]) == 0;
     if (a->backend && !known)

@@ -99,6 +99,8 @@ typedef struct rki_reload_conf {
     uint64_t quiesce_ns, drain_ns; // quiesce_timeout, drain_timeout
     int keep_state;                // rki_keep_state
     uint64_t generations;          // keep_generations
+    bool watch;
+    uint64_t debounce_ns;
 } rki_reload_conf;
 
 typedef struct rki_store_conf {

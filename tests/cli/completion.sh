@@ -35,7 +35,7 @@ offers 'rkpipe ' run check completion --help
 offers 'rkpipe ch' check
 hasnt out run
 offers 'rkpipe run --' --var --backend --help
-hasnt out --watch
+has out --watch
 offers 'rkpipe run --backend ' auto cpu cuda
 offers 'rkpipe run ' job.yaml folder
 hasnt out other.txt

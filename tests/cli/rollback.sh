@@ -12,7 +12,7 @@ runs() { # runs N: that generation runs
 start() { # start ARG..
     "$rkpipe" run "$@" >run.out 2>run.err </dev/null &
     engine=$!
-    true_that "the engine does not run: $(cat run.err)" until_true runs 1
+    true_that "the engine does not run" until_true runs 1
 }
 stop() {
     run 0 drain
@@ -162,9 +162,8 @@ true_that 'a batch job does not keep what it was' [ -f .rkpipe/job/generations/1
 run 0 rollback
 has out 'applied: generation 3, as 1 was'
 kill -INT "$engine"
-kill -INT "$engine"
 wait "$engine" 2>/dev/null
 engine=
-true_that 'something is left of the job' [ ! -e .rkpipe ]
+true_that "something is left of the job: $(find .rkpipe 2>&1; tail -3 run.err)" [ ! -e .rkpipe ]
 
 finish

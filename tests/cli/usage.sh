@@ -76,8 +76,6 @@ for verb in activate suspend resume restart terminate tap; do
 done
 run 69 status --admin unix:nowhere.sock
 has err "cannot reach an engine at 'nowhere.sock': No such file or directory"
-run 69 run --watch a.yaml
-has err "'--watch' is not supported yet"
 run 69 list metrics
 has err 'not supported yet'
 run 69 run gone.yaml
