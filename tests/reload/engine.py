@@ -25,6 +25,14 @@ class Engine:
         if self.p.poll() is not None:
             raise Fail(f"the engine has ended with {self.p.returncode}:\n{self.said()[-2000:]}")
 
+    def last_words(self):
+        """What it says when it ends by itself, for which it gets a moment."""
+        try:
+            self.p.wait(2)
+        except subprocess.TimeoutExpired:
+            pass
+        return self.said()[-3000:]
+
     def said(self):
         with open("run.err", encoding="utf-8", errors="replace") as f:
             return f.read()
@@ -106,7 +114,7 @@ def main(test):
     try:
         test(rkpipe, n)
         code = 0
-    except Fail as e:
+    except (Fail, OSError) as e:
         print("FAIL", e)
         code = 1
     finally:
