@@ -257,7 +257,8 @@ static void start_command(rki_admin *a, struct conn *c, const rki_answer *ans, u
     struct job *j = NULL;
     rki_answer busy;
     for (size_t i = reload ? JOBS : 0; i < (reload ? JOBS + CONNECTIONS : JOBS) && !j; i++)
-        if (a->jobs[i].state == FREE) // only this thread leaves FREE, and makes it so
+        // Only this thread leaves FREE, and makes it so; what RUNNING becomes does not matter here.
+        if ((int)__atomic_load_n(&a->jobs[i].state, __ATOMIC_RELAXED) == FREE)
             j = &a->jobs[i];
     if (j) {
         *j = (struct job){ .a = a, .c = c, .command = ans->command, .state = RUNNING };

@@ -88,6 +88,8 @@ struct ask {
     bool rollback;             // load what is kept
     uint64_t generation;       // of a rollback; 0: the newest that differs
     bool dry;
+    bool asked;     // by somebody who gets an answer
+    const char *by; // for the log
 };
 
 // ---- whose turn it is
@@ -362,12 +364,49 @@ static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *
     return r;
 }
 
-static int ask(rki_reloader *v, const struct ask *a, rki_buf *out)
+// One line of the log: "reload applied (SIGHUP): generation 3; replace: price".
+static void tell(const rki_reloader *v, const struct ask *a, const rki_reload_result *r)
+{
+    static const char *const lists[] = { "replace", "retune", "add", "remove" };
+    const char *what = a->rollback ? "rollback" : "reload";
+    rki_arena mem;
+    rki_buf b;
+    const rki_json_node *diff;
+    if (v->quiet && (r->outcome == RKI_RELOAD_APPLIED || a->asked))
+        return;
+    rki_arena_init(&mem);
+    rki_buf_init(&b);
+    diff =
+        r->outcome == RKI_RELOAD_APPLIED && r->diff.n ? rki_json_read(&mem, (rkp_str){ r->diff.p, r->diff.n }) : NULL;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const rki_json_node *list = rki_json_get(diff, lists[i]);
+        for (const rki_json_node *n = list ? list->child : NULL; n; n = n->next) {
+            rkp_str name = rki_json_text(n, "");
+            rki_putf(&b, n == list->child ? "; %s: " : ", ", lists[i]);
+            rki_put(&b, name.p, name.n);
+        }
+    }
+    if (r->text[0] && r->outcome == RKI_RELOAD_APPLIED)
+        rki_putf(&b, "; %s", r->text);
+    if (r->outcome == RKI_RELOAD_APPLIED)
+        rki_cli_say("%s applied (%s): generation %u%.*s", what, a->by, r->generation, (int)b.n, b.n ? b.p : "");
+    else
+        rki_cli_say("error: %s %s (%s)%s%s; generation %u runs on", what, outcomes[r->outcome], a->by,
+                    r->text[0] ? ": " : "", r->text, r->generation);
+    rki_buf_fini(&b);
+    rki_arena_fini(&mem);
+}
+
+static int ask(rki_reloader *v, struct ask *a, rki_buf *out)
 {
     rki_json j;
     rki_reload_result r;
+    a->by = "asked for";
+    a->asked = true;
     rki_json_init(&j, out, 0);
     r = reload(v, a, &j, NULL);
+    if (!a->dry)
+        tell(v, a, &r);
     if (out->n == 0)
         rki_putf(out, "{\"outcome\":\"%s\",\"message\":\"out of memory\"}", outcomes[r.outcome]);
     rki_buf_fini(&r.diff);
@@ -403,19 +442,16 @@ static void on_hangup(int sig)
     errno = saved;
 }
 
-static void reload_and_say(rki_reloader *v, const rki_snapshot *texts)
+static void reload_and_say(rki_reloader *v, const char *by, const rki_snapshot *texts)
 {
+    const struct ask a = { .file = "", .texts = texts, .by = by };
     rki_reload_result r;
     rki_buf found;
     rki_buf_init(&found);
-    r = reload(v, &(struct ask){ .file = "", .texts = texts }, NULL, &found);
+    r = reload(v, &a, NULL, &found);
     if (found.n && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
         rki_cli_err(&found);
-    if (r.outcome != RKI_RELOAD_APPLIED)
-        rki_cli_say("error: reload %s%s%s; generation %u runs on", outcomes[r.outcome], r.text[0] ? ": " : "", r.text,
-                    r.generation);
-    else if (!v->quiet)
-        rki_cli_say("reload applied: generation %u%s%s", r.generation, r.text[0] ? "; " : "", r.text);
+    tell(v, &a, &r);
     rki_buf_fini(&found);
     rki_buf_fini(&r.diff);
     rki_buf_fini(&r.pauses);
@@ -441,7 +477,7 @@ static void look(rki_reloader *v, uint64_t debounce_ns)
         break;
     case RKI_WATCH_CHANGED:
         if (!runs(v, texts)) // it was reloaded by somebody, or has changed back
-            reload_and_say(v, texts);
+            reload_and_say(v, "the file has changed", texts);
         break;
     case RKI_WATCH_GONE:
         rki_run_generation(v->run, &r);
@@ -486,7 +522,7 @@ static void *reloader_main(void *arg)
             return NULL;
         // Several at once are one: the file as it is now.
         if (__atomic_exchange_n(&v->hangup, false, __ATOMIC_SEQ_CST))
-            reload_and_say(v, NULL);
+            reload_and_say(v, "SIGHUP", NULL);
         if (debounce)
             look(v, debounce);
     }

@@ -105,7 +105,7 @@ for ((i = 0; i < 600; i++)); do
     read -rt 0.1 <> <(:)
 done
 last='SIGHUP with a broken file' code=
-has run.err 'reload applied: generation 6' 'p.yaml:' 'error: reload rejected' 'generation 6 runs on'
+has run.err 'reload applied (SIGHUP): generation 6; replace: price' 'p.yaml:' 'error: reload rejected (SIGHUP); generation 6 runs on' 'reload applied (asked for): generation 4; add: late' 'error: reload rejected (asked for); generation 5 runs on'
 more_rows all 200
 
 run 0 drain

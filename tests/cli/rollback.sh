@@ -86,6 +86,7 @@ has out 'replace: price' 'applied: generation 6, as 4 was'
 run 0 rollback --list
 has out '     6  ' '     3  ' '     4  '
 hasnt out '     2  '
+has run.err 'rollback applied (asked for): generation 4; remove: late' 'error: rollback rejected (asked for): generation 7 is not kept; generation 1 runs on'
 checks=$((checks + 1))
 [ "$(ls .rkpipe/live/generations | sort -n | tr '\n' ' ')" = '3 4 5 6 ' ] || bad 'others are kept'
 run 2 rollback 1

@@ -66,13 +66,13 @@ checks=$((checks + 1))
 
 # What is wrong is said once, until it is something else.
 pipeline 5 | sed 's/op: map/op: mapp/' >p.yaml
-true_that 'a wrong file is not told' until_true said 'error: reload rejected; generation 6 runs on' 1
+true_that 'a wrong file is not told' until_true said 'error: reload rejected (the file has changed); generation 6 runs on' 1
 cp p.yaml same.yaml
 mv same.yaml p.yaml # other times, the same text
 sleep 0.8
 true_that 'a wrong file is told again' said "p.yaml:8:16: error: there is no operator 'mapp' [op-unknown]" 1
 pipeline 5 | sed 's/derive/dervie/' >p.yaml
-true_that 'another wrong file is not told' until_true said 'error: reload rejected; generation 6 runs on' 2
+true_that 'another wrong file is not told' until_true said 'error: reload rejected (the file has changed); generation 6 runs on' 2
 pipeline 4 >p.yaml # what runs
 sleep 0.8
 true_that 'what runs is loaded again' runs 6
@@ -96,7 +96,7 @@ run 0 reload
 sleep 0.6
 true_that 'what was reloaded is loaded again' runs 9
 stop
-true_that 'not every reload is told' said 'reload applied: generation' 6
+true_that 'not every reload is told' said 'reload applied (the file has changed): generation' 6
 
 # The file asks for it itself, and can stop asking.
 pipeline 1 >p.yaml
@@ -111,7 +111,7 @@ pipeline 3 >p.yaml
 echo 'reload: { watch: true, debounce: 100ms }' >>p.yaml
 run 0 reload
 pipeline 4 >>p.yaml # two in one file: wrong
-true_that 'it does not begin to watch' until_true said 'error: reload rejected; generation 3 runs on' 1
+true_that 'it does not begin to watch' until_true said 'error: reload rejected (the file has changed); generation 3 runs on' 1
 stop
 
 # A run that does not watch.

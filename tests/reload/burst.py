@@ -83,7 +83,7 @@ def test(rkpipe, bursts):
                     threads.append(threading.Thread(target=by_api if how == 1 else by_command))
                     threads[-1].start()
                 pause = begin + (i + 1) / REQUESTS - time.monotonic()
-                if pause > 0:
+                if pause > 0 and burst % 3 != 2:  # every third one as fast as it can
                     time.sleep(pause)
             for t in threads:
                 t.join()
@@ -108,7 +108,7 @@ def test(rkpipe, bursts):
             if engine.status()["generation"] != generation or not runs():
                 raise Fail(f"seed {seed} burst {burst}: another reload after the last one")
         said = engine.said()
-        told = said.count("reload applied: generation") + said.count("error: reload ")
+        told = said.count(" (SIGHUP)")
         if told > hangups or (hangups and not told):
             raise Fail(f"seed {seed}: {told} outcomes of {hangups} hangups")
         engine.drain()
