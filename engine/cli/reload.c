@@ -226,6 +226,8 @@ static bool find_kept(rki_reloader *v, const struct ask *a, uint32_t runs, rki_g
     if (a->generation) {
         if (v->first.s && a->generation == v->first.number) { // a batch job's
             *to = (rki_generation){ v->first.number, v->first.us, rki_snapshot_copy(&v->first.s->s) };
+            if (!to->s)
+                snprintf(r->text, sizeof r->text, "out of memory");
             return to->s != NULL;
         }
         if (rki_generations_read(&v->kept, a->generation, to, err))
