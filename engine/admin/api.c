@@ -328,6 +328,12 @@ static void get_generations(const rki_admin_source *s, const rki_http_request *r
     asks(s, RKI_ASK_GENERATIONS, a);
 }
 
+static void get_config(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)r;
+    asks(s, RKI_ASK_CONFIG, a);
+}
+
 static const char *const apply_params[] = { "file", "dry", NULL };
 static const char *const rollback_params[] = { "generation", "dry", NULL };
 static const char *const tap_params[] = { "topic", "limit", "format", NULL };
@@ -351,7 +357,7 @@ static const struct route {
     { .path = "/v1/shutdown", .post = post_shutdown, .params = shutdown_params },
     { .path = "/", .later = "GET" },
     { .path = "/metrics", .later = "GET" },
-    { .path = "/v1/config", .later = "GET" },
+    { .path = "/v1/config", .get = get_config },
     { .path = "/v1/generations", .get = get_generations },
     { .path = "/v1/alerts", .later = "GET" },
     { .path = "/v1/dlq", .later = "GET" },

@@ -20,9 +20,10 @@ typedef enum rki_answer_kind {
 } rki_answer_kind;
 
 typedef enum rki_ask {
-    RKI_ASK_RELOAD,      // `file` ("": the one that it was started with)
-    RKI_ASK_ROLLBACK,    // to `generation`
-    RKI_ASK_GENERATIONS, //
+    RKI_ASK_RELOAD,   // `file` ("": the one that it was started with)
+    RKI_ASK_ROLLBACK, // to `generation`
+    RKI_ASK_GENERATIONS,
+    RKI_ASK_CONFIG,
 } rki_ask;
 
 typedef struct rki_answer {

@@ -224,6 +224,8 @@ static void *run_command(void *arg)
         j->status = s->rollback(s->reload_arg, j->generation, j->dry, &j->body);
     else if (j->file && j->ask == RKI_ASK_GENERATIONS)
         j->status = s->generations(s->reload_arg, &j->body);
+    else if (j->file && j->ask == RKI_ASK_CONFIG)
+        j->status = s->config(s->reload_arg, &j->body);
     else if (j->file)
         j->status = s->reload(s->reload_arg, j->file, j->dry, &j->body);
     else

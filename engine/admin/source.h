@@ -17,7 +17,8 @@ typedef struct rki_admin_source {
     int (*reload)(void *arg, const char *file, bool dry, rki_buf *out);
     int (*rollback)(void *arg, uint64_t generation, bool dry, rki_buf *out); // 0: to the newest before that differs
     int (*generations)(void *arg, rki_buf *out);                             // those that are kept
-    void *reload_arg;                                                        // of the three
+    int (*config)(void *arg, rki_buf *out); // the texts that run, and those that were rejected last
+    void *reload_arg;                       // of the four
     void (*drain)(rki_run *r);
     bool (*ready)(rki_run *r);
     void (*status_json)(rki_run *r, rki_buf *out);

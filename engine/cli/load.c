@@ -32,6 +32,7 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
 {
     rki_spec_args sa = { .file = file,
                          .sources = l->sources,
+                         .texts = l->texts,
                          .vars = a ? a->vars.v : NULL,
                          .n_vars = a ? a->vars.n : 0,
                          .sets = a ? a->sets.v : NULL,

@@ -157,12 +157,12 @@ bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_di
     }
     sem_init(&v->wake, 0, 0); // 0 is a value that it can have
     v->running = rki_sources_hash(&l->spec->sources);
-    v->running_file = strdup(l->spec->sources.first ? l->spec->sources.first->name : v->file);
+    v->current = rki_snapshot_copy(&l->spec->sources);
     v->first = (rki_generation){ 1, wall_us(), data_dir ? rki_snapshot_copy(&l->spec->sources) : NULL };
     v->watching = v->watch || l->spec->reload.watch;
     v->debounce_ns = l->spec->reload.debounce_ns;
     v->watch_args = (rki_spec_args){ .file = v->file, .env = v->cli->env };
-    if (!rki_generations_open(&v->kept, data_dir) || !v->running_file || (data_dir && !v->first.s) ||
+    if (!rki_generations_open(&v->kept, data_dir) || !v->current || (data_dir && !v->first.s) ||
         !rki_watch_init(&v->looks, &v->watch_args, &l->spec->sources)) {
         rki_reloader_fini(v);
         return false;
@@ -178,12 +178,16 @@ void rki_reloader_fini(rki_reloader *v)
     rki_generations_close(&v->kept);
     rki_snapshot_free(v->first.s);
     rki_watch_fini(&v->looks);
-    free(v->running_file);
+    rki_snapshot_free(v->current);
+    rki_snapshot_free(v->rejected.s);
+    free(v->rejected.message);
+    free(v->rejected.findings);
     sem_destroy(&v->wake);
     pthread_cond_destroy(&v->turn);
     pthread_mutex_destroy(&v->lock);
     v->first.s = NULL;
-    v->running_file = NULL;
+    v->current = NULL;
+    v->rejected.s = NULL;
 }
 
 static void watch(rki_reloader *v, const rki_reload_conf *conf)
@@ -195,21 +199,38 @@ static void watch(rki_reloader *v, const rki_reload_conf *conf)
     sem_post(&v->wake);
 }
 
-// It runs now.
+// What was rejected stays readable.  Takes s.
+static void keep_rejected(rki_reloader *v, rki_snapshot *s, rkp_diags *d, const rki_reload_result *r)
+{
+    rki_buf b;
+    if (!s || !s->s.first) {
+        rki_snapshot_free(s);
+        return;
+    }
+    rki_snapshot_free(v->rejected.s);
+    free(v->rejected.message);
+    free(v->rejected.findings);
+    rki_buf_init(&b);
+    rki_diags_json(d, &b);
+    v->rejected.s = s;
+    v->rejected.us = wall_us();
+    v->rejected.message = r->text[0] ? strdup(r->text) : NULL;
+    v->rejected.findings = rki_buf_take(&b, NULL);
+}
+
+// It runs now.  Takes s.
 static void keep(rki_reloader *v, rki_snapshot *s, const rki_reload_conf *conf, rki_reload_result *r)
 {
     rki_generation g = { r->generation, wall_us(), s };
-    char err[RKP_FILE_ERR] = "out of memory", *file = s ? strdup(s->s.first->name) : NULL;
-    bool ok = file != NULL;
+    char err[RKP_FILE_ERR] = "out of memory";
+    bool ok;
     watch(v, conf);
-    v->running = s ? rki_sources_hash(&s->s) : 0;
-    if (file) {
-        free(v->running_file);
-        v->running_file = file;
-    }
+    v->running = rki_sources_hash(&s->s);
+    rki_snapshot_free(v->current);
+    v->current = s;
     if (!v->kept.path)
         return;
-    ok = ok && keep_first(v, conf->generations + 1, err) &&
+    ok = keep_first(v, conf->generations + 1, err) &&
          rki_generations_keep(&v->kept, &g, v->load, conf->generations + 1, err);
     if (!ok)
         snprintf(r->text, sizeof r->text, "it is not kept for a rollback: %s", err);
@@ -249,6 +270,11 @@ static bool find_kept(rki_reloader *v, const struct ask *a, uint32_t runs, rki_g
     return false;
 }
 
+static const char *file_of(const rki_snapshot *s)
+{
+    return s && s->s.first ? s->s.first->name : "";
+}
+
 int rki_generations_json(void *reloader, rki_buf *out)
 {
     rki_reloader *v = reloader;
@@ -261,7 +287,7 @@ int rki_generations_json(void *reloader, rki_buf *out)
     rki_json_key(&j, "generation");
     rki_json_u64(&j, r.generation);
     rki_json_key(&j, "file");
-    rki_json_z(&j, v->running_file);
+    rki_json_z(&j, file_of(v->current));
     rki_json_key(&j, "generations");
     rki_json_array(&j);
     for (uint64_t n = rki_generations_before(&v->kept, UINT64_MAX); n; n = rki_generations_before(&v->kept, n)) {
@@ -296,6 +322,55 @@ int rki_generations_json(void *reloader, rki_buf *out)
     return 200;
 }
 
+static void texts_json(rki_json *j, const rki_snapshot *s)
+{
+    rki_json_key(j, "files");
+    rki_json_array(j);
+    for (const rki_source *o = s->s.first; o; o = o->next) {
+        rki_json_object(j);
+        rki_json_key(j, "name");
+        rki_json_z(j, o->name);
+        rki_json_key(j, "text");
+        rki_json_str(j, o->text);
+        rki_json_end_object(j);
+    }
+    rki_json_end_array(j);
+}
+
+int rki_config_json(void *reloader, rki_buf *out)
+{
+    rki_reloader *v = reloader;
+    rki_reload_result r = { 0 };
+    rki_json j;
+    char at[64];
+    look_on(v);
+    rki_run_generation(v->run, &r);
+    rki_json_init(&j, out, 0);
+    rki_json_object(&j);
+    rki_json_key(&j, "generation");
+    rki_json_u64(&j, r.generation);
+    texts_json(&j, v->current);
+    rki_json_key(&j, "rejected");
+    if (v->rejected.s) {
+        rki_json_object(&j);
+        rki_json_key(&j, "at");
+        rki_json_str(&j, (rkp_str){ at, rkp_print_timestamp(at, v->rejected.us) });
+        if (v->rejected.message) {
+            rki_json_key(&j, "message");
+            rki_json_z(&j, v->rejected.message);
+        }
+        rki_json_key(&j, "findings");
+        rki_json_raw(&j, rkp_str_of(v->rejected.findings ? v->rejected.findings : "[]"));
+        texts_json(&j, v->rejected.s);
+        rki_json_end_object(&j);
+    } else {
+        rki_json_null(&j);
+    }
+    rki_json_end_object(&j);
+    give_turn(v);
+    return 200;
+}
+
 // ---- one request
 
 // Findings as text go to `say`, when it is there.
@@ -304,7 +379,7 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
 {
     rki_loaded *l = calloc(1, sizeof *l);
     rki_snapshot *s = NULL;
-    rki_reload_conf conf;
+    rki_reload_conf conf = { 0 };
     int code;
     if (!l) {
         snprintf(r->text, sizeof r->text, "out of memory");
@@ -312,6 +387,7 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     }
     l->diags = d;
     l->sources = texts ? &texts->s : NULL;
+    l->texts = &s;
     code = rki_cli_load(v->cli, file, v->load, v->backend, false, RKI_LOAD_CHECK, l);
     if (code == 0 && !l->plan->known)
         snprintf(r->text, sizeof r->text, "an input is missing, so its columns are not known");
@@ -322,13 +398,15 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
         rki_run_compare(v->run, l->plan, d, r);
         drop_loaded(l);
     } else {
-        s = rki_snapshot_copy(&l->spec->sources);
         conf = l->spec->reload;
         rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
-        if (r->outcome == RKI_RELOAD_APPLIED)
-            keep(v, s, &conf, r);
-        rki_snapshot_free(s);
     }
+    if (a->dry || r->outcome == RKI_RELOAD_TIMED_OUT || r->outcome == RKI_RELOAD_SUPERSEDED)
+        rki_snapshot_free(s);
+    else if (r->outcome == RKI_RELOAD_APPLIED)
+        keep(v, s, &conf, r);
+    else
+        keep_rejected(v, s, d, r);
 }
 
 static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *j, rki_buf *say)

@@ -38,9 +38,14 @@ typedef struct rki_reloader {
     uint64_t debounce_ns;
     bool busy; // somebody is at work; what follows is theirs
     rki_generations kept;
-    rki_generation first; // until it is kept
-    uint64_t running;     // hash of what runs
-    char *running_file;   // its path
+    rki_generation first;  // until it is kept
+    uint64_t running;      // hash of what runs
+    rki_snapshot *current; // its texts
+    struct {
+        rki_snapshot *s; // NULL: there was none
+        int64_t us;
+        char *message, *findings; // findings: JSON; each may be NULL
+    } rejected;                   // the last one
 } rki_reloader;
 
 // After the fields of the first block are set.  l: what begins.  data_dir NULL: nothing can be kept on disk.  False without
@@ -48,10 +53,11 @@ typedef struct rki_reloader {
 bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_dir);
 void rki_reloader_fini(rki_reloader *v);
 
-// rki_admin_source.reload, .rollback (0: to the newest before that differs) and .generations.  dry: nothing is changed.
+// rki_admin_source.reload, .rollback (0: to the newest before that differs), .generations and .config.  dry: nothing is changed.
 int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out);
 int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out);
 int rki_generations_json(void *reloader, rki_buf *out);
+int rki_config_json(void *reloader, rki_buf *out); // the texts that run, and those that were rejected last
 // SIGHUP loads the file again, and so does a change of it where it is watched; what came of it is on standard error.
 void rki_reloader_begin(rki_reloader *v);
 void rki_reloader_end(rki_reloader *v);

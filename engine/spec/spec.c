@@ -635,6 +635,8 @@ rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d)
     rki_arena_init(&s->arena);
     l.arena = &s->arena;
     load(&l);
+    if (args->texts && !(*args->texts = rki_snapshot_copy(&s->sources)))
+        s->arena.failed = true;
     if (rki_arena_failed(&s->arena))
         rkp_diag(d, RKP_ERROR, (rkp_loc){ .file = args->file }, "no-memory", "memory is used up");
     if (rki_arena_failed(&s->arena) || rki_diags_count(d, RKP_ERROR) > before) {

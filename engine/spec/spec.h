@@ -23,6 +23,7 @@ typedef struct rki_spec_args {
     const char *file; // "-" is standard input
     rkp_str text;     // the file's text when it is in memory already: no file is read then.  p NULL: read `file`
     const rki_sources *sources; // the texts of the file and of what it includes, in place of the files; NULL: read them
+    rki_snapshot **texts;       // gets the texts that were read, also when they are wrong; NULL: not wanted
     const rki_kv *vars;         // --var
     size_t n_vars;
     const rki_kv *sets; // --set a.b=v: applied to the tree before it is checked; v is YAML

@@ -111,6 +111,16 @@ def test(rkpipe, bursts):
         told = said.count(" (SIGHUP)")
         if told > hangups or (hangups and not told):
             raise Fail(f"seed {seed}: {told} outcomes of {hangups} hangups")
+        # What runs and what was rejected last can be read.
+        put("p.yaml", pipeline(factor + 1, True))
+        if engine.ask("POST", "/v1/config:apply")[0] != 422:
+            raise Fail("a wrong file was not rejected")
+        config = json.loads(engine.ask("GET", "/v1/config")[1])
+        rejected = config["rejected"]
+        if (config["files"] != [{"name": "p.yaml", "text": pipeline(factor, False)}] or
+                rejected["files"] != [{"name": "p.yaml", "text": pipeline(factor + 1, True)}] or
+                rejected["findings"][0]["code"] != "op-unknown"):
+            raise Fail(f"the config is {config}")
         engine.drain()
     finally:
         engine.kill()

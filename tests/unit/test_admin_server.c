@@ -204,8 +204,13 @@ static void every_endpoint_answers(void **state)
 static void what_is_wrong_is_said(void **state)
 {
     static const char *const later[] = {
-        "GET /",       "GET /metrics",          "GET /v1/config",        "GET /v1/alerts",
-        "GET /v1/dlq", "POST /v1/config:check", "POST /v1/config:check", "POST /v1/dlq:replay",
+        "GET /",
+        "GET /metrics",
+        "GET /v1/alerts",
+        "GET /v1/dlq",
+        "POST /v1/config:check",
+        "POST /v1/config:check",
+        "POST /v1/dlq:replay",
     };
     struct room r;
 
@@ -215,6 +220,7 @@ static void what_is_wrong_is_said(void **state)
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         expect(&r, later[i], 501, "not supported yet");
     expect(&r, "GET /v1/generations", 501, "this run cannot be reloaded"); // the fake has no reload
+    expect(&r, "GET /v1/config", 501, "this run cannot be reloaded");
     expect(&r, "POST /v1/config:apply", 501, "this run cannot be reloaded");
     expect(&r, "POST /v1/config:rollback", 501, "this run cannot be reloaded");
     expect(&r, "POST /v1/config:rollback?generation=0", 400, "'generation' is a number from 1, not '0'");

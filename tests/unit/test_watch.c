@@ -274,7 +274,7 @@ static void without_memory_nothing_is_lost(void **state)
     for (long n = 1;; n++) {
         uint64_t t = 0;
         bool done;
-        char text[40];
+        char text[80];
         rki_watched o = RKI_WATCH_NOTHING;
         snprintf(text, sizeof text, "include: [conf/*.yaml]\na: x%ld\n", n);
         put("p.yaml", text);
