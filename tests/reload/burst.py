@@ -3,8 +3,10 @@
 
 Requests come as SIGHUP, as `rkpipe reload` and over the API.  After a burst the last file runs, and each request that
 can get an answer got just one: applied, rejected, timed_out or superseded.
+RKP_SEED makes the same choices again; threads and the clock may make another run of them.
 """
 import json
+import os
 import random
 import subprocess
 import threading
@@ -32,7 +34,7 @@ kernels:
 
 
 def test(rkpipe, bursts):
-    seed = random.randrange(1 << 32)
+    seed = int(os.environ.get("RKP_SEED") or random.randrange(1 << 32))
     rnd = random.Random(seed)
     counts, answers, ms, hangups = {}, [], [], 0
     lock = threading.Lock()
