@@ -76,6 +76,8 @@ static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, uint64
         rki_json_end_object(j);
         rki_json_key(j, "pauses");
         rki_json_raw(j, (rkp_str){ r->pauses.p, r->pauses.n });
+        rki_json_key(j, "edges"); // sent = received + overflowed + in_flight, of every one
+        rki_json_raw(j, (rkp_str){ r->edges.p, r->edges.n });
     }
     rki_json_end_object(j);
     rki_buf_fini(&found);
@@ -417,6 +419,7 @@ static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *
     const char *file = *a->file ? a->file : v->file;
     rki_buf_init(&r.diff);
     rki_buf_init(&r.pauses);
+    rki_buf_init(&r.edges);
     if (a->dry) {
         look_on(v);
     } else if (!take_turn(v)) {
@@ -491,6 +494,7 @@ static int ask(rki_reloader *v, struct ask *a, rki_buf *out)
         rki_putf(out, "{\"outcome\":\"%s\",\"message\":\"out of memory\"}", outcomes[r.outcome]);
     rki_buf_fini(&r.diff);
     rki_buf_fini(&r.pauses);
+    rki_buf_fini(&r.edges);
     return r.outcome == RKI_RELOAD_APPLIED ? 200 : r.outcome == RKI_RELOAD_REJECTED ? 422 : 409;
 }
 
@@ -535,6 +539,7 @@ static void reload_and_say(rki_reloader *v, const char *by, const rki_snapshot *
     rki_buf_fini(&found);
     rki_buf_fini(&r.diff);
     rki_buf_fini(&r.pauses);
+    rki_buf_fini(&r.edges);
 }
 
 static bool runs(rki_reloader *v, const rki_snapshot *texts)

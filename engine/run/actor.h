@@ -77,7 +77,7 @@ typedef struct rki_link {
     uint32_t left_from; // atomic: it is nobody's output any more
     // Control, from then on.
     struct rki_link *next_leaving;
-    struct rki_kstate *reader; // of the kernel that it led to
+    struct rki_kstate *writer, *reader; // of the kernels that it led from and to
 } rki_link;
 
 static inline rki_runner *rki_from(const rki_link *k)
@@ -524,6 +524,9 @@ uint64_t rki_reload_drain(rki_run *r);                              // rows of w
 rki_runner *const *rki_reload_going(const rki_run *r, uint32_t *n); // what was removed and has not ended
 bool rki_reload_at_work(const rki_run *r);                          // with the lock: commands wait
 bool rki_reload_under_way(rki_run *r);                              // control thread
+void rki_edges_json(
+    rki_json *j,
+    rki_run *r); // with the graph's lock: of the plan, and those that a reload has removed and that are not empty yet
 const rki_link *rki_reload_leaving(const rki_run *r);  // with the graph's lock: rings that are brought to their ends
 bool rki_reload_drains(const rki_run *r);              // control thread: what was removed has not ended
 uint64_t rki_runner_empty(rki_runner *r);              // lets go of what it has in its hands: rows

@@ -111,30 +111,49 @@ static void kernels_json(rki_json *j, rki_run *r)
     rki_json_end_array(j);
 }
 
-static void edges_json(rki_json *j, rki_run *r)
+struct sums {
+    uint64_t sent, got, over, spilled, waits, filtered, late, excluded, messages, capacity;
+};
+
+static void add_link(struct sums *s, const rki_link *k)
+{
+    struct fill f;
+    s->got += RKI_LOOK(k->got_rows); // before what was sent: so that rows in flight are never negative
+    s->over += RKI_LOOK(k->overflowed_rows);
+    s->spilled += RKI_LOOK(k->spilled_rows);
+    s->waits += RKI_LOOK(k->spill_waits);
+    s->sent += RKI_LOOK(k->sent_rows);
+    s->filtered += RKI_LOOK(k->filtered_rows);
+    s->late += RKI_LOOK(k->late);
+    s->excluded += RKI_LOOK(k->n_excluded);
+    f = fill_of(k);
+    s->messages += f.messages;
+    s->capacity += f.capacity;
+}
+
+static void sums_json(rki_json *j, const struct sums *s)
+{
+    field_u64(j, "sent", s->sent);
+    field_u64(j, "received", s->got);
+    field_u64(j, "overflowed", s->over);
+    field_u64(j, "spilled", s->spilled);
+    field_u64(j, "filtered", s->filtered);
+    field_u64(j, "late", s->late);
+    field_u64(j, "excluded", s->excluded);
+    field_u64(j, "in_flight", s->sent > s->got + s->over ? s->sent - s->got - s->over : 0);
+    field_u64(j, "messages", s->messages);
+    field_u64(j, "capacity", s->capacity);
+}
+
+void rki_edges_json(rki_json *j, rki_run *r)
 {
     rki_json_array(j);
     for (uint32_t e = 0; e < r->plan->n_edges; e++) {
         const rki_edge *edge = &r->plan->edges[e];
-        uint64_t sent = 0, got = 0, over = 0, spilled = 0, waits = 0, filtered = 0, late = 0, excluded = 0,
-                 messages = 0, capacity = 0;
-        for (uint32_t i = 0; i < r->n_links; i++) {
-            const rki_link *k = r->links[i];
-            struct fill f;
-            if (k->edge != edge)
-                continue;
-            got += RKI_LOOK(k->got_rows); // before what was sent: so that rows in flight are never negative
-            over += RKI_LOOK(k->overflowed_rows);
-            spilled += RKI_LOOK(k->spilled_rows);
-            waits += RKI_LOOK(k->spill_waits);
-            sent += RKI_LOOK(k->sent_rows);
-            filtered += RKI_LOOK(k->filtered_rows);
-            late += RKI_LOOK(k->late);
-            excluded += RKI_LOOK(k->n_excluded);
-            f = fill_of(k);
-            messages += f.messages;
-            capacity += f.capacity;
-        }
+        struct sums s = { 0 };
+        for (uint32_t i = 0; i < r->n_links; i++)
+            if (r->links[i]->edge == edge)
+                add_link(&s, r->links[i]);
         rki_json_object(j);
         field_text(j, "from", r->plan->kernels[r->plan->stages[edge->from_stage].kernel].k->id.p);
         field_text(j, "to", r->plan->kernels[consumer(r, edge)].k->id.p);
@@ -144,18 +163,20 @@ static void edges_json(rki_json *j, rki_run *r)
         else
             rki_json_null(j);
         field_text(j, "overflow", rki_overflow_name(edge->overflow));
-        field_u64(j, "sent", sent);
-        field_u64(j, "received", got);
-        field_u64(j, "overflowed", over);
-        field_u64(j, "spilled", spilled);
         if (edge->spill_bytes)
-            field_u64(j, "spill_full", waits);
-        field_u64(j, "filtered", filtered);
-        field_u64(j, "late", late);
-        field_u64(j, "excluded", excluded);
-        field_u64(j, "in_flight", sent > got + over ? sent - got - over : 0);
-        field_u64(j, "messages", messages);
-        field_u64(j, "capacity", capacity);
+            field_u64(j, "spill_full", s.waits);
+        sums_json(j, &s);
+        rki_json_end_object(j);
+    }
+    for (const rki_link *k = rki_reload_leaving(r); k; k = k->next_leaving) {
+        struct sums s = { 0 };
+        add_link(&s, k);
+        rki_json_object(j);
+        field_text(j, "from", k->writer->id);
+        field_text(j, "to", k->reader->id);
+        rki_json_key(j, "removed");
+        rki_json_bool(j, true);
+        sums_json(j, &s);
         rki_json_end_object(j);
     }
     rki_json_end_array(j);
@@ -220,7 +241,7 @@ static void status_json(rki_run *r, rki_buf *out)
     rki_json_key(&j, "kernels");
     kernels_json(&j, r);
     rki_json_key(&j, "edges");
-    edges_json(&j, r);
+    rki_edges_json(&j, r);
     rki_json_key(&j, "topics");
     topics_json(&j, r);
     rki_json_key(&j, "memory");

@@ -57,7 +57,8 @@ typedef struct rki_reload_result {
     uint64_t prepare_ns, quiesce_ns, commit_ns, grace_ns; // how long each step took
     uint64_t pause_ns;                                    // that kernels which were replaced stood, at most
     rki_buf pauses;                                       // JSON: {"actor":milliseconds,..}; the caller's, as diff
-    rki_buf diff;                                         // JSON: {"same":[..],"retune":[..],..}; the caller's
+    rki_buf edges; // JSON, of RKI_RELOAD_APPLIED: [{"from":..,"sent":..},..], as in the status
+    rki_buf diff;  // JSON: {"same":[..],"retune":[..],..}; the caller's
 } rki_reload_result;
 
 // Puts `plan` in the place of the one that runs; returns when every kernel runs by it, or nothing has changed.  Takes the plan: drop is

@@ -372,6 +372,7 @@ void rki_job_over(rki_run *r, rki_job *j, rki_reload_outcome outcome)
 
 static void adopting_look(rki_run *r, rki_job *j, uint64_t *until, uint64_t now)
 {
+    rki_json w;
     bool all = true;
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
@@ -393,6 +394,8 @@ static void adopting_look(rki_run *r, rki_job *j, uint64_t *until, uint64_t now)
         return;
     }
     j->out->grace_ns = rki_mono_ns() - j->commit_ns - j->out->commit_ns;
+    rki_json_init(&w, &j->out->edges, 0);
+    rki_edges_json(&w, r);
     free_old_net(j);
     rki_job_over(r, j, RKI_RELOAD_APPLIED);
 }

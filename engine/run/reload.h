@@ -86,8 +86,8 @@ void rki_add_past(rki_kstate *k, const rkp_actor *a); // counts of an instance t
 rki_runner *rki_job_heir(const rki_job *j, const rki_runner *o); // who gets what o has in its hands; NULL: nobody
 
 // ---- retire.c
-void rki_leave(rki_run *r, rki_link *k, rki_kstate *reader); // a ring that is brought to its end
-void rki_bury(rki_run *r, rki_runner *run);                  // memory that goes when no batch of its time is left
+void rki_leave(rki_run *r, rki_link *k, rki_kstate *writer, rki_kstate *reader); // a ring that is brought to its end
+void rki_bury(rki_run *r, rki_runner *run); // memory that goes when no batch of its time is left
 void rki_next_epoch(rki_run *r);
 void rki_see_off(rki_run *r, rki_job *j);
 void rki_reap(rki_run *r, uint64_t now, uint64_t *until);

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void rki_leave(rki_run *r, rki_link *k, rki_kstate *reader)
+void rki_leave(rki_run *r, rki_link *k, rki_kstate *writer, rki_kstate *reader)
 {
+    k->writer = writer;
     k->reader = reader;
     k->next_leaving = r->reload->leaving;
     r->reload->leaving = k;

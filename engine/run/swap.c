@@ -493,7 +493,8 @@ static void commit(rki_run *r, rki_job *j)
         while (e + 1 < p->n_edges && j->old->first_link[e + 1] <= i)
             e++;
         if (!stays_link(j, j->old->links[i]))
-            rki_leave(r, j->old->links[i], j->old->ks[p->stages[p->edges[e].to_stage].kernel]);
+            rki_leave(r, j->old->links[i], j->old->ks[p->stages[p->edges[e].from_stage].kernel],
+                      j->old->ks[p->stages[p->edges[e].to_stage].kernel]);
     }
     pthread_rwlock_unlock(&r->graph_lock);
     for (uint32_t i = 0; i < j->n_stopping; i++) {

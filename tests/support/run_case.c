@@ -883,6 +883,7 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
     rki_buf_fini(&text);
     rki_buf_init(&out.diff);
     rki_buf_init(&out.pauses);
+    rki_buf_init(&out.edges);
     case_failure[0] = 0;
     if (v->p) {
         if (case_around_reload)
@@ -897,6 +898,7 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
     rki_diags_free(d);
     rki_buf_fini(&out.diff);
     rki_buf_fini(&out.pauses);
+    rki_buf_fini(&out.edges);
     return out;
 }
 
