@@ -20,6 +20,7 @@ GROUPS = {
     "four": ("One publisher, four subscribers", "M deliveries/s"),
     "index": ("Publishing while there are many subscriptions (the index, the ring and nothing else)", "M messages/s"),
     "dead": ("Seven subscribers that work 2 us on 32 messages, and an eighth", "M deliveries/s to the seven"),
+    "dead10": ("The same when subscribers work 10 us on 32 messages, 0.3 us each", "M deliveries/s to the seven"),
     "dead0": ("The same when subscribers do nothing and the publisher goes as fast as it can", "M deliveries/s to the seven"),
     "held": ("From publish to a subscriber, four publishers: one busy, one slow, two idle", "us"),
     "hand": ("A message handed over between two actors", "ns for a round trip"),
@@ -44,6 +45,9 @@ NOTES = {
     "alive": "the eighth takes part",
     "drop_oldest": "the eighth is dead, overflow: drop_oldest",
     "spill": "the eighth is dead, overflow: spill",
+    "seven-10": "without an eighth",
+    "drop_oldest-10": "the eighth is dead, overflow: drop_oldest",
+    "spill-10": "the eighth is dead, overflow: spill",
     "seven-0": "without an eighth",
     "drop_oldest-0": "the eighth is dead, overflow: drop_oldest",
     "spill-0": "the eighth is dead, overflow: spill",
@@ -72,7 +76,9 @@ BARS = [
     ("publish, 100,000 subscriptions / 1", "subs-100000", "subs-1", "least", 0.8),
     ("topic / direct edge, batch 32", "rkpipe-32", "direct-32", "least", 1 / 1.3),
     ("seven with a dead eighth, drop_oldest / without", "drop_oldest", "seven", "least", 0.95),
-    ("seven with a dead eighth, spill / without", "spill", "seven", "least", 0.95),
+    ("seven at 0.3 us a message with a dead eighth, drop_oldest / without", "drop_oldest-10", "seven-10", "least", 0.95),
+    ("seven at 0.3 us a message with a dead eighth, spill / without", "spill-10", "seven-10", "least", 0.95),
+    ("seven at 0.06 us a message with a dead eighth, spill / without", "spill", "seven", "least", 0.95),
     ("order: hlc, p50 us", "hlc-p50", None, "most", 1000.0),
     ("order: hlc, p99 us", "hlc-p99", None, "most", 3000.0),
     ("round trip / CAF", "turn", "caf-turn", "most", 0.5),
@@ -216,7 +222,7 @@ def _turns(run, rkpipe, nats):
         return {"subs-%d" % n: rate for n, rate in zip(found["subscriptions"], found["m_per_s"])}
     turns["topics"] = index
     if os.access(rkpipe, os.X_OK):
-        for suffix, rows, work_for in (("", "1000000", "2us"), ("-0", "4000000", "0s")):
+        for suffix, rows, work_for in (("", "1000000", "2us"), ("-10", "300000", "10us"), ("-0", "4000000", "0s")):
             def eight(*words, rows=rows, work_for=work_for):
                 return engine("_8", "rows=" + rows, "work=" + work_for, "--wait", "7", *words, threads=2)
             add("seven" + suffix, eight)
@@ -248,6 +254,7 @@ GROUP_OF = {
     **dict.fromkeys(("rkpipe-4-32", "rkpipe-4-1", "nats-4", "zeromq-4"), "four"),
     **dict.fromkeys(("subs-1", "subs-10000", "subs-100000"), "index"),
     **dict.fromkeys(("seven", "alive", "drop_oldest", "spill"), "dead"),
+    **dict.fromkeys(("seven-10", "drop_oldest-10", "spill-10"), "dead10"),
     **dict.fromkeys(("seven-0", "drop_oldest-0", "spill-0"), "dead0"),
     **dict.fromkeys(("hlc-p50", "hlc-p99", "fifo-p50", "fifo-p99"), "held"),
     **dict.fromkeys(("turn", "turn-2", "caf-turn", "caf-turn-2"), "hand"),
