@@ -120,6 +120,17 @@ has out 'cannot be read'
 stop
 true_that 'something is left of a run that has ended' [ ! -e .rkpipe/live/generations ]
 
+# One that cannot be written: the reload holds all the same, and says so.
+start p.yaml
+rm -r .rkpipe/live/generations
+run 0 reload
+has out 'applied: generation 2'
+has err 'note: it is not kept for a rollback: cannot write'
+has run.err 'reload applied (asked for): generation 2; it is not kept for a rollback'
+run 0 rollback --list
+is out $'generation 2 runs, and none is kept\n'
+stop
+
 # A run that is killed leaves them; the next one puts them aside, and takes them along when it ends.
 start p.yaml
 run 0 reload
