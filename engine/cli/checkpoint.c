@@ -41,7 +41,7 @@ static void list_one(rki_buf *b, const rki_manifest *m, const rki_spec *s)
 
 static const char *role_name(uint32_t role)
 {
-    return role <= RKI_WRITE ? rki_role_name((int)role) : "/?";
+    return role == RKI_MANIFEST_PAST ? ", gone" : role <= RKI_WRITE ? rki_role_name((int)role) : "/?";
 }
 
 static void show(rki_buf *b, const rki_manifest *m, const rki_spec *s)

@@ -18,6 +18,9 @@
 
 enum { RKI_MANIFEST_ERR = RKP_FILE_ERR };
 
+// In place of a role: counts of a kernel's instances that have gone.
+enum { RKI_MANIFEST_PAST = 101 };
+
 typedef struct rki_record {
     rkp_str kernel, op;
     uint32_t role, replica, version; // rki_role; replica of the stage's actor; rkp_op.state_version

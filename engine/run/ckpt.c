@@ -127,6 +127,46 @@ static rkp_status get_counts(rkp_actor *a, rkp_str bytes)
     return rki_load_end(&l);
 }
 
+// Of instances that reloads have taken out of a kernel.
+static void put_past(rkp_save *s, const rki_kernel_counts *c)
+{
+    rkp_save_u64(s, c->batches);
+    rkp_save_u64(s, c->rows_in);
+    rkp_save_u64(s, c->rows_out);
+    rkp_save_u64(s, c->bytes_in);
+    rkp_save_u64(s, c->bytes_out);
+    rkp_save_u64(s, c->absorbed);
+    rkp_save_u64(s, c->dropped);
+    rkp_save_u64(s, c->lost);
+    rkp_save_u64(s, c->dead_lettered);
+    rkp_save_u64(s, c->bad);
+    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
+        rkp_save_u64(s, c->metrics[i]);
+    put_reasons(s, c->drops, c->n_drops);
+    put_reasons(s, c->deads, c->n_deads);
+}
+
+static rkp_status get_past(rki_run *r, rki_kernel_counts *c, rkp_str bytes)
+{
+    rkp_load l;
+    rki_load_begin(&l, bytes.p, bytes.n);
+    c->batches = rkp_load_u64(&l);
+    c->rows_in = rkp_load_u64(&l);
+    c->rows_out = rkp_load_u64(&l);
+    c->bytes_in = rkp_load_u64(&l);
+    c->bytes_out = rkp_load_u64(&l);
+    c->absorbed = rkp_load_u64(&l);
+    c->dropped = rkp_load_u64(&l);
+    c->lost = rkp_load_u64(&l);
+    c->dead_lettered = rkp_load_u64(&l);
+    c->bad = rkp_load_u64(&l);
+    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
+        c->metrics[i] = rkp_load_u64(&l);
+    if (!get_reasons(r, &l, c->drops, &c->n_drops) || !get_reasons(r, &l, c->deads, &c->n_deads))
+        return RKP_NOMEM;
+    return rki_load_end(&l);
+}
+
 // ---- handing in -----------------------------------------------------------------------------------------------------
 
 static void part_fini(struct part *p)
@@ -361,6 +401,26 @@ static size_t fill(rki_run *r, uint64_t number, rki_record *to)
     return n;
 }
 
+// Behind the stages: what kernels have counted in instances that are no more.  Control thread, which alone changes that.  s: one for each kernel.
+static bool fill_past(rki_run *r, rki_manifest *m, rkp_save *s)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        const rki_kernel_counts *c = &r->ks[i]->past;
+        const char *id = r->ks[i]->id, *op = r->ks[i]->op->name;
+        rki_save_begin(&s[i]);
+        if (!c->batches && !c->rows_in && !c->rows_out && !c->absorbed && !c->dropped && !c->dead_lettered)
+            continue;
+        put_past(&s[i], c);
+        ok &= rki_save_status(&s[i]) == RKP_OK;
+        m->v[m->n++] = (rki_record){ .kernel = { id, strlen(id) },
+                                     .op = { op, strlen(op) },
+                                     .role = RKI_MANIFEST_PAST,
+                                     .counts = { s[i].out.p, s[i].out.n } };
+    }
+    return ok;
+}
+
 static bool commit(rki_run *r, uint64_t number, bool final)
 {
     struct rki_ckpt *c = r->ckpt;
@@ -368,22 +428,33 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     char err[RKI_MANIFEST_ERR] = "";
     size_t total = 0;
     rkp_status st = RKP_NOMEM;
+    rkp_save *pasts;
     for (uint32_t i = 0; i < r->n_runners; i++)
         total += r->runners[i]->n_stages;
-    m.v = calloc(total + 1, sizeof *m.v);
-    if (m.v && !save_ended(r, number)) {
+    m.v = calloc(total + r->plan->n_kernels + 1, sizeof *m.v);
+    pasts = calloc(r->plan->n_kernels + 1u, sizeof *pasts);
+    if (m.v && pasts && !save_ended(r, number)) {
         free(m.v);
+        free(pasts);
         return false;
     }
-    if (!m.v) {
+    if (!m.v || !pasts) {
         snprintf(err, sizeof err, "out of memory");
     } else if ((st = make_folder(r, err)) == RKP_OK && (st = rki_store_flush(r, err, sizeof err)) == RKP_OK) {
         // Nobody hands in for this number any more, and the next is not asked for: what is read stays.
         pthread_mutex_lock(&c->lock);
         m.n = fill(r, number, m.v);
         pthread_mutex_unlock(&c->lock);
-        st = rki_manifest_write(c->dir, &m, err);
+        if (fill_past(r, &m, pasts)) {
+            st = rki_manifest_write(c->dir, &m, err);
+        } else {
+            st = RKP_NOMEM;
+            snprintf(err, sizeof err, "out of memory");
+        }
     }
+    for (uint32_t i = 0; pasts && i < r->plan->n_kernels; i++)
+        rki_save_fini(&pasts[i]);
+    free(pasts);
     free(m.v);
     if (st != RKP_OK) {
         char name[32];
@@ -608,6 +679,21 @@ static bool of_other_replicas(const struct rki_ckpt *c, const rkp_actor *a)
     return false;
 }
 
+static bool restore_pasts(rki_run *r, rkp_status *st, char *err, size_t n)
+{
+    const struct rki_ckpt *c = r->ckpt;
+    for (size_t i = 0; i < c->from.n; i++)
+        for (uint32_t k = 0; c->from.v[i].role == RKI_MANIFEST_PAST && k < r->plan->n_kernels; k++) {
+            if (!same_kernel(&c->from.v[i], r->ks[k]->id))
+                continue;
+            *st = get_past(r, &r->ks[k]->past, c->from.v[i].counts);
+            if (*st != RKP_OK)
+                return refuse(st, err, n, "the checkpoint of kernel '%s' cannot be read; --fresh begins anew",
+                              r->ks[k]->id);
+        }
+    return true;
+}
+
 // Counts of all stages, on the control thread; and whether there is a record for each.
 static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
 {
@@ -743,7 +829,7 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
         return false;
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->runners[i]->barrier = c->wanted;
-    if (!go_on(r, st, err, n))
+    if (!go_on(r, st, err, n) || !restore_pasts(r, st, err, n))
         return false;
     // Who wrote it may have been killed before its name was durable, and outputs must never be ahead of what is found.
     *st = make_folder(r, why);
