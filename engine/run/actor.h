@@ -501,6 +501,7 @@ void rki_put_on(rki_runner *run, rki_wiring *w);                   // a runner t
 void rki_wiring_free(rki_wiring *w);
 void rki_net_place(rki_run *r, rki_net *g); // is the run's from now on; links know their ends
 void rki_actor_place(struct rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks);
+void rki_actor_end(rkp_actor *a);         // lets go of what its instance holds; what it was made of stays
 void rki_actor_free(struct rkp_actor *a); // with its instance
 void rki_runner_free(rki_runner *run);    // with its instances and its wiring
 uint64_t rki_link_empty(rki_link *k);     // lets go of what is in its ring: rows

@@ -774,9 +774,7 @@ int rki_run_execute(rki_run *r)
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = r->runners[i]->acts[j];
-            if (a->self_made && a->op->fini)
-                a->op->fini(a->self);
-            a->self_made = false;
+            rki_actor_end(a);
             rkp_frame_free(a->frame);
             a->frame = NULL;
             rkp_errs_fini(&a->errs);

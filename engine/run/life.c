@@ -191,9 +191,7 @@ static bool new_instance(rkp_actor *a)
 {
     rkp_status st;
     rki_drop_held(a, "restart");
-    if (a->self_made && a->op->fini)
-        a->op->fini(a->self);
-    a->self_made = false;
+    rki_actor_end(a);
     a->crashed = false;
     a->timer_ns = 0;
     a->state_used = 0;

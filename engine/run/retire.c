@@ -204,8 +204,10 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
         r->backend->forget(r->b, &run->task);
         pthread_rwlock_wrlock(&r->graph_lock); // others count it here or there
         pthread_mutex_lock(&r->lock);
-        for (uint32_t s = 0; s < run->n_stages; s++)
+        for (uint32_t s = 0; s < run->n_stages; s++) {
             rki_add_past(run->acts[s]->ks, run->acts[s]);
+            rki_actor_end(run->acts[s]);
+        }
         x->going[i] = x->going[--x->n_going];
         pthread_cond_broadcast(&r->obeyed);
         pthread_mutex_unlock(&r->lock);

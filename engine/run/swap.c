@@ -533,8 +533,10 @@ static void finish_sinks(rki_run *r, rki_job *j)
     for (uint32_t i = 0; i < j->n_stopping; i++)
         for (uint32_t s = 0; s < j->stopping[i]->n_stages; s++) {
             rkp_actor *a = j->stopping[i]->acts[s];
-            if (a)
-                rki_finish_sink(r, a);
+            if (!a)
+                continue;
+            rki_finish_sink(r, a);
+            rki_actor_end(a); // batches of its own, a table, would keep their time from being over
         }
 }
 

@@ -90,10 +90,16 @@ void rki_actor_place(rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks)
     a->meta.kernel = rkp_word_str(a->bound->k->id);
 }
 
-void rki_actor_free(rkp_actor *a)
+void rki_actor_end(rkp_actor *a)
 {
     if (a->self_made && a->op->fini)
         a->op->fini(a->self);
+    a->self_made = false;
+}
+
+void rki_actor_free(rkp_actor *a)
+{
+    rki_actor_end(a);
     free(a->self);
     rkp_frame_free(a->frame);
     rkp_errs_fini(&a->errs);

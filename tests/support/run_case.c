@@ -1090,6 +1090,23 @@ uint64_t live_edges(live *l, const char *key)
     return sum;
 }
 
+uint64_t live_memory(live *l)
+{
+    rki_buf b;
+    const char *at, *batches, *state;
+    uint64_t sum;
+    rki_buf_init(&b);
+    rki_run_status_json(l->r, &b);
+    rki_putc(&b, 0);
+    at = b.p ? strstr(b.p, "\"memory\":") : NULL;
+    batches = at ? after_key(at, "batches") : NULL;
+    state = at ? after_key(at, "state") : NULL;
+    assert_true(batches && state);
+    sum = strtoull(batches, NULL, 10) + strtoull(state, NULL, 10);
+    rki_buf_fini(&b);
+    return sum;
+}
+
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason)
 {
     rki_buf b;

@@ -322,6 +322,54 @@ static void kernels_that_have_ended_may_be_wired_anew(void **state)
     assert_true(refused < n * n / 2);
 }
 
+static void write_table(const char *path, int version)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "n,v\n");
+    for (int i = 0; i < 20000; i++)
+        fprintf(f, "%d,version %d of %d\n", i, version, i);
+    assert_int_equal(fclose(f), 0);
+}
+
+// An instance that goes lets go of its tables, however long what it was made of is needed.
+static void a_table_goes_with_its_instance(void **state)
+{
+    char path[] = "/tmp/rkpipe-table-XXXXXX", with[128] = "";
+    const char *fmt = "reload: { keep_state: reset }\nkernels:\n  src: { op: t.pub, with: { id: 1, gate: 1 } }\n%s  b: "
+                      "{ op: t.step, from: [%s], "
+                      "with: { id: 2 } }\n" OUT;
+    int fd = mkstemp(path);
+    uint64_t held = 0;
+    live *l;
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(with, sizeof with, "  look: { op: lookup, from: [src], with: { table: '%s', key: n } }\n", path);
+    write_table(path, 0);
+    case_set(case_gate[1], 0);
+    l = live_start(NULL, fmt, with, "look");
+    for (int i = 1; i <= 30; i++) {
+        uint64_t to = (uint64_t)i * 10;
+        case_set(case_gate[1], to);
+        live_until(l, case_look(case_results[1].rows) == to);
+        if (i % 5 == 0) {
+            expect(live_reload(l, fmt, "", "src"), RKI_RELOAD_APPLIED);
+            expect(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
+        } else {
+            write_table(path, i % 3);
+            expect(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
+        }
+        if (i == 3)
+            held = live_memory(l);
+    }
+    live_until(l, live_memory(l) <= held * 2); // one table, or two while they change over
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 0, 300);
+    unlink(path);
+}
+
 // ---- at random ------------------------------------------------------------------------------------------------------
 //
 // Four publishers, each with a chain of up to three kernels of random kinds between it and its sink, over rings, topics, replicas; sinks
@@ -493,6 +541,7 @@ int main(void)
         cmocka_unit_test_teardown(a_suspended_kernel_that_is_removed_drops_what_waits_for_it, forget),
         cmocka_unit_test_teardown(a_removed_kernel_has_its_time_to_drain, forget),
         cmocka_unit_test_teardown(kernels_that_have_ended_may_be_wired_anew, forget),
+        cmocka_unit_test_teardown(a_table_goes_with_its_instance, forget),
         cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, forget),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
