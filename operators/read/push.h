@@ -58,6 +58,17 @@ struct push {
     { .name = "client", .type = &rkp_string, .at = offsetof(T, client), .optional = true, \
       .help = "name of one more column, the last, with the address of who has sent the row; absent: none", \
       .also = "source_address_key host_key peer" }
+#define PUSH_TIMES(T, IDLE, IDLE_MIN, IDLE_MAX, IDLE_HELP, IDLE_ALSO, TIME_HELP, TIME_ALSO) \
+    { .name = "idle_timeout", .type = &rkp_duration, .at = offsetof(T, idle_ns), .def = IDLE, .bounded = true, \
+      .min = IDLE_MIN, .max = IDLE_MAX, .help = IDLE_HELP, .also = IDLE_ALSO }, \
+    { .name = "timeout", .type = &rkp_duration, .at = offsetof(T, timeout_ns), .def = "30s", .bounded = true, \
+      .min = 1e6, .max = 3600e9, .help = TIME_HELP, .also = TIME_ALSO }
+// Of connections that are streams of records.
+#define PUSH_STREAM_TIMES(T) \
+    PUSH_TIMES(T, "0s", 0, 7 * 86400e9, "a connection on which nothing has come for so long is closed; 0: none is", \
+               "read_timeout keepalive", \
+               "time for the line with the token; and how long a large record may stand still while others wait for " \
+               "its memory", "connect_timeout")
 // clang-format on
 
 enum { // the metrics of such a source begin with those of its readers
@@ -73,6 +84,15 @@ enum { // the metrics of such a source begin with those of its readers
     [M_EXACT] = { "exact_chunks", RKP_UNIT_COUNT, "csv: chunks read byte by byte because of stray quotes" }, \
     [M_UNEVEN] = { "uneven_chunks", RKP_UNIT_COUNT, "csv: chunks with blank lines or bad rows" }, \
     [PUSH_BYTES] = { "received_bytes", RKP_UNIT_BYTES, "bytes that clients have sent" }
+#define PUSH_STREAM_METRICS \
+    PUSH_METRICS, \
+    [PUSH_REFUSED] = { "refused", RKP_UNIT_COUNT, "connections without the right token" }, \
+    [PUSH_UNFINISHED] = { "unfinished", RKP_UNIT_COUNT, "connections cut in the middle of a record" }
+// What such a descriptor has beside its name, its texts, its tables and its bind.
+#define PUSH_SLOTS \
+    .abi = RKP_ABI, .size = sizeof(rkp_op), .kind = RKP_SOURCE, .traits = RKP_BLOCKING | RKP_RESTARTS, \
+    .self_size = sizeof(struct push), .init = push_init, .poll = push_poll, .decode = push_decode, \
+    .prepare = push_prepare, .fini = push_fini, .again = push_again
 // clang-format on
 
 // ---- the slots; self is a struct push -------------------------------------------------------------------------------

@@ -8,25 +8,11 @@ static const rkp_opt read_http_opts[] = {
         " of each body", "requests need `Authorization: Bearer` and the one line of this file",
         "longest body; a longer one is refused, 413"),
     PUSH_CLIENT(struct push),
-    { .name = "idle_timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, idle_ns),
-      .def = "60s",
-      .bounded = true,
-      .min = 1e6,
-      .max = 86400e9,
-      .help = "a connection without a request for so long is closed",
-      .also = "keepalive keepalive_timeout max_connection_age" },
-    { .name = "timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, timeout_ns),
-      .def = "30s",
-      .bounded = true,
-      .min = 1e6,
-      .max = 3600e9,
-      .help = "time for the head of a request, and for its body, which has a second more for each KiB that has come; "
-              "then 408",
-      .also = "read_timeout request_timeout" },
+    PUSH_TIMES(struct push, "60s", 1e6, 86400e9, "a connection without a request for so long is closed",
+               "keepalive keepalive_timeout max_connection_age",
+               "time for the head of a request, and for its body, which has a second more for each KiB that has come; "
+               "then 408",
+               "read_timeout request_timeout"),
     { 0 },
 };
 
@@ -59,10 +45,8 @@ static rkp_status read_http_bind(void *self, rkp_bind *b)
 }
 
 const rkp_op rkp_op_read_http = {
-    .abi = RKP_ABI,
-    .size = sizeof(rkp_op),
+    PUSH_SLOTS,
     .name = "read.http",
-    .kind = RKP_SOURCE,
     .summary = "Take rows that clients send as bodies of HTTP requests.",
     .details =
         "POST or PUT, to any path; the body is lines, JSON lines or CSV with a header, by Content-Length or in chunks. "
@@ -86,17 +70,9 @@ const rkp_op rkp_op_read_http = {
         "The source never ends by itself. There is no encryption: on a network that is not yours alone put a proxy "
         "with TLS in "
         "front.",
-    .traits = RKP_BLOCKING | RKP_RESTARTS,
-    .self_size = sizeof(struct push),
     .opts = read_http_opts,
     .metrics = read_http_metrics,
     .examples = read_http_examples,
     .also = "http http_server in_http webhook http_listener post",
     .bind = read_http_bind,
-    .init = push_init,
-    .poll = push_poll,
-    .decode = push_decode,
-    .prepare = push_prepare,
-    .fini = push_fini,
-    .again = push_again,
 };

@@ -8,32 +8,12 @@ static const rkp_opt read_tcp_opts[] = {
         " mode socket", " of each connection", "the first line of each connection must be the one line of this file",
         "longest record; a longer one is a bad row, reason `size`, and the connection goes on"),
     PUSH_CLIENT(struct push),
-    { .name = "idle_timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, idle_ns),
-      .def = "0s",
-      .bounded = true,
-      .min = 0,
-      .max = 7 * 86400e9,
-      .help = "a connection on which nothing has come for so long is closed; 0: none is",
-      .also = "read_timeout keepalive" },
-    { .name = "timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, timeout_ns),
-      .def = "30s",
-      .bounded = true,
-      .min = 1e6,
-      .max = 3600e9,
-      .help = "time for the line with the token; and how long a large record may stand still while others wait for its "
-              "memory",
-      .also = "connect_timeout" },
+    PUSH_STREAM_TIMES(struct push),
     { 0 },
 };
 
 static const rkp_metric read_tcp_metrics[] = {
-    PUSH_METRICS,
-    [PUSH_REFUSED] = { "refused", RKP_UNIT_COUNT, "connections without the right token" },
-    [PUSH_UNFINISHED] = { "unfinished", RKP_UNIT_COUNT, "connections cut in the middle of a record" },
+    PUSH_STREAM_METRICS,
     { 0 },
 };
 
@@ -64,10 +44,8 @@ static rkp_status read_tcp_bind(void *self, rkp_bind *b)
 }
 
 const rkp_op rkp_op_read_tcp = {
-    .abi = RKP_ABI,
-    .size = sizeof(rkp_op),
+    PUSH_SLOTS,
     .name = "read.tcp",
-    .kind = RKP_SOURCE,
     .summary = "Take rows that clients send over TCP.",
     .details =
         "Each connection sends records one after the other: lines, JSON lines, or CSV with a header of its own. What "
@@ -86,17 +64,9 @@ const rkp_op rkp_op_read_tcp = {
         "and closes the connections. There is no encryption: on a network that is not yours alone put a proxy with TLS "
         "in "
         "front.",
-    .traits = RKP_BLOCKING | RKP_RESTARTS,
-    .self_size = sizeof(struct push),
     .opts = read_tcp_opts,
     .metrics = read_tcp_metrics,
     .examples = read_tcp_examples,
     .also = "tcp socket socket_server in_tcp socket.tcp tcp_listener syslog net",
     .bind = read_tcp_bind,
-    .init = push_init,
-    .poll = push_poll,
-    .decode = push_decode,
-    .prepare = push_prepare,
-    .fini = push_fini,
-    .again = push_again,
 };

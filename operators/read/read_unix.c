@@ -11,32 +11,12 @@ static const rkp_opt read_unix_opts[] = {
       .def = "'0600'",
       .help = "rights of the socket's file: who may write to it may connect",
       .also = "socket_file_mode permissions unix_perm" },
-    { .name = "idle_timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, idle_ns),
-      .def = "0s",
-      .bounded = true,
-      .min = 0,
-      .max = 7 * 86400e9,
-      .help = "a connection on which nothing has come for so long is closed; 0: none is",
-      .also = "read_timeout keepalive" },
-    { .name = "timeout",
-      .type = &rkp_duration,
-      .at = offsetof(struct push, timeout_ns),
-      .def = "30s",
-      .bounded = true,
-      .min = 1e6,
-      .max = 3600e9,
-      .help = "time for the line with the token; and how long a large record may stand still while others wait for its "
-              "memory",
-      .also = "connect_timeout" },
+    PUSH_STREAM_TIMES(struct push),
     { 0 },
 };
 
 static const rkp_metric read_unix_metrics[] = {
-    PUSH_METRICS,
-    [PUSH_REFUSED] = { "refused", RKP_UNIT_COUNT, "connections without the right token" },
-    [PUSH_UNFINISHED] = { "unfinished", RKP_UNIT_COUNT, "connections cut in the middle of a record" },
+    PUSH_STREAM_METRICS,
     { 0 },
 };
 
@@ -62,10 +42,8 @@ static rkp_status read_unix_bind(void *self, rkp_bind *b)
 }
 
 const rkp_op rkp_op_read_unix = {
-    .abi = RKP_ABI,
-    .size = sizeof(rkp_op),
+    PUSH_SLOTS,
     .name = "read.unix",
-    .kind = RKP_SOURCE,
     .summary = "Take rows that processes of this machine send over a unix socket.",
     .details =
         "A stream socket in the file system, whose connections are those of `read.tcp`: each sends records one after "
@@ -77,17 +55,9 @@ const rkp_op rkp_op_read_unix = {
         "replaced; when somebody listens there, or it is no socket, the pipeline does not start. It is removed when "
         "the "
         "source ends.",
-    .traits = RKP_BLOCKING | RKP_RESTARTS,
-    .self_size = sizeof(struct push),
     .opts = read_unix_opts,
     .metrics = read_unix_metrics,
     .examples = read_unix_examples,
     .also = "unix unix_stream socket.unix unix_socket uds",
     .bind = read_unix_bind,
-    .init = push_init,
-    .poll = push_poll,
-    .decode = push_decode,
-    .prepare = push_prepare,
-    .fini = push_fini,
-    .again = push_again,
 };
