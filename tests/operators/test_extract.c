@@ -27,20 +27,6 @@ static void done(fake *f)
     assert_int_equal(fake_free(f), 0);
 }
 
-static const char *schema_text(const fake *f)
-{
-    static char text[4096];
-    size_t n = 0;
-    text[0] = 0;
-    for (uint32_t i = 0; i < f->outs[0].n; i++) {
-        char type[RKP_TYPE_TEXT];
-        rkp_type_print(type, f->outs[0].f[i].type);
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s" RKP_STR_FMT " %s", i ? ", " : "",
-                              RKP_STR_ARG(f->outs[0].f[i].name), type);
-    }
-    return text;
-}
-
 #define LOG "column: m\npattern: 'st=(?<st>\\d+) ms=(?<ms>[0-9.]+) u=(?<u>\\w+)'\ntypes: { st: i64, ms: f64 }\n"
 
 static const struct {
@@ -80,8 +66,8 @@ static void groups_become_columns(void **state)
         uint64_t rows;
         if (f->st != RKP_OK)
             fail_msg("%s: %s", cases[i].name, fake_findings(f));
-        if (strcmp(schema_text(f), cases[i].schema))
-            fail_msg("%s: schema %s", cases[i].name, schema_text(f));
+        if (strcmp(fake_schema_text(f), cases[i].schema))
+            fail_msg("%s: schema %s", cases[i].name, fake_schema_text(f));
         b = fake_batch(f, &schema, cases[i].rows);
         rows = b->rows;
         if (fake_feed(f, 0, b) != RKP_DONE)

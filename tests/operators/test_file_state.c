@@ -14,7 +14,6 @@
 
 #include <rkpipe/file.h>
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,19 +31,6 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)(seed >> 33) % n;
 }
 
-static void put(const char *name, const char *p, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(p, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void put_text(const char *name, const char *text)
-{
-    put(name, text, strlen(text));
-}
-
 static void put_as(const char *name, int compression, const char *p, size_t n)
 {
     char err[RKP_FILE_ERR];
@@ -53,14 +39,6 @@ static void put_as(const char *name, int compression, const char *p, size_t n)
     assert_int_equal(rkp_writer_write(w, p, n, err), RKP_OK);
     assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
     rkp_writer_close(w);
-}
-
-static void add_text(const char *name, const char *text)
-{
-    FILE *f = fopen(name, "ab");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
 }
 
 // ---- states ---------------------------------------------------------------------------------------------------------
@@ -330,7 +308,7 @@ static void csv_of_any_text_goes_on(void **unused)
         size_t n = (size_t)sprintf(text, "x,y\n"), to = n + rnd(500);
         while (n < to)
             text[n++] = some[rnd(sizeof some - 1)];
-        put("c.csv", text, n);
+        put_file("c.csv", text, n);
         snprintf(with, sizeof with,
                  "path: c.csv\nchunk_bytes: %u\nmax_record: %u\nschema: { x: string?, y: string? }\n", 16 + rnd(100),
                  rnd(2) ? 16 + rnd(60) : 100000);
@@ -419,8 +397,8 @@ static void files_that_are_not_as_they_were_are_refused(void **unused)
                 n = (size_t)sprintf(text, "a\n");
             for (int i = 0; n < 30000; i++)
                 n += (size_t)sprintf(text + n, o == 1 ? "{\"a\":%d}\n" : "%d\n", i);
-            put("r1.txt", text, n);
-            put("r2.txt", text, n);
+            put_file("r1.txt", text, n);
+            put_file("r2.txt", text, n);
             snprintf(with, sizeof with, "path: 'r*.txt'\nchunk_bytes: 4096\n%s", rests[o]);
             at = after_three(&s, NULL);
             switch (way) {
@@ -431,12 +409,12 @@ static void files_that_are_not_as_they_were_are_refused(void **unused)
                 assert_int_equal(truncate("r1.txt", (off_t)n - 1), 0);
                 break;
             case REPLACED:
-                put("x", text, n);
+                put_file("x", text, n);
                 assert_int_equal(rename("x", "r1.txt"), 0);
                 break;
             case CHANGED:
                 memset(text, '1', 4);
-                put("r1.txt", text, n);
+                put_file("r1.txt", text, n);
                 break;
             case MISSING:
                 snprintf(with, sizeof with, "path: [r1.txt, r2.txt]\nchunk_bytes: 4096\n%s", rests[o]);
@@ -713,17 +691,6 @@ static void feed(fake *f, const struct sink *s, int from, int to)
     if (fake_feed(f, 0, fake_batch(f, s->in, lines)) != RKP_DONE)
         fail_msg("%s", f->fail);
     free(lines);
-}
-
-static int hidden_files(void)
-{
-    DIR *d = opendir(".");
-    const struct dirent *e;
-    int n = 0;
-    while ((e = readdir(d)))
-        n += strstr(e->d_name, ".rkpipe-") != NULL;
-    closedir(d);
-    return n;
 }
 
 static void finish(fake *f)

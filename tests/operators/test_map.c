@@ -27,20 +27,6 @@ static void done(fake *f)
     assert_int_equal(fake_free(f), 0);
 }
 
-static const char *schema_text(const fake *f)
-{
-    static char text[4096];
-    size_t n = 0;
-    text[0] = 0;
-    for (uint32_t i = 0; i < f->outs[0].n; i++) {
-        char type[RKP_TYPE_TEXT];
-        rkp_type_print(type, f->outs[0].f[i].type);
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s" RKP_STR_FMT " %s", i ? ", " : "",
-                              RKP_STR_ARG(f->outs[0].f[i].name), type);
-    }
-    return text;
-}
-
 static const struct {
     const char *name, *columns, *with, *schema, *rows, *out;
     const char *reads; // input columns that are looked at
@@ -80,8 +66,8 @@ static void columns_are_made_in_the_documented_order(void **state)
         fake *f = mapper(cases[i].with, cases[i].columns, FAKE_FAIL);
         if (f->st != RKP_OK)
             fail_msg("%s: %s", cases[i].name, fake_findings(f));
-        if (strcmp(schema_text(f), cases[i].schema))
-            fail_msg("%s: schema %s", cases[i].name, schema_text(f));
+        if (strcmp(fake_schema_text(f), cases[i].schema))
+            fail_msg("%s: schema %s", cases[i].name, fake_schema_text(f));
         for (uint32_t c = 0; c < schema.n; c++)
             if ((f->reads[0] >> c & 1) != (strchr(cases[i].reads, schema.f[c].name.p[0]) != NULL))
                 fail_msg("%s: column " RKP_STR_FMT " is%s read", cases[i].name, RKP_STR_ARG(schema.f[c].name),

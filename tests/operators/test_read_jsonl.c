@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fake_actor.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <stdio.h>
@@ -14,14 +15,6 @@
 #include <unistd.h>
 
 extern const rkp_op rkp_op_read_jsonl;
-
-static void write_text(const char *name, const char *text)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
-}
 
 static fake *source(const char *with, int on_error)
 {
@@ -34,21 +27,6 @@ static fake *source(const char *with, int on_error)
 static void done(fake *f)
 {
     assert_int_equal(fake_free(f), 0);
-}
-
-// The schema as text: "a i64?, b string?".
-static const char *schema_text(const fake *f)
-{
-    static char text[4096];
-    size_t n = 0;
-    text[0] = 0;
-    for (uint32_t i = 0; i < f->outs[0].n; i++) {
-        char type[RKP_TYPE_TEXT];
-        rkp_type_print(type, f->outs[0].f[i].type);
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s" RKP_STR_FMT " %s", i ? ", " : "",
-                              RKP_STR_ARG(f->outs[0].f[i].name), type);
-    }
-    return text;
 }
 
 static const struct {
@@ -91,11 +69,11 @@ static void columns_types_and_values(void **state)
         for (int all = 0; all < 2; all++) {
             char with[1024];
             fake *f;
-            write_text("x.jsonl", cases[i].text);
+            put_text("x.jsonl", cases[i].text);
             snprintf(with, sizeof with, "path: x.jsonl\n%s\n%s", all ? "validate: all" : "", cases[i].with);
             f = source(with, FAKE_FAIL);
-            if (strcmp(schema_text(f), cases[i].schema))
-                fail_msg("%s: schema %s", cases[i].name, schema_text(f));
+            if (strcmp(fake_schema_text(f), cases[i].schema))
+                fail_msg("%s: schema %s", cases[i].name, fake_schema_text(f));
             assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
             if (strcmp(fake_rows(f, 0), cases[i].rows))
                 fail_msg("%s: got\n%s%s", cases[i].name, fake_rows(f, 0), fake_reject_text(f));
@@ -114,7 +92,7 @@ static void types_come_from_the_first_ten_thousand_rows(void **state)
     fprintf(o, "{\"a\":\"x\",\"b\":1}\n{\"a\":10001}\n");
     fclose(o);
     f = source("path: many.jsonl", FAKE_DROP);
-    assert_string_equal(schema_text(f), "a i64?");
+    assert_string_equal(fake_schema_text(f), "a i64?");
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_int_equal(f->emitted[0], 10002); // nobody has looked at the value
     done(f);
@@ -129,10 +107,10 @@ static void files_are_read_in_order_and_unite(void **state)
 {
     fake *f;
     (void)state;
-    write_text("p1.jsonl", "{\"a\":1}\n");
-    write_text("p2.jsonl", "{\"b\":\"x\",\"a\":2.5}");
+    put_text("p1.jsonl", "{\"a\":1}\n");
+    put_text("p2.jsonl", "{\"b\":\"x\",\"a\":2.5}");
     f = source("path: 'p?.jsonl'", FAKE_FAIL);
-    assert_string_equal(schema_text(f), "a f64?, b string?");
+    assert_string_equal(fake_schema_text(f), "a f64?, b string?");
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_string_equal(fake_rows(f, 0), "1.0|null\n2.5|x\n");
     done(f);
@@ -163,7 +141,7 @@ static void bad_lines_are_told_with_their_place_and_the_rest_goes_on(void **stat
                               "syntax||byte 15: a string does not end, or holds a control character|bad.jsonl:8\n";
     fake *f;
     (void)state;
-    write_text("bad.jsonl", broken);
+    put_text("bad.jsonl", broken);
     f = source("path: bad.jsonl\nschema: { a: 'json?' }", FAKE_DROP);
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_string_equal(fake_rows(f, 0), "1\n3\n9\n");
@@ -185,7 +163,7 @@ static void values_of_another_type_are_errors_when_they_are_read(void **state)
     fake *f;
     rkp_str name;
     (void)state;
-    write_text("t.jsonl", "{\"a\":1,\"b\":1}\n{\"a\":\"x\",\"b\":1.5}\n{\"a\":null,\"b\":3}\n{\"b\":true}\n");
+    put_text("t.jsonl", "{\"a\":1,\"b\":1}\n{\"a\":\"x\",\"b\":1.5}\n{\"a\":null,\"b\":3}\n{\"b\":true}\n");
     f = source("path: t.jsonl\nschema: { a: 'i64?', b: 'i64?' }", FAKE_DROP);
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
     assert_string_equal(fake_rows(f, 0), "1|1\nnull|null\nnull|3\nnull|null\n"
@@ -204,7 +182,7 @@ static void columns_that_nobody_reads_are_not_looked_at(void **state)
 {
     fake *f;
     (void)state;
-    write_text("u.jsonl", "{\"a\":zzz,\"b\":1,\"c\":01}\n{\"a\":t,\"b\":2,\"c\":[}]}\n{\"a\":n,\"b\":3}\n");
+    put_text("u.jsonl", "{\"a\":zzz,\"b\":1,\"c\":01}\n{\"a\":t,\"b\":2,\"c\":[}]}\n{\"a\":n,\"b\":3}\n");
     f = source("path: u.jsonl\nschema: { a: 'i64?', b: 'i64?', c: 'json?' }", FAKE_DROP);
     f->conf.unneeded[0] = 5;
     assert_int_equal(fake_poll_all(f, 0), RKP_DONE);
@@ -252,7 +230,7 @@ static void a_long_line_is_refused(void **state)
     memset(text, 'x', 20000);
     memcpy(text, "{\"a\":1}\n{\"a\":\"", 14);
     strcpy(text + 10000, "\"}\n{\"a\":3}\n");
-    write_text("long.jsonl", text);
+    put_text("long.jsonl", text);
     for (int i = 0; i < 2; i++) {
         char with[128];
         fake *f;
@@ -279,7 +257,7 @@ static void standard_input_is_sampled_and_not_lost(void **state)
     close(p[1]);
     f = fake_new(&(fake_conf){ .op = &rkp_op_read_jsonl, .with = "path: '-'", .may_read_stdin = true });
     assert_int_equal(f->st, RKP_OK);
-    assert_string_equal(schema_text(f), "a i64?");
+    assert_string_equal(fake_schema_text(f), "a i64?");
     assert_int_equal(fake_poll_all(f, 0), RKP_FAIL); // the second line is cut
     done(f);
     dup2(in, 0);
@@ -296,7 +274,7 @@ static void what_is_not_known_yet_leaves_the_port_open(void **state)
         { "path: empty.jsonl", "input-empty" },
     };
     (void)state;
-    write_text("empty.jsonl", "\n[1]\nx\n");
+    put_text("empty.jsonl", "\n[1]\nx\n");
     for (size_t i = 0; i < 3; i++) {
         fake *f = fake_new(&(fake_conf){ .op = &rkp_op_read_jsonl, .with = open[i].with, .no_init = true });
         assert_int_equal(f->st, RKP_OK);
@@ -320,7 +298,7 @@ static void options_that_are_wrong_are_told(void **state)
         { "path: x.jsonl\nvalidate: some", "validate" },
     };
     (void)state;
-    write_text("x.jsonl", "{\"a\":1}\n");
+    put_text("x.jsonl", "{\"a\":1}\n");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         fake *f = fake_new(&(fake_conf){ .op = &rkp_op_read_jsonl, .with = wrong[i].with, .no_init = true });
         assert_int_equal(f->st, RKP_INVALID);
@@ -335,9 +313,9 @@ static void memory_may_run_out_anywhere(void **state)
     (void)state;
     if (!nomem_works())
         skip();
-    write_text("x.jsonl",
-               "{\"a\":1,\"b\":{\"c\":[1,\"x\"]}}\n{\"a\":z}\n{\"b\":{\"c\":[1,\"a longer text than a view\"]},"
-               "\"a\":3}\n{\"a\":4,\"b\":0,\"long\":\"...........................................\"}\n");
+    put_text("x.jsonl",
+             "{\"a\":1,\"b\":{\"c\":[1,\"x\"]}}\n{\"a\":z}\n{\"b\":{\"c\":[1,\"a longer text than a view\"]},"
+             "\"a\":3}\n{\"a\":4,\"b\":0,\"long\":\"...........................................\"}\n");
     for (int all = 0; all < 2; all++)
         for (long n = 1;; n++) {
             bool none;
@@ -365,7 +343,7 @@ static void memory_may_run_out_while_sampling(void **state)
     (void)state;
     if (!nomem_works())
         skip();
-    write_text("x.jsonl", "{\"a\":1,\"k\\u0065y\":{\"c\":[1,\"x\"]}}\n{\"d\":\"x\"}\n");
+    put_text("x.jsonl", "{\"a\":1,\"k\\u0065y\":{\"c\":[1,\"x\"]}}\n{\"d\":\"x\"}\n");
     for (int paths = 0; paths < 2; paths++)
         for (long n = 1;; n++) {
             bool none;

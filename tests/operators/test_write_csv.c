@@ -7,7 +7,6 @@
 #include <rkpipe/csv.h>
 #include <rkpipe/num.h>
 
-#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,27 +37,6 @@ static void assert_file(const char *name, const char *text)
     if (n != strlen(text) || memcmp(p, text, n) != 0)
         fail_msg("'%s' is\n%s\nnot\n%s", name, p, text);
     free(p);
-}
-
-static void put_text(const char *name, const char *p, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(p, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-// Temporary files that are left in the folder.
-static int hidden_files(void)
-{
-    DIR *d = opendir(".");
-    const struct dirent *e;
-    int n = 0;
-    assert_non_null(d);
-    while ((e = readdir(d)))
-        n += strstr(e->d_name, ".rkpipe-") != NULL;
-    closedir(d);
-    return n;
 }
 
 // Writes one batch of rows (fake_batch's form) with options `with`.
@@ -142,7 +120,7 @@ static void append_writes_one_header(void **unused)
     write_rows("a i64, b string", "1|x\n", "path: out.csv\ncommit: append");
     write_rows("a i64, b string", "2|y\n", "path: out.csv\ncommit: append");
     assert_file("out.csv", "a,b\n1,x\n2,y\n");
-    put_text("out.csv", "a,b\n1,x", 7); // somebody's editor left no newline
+    put_file("out.csv", "a,b\n1,x", 7); // somebody's editor left no newline
     write_rows("a i64, b string", "2|y\n", "path: out.csv\ncommit: append");
     assert_file("out.csv", "a,b\n1,x\n2,y\n");
 }
@@ -153,7 +131,7 @@ static void a_job_that_fails_leaves_the_old_file(void **unused)
     rkp_schema s;
     fake *f;
     (void)unused;
-    put_text("out.csv", "old\n", 4);
+    put_file("out.csv", "old\n", 4);
     rki_arena_init(&arena);
     s = fake_schema_in(&arena, "a i64");
     f = fake_new(&(fake_conf){ .op = &rkp_op_write_csv, .with = "path: out.csv", .in = &s });
@@ -409,7 +387,7 @@ static void pass(const struct way *w, char **rows)
 
 static void expect_passed(const char *text, const char *read, const char *write, const char *out)
 {
-    put_text("t.csv", text, strlen(text));
+    put_file("t.csv", text, strlen(text));
     pass(&(struct way){ .read = read, .write = write }, NULL);
     assert_file("out.csv", out);
 }
@@ -499,7 +477,7 @@ static void what_is_written_reads_back_the_same(void **unused)
         for (uint32_t i = 0; i < k; i++)
             cols[i] = i && cols[i - 1] + 1 < columns && rnd(2) ? cols[i - 1] + 1 : rnd(columns);
         way.read = read;
-        put_text("t.csv", t, n);
+        put_file("t.csv", t, n);
         pass(&way, &rows);
         // The names may repeat: read by place.
         for (uint32_t i = 0; i < (way.cols ? k : columns); i++)
@@ -532,7 +510,7 @@ static void large_fields_and_much_quoting_find_room(void **unused)
     for (size_t i = 0; i < big; i++)
         t[n++] = i % 2 ? '"' : 'x'; // twice as long when it is written
     n += (size_t)sprintf(t + n, ",1\n");
-    put_text("t.csv", t, n);
+    put_file("t.csv", t, n);
     pass(&(struct way){ .read = "", .write = "" }, NULL);
     p = slurp("out.csv", &got);
     assert_int_equal(got, 4 + 1 + big + big / 2 + 1 + 3);
@@ -540,7 +518,7 @@ static void large_fields_and_much_quoting_find_room(void **unused)
     n = (size_t)sprintf(t, "a,b\n");
     for (size_t i = 0; i < 20000; i++)
         n += (size_t)sprintf(t + n, "y\",z\"\n");
-    put_text("t.csv", t, n);
+    put_file("t.csv", t, n);
     pass(&(struct way){ .read = "", .write = "" }, NULL);
     p = slurp("out.csv", &got);
     assert_int_equal(got, 4 + 20000 * 12);
@@ -555,7 +533,7 @@ static void every_allocation_may_fail(void **unused)
     (void)unused;
     if (!nomem_works())
         skip();
-    put_text("t.csv", text, sizeof text - 1);
+    put_file("t.csv", text, sizeof text - 1);
     for (long n = 1;; n++) {
         fake *r = fake_new(&(fake_conf){ .op = &rkp_op_read_csv, .with = "path: t.csv" });
         fake *f;

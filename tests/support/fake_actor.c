@@ -971,3 +971,17 @@ rkp_batch *fake_batch(fake *f, const rkp_schema *s, const char *lines)
     free(v);
     return b;
 }
+
+const char *fake_schema_text(const fake *f)
+{
+    static char text[4096];
+    size_t n = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < f->outs[0].n; i++) {
+        char type[RKP_TYPE_TEXT];
+        rkp_type_print(type, f->outs[0].f[i].type);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s" RKP_STR_FMT " %s", i ? ", " : "",
+                              RKP_STR_ARG(f->outs[0].f[i].name), type);
+    }
+    return text;
+}

@@ -157,6 +157,7 @@ rkp_status fake_finish(fake *f);
 // Texts for comparing.  All live until fake_free.
 // Rows emitted on a port, values separated by '|', null as `null`, text as it is, one row a line.
 const char *fake_rows(fake *f, unsigned port);
+const char *fake_schema_text(const fake *f); // of its first output: "a i64?, b string?"
 const char *fake_rows_of(fake *f, const rkp_batch *b);
 // Bytes of the blobs emitted on port 0.
 rkp_str fake_bytes(fake *f);

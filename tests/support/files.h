@@ -6,7 +6,12 @@
 
 char *slurp(const char *name, size_t *n);         // all of a file, and a zero behind it; free it
 char *slurp_as_read(const char *name, size_t *n); // as operators read it: decompressed
-void put_file(const char *name, const char *p, size_t n);
-unsigned open_fds(void); // of this process
+void put_file(const char *name, const void *p, size_t n);
+void put_text(const char *name, const char *text);
+void add_text(const char *name, const char *text);
+int hidden_files(void);                // temporary files of writers that are left in the folder at hand
+int empty_folder(const char *folder);  // 0, or what is left could not be removed
+int remove_folder(const char *folder); // and itself
+unsigned open_fds(void);               // of this process
 
 #endif

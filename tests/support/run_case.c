@@ -1,12 +1,14 @@
 // run_case.c - see run_case.h.
 #include "run_case.h"
+#include "backend_case.h"
+#include "files.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 // after the above
@@ -741,14 +743,6 @@ static uint64_t live_clock(void *arg)
     return __atomic_load_n(&((live *)arg)->clock, __ATOMIC_RELAXED);
 }
 
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 static void *execute(void *arg)
 {
     live *l = arg;
@@ -766,14 +760,6 @@ static live *new_live(const char *dir)
         assert_non_null(mkdtemp(l->dir));
     }
     return l;
-}
-
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
 }
 
 // The files of a folder into one that has been made, or is made now.
@@ -817,7 +803,7 @@ void live_free(live *l)
     rki_spec_free(l->s);
     rki_diags_free(l->d);
     if (l->dir[0])
-        nftw(l->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        remove_folder(l->dir);
     free(l);
 }
 
@@ -910,7 +896,9 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
     rki_buf text;
     char err[256];
     rki_plan_args pa = { .cores = c->threads ? c->threads : 2, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = c->dir ? c->dir : l->dir, .keeps = c->keeps, .fresh = c->fresh };
+    rki_run_args ra = {
+        .backend = cpu_backend(), .data_dir = c->dir ? c->dir : l->dir, .keeps = c->keeps, .fresh = c->fresh
+    };
     rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
     ra.log = c->log;
     ra.log_arg = c->log_arg;

@@ -1,10 +1,10 @@
 // The command line, whole, with each allocation failing in turn: `check` and a small `run` say so and end, without a
 // crash or a leak, and a run that fails leaves no output behind.
 #include "cli/verbs.h"
+#include "files.h"
 #include "nomem.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,13 +124,6 @@ static void eval_survives_every_allocation(void **state)
     CALL(NULL, "eval", "upper(concat('a', var.x))", "--var", "x=3");
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    return at->level ? remove(path) : 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,7 +149,7 @@ int main(void)
                            "  more: { op: map, from: [big], with: { derive: { c: \"a * 2\", d: upper(b) } } }\n"
                            "  write: { op: write.csv, from: [more], with: { path: out.csv } }\n");
     rc = cmocka_run_group_tests_name("cli_nomem", tests, NULL, NULL);
-    if (nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 || chdir("/") != 0 || rmdir(folder) != 0)
+    if (empty_folder(".") != 0 || chdir("/") != 0 || rmdir(folder) != 0)
         return 1;
     return rc;
 }

@@ -1,4 +1,5 @@
 // labels: threads
+#include "backend_case.h"
 #include <rkpipe/backend.h>
 
 #include <pthread.h>
@@ -8,15 +9,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    fail_msg("no cpu backend");
-    return NULL;
-}
 
 static uint64_t now_ns(void)
 {
@@ -28,7 +20,7 @@ static uint64_t now_ns(void)
 static void wait_all(rkp_backend_run *r)
 {
     uint64_t deadline = now_ns() + 60000000000u;
-    while (!cpu()->wait(r, deadline))
+    while (!cpu_backend()->wait(r, deadline))
         assert_true(now_ns() < deadline);
 }
 
@@ -55,7 +47,7 @@ static rkp_step job_step(rkp_task *t, void *arg, unsigned worker)
         j->done++;
         if (j->next) {
             __atomic_add_fetch(&j->next->todo, 1, __ATOMIC_RELEASE);
-            cpu()->wake(j->run, &j->next->task);
+            cpu_backend()->wake(j->run, &j->next->task);
         }
     }
     __atomic_sub_fetch(&j->inside, 1, __ATOMIC_SEQ_CST);
@@ -81,16 +73,16 @@ static void run_chain(unsigned workers, unsigned own, unsigned n_jobs, uint64_t 
         jobs[i].next = i + 1 < n_jobs ? &jobs[i + 1] : NULL;
     }
     rkp_backend_conf conf = { .workers = workers };
-    assert_int_equal(cpu()->open(&conf, tasks, n_jobs, &r), RKP_OK);
+    assert_int_equal(cpu_backend()->open(&conf, tasks, n_jobs, &r), RKP_OK);
     for (unsigned i = 0; i < n_jobs; i++)
         jobs[i].run = r;
-    assert_int_equal(cpu()->start(r), RKP_OK);
+    assert_int_equal(cpu_backend()->start(r), RKP_OK);
     for (uint64_t p = 0; p < pieces; p++) {
         __atomic_add_fetch(&jobs[0].todo, 1, __ATOMIC_RELEASE);
-        cpu()->wake(r, &jobs[0].task);
+        cpu_backend()->wake(r, &jobs[0].task);
     }
     wait_all(r);
-    cpu()->close(r);
+    cpu_backend()->close(r);
     for (unsigned i = 0; i < n_jobs; i++) {
         assert_int_equal(jobs[i].done, pieces);
         assert_int_equal(jobs[i].twice, 0);
@@ -140,11 +132,11 @@ static void a_task_that_asks_for_it_is_woken_at_its_time_and_not_before(void **s
         rkp_backend_conf conf = { .workers = 1 };
         rkp_backend_run *r;
         m.task.arg = &m;
-        assert_int_equal(cpu()->open(&conf, tasks, 1, &r), RKP_OK);
-        assert_int_equal(cpu()->start(r), RKP_OK);
-        cpu()->wake(r, &m.task);
+        assert_int_equal(cpu_backend()->open(&conf, tasks, 1, &r), RKP_OK);
+        assert_int_equal(cpu_backend()->start(r), RKP_OK);
+        cpu_backend()->wake(r, &m.task);
         wait_all(r);
-        cpu()->close(r);
+        cpu_backend()->close(r);
         assert_true(m.second - m.first >= 3000000u);
     }
 }
@@ -161,10 +153,10 @@ static void closing_ends_tasks_that_are_idle_for_ever(void **state)
         j[i].task.arg = &j[i];
         j[i].task.own_thread = (uint8_t)i;
     }
-    assert_int_equal(cpu()->open(&conf, tasks, 2, &r), RKP_OK);
-    assert_int_equal(cpu()->start(r), RKP_OK);
-    assert_false(cpu()->wait(r, now_ns() + 1000000u));
-    cpu()->close(r);
+    assert_int_equal(cpu_backend()->open(&conf, tasks, 2, &r), RKP_OK);
+    assert_int_equal(cpu_backend()->start(r), RKP_OK);
+    assert_false(cpu_backend()->wait(r, now_ns() + 1000000u));
+    cpu_backend()->close(r);
 }
 
 static void closing_reaches_a_thread_that_is_about_to_sleep(void **state)
@@ -180,9 +172,9 @@ static void closing_reaches_a_thread_that_is_about_to_sleep(void **state)
             j[k].task.arg = &j[k];
             j[k].task.own_thread = true;
         }
-        assert_int_equal(cpu()->open(&conf, tasks, 4, &r), RKP_OK);
-        assert_int_equal(cpu()->start(r), RKP_OK);
-        cpu()->close(r);
+        assert_int_equal(cpu_backend()->open(&conf, tasks, 4, &r), RKP_OK);
+        assert_int_equal(cpu_backend()->start(r), RKP_OK);
+        cpu_backend()->close(r);
     }
 }
 

@@ -7,7 +7,6 @@
 
 #include <rkpipe/op.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -69,14 +68,6 @@ _Static_assert((int)RKI_ZSTD_CONTINUE == (int)ZSTD_e_continue && (int)RKI_ZSTD_E
 
 static char err[RKP_FILE_ERR];
 
-static void put(const char *name, const void *p, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(p, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
 static void assert_file(const char *name, const char *text)
 {
     size_t n;
@@ -90,19 +81,6 @@ static bool there(const char *name)
 {
     struct stat st;
     return lstat(name, &st) == 0;
-}
-
-// Temporary files that are left in the folder.
-static int hidden_files(void)
-{
-    DIR *d = opendir(".");
-    const struct dirent *e;
-    int n = 0;
-    assert_non_null(d);
-    while ((e = readdir(d)))
-        n += strstr(e->d_name, ".rkpipe-") != NULL;
-    closedir(d);
-    return n;
 }
 
 static void write_once(const char *name, int commit, int compression, const void *p, size_t n)
@@ -187,7 +165,7 @@ static void members_and_frames_follow_each_other(void **unused)
     write_once("f", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, "one", 3);
     write_once("f", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, "\0\0\0\0\0", 5);
     assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 64), 3);
-    put("f", "\x5a\x2a\x4d\x18\x02\0\0\0xy", 10);
+    put_file("f", "\x5a\x2a\x4d\x18\x02\0\0\0xy", 10);
     write_once("f", RKP_COMMIT_APPEND, RKP_COMPRESS_ZSTD, "one", 3);
     assert_int_equal(read_all("f", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 64), 3);
 }
@@ -203,28 +181,28 @@ static void truncated_and_corrupt_data_are_errors(void **unused)
         write_once("f", RKP_COMMIT_RENAME, kinds[k], p, 3000);
         z = slurp("f", &n);
         for (size_t cut = 4; cut < n; cut += cut < 40 || n - cut < 40 ? 1 : 97) {
-            put("g", z, cut);
+            put_file("g", z, cut);
             assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
             assert_non_null(strstr(err, "too early"));
         }
         z[n - 2] ^= 0x55; // the check sum, or the length
-        put("g", z, n);
+        put_file("g", z, n);
         assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
         assert_non_null(strstr(err, "corrupt"));
         z[n - 2] ^= 0x55;
         z[n / 2] ^= 0x55;
-        put("g", z, n);
+        put_file("g", z, n);
         assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
         z[n / 2] ^= 0x55;
         memcpy(z + n, "junk", 4);
-        put("g", z, n + 4);
+        put_file("g", z, n + 4);
         assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, 10000, 512), -1);
         assert_non_null(strstr(err, "corrupt"));
         free(z);
     }
-    put("g", "", 0);
+    put_file("g", "", 0);
     assert_int_equal(read_all("g", RKP_COMPRESS_GZIP, (rkp_str){ 0 }, q, 10000, 512), -1);
-    put("g", "plain text", 10);
+    put_file("g", "plain text", 10);
     assert_int_equal(read_all("g", RKP_COMPRESS_GZIP, (rkp_str){ 0 }, q, 10000, 512), -1);
     assert_int_equal(read_all("g", RKP_COMPRESS_NONE, (rkp_str){ 0 }, q, 10000, 512), 10);
     free(p);
@@ -238,7 +216,7 @@ static void first_bytes_that_look_alike_are_plain(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size_t n = strlen(texts[i]);
-        put("g", texts[i], n);
+        put_file("g", texts[i], n);
         assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ 0 }, q, sizeof q, 1), n);
         assert_memory_equal(q, texts[i], n);
     }
@@ -250,13 +228,13 @@ static void kept_bytes_come_first(void **unused)
     size_t n;
     char *z;
     (void)unused;
-    put("g", "rest", 4);
+    put_file("g", "rest", 4);
     assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, RKP_STR("kept "), q, sizeof q, 3), 9);
     assert_memory_equal(q, "kept rest", 9);
     assert_int_equal(read_all(NULL, RKP_COMPRESS_AUTO, RKP_STR("only"), q, sizeof q, 64), 4);
     write_once("f", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, "packed", 6);
     z = slurp("f", &n);
-    put("g", z + 7, n - 7);
+    put_file("g", z + 7, n - 7);
     assert_int_equal(read_all("g", RKP_COMPRESS_AUTO, (rkp_str){ z, 7 }, q, sizeof q, 64), 6);
     free(z);
 }
@@ -346,12 +324,12 @@ static void globs_are_expanded_in_order_of_bytes(void **unused)
     (void)unused;
     mkdir("d", 0777);
     mkdir("d/sub.csv", 0777);
-    put("d/b.csv", "", 0);
-    put("d/B.csv", "", 0);
-    put("d/a10.csv", "", 0);
-    put("d/a2.csv", "", 0);
-    put("d/.hidden.csv", "", 0);
-    put("d/x[1].csv", "", 0);
+    put_file("d/b.csv", "", 0);
+    put_file("d/B.csv", "", 0);
+    put_file("d/a10.csv", "", 0);
+    put_file("d/a2.csv", "", 0);
+    put_file("d/.hidden.csv", "", 0);
+    put_file("d/x[1].csv", "", 0);
     assert_int_equal(expand((const char *[]){ "d/*.csv" }, 1, joined), RKP_OK);
     assert_string_equal(joined, "d/B.csv d/a10.csv d/a2.csv d/b.csv d/x[1].csv ");
     assert_int_equal(expand((const char *[]){ "d/b.csv", "d/a?.csv", "-", "/dev/stdin" }, 4, joined), RKP_OK);
@@ -393,7 +371,7 @@ static void without_commit_nothing_is_left_and_the_old_file_stays(void **unused)
 {
     rkp_writer *w = NULL;
     (void)unused;
-    put("out", "old", 3);
+    put_file("out", "old", 3);
     assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_GZIP, &w, NULL, err), RKP_OK);
     assert_int_equal(rkp_writer_write(w, "new", 3, err), RKP_OK);
     rkp_writer_close(w);
@@ -526,7 +504,7 @@ static void devices_and_pipes_are_written_directly(void **unused)
     dup2(old, 1);
     close(old);
     // A redirected standard output is a file, and is not replaced.
-    put("redirected", "", 0);
+    put_file("redirected", "", 0);
     old = dup(1);
     p[1] = open("redirected", O_WRONLY);
     dup2(p[1], 1);
@@ -552,7 +530,7 @@ static void a_full_disk_is_told_and_final(void **unused)
     assert_int_equal(rkp_writer_commit(w, err), RKP_IO);
     rkp_writer_close(w);
     // A file that may not grow: the write is short first, then fails.
-    put("out", "old", 3);
+    put_file("out", "old", 3);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
     small = was;
     small.rlim_cur = 4096;

@@ -23,22 +23,6 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)(seed >> 33) % n;
 }
 
-static void put(const char *name, const void *p, size_t n)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(p, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void append(const char *name, const char *text)
-{
-    FILE *f = fopen(name, "ab");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
-}
-
 static off_t size_of(const char *name)
 {
     struct stat st;
@@ -148,7 +132,7 @@ static void a_file_is_known_again_unless_it_was_changed(void **unused)
     for (int change = 0; change < N_CHANGES; change++) {
         rkp_file_id id;
         rkp_reader *r;
-        put("r", text, 20000);
+        put_file("r", text, 20000);
         r = reader("r");
         for (uint64_t n = 0; n < 12000;) {
             int64_t k = rkp_reader_read(r, got, 12000 - n, err);
@@ -160,11 +144,11 @@ static void a_file_is_known_again_unless_it_was_changed(void **unused)
         assert_int_equal(id.size, 20000);
         rkp_reader_close(r);
         if (change == GROWS) {
-            append("r", "more");
+            add_text("r", "more");
         } else if (change == SHRINKS) {
             assert_int_equal(truncate("r", 19999), 0);
         } else if (change == REPLACED) {
-            put("r2", text, 20000);
+            put_file("r2", text, 20000);
             assert_int_equal(rename("r2", "r"), 0);
         } else {
             int fd = open("r", O_WRONLY | (change == REWRITTEN ? O_TRUNC : 0));
@@ -421,7 +405,7 @@ static void an_older_file_of_the_name_is_not_taken_for_what_was_written(void **u
     rkp_writer *w = NULL;
     struct kept k;
     (void)unused;
-    put("w", "older and longer", 16);
+    put_file("w", "older and longer", 16);
     assert_int_equal(rkp_writer_open("w", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
     assert_int_equal(rkp_writer_write(w, "abc", 3, err), RKP_OK);
     assert_int_equal(rkp_writer_prepare(w, err), RKP_OK);
@@ -459,16 +443,16 @@ static void what_is_not_as_it_was_is_refused_and_left_alone(void **unused)
         rkp_writer_close(w);
         w = NULL;
         memcpy(file, k.file, sizeof file);
-        put("other", "1234567", 7);
+        put_file("other", "1234567", 7);
         if (way == MISSING) {
             unlink(file);
         } else if (way == SHORT) {
             assert_int_equal(truncate(file, 2), 0);
         } else if (way == COPIED) {
-            put("copy", "abclost", 7);
+            put_file("copy", "abclost", 7);
             assert_int_equal(rename("copy", file), 0);
         } else if (way == CHANGED) {
-            put(file, "abd", 3);
+            put_file(file, "abd", 3);
         } else if (way == LINK) {
             unlink(file);
             assert_int_equal(symlink("other", file), 0);
@@ -507,7 +491,7 @@ static void a_file_that_is_added_to_is_cut_and_goes_on(void **unused)
     rkp_writer *w = NULL;
     struct kept k;
     (void)unused;
-    put("w", "before\n", 7);
+    put_file("w", "before\n", 7);
     assert_int_equal(rkp_writer_open("w", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
     k = sync_kept(w); // nothing has been written yet
     assert_int_equal(k.length, 7);
@@ -520,7 +504,7 @@ static void a_file_that_is_added_to_is_cut_and_goes_on(void **unused)
     rkp_writer_close(w);
     assert_text("w", "before\nrow\n");
     // It had ended, and somebody else has added to it.
-    append("w", "theirs\n");
+    add_text("w", "theirs\n");
     assert_int_equal(resume("w", RKP_COMMIT_APPEND, &k, true, &w), RKP_OK);
     assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
     rkp_writer_close(w);
@@ -570,7 +554,7 @@ static void pipes_and_devices_have_no_place(void **unused)
     assert_true(rkp_writer_direct("/dev/stdout"));
     assert_true(rkp_writer_direct("/dev/null"));
     assert_false(rkp_writer_direct("w"));
-    put("w", "", 0);
+    put_file("w", "", 0);
     assert_false(rkp_writer_direct("w"));
     unlink("w");
     assert_int_equal(mkfifo("w", 0600), 0);

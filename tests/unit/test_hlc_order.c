@@ -1,8 +1,8 @@
 // labels: threads
 // order: hlc with threads: what RELIABILITY.md 2.4 promises (G1 to G5), publishers that stand still, clocks over a restart.
+#include "files.h"
 #include "run_expect.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -270,14 +270,6 @@ static void release_goes_on_and_counts_what_comes_late(void **state)
 
 // ---- over a restart -------------------------------------------------------------------------------------------------
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static void stamps_of_a_stream_go_on_above_those_of_the_last_run(void **state)
 {
     char dir[] = "/tmp/rkp-clock-XXXXXX";
@@ -299,7 +291,7 @@ static void stamps_of_a_stream_go_on_above_those_of_the_last_run(void **state)
         assert_true(case_results[1].v[0].stamp > top);
         top = case_results[1].v[case_results[1].n - 1].stamp;
     }
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_folder(dir);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, run_forget, run_forget)

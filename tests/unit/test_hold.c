@@ -1,6 +1,7 @@
 // labels: threads
 // Subscribers in the order of stamps, and publishers that keep them waiting: idle ones, ones in a long step, and clocks
 // that are ahead of time after a restart.
+#include "backend_case.h"
 #include "flow/lease.h"
 #include "run/run.h"
 #include <rkpipe/op.h>
@@ -165,14 +166,6 @@ static const rkp_op op_sink = { .abi = RKP_ABI,
 
 static const rkp_op *const ops[] = { &op_fast, &op_idle, &op_long, &op_stuck, &op_sink, NULL };
 
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 static uint64_t count_looks(void *arg)
 {
     (void)arg;
@@ -184,7 +177,7 @@ static void run(const char *text, unsigned threads, const char *data_dir, uint64
     rkp_diags *d = rki_diags_new();
     rki_spec_args args = { .file = "hold.yaml", .text = rkp_str_of(text), .ops = ops };
     rki_plan_args pa = { .cores = threads, .memory = 1ull << 30, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = data_dir, .now_ns = clock };
+    rki_run_args ra = { .backend = cpu_backend(), .data_dir = data_dir, .now_ns = clock };
     rki_spec *s = rki_spec_load(&args, d);
     rki_plan *p = s ? rki_plan_new(s, &pa, d) : NULL;
     rki_run *r = NULL;

@@ -7,6 +7,7 @@
 //                           one in sixteen, and never more than twice as much
 //   test_nomem_run --all    every n (labelled slow)
 //   test_nomem_run JOB N    one allocation of one job (0 is check), to look at with a debugger; -N: and all later
+#include "backend_case.h"
 #include "flow/deadstore.h"
 #include "nomem.h"
 #include "run/run.h"
@@ -300,14 +301,6 @@ static void make_inputs(void)
 
 // ---- one go ---------------------------------------------------------------------------------------------------------
 
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 static char last_error[1200];
 
 // Load and plan; *said: was there an error in the findings?
@@ -378,7 +371,7 @@ static enum went run_once(const struct job *j)
     if (!p) {
         how = said ? WENT_WRONG : WENT_SILENT;
     } else {
-        rki_run_args ra = { .backend = cpu(), .data_dir = "data", .keeps = j->keeps };
+        rki_run_args ra = { .backend = cpu_backend(), .data_dir = "data", .keeps = j->keeps };
         rki_run *r = NULL;
         char err[256] = "";
         if (rki_run_new(p, &ra, &r, err, sizeof err) != RKP_OK) {
@@ -431,7 +424,7 @@ static enum went replay_once(const struct job *j)
         } else if (!(p = rki_plan_new(s, &pa, d)) || !rki_replay_fits(what, p, d)) {
             how = rki_diags_failed(d) ? WENT_WRONG : WENT_SILENT;
         } else {
-            rki_run_args ra = { .backend = cpu(), .data_dir = "data", .replay = what };
+            rki_run_args ra = { .backend = cpu_backend(), .data_dir = "data", .replay = what };
             if (rki_run_new(p, &ra, &r, err, sizeof err) != RKP_OK) {
                 how = err[0] ? WENT_WRONG : WENT_SILENT;
             } else {
@@ -752,7 +745,7 @@ static void something_kept(void)
         bool said;
         rki_plan *p;
         struct stopping on = { 0 };
-        rki_run_args ra = { .backend = cpu(),
+        rki_run_args ra = { .backend = cpu_backend(),
                             .data_dir = "data",
                             .keeps = true,
                             .progress = stop_after_some,

@@ -7,14 +7,15 @@
 // names is made for it: a star of a pattern becomes a 1, of several paths the first gets the input
 // and the others are empty.  A table that `with` names is taken from examples/enrich/.
 // labels: threads
+#include "backend_case.h"
 #include "base/arena.h"
+#include "files.h"
 #include "plan/plan.h"
 #include "run/run.h"
 #include "spec/spec.h"
 #include <rkpipe/file.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -183,14 +184,6 @@ static void write_pipeline(const struct example *x)
     assert_int_equal(fclose(f), 0);
 }
 
-static const rkp_backend *cpu(void)
-{
-    for (size_t i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 // The log is part of what a sink shows.
 static void log_to_stdout(void *arg, rkp_str lines)
 {
@@ -221,8 +214,9 @@ static bool run_it(struct example *x)
     char err[512] = "";
     int code = -1;
     if (p && p->known && !rki_diags_failed(d) &&
-        rki_run_new(p, &(rki_run_args){ .backend = cpu(), .data_dir = "data", .log = log_to_stdout, .log_arg = x }, &r,
-                    err, sizeof err) == RKP_OK)
+        rki_run_new(p,
+                    &(rki_run_args){ .backend = cpu_backend(), .data_dir = "data", .log = log_to_stdout, .log_arg = x },
+                    &r, err, sizeof err) == RKP_OK)
         code = rki_run_execute(r);
     if (code != 0) {
         rki_buf b;
@@ -270,13 +264,6 @@ static void read_back(const char *path, rki_buf *out)
     rkp_reader_close(r);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    return at->level ? remove(path) : 0;
-}
-
 static bool check(const rkp_op *op, const rkp_example *e)
 {
     struct example x = { .op = op, .e = e };
@@ -285,7 +272,7 @@ static bool check(const rkp_op *op, const rkp_example *e)
     bool ok;
     rki_buf_init(&got);
     rki_arena_init(&x.arena);
-    assert_int_equal(nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(empty_folder("."), 0);
     prepare(&x);
     write_pipeline(&x);
     ok = with_stdout("stdout.txt", run_it, &x);
@@ -342,7 +329,7 @@ int main(void)
     if (!mkdtemp(folder) || chdir(folder) != 0)
         return 1;
     rc = cmocka_run_group_tests_name("op_examples", tests, NULL, NULL);
-    if (nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 || chdir("/") != 0 || rmdir(folder) != 0)
+    if (empty_folder(".") != 0 || chdir("/") != 0 || rmdir(folder) != 0)
         return 1;
     return rc;
 }

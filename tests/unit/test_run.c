@@ -1,9 +1,10 @@
 // labels: threads
 // The engine whole, with small operators of its own: numbers go in, a checksum of their order comes out.
+#include "backend_case.h"
+#include "files.h"
 #include "run/run.h"
 #include <rkpipe/op.h>
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -373,14 +374,6 @@ static uint64_t test_clock(void *arg)
     return __atomic_add_fetch(&test_ns, test_step_ns, __ATOMIC_RELAXED);
 }
 
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 static void forget(void)
 {
     for (int i = 0; i < 4; i++) {
@@ -392,14 +385,6 @@ static void forget(void)
 
 static char folder[] = "/tmp/rkp-run-data-XXXXXX"; // the runs' own: others run at the same time
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 // Runs a pipeline whose kernels are `text`; returns the exit code.
 static int run(const char *text, unsigned threads)
 {
@@ -409,7 +394,7 @@ static int run(const char *text, unsigned threads)
     rkp_diags *d = rki_diags_new();
     rki_spec_args args = { .file = path, .ops = ops, .env = env };
     rki_plan_args pa = { .cores = threads, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(), .data_dir = folder };
+    rki_run_args ra = { .backend = cpu_backend(), .data_dir = folder };
     rki_spec *s;
     rki_plan *p;
     rki_run *r = NULL;
@@ -773,6 +758,6 @@ int main(void)
     };
     int rc = mkdtemp(folder) ? cmocka_run_group_tests_name("run", tests, NULL, NULL) : 1;
     forget();
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_folder(folder);
     return rc;
 }

@@ -1,12 +1,12 @@
 // labels: threads
 // Operators that wait for times and commands, in whole pipelines: nothing is lost, the counts add up, nothing is left
 // behind.  The clock is the test's where times matter; what arrives is read from the log.
+#include "backend_case.h"
 #include "files.h"
 #include "run/control.h"
 #include <rkpipe/op.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -138,23 +138,7 @@ static void on_progress(void *arg, const rki_progress *p)
     }
 }
 
-static const rkp_backend *cpu(void)
-{
-    for (int i = 0; rkp_backends[i]; i++)
-        if (strcmp(rkp_backends[i]->name, "cpu") == 0)
-            return rkp_backends[i];
-    return NULL;
-}
-
 static char folder[] = "/tmp/rkp-run-ops-data-XXXXXX"; // the runs' own: others run at the same time
-
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
 
 // Runs a pipeline; returns the exit code.  No process and no descriptor may be left.
 static int run(const char *text, unsigned threads)
@@ -165,7 +149,7 @@ static int run(const char *text, unsigned threads)
     rkp_diags *d = rki_diags_new();
     rki_spec_args args = { .file = path, .ops = rkp_ops, .env = env, .allow_exec = true };
     rki_plan_args pa = { .cores = threads, .memory = 1ull << 32, .probe = true };
-    rki_run_args ra = { .backend = cpu(),
+    rki_run_args ra = { .backend = cpu_backend(),
                         .data_dir = folder,
                         .log = on_log,
                         .log_arg = &logged,
@@ -789,7 +773,7 @@ int main(void)
         cmocka_set_test_filter(getenv("RKP_ONLY"));
     rki_buf_init(&logged.text);
     rc = mkdtemp(folder) ? cmocka_run_group_tests_name("run_ops", tests, NULL, NULL) : 1;
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_folder(folder);
     rki_buf_fini(&logged.text);
     return rc;
 }

@@ -2,11 +2,11 @@
 // Topics in whole runs: who gets what, against a reference that looks at every row and every subscription; groups, schemas, full queues,
 // circles, dead letters, taps.
 #include "base/buf.h"
+#include "files.h"
 #include "flow/spool.h"
 #include "run_expect.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -791,14 +791,6 @@ static void copy_log(const char *from, const char *to)
     closedir(d);
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 #define SPILLS(start)                                                                                                  \
     "run: { mode: stream }\n"                                                                                          \
     "kernels:\n"                                                                                                       \
@@ -832,7 +824,7 @@ static void what_has_spilled_is_on_disk_when_the_publisher_waits_and_comes_first
     for (size_t i = 0; i < 146; i++) // what was in the queue is gone
         assert_int_equal(case_results[1].v[i].n, i + 4);
     assert_int_equal(records_on_disk(dir), UINT64_MAX); // an empty log leaves nothing behind
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_folder(dir);
 }
 
 static void heard(void *arg, rkp_str lines)
