@@ -118,19 +118,19 @@ struct state {
     struct runner r[RUNNERS];
     struct link k[LINKS]; // the second takes the first one's place where that is emptied
     uint8_t cur[NODES];   // which of its two runners is at work
-    uint8_t pc, i, reloads, all, gone, over, stop_seen, messages, replaced, drains;
+    uint8_t pc, i, reloads, all, gone, over, stop_seen, messages, replaced, drains, late;
 };
 
 struct world {
-    uint8_t messages, reloads, replaced,
-        drains; // replaced: a bit per kernel; drains: the ring in the middle changes its shape
+    uint8_t messages, reloads, replaced; // replaced: a bit per kernel
+    uint8_t drains, late;                // the ring changes its shape; what has ended cannot be changed any more
 };
 
 static const struct world worlds_of[] = {
-    { 2, 2, 1 << SINK, 0 },
-    { 2, 2, 1 << SOURCE, 0 },
-    { 3, 1, 1 << SOURCE | 1 << SINK, 0 },
-    { 3, 1, 1 << SOURCE | 1 << SINK, 1 },
+    { 2, 2, 1 << SINK, 0, 1 },
+    { 2, 2, 1 << SOURCE, 0, 0 },
+    { 3, 1, 1 << SOURCE | 1 << SINK, 0, 0 },
+    { 3, 1, 1 << SOURCE | 1 << SINK, 1, 0 },
 };
 
 static const ex_world worlds[] = {
@@ -162,6 +162,7 @@ static void begin(void *p, const void *arg)
     s->reloads = w->reloads;
     s->replaced = w->replaced;
     s->drains = w->drains;
+    s->late = w->late;
     s->pc = BEGIN;
 }
 
@@ -398,7 +399,7 @@ static const char *ask(struct state *s)
     }
     s->reloads--;
     for (uint8_t i = 0; i < NODES; i++)
-        ended |= stops(s, i) && at_work(s, i)->word == RKP_TASK_RETIRED;
+        ended |= s->late && stops(s, i) && at_work(s, i)->word == RKP_TASK_RETIRED;
     if (ended)
         return "a reload of what has ended: rejected";
     // Prepare: the successors' memory; nothing that runs looks at it.
@@ -443,7 +444,7 @@ static const char *control(struct state *s, unsigned choice)
     case BEGIN:
         return ask(s);
     case ASK:
-        o->stop = RKI_STOP_ASKED;
+        o->stop = o->word == RKP_TASK_RETIRED ? RKI_STOP_DONE : RKI_STOP_ASKED;
         if (mutant(STATE_TOO_EARLY))
             n->seen = o->seen;
         next(s, (uint8_t)(i + 1), ASK, ASK_WAKE);
@@ -463,6 +464,10 @@ static const char *control(struct state *s, unsigned choice)
         bool over = mutant(STOP_BEFORE_OVER) ? o->word == RKP_TASK_RETIRED : s->over || mutant(COMMIT_IN_LAST_STEP);
         if (over && !done && !o->ending && o->word == RKP_TASK_RETIRED)
             ex_broken("a kernel that has stopped is taken for one that has ended");
+        if (s->over && !done && o->ending && !s->late) { // what has ended by itself has stopped
+            o->stop = RKI_STOP_DONE;
+            done = true;
+        }
         s->gone |= over && !done && o->word == RKP_TASK_RETIRED;
         s->all &= done && over;
         s->stop_seen |= done && over;
@@ -475,6 +480,11 @@ static const char *control(struct state *s, unsigned choice)
     case LOOKED:
         return look(s, choice);
     case BACK:
+        if (o->word == RKP_TASK_RETIRED && o->ending) {
+            o->stop = RKI_STOP_NO;
+            next(s, (uint8_t)(i + 1), BACK, BACK_WAKE);
+            return "take_back: it has ended";
+        }
         if (o->stop == RKI_STOP_ASKED || mutant(STOP_WITHOUT_CAS)) {
             o->stop = RKI_STOP_NO;
             next(s, (uint8_t)(i + 1), BACK, BACK_WAKE);
@@ -509,6 +519,7 @@ static const char *control(struct state *s, unsigned choice)
         n->ending = o->ending;
         if (o->out != NONE && s->k[o->out].drains) {
             n->out = !o->out;
+            n->box = o->ending ? END : 0; // to whom it is new
         } else if (!mutant(BOX_LEFT_BEHIND)) {
             n->box = o->box;
         }
