@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "run_case.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,24 @@ static bool has_checkpoint(const char *dir)
     return system(path) == 0;
 }
 
+// The number of the newest one that is kept; 0: none.
+static uint64_t newest_checkpoint(const char *dir)
+{
+    char path[256];
+    const struct dirent *e;
+    uint64_t most = 0;
+    DIR *d;
+    snprintf(path, sizeof path, "%s/checkpoints", dir);
+    d = opendir(path);
+    while (d && (e = readdir(d))) {
+        uint64_t n = strstr(e->d_name, ".ckpt") ? strtoull(e->d_name, NULL, 10) : 0;
+        most = n > most ? n : most;
+    }
+    if (d)
+        closedir(d);
+    return most;
+}
+
 static void clean(void)
 {
     char command[256];
@@ -50,6 +69,15 @@ static void shown(rki_buf *b)
         rki_putc(b, '\n');
     }
     rki_putc(b, 0);
+}
+
+static void forget_result(case_result *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->v[i].k);
+        free(r->v[i].topic);
+    }
+    r->n = 0;
 }
 
 struct shape {
@@ -162,8 +190,8 @@ static void a_run_goes_on_from_what_another_has_left(void **state)
                     break;
                 }
                 live_until(l, has_checkpoint(l->dir) || __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
-                for (unsigned n = 0; n < until % 7; n++)
-                    usleep(300);
+                until = newest_checkpoint(l->dir) + until % 7; // and a few more
+                live_until(l, newest_checkpoint(l->dir) >= until || __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
                 clean();
                 assert_false(__atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
                 case_copy_folder(l->dir, aside);
@@ -178,7 +206,7 @@ static void a_run_goes_on_from_what_another_has_left(void **state)
                 first = !has_checkpoint(aside);
                 if (first) { // pruned while it was copied: as if it had never been
                     for (int r = 0; r < 4; r++)
-                        case_results[r].n = 0;
+                        forget_result(&case_results[r]);
                 }
             }
             settle(&shapes[i]);
