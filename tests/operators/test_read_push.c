@@ -1403,7 +1403,7 @@ static int make_folder(void **state)
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int remove_folder(void **state)
+static int leave_folder(void **state)
 {
     char path[64];
     (void)state;
@@ -1448,5 +1448,5 @@ int main(void)
         cmocka_unit_test(options_that_are_wrong_are_told),
         cmocka_unit_test(memory_may_run_out_anywhere),
     };
-    return cmocka_run_group_tests_name("read_push", tests, make_folder, remove_folder);
+    return cmocka_run_group_tests_name("read_push", tests, make_folder, leave_folder);
 }
