@@ -535,7 +535,8 @@ void rki_finish_sink(rki_run *r, struct rkp_actor *a); // its output is complete
 void rki_count_actor(rki_kernel_counts *to, const struct rkp_actor *a);
 void rki_count_link(rki_kernel_counts *to, const rki_link *k); // what did not fit
 
-const char *rki_intern(rki_run *r, const char *z);         // lives as long as the run; NULL: out of memory
+const char *rki_intern(rki_run *r, const char *z); // lives as long as the run; NULL: out of memory
+void rki_reopen(rki_runner *r);
 void rki_adopt(rki_runner *r);                             // its own thread: puts on r->next
 void rki_let_sets_go(rki_runner *r);                       // its own thread: sets that are done with
 bool rki_drains(const rki_runner *r, const rki_inset *in); // while it stops: is this input read to its end first?

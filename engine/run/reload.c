@@ -62,16 +62,14 @@ static int has_ended(const rki_run *r, const rki_diff *f, uint32_t stage)
     return -1;
 }
 
-// Nobody reads what comes to a kernel that has ended; and one that stays as it is says its end to nobody new.
+// Nobody reads what comes to a kernel that has ended.
 static bool new_at_the_ended(const rki_run *r, const rki_diff *f, rkp_diags *d)
 {
     for (uint32_t i = 0; i < f->to->n_edges; i++) {
         const rki_edge *e = &f->to->edges[i];
         int from = has_ended(r, f, e->from_stage), to = has_ended(r, f, e->to_stage);
-        uint32_t stage = to == 1 ? e->to_stage : e->from_stage;
-        const rki_kernel *k = f->to->kernels[f->to->stages[stage].kernel].k;
-        if (f->edges[i] >= 0 ||
-            !((to == 1 && (from != 1 || f->actors[e->to_actor] >= 0)) || (from == 1 && f->actors[e->from_actor] >= 0)))
+        const rki_kernel *k = f->to->kernels[f->to->stages[e->to_stage].kernel].k;
+        if (f->edges[i] >= 0 || to != 1 || (from == 1 && f->actors[e->to_actor] < 0))
             continue;
         rkp_diag(d, RKP_ERROR, k->at, "reload-unsupported", "kernel '%s' has ended, so it cannot be wired to others",
                  k->id.p);

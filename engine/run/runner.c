@@ -474,6 +474,22 @@ static rkp_step finish(rki_runner *r)
     return RKP_STEP_DONE;
 }
 
+// A reload has put a new input before a runner that is ending: it takes what comes, which is too late for it, to its end.
+void rki_reopen(rki_runner *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        any |= r->ins[i].n && !r->ins[i].retires && !r->ins[i].known;
+    if (!any || r->phase == PHASE_RUN || r->phase == PHASE_DONE)
+        return;
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        if (!r->acts[i]->stopped) {
+            r->acts[i]->stop_reason = "reload";
+            rki_stop_stage(r->acts[i]);
+        }
+    r->phase = PHASE_RUN;
+}
+
 // Has everything that this runner sent been taken?
 static bool all_taken(const rki_runner *r)
 {
@@ -841,6 +857,9 @@ static rkp_step step(rki_runner *r)
                     return rki_failed(r->run) ? finish(r) : idle(r);
                 continue;
             }
+            // Its last input may have ended because a new graph is there, in which it has others: only who wears that knows.
+            if (RKP_UNLIKELY(r->wiring->gen->number != RKI_LOOK(r->run->number)) && !RKI_LOOK(r->leaves))
+                return __atomic_load_n(&r->next, __ATOMIC_ACQUIRE) ? RKP_STEP_AGAIN : idle(r);
             r->phase = PHASE_END;
         }
         if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)))

@@ -202,6 +202,15 @@ void rki_mark_following(rki_wiring *w)
             w->ins[i].era = w->gen->number;
 }
 
+// What comes to one that has said its end gets an end, and nothing else.
+static void end_new_outs(rki_runner *r)
+{
+    r->emission++;
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (r->outs[i].n && !r->outs[i].ends && !r->outs[i].closes && !r->outs[i].gated)
+            rki_box_end(r, &r->outs[i]);
+}
+
 void rki_adopt(rki_runner *r)
 {
     // Acquire, from the control thread's release: the wiring.
@@ -213,6 +222,9 @@ void rki_adopt(rki_runner *r)
     take_sets(r, w, old, &w->gen->plan->kernels[w->head]);
     rki_mark_following(w);
     rki_put_on(r, w);
+    if (r->end_sent)
+        end_new_outs(r);
+    rki_reopen(r);
     failed = w->failed;
     __atomic_store_n(&r->worn, old, __ATOMIC_RELEASE);
     // Release, to the acquire of the control thread: nothing of the old one is used any more.
@@ -220,8 +232,11 @@ void rki_adopt(rki_runner *r)
     pthread_mutex_unlock(&r->run->lock);
     if (failed)
         rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
-    if (r->run->b)
-        r->run->backend->poke(r->run->b);
+    if (!r->run->b)
+        return;
+    if (r->done) // nobody else would
+        rki_flush(r);
+    r->run->backend->poke(r->run->b);
 }
 
 void rki_let_sets_go(rki_runner *r)

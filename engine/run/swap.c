@@ -480,7 +480,8 @@ static void commit(rki_run *r, rki_job *j)
             if (j->stopping[i]->acts[s])
                 rki_add_past(j->stopping[i]->acts[s]->ks, j->stopping[i]->acts[s]);
     rki_net_place(r, j->net);
-    r->number = j->gen->number;
+    __atomic_store_n(&r->number, j->gen->number,
+                     __ATOMIC_RELAXED); // seen by who sees a wiring of it, or what one of those sends
     j->gen->next = r->gens;
     r->gens = j->gen;
     for (uint32_t i = 0; i < j->n_stopping; i++)
