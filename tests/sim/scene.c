@@ -46,7 +46,7 @@ static void make_step(struct step *p, bool *mixed, bool *bad, bool letters, bool
 void scene_make(scene *s, uint64_t seed, scene_reloads mode)
 {
     static const unsigned preempts[] = { 0, 10, 60, 200 };
-    static const uint64_t steps[] = { 300, 2000, 10000, 100000 };
+    static const uint64_t steps[] = { 300, 2000, 10000, 100000 }, intervals[] = { 1000, 1000, 1000, 4000, 3600000000 };
     sim_rng r = { seed * 0x9e3779b97f4a7c15ull + 1 };
     bool reloads = sim_chance(&r, 30);
     if (mode != RELOADS_SOME)
@@ -76,15 +76,20 @@ void scene_make(scene *s, uint64_t seed, scene_reloads mode)
     s->workers = (unsigned)sim_between(&r, 1, 4);
     s->preempt = preempts[sim_below(&r, 4)];
     s->step_ns = steps[sim_below(&r, 4)];
-    s->checkpoint_us = 1000;
+    s->checkpoint_us = intervals[sim_below(&r, 5)];
 }
 
 // ---- faults ---------------------------------------------------------------------------------------------------------
 
 static const int errors[] = { EIO, ENOSPC, EINTR, EMFILE };
 
-static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, uint64_t steps, uint64_t ios,
-                       uint64_t changes, sim_rng *r)
+// 1 .. n; often among the last, where names are given and checkpoints go.
+static uint64_t place(uint64_t n, sim_rng *r)
+{
+    return sim_chance(r, 25) && n ? n - sim_below(r, n / 5 + 1) : sim_between(r, 1, n);
+}
+
+static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, const struct sim_world *w, sim_rng *r)
 {
     *f = (sim_fault){ .life = life, .n = 1 };
     f->kind = (sim_fault_kind)sim_below(r, s->versions > 1 ? SIM_RELOAD + 1 : SIM_RELOAD);
@@ -95,31 +100,33 @@ static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, u
         f->kind = SIM_RELOAD;
     if (last)
         f->kind = (sim_fault_kind)sim_below(r, SIM_IO_POWER + 1);
+    // Right before an fsync there is most to lose.
+    f->syncs = f->kind <= SIM_IO_FAILS && f->kind >= SIM_IO_KILL && sim_chance(r, 40);
     switch (f->kind) {
     case SIM_IO_KILL:
     case SIM_IO_POWER:
-        f->at = sim_between(r, 1, changes);
+        f->at = place(f->syncs ? w->syncs : w->changes, r);
         break;
     case SIM_IO_FAILS:
-        f->error = errors[sim_below(r, 4)];
-        f->at = sim_between(r, 1, ios);
+        f->error = f->syncs ? EIO : errors[sim_below(r, 4)];
+        f->at = place(f->syncs ? w->syncs : w->ios, r);
         f->n = f->error != EINTR && sim_chance(r, 30) ? 1000000 : 1;
         break;
     case SIM_IO_SHORT:
-        f->at = sim_between(r, 1, ios);
+        f->at = place(w->ios, r);
         f->n = sim_chance(r, 50) ? 1 : 50;
         break;
     case SIM_FULL:
-        f->at = sim_between(r, 1, ios);
+        f->at = place(w->ios, r);
         f->n = sim_between(r, 1, 200);
         break;
     case SIM_SLOW:
-        f->at = sim_between(r, 1, ios);
+        f->at = place(w->ios, r);
         f->n = sim_between(r, 1, 60);
         f->ns = (int64_t)sim_between(r, 1, 20) * 500000;
         break;
     case SIM_CLOCK:
-        f->at = sim_between(r, 1, steps);
+        f->at = sim_between(r, 1, w->steps);
         f->ns = (int64_t)sim_between(r, 1, 10000) * 1000000000;
         f->ns = sim_chance(r, 50) ? -f->ns : f->ns;
         break;
@@ -127,22 +134,22 @@ static void make_fault(const scene *s, sim_fault *f, unsigned life, bool last, u
         f->at = sim_between(r, 1, 40);
         break;
     case SIM_SUSPEND:
-        f->at = sim_between(r, 1, steps);
-        f->n = sim_between(r, 1, steps);
+        f->at = sim_between(r, 1, w->steps);
+        f->n = sim_between(r, 1, w->steps);
         f->error = (int)sim_below(r, 16); // which kernel
         break;
     case SIM_RELOAD:
-        f->at = sim_between(r, 1, steps);
+        f->at = sim_between(r, 1, w->steps);
         f->n = sim_below(r, s->versions); // which version
         f->error = sim_chance(r, 15);     // 1: it is invalid
         break;
     default:
-        f->at = sim_between(r, 1, steps);
+        f->at = sim_between(r, 1, w->steps);
         break;
     }
 }
 
-void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes)
+void scene_faults(scene *s, const struct sim_world *w)
 {
     sim_rng r = { s->seed * 0xbf58476d1ce4e5b9ull + 7 };
     s->lives = (unsigned)sim_between(&r, 1, 4);
@@ -150,9 +157,9 @@ void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes)
     for (unsigned life = 0; life < s->lives; life++) {
         unsigned n = (unsigned)sim_below(&r, 3);
         for (unsigned i = 0; i < n && s->n_faults < MOST_FAULTS; i++)
-            make_fault(s, &s->faults[s->n_faults++], life, false, steps, ios, changes, &r);
+            make_fault(s, &s->faults[s->n_faults++], life, false, w, &r);
         if (sim_chance(&r, 85) && s->n_faults < MOST_FAULTS)
-            make_fault(s, &s->faults[s->n_faults++], life, true, steps, ios, changes, &r);
+            make_fault(s, &s->faults[s->n_faults++], life, true, w, &r);
     }
 }
 
@@ -404,7 +411,8 @@ static void tell_fault(const sim_fault *f, FILE *to)
         [SIM_SUSPEND] = "a kernel is suspended at step",
         [SIM_RELOAD] = "the file is reloaded at step",
     };
-    fprintf(to, "life %u: %s %llu", f->life, names[f->kind], (unsigned long long)f->at);
+    fprintf(to, "life %u: %s %llu%s", f->life, names[f->kind], (unsigned long long)f->at,
+            f->syncs ? ", of the fsyncs" : "");
     if (f->kind == SIM_IO_FAILS)
         fprintf(to, ": %s%s", strerror(f->error), f->n > 1 ? ", and all later ones" : "");
     if (f->kind == SIM_IO_SHORT || f->kind == SIM_FULL || f->kind == SIM_SLOW)

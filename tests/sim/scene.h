@@ -70,7 +70,7 @@ typedef enum scene_reloads { RELOADS_SOME, RELOADS_NEVER, RELOADS_ALWAYS } scene
 
 void scene_make(scene *s, uint64_t seed, scene_reloads reloads);
 // Where faults happen, when it is known how many steps and calls on files an undisturbed life has.
-void scene_faults(scene *s, uint64_t steps, uint64_t ios, uint64_t changes);
+void scene_faults(scene *s, const struct sim_world *undisturbed);
 // "c1", "s0.2", "f3": without that chain, step, fault; "r20": sources of at most so many rows.  False: no such thing.
 bool scene_drop(scene *s, const char *what);
 void scene_inputs(const scene *s);

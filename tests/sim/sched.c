@@ -253,25 +253,26 @@ void sim_crash(bool power)
 
 // ---- calls on files -------------------------------------------------------------------------------------------------
 
-static bool hit(const sim_fault *f, uint64_t n, bool changes)
+static bool hit(const sim_fault *f, bool changes, bool sync)
 {
     bool dies = f->kind == SIM_IO_KILL || f->kind == SIM_IO_POWER;
-    if (f->gone || f->life != sim.life->number)
+    uint64_t n = f->syncs ? sim.syncs : dies ? sim.changes : sim.ios;
+    if (f->gone || f->life != sim.life->number || (f->syncs && !sync) || (dies && !changes))
         return false;
-    if (dies)
-        return changes && sim.changes == f->at;
     return n >= f->at && n - f->at < f->n;
 }
 
 int sim_io(const char *name, const char *what, bool changes, bool space, size_t *moves, bool *torn)
 {
     const sim_life *l = sim.life;
+    bool sync = strcmp(name, "fsync") == 0;
     uint64_t n, nap = 0;
     int e = 0;
     if (sim.dead)
         return EIO;
     n = ++sim.ios;
     sim.changes += changes;
+    sim.syncs += sync;
     sim.now_ns += 200 + sim_below(&s.rng, changes ? 20000 : 2000);
     sim_mix(n ^ (moves ? *moves << 20 : 0) ^ (uint64_t)name[0] << 56);
     if (sim.trace)
@@ -279,7 +280,7 @@ int sim_io(const char *name, const char *what, bool changes, bool space, size_t 
                 what, moves ? *moves : 0);
     for (size_t i = 0; i < l->n_faults; i++) {
         const sim_fault *f = &l->faults[i];
-        if (!hit(f, n, changes))
+        if (!hit(f, changes, sync))
             continue;
         switch (f->kind) {
         case SIM_IO_KILL:
@@ -298,7 +299,7 @@ int sim_io(const char *name, const char *what, bool changes, bool space, size_t 
             e = f->error;
             break;
         case SIM_FULL:
-            if (!space || strcmp(name, "fsync") == 0)
+            if (!space || sync)
                 continue;
             e = ENOSPC;
             break;
@@ -624,7 +625,7 @@ sim_end sim_run(const sim_life *l, void (*body)(void *arg), void (*other)(void *
     struct candidate v[COROS + SIM_TASKS];
     uint64_t begin = sim.now_ns, next;
     sim.life = l;
-    sim.steps = sim.ios = sim.changes = sim.met = sim.op_calls = 0;
+    sim.steps = sim.ios = sim.changes = sim.syncs = sim.met = sim.op_calls = 0;
     sim.dead = sim.power = false;
     s.rng = l->rng;
     s.mood_left = 0;

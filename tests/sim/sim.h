@@ -55,7 +55,8 @@ typedef struct sim_fault {
     uint64_t n;
     int error;
     int64_t ns;
-    bool gone; // not in this run: minimised
+    bool syncs; // of the calls on files only fsyncs are counted
+    bool gone;  // not in this run: minimised
 } sim_fault;
 
 // ---- the world ------------------------------------------------------------------------------------------------------
@@ -79,16 +80,16 @@ typedef enum sim_end { SIM_ENDED, SIM_STANDS_STILL, SIM_TOO_LONG } sim_end;
 sim_end sim_run(const sim_life *l, void (*body)(void *arg), void (*other)(void *arg), void *arg);
 
 extern struct sim_world {
-    uint64_t now_ns;      // monotonic
-    int64_t wall_ns;      // above it
-    uint64_t steps, ios;  // of this life
-    uint64_t changes;     // of the calls on files: those that change something
-    uint64_t hash;        // of every choice and every call since the seed began
-    uint64_t met;         // bit per kind of fault that came to pass in this life
-    bool dead;            // the process is gone; what still runs is its taking apart
-    bool power;           // and so is the power
-    bool trace;           // each choice and each call on standard error
-    const sim_life *life; // NULL: none
+    uint64_t now_ns;         // monotonic
+    int64_t wall_ns;         // above it
+    uint64_t steps, ios;     // of this life
+    uint64_t changes, syncs; // of the calls on files: those that change something; fsyncs
+    uint64_t hash;           // of every choice and every call since the seed began
+    uint64_t met;            // bit per kind of fault that came to pass in this life
+    bool dead;               // the process is gone; what still runs is its taking apart
+    bool power;              // and so is the power
+    bool trace;              // each choice and each call on standard error
+    const sim_life *life;    // NULL: none
     uint64_t op_calls;
 } sim;
 
