@@ -22,7 +22,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { COROS = 96, STACK = 512 << 10, MOST_STEPS = 2000000, OTHER = 1, FIRST_TASK = 2 };
+enum { COROS = 96, STACK = 512 << 10, OTHER = 1, FIRST_TASK = 2 };
 static const uint64_t most_ns = 3600000000000ull;
 
 struct sim_world sim;
@@ -659,7 +659,7 @@ sim_end sim_run(const sim_life *l, void (*body)(void *arg), void (*other)(void *
         sim.steps++;
         sim.now_ns += sim_below(&s.rng, 2 * l->step_ns);
         step_faults();
-        if (sim.steps > MOST_STEPS || sim.now_ns - begin > most_ns)
+        if (sim.steps > SIM_MOST_STEPS || sim.now_ns - begin > most_ns)
             return SIM_TOO_LONG;
         at = choose(v, n);
         s.last = v[at].id;

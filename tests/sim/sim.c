@@ -377,8 +377,10 @@ static bool live(struct seed_run *x, struct process *p, unsigned number, bool fa
     if (end == SIM_STANDS_STILL)
         return wrong(x, "life %u stands still: nobody can run, and nobody waits for a time", number);
     if (end == SIM_TOO_LONG)
-        return wrong(x, "life %u does not end: %llu steps, and an hour of its clock", number,
-                     (unsigned long long)sim.steps);
+        return sim.steps > SIM_MOST_STEPS
+                   ? wrong(x, "life %u runs in circles: %llu steps", number, (unsigned long long)sim.steps)
+                   : wrong(x, "life %u does not end: an hour of its clock, %llu steps", number,
+                           (unsigned long long)sim.steps);
     if (p->stuck)
         return wrong(x, "life %u: a kernel did not stop in time", number);
     if (disk_n_open())

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { SIM_TASKS = 256, SIM_FILES = 256, SIM_NAME = 64 };
+enum { SIM_TASKS = 256, SIM_FILES = 256, SIM_NAME = 64, SIM_MOST_STEPS = 1000000 };
 
 // ---- chance ---------------------------------------------------------------------------------------------------------
 
