@@ -200,14 +200,14 @@ static void put_source(const scene *s, unsigned i, rki_buf *to)
 static void put_chain(const scene *s, unsigned i, unsigned version, rki_buf *to)
 {
     const struct chain *c = &s->chains[i];
-    char from[64], path[64];
+    char from[80], path[64];
     if (c->n_from == 2)
         snprintf(from, sizeof from, "s%u, s%u", c->from[0], c->from[1]);
     else
         snprintf(from, sizeof from, "s%u", c->from[0]);
     for (unsigned k = 0; k < c->n_steps; k++) {
         const struct step *p = &c->steps[k];
-        char id[16];
+        char id[32];
         if (p->gone || !(p->versions >> version & 1))
             continue;
         snprintf(id, sizeof id, "c%up%u", i, k);
