@@ -31,17 +31,28 @@ static size_t state_bytes(const rki_manifest *m)
     return n;
 }
 
+static size_t stages(const rki_manifest *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        n += m->v[i].role != RKI_MANIFEST_QUEUES;
+    return n;
+}
+
 static void list_one(rki_buf *b, const rki_manifest *m, const rki_spec *s)
 {
     rki_putf(b, "%-10llu  ", (unsigned long long)m->number);
     put_time(b, m->us);
-    rki_putf(b, "  %6zu  %12zu  %s%s\n", m->n, state_bytes(m), m->final ? "everything has ended" : "under way",
+    rki_putf(b, "  %6zu  %12zu  %s%s\n", stages(m), state_bytes(m), m->final ? "everything has ended" : "under way",
              m->identity == rki_spec_identity(s) ? "" : ", of another form of this pipeline");
 }
 
 static const char *role_name(uint32_t role)
 {
-    return role == RKI_MANIFEST_PAST ? ", gone" : role <= RKI_WRITE ? rki_role_name((int)role) : "/?";
+    return role == RKI_MANIFEST_QUEUES ? ", on its way"
+           : role == RKI_MANIFEST_PAST ? ", gone"
+           : role <= RKI_WRITE         ? rki_role_name((int)role)
+                                       : "/?";
 }
 
 static void show(rki_buf *b, const rki_manifest *m, const rki_spec *s)
@@ -54,6 +65,8 @@ static void show(rki_buf *b, const rki_manifest *m, const rki_spec *s)
     for (size_t i = 0; i < m->n; i++) {
         const rki_record *v = &m->v[i];
         rki_buf name;
+        if (v->role == RKI_MANIFEST_QUEUES && v->state.n <= RKI_MANIFEST_NO_QUEUES)
+            continue;
         rki_buf_init(&name);
         rki_putf(&name, "%.*s%s", RKP_STR_ARG(v->kernel), role_name(v->role));
         rki_putf(b, "%-32.*s  %-20.*s  %7u  %7u  %12zu%s\n", (int)name.n, name.p ? name.p : "", RKP_STR_ARG(v->op),

@@ -1440,6 +1440,46 @@ rkp_status rki_spool_trim(rki_spool *s, uint64_t max_bytes, uint64_t age_us, uin
     return st;
 }
 
+// Whole segments go, the last one first; what is left behind `seq` in the one that has it is hidden by a new one.  Segments must follow each
+// other also after a loss of power, so the names are gone for good before there is a new one.
+rkp_status rki_spool_cut(rki_spool *s, uint64_t seq, char err[RKI_SPOOL_ERR])
+{
+    rkp_status st;
+    uint64_t next;
+    char name[NAME];
+    int e;
+
+    if (s->o.read_only || seq < s->acked) {
+        snprintf(err, RKI_SPOOL_ERR, "record %llu of '%s' is done with", (unsigned long long)seq, s->dir);
+        return RKP_INTERNAL;
+    }
+    if (seq + 1 >= s->next)
+        return RKP_OK;
+    st = s->dead ? rescue(s, err) : write_gathered(s, err);
+    while (st == RKP_OK && s->n_seg && last(s)->first > seq) {
+        if (s->io.unlink(s->io.ctx, s->dirfd, name_of(last(s), name)) < 0 && errno != ENOENT)
+            return failed(s, errno, "remove", name, err);
+        if (s->wfd >= 0)
+            close(s->wfd);
+        s->wfd = -1; // what is left is appended to no more
+        s->next = last(s)->first;
+        forget(s, s->n_seg - 1);
+    }
+    if (st != RKP_OK)
+        return st;
+    e = sync_dir(s);
+    if (e)
+        return failed(s, e, "flush the folder of", "", err);
+    next = s->next;
+    s->next = seq + 1;
+    if (s->n_seg)
+        st = new_segment(s, err);
+    if (st != RKP_OK)
+        s->next = next;
+    rki_spool_seek(s, 0);
+    return st;
+}
+
 void rki_spool_look(const rki_spool *s, rki_spool_stats *out)
 {
     *out = (rki_spool_stats){ .bytes = bytes_of(s),

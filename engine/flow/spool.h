@@ -128,6 +128,10 @@ rkp_status rki_spool_ack(rki_spool *s, uint64_t seq, char err[RKI_SPOOL_ERR]);
 rkp_status rki_spool_trim(rki_spool *s, uint64_t max_bytes, uint64_t age_us, uint64_t *dropped,
                           char err[RKI_SPOOL_ERR]);
 
+// Records behind `seq`, which are not acknowledged, never were: the next one that is appended has the number behind it.  Reading
+// goes on with the first that is not acknowledged.  On failure some of them may still be there, and it may be tried again.
+rkp_status rki_spool_cut(rki_spool *s, uint64_t seq, char err[RKI_SPOOL_ERR]);
+
 void rki_spool_look(const rki_spool *s, rki_spool_stats *out);
 
 #endif

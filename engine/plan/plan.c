@@ -1057,8 +1057,8 @@ static int kernel_keeps(const rki_bound *b, const char **why)
     else if (k->order == RKI_ORDER_HLC)
         *why = "'order: hlc' is not saved yet";
     for (size_t i = 0; i < k->n_from && !*why; i++) {
-        if (k->from[i].overflow != RKI_OVERFLOW_BLOCK)
-            *why = "its queue does not block";
+        if (k->from[i].overflow == RKI_OVERFLOW_DROP_OLDEST || k->from[i].overflow == RKI_OVERFLOW_DROP_NEWEST)
+            *why = "its queue drops";
         else if (k->start_suspended && k->from[i].conf && k->from[i].conf->retains)
             *why = "retained messages are not saved yet";
     }

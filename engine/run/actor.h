@@ -65,12 +65,15 @@ typedef struct rki_link {
     uint64_t next_seq;
     uint64_t gone_seen; // the ring's bytes_out as last read
     uint32_t n_new;     // slots that are written and not published yet
+    uint32_t due;       // atomic: number of the barrier that goes into the ring before anything else; 0: none
+    bool end_sent;      // END is in the ring
     // Consumer.
     uint64_t got_rows __attribute__((aligned(64)));
     uint64_t filtered_rows, late;
     uint64_t lag_floor, lag_ns; // the floor that it waited for, and since when
     bool ended;                 // END has been taken
     bool barred;                // the barrier at hand has been taken: not read until all have come
+    bool logs;                  // what comes before its barrier is part of the checkpoint that is under way
     bool taken;                 // something has been taken since the producer was last looked at
     uint32_t left_to;           // atomic: it is nobody's input any more
     // Producer.
@@ -299,6 +302,7 @@ struct rki_runner {
     uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
     bool spills;         // some edge of it may
+    bool lossy;          // the queue of some edge of it does not block
     bool gathered;       // something was spilled and is not in its file yet
     bool spills_at_once; // a stage of it may wait for the outside: nothing is gathered over several flushes
     bool shares;         // some edges of it are of a group
@@ -341,6 +345,8 @@ struct rki_runner {
     uint32_t barrier;        // number of the last checkpoint that it has handed in, or need not
     uint32_t barring;        // of its inputs at hand; 0: none
     bool over;               // a source after the last barrier: nothing more is read
+    uint32_t n_logs;         // links whose messages are part of the checkpoint at hand: its own state is as before them
+    bool restored;           // messages of a checkpoint come before all others
     struct rki_parts *parts; // what it has handed in, ckpt.c
     uint64_t wall_us;        // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;          // of the step at hand: physical time of stamps
@@ -551,10 +557,10 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b); // takes b
 void rki_close_chunk(rki_runner *r);
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
-bool rki_flush_or_wait(rki_runner *r);                // and asks to be woken otherwise
-void rki_box_barrier(rki_runner *r, uint32_t number); // behind everything, on every edge
-bool rki_out_room(rki_runner *r);                     // flushes: nothing waits any more
-bool rki_out_empty(const rki_runner *r);              // nothing in boxes and spools
+bool rki_flush_or_wait(rki_runner *r);                 // and asks to be woken otherwise
+void rki_send_barrier(rki_runner *r, uint32_t number); // behind everything, on every edge
+bool rki_out_room(rki_runner *r);                      // flushes: nothing waits any more
+bool rki_out_empty(const rki_runner *r);               // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
 uint64_t rki_weight(const rkp_batch *b);
 
@@ -571,7 +577,11 @@ void rki_spill_write(rki_runner *r);                             // what was put
 void rki_spill_flushed(rki_runner *r);                           // the same, unless more is to be expected at once
 bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its log is full; told once
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
+void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to); // the same as long as the pipeline is
 void rki_spill_close(rki_outset *o, bool all_taken);
+// What waits on disk is part of the checkpoint, and on disk.  False: the run was failed.
+bool rki_spill_save(rki_runner *r, rki_outset *o, uint32_t number, rkp_save *to);
+bool rki_spill_has(const rki_outset *o); // rki_spill_save has something to say
 void rki_spill_begin(rki_runner *r);
 void rki_spill_moved(rki_outset *o, const rki_plan *p); // to a set of this plan
 
@@ -692,8 +702,16 @@ bool rki_ckpt_hold(const rki_runner *r); // a source that waits for the first ch
 bool rki_ckpt_cut(rki_runner *r, uint32_t number);
 // Took a barrier from a link of this input.
 void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number);
-bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it
-bool rki_ckpt_join(rki_runner *r);          // one that is built while the run is at work
+bool rki_ckpt_aligned(const rki_runner *r); // every open link has given it, or need not
+// One that takes nothing because it is suspended: what is in its rings is part of the checkpoint.  False: the run was failed.
+bool rki_ckpt_at_rest(rki_runner *r);
+// Of links that log: their barrier or end, and a message.
+void rki_ckpt_link_done(rki_runner *r, rki_link *k);
+void rki_ckpt_log_message(rki_runner *r, const rki_inset *in, const rkp_envelope *e, const rkp_batch *b);
+// The next message of the checkpoint that the run went on from, as if taken from that input; its batch is e->payload.  False: there
+// are no more, or the run was failed.
+bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e);
+bool rki_ckpt_join(rki_runner *r); // one that is built while the run is at work
 void rki_ckpt_drop(rki_runner *r);
 bool rki_ckpt_idle(const rki_run *r); // control thread: none is under way
 // Before a reload changes anything: so that who begins again with the new file may go on.  False: why is in text.
@@ -702,6 +720,10 @@ void rki_ckpt_changed(rki_run *r);   // control thread: another pipeline from no
 void rki_ckpt_retire(rki_runner *r); // it takes no more part
 // Control thread.  Begins and commits checkpoints; *until: when to look again (0: never).
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until);
+uint32_t rki_ckpt_committed(const rki_run *r); // number of the newest one that is kept, which may need logs; 0: none
+void rki_ckpt_hurry(rki_run *r);               // any thread: a checkpoint is wanted soon
+// What the checkpoint that the run went on from says about the log of that name: records (*from, *to] were waiting.
+bool rki_ckpt_log(const rki_run *r, const char *name, uint64_t *from, uint64_t *to);
 bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  False: there are none
 bool rki_ckpt_last_done(const rki_run *r);
 bool rki_ckpt_finish(rki_run *r); // before outputs take their names; false: the run was failed

@@ -3,19 +3,23 @@
 //   control   wanted = n --> every source: save, barrier behind what it has sent --> rings --> every other runner, when all of its
 //             open links have given it: save, and on --> missing == 0 --> manifest n, old ones go
 //
+// What is on its way at the cut is saved where its messages must not wait for a barrier (docs/design/checkpoints.md), in a record of its own
+// for each runner: the records of its logs on disk, by number, and messages of its inputs.
+//
 // A runner hands in under the lock.  Of one that has ended the control thread saves what it is at its end, when a manifest
 // first wants it: a manifest takes the cut of its own number where there is one, else the end.
 #include "run/actor.h"
 
 #include "base/buf.h"
 #include "data/state.h"
+#include "data/wire.h"
 #include "flow/manifest.h"
 #include "plan/diff.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEEP = 2 };
+enum { KEEP = 2, HURRY = 10 }; // HURRY: a tenth of the interval is soon
 
 // One stage, at one moment.
 struct part {
@@ -23,11 +27,24 @@ struct part {
     bool ended; // it has given everything on, perhaps in an earlier run
 };
 
-struct rki_parts {
-    struct part *cut, *end; // per stage
-    uint32_t number;        // of the cut; 0: none
-    bool retired;           // nothing touches it any more
+// What a runner was at one cut.
+struct cut {
+    struct part *v;  // per stage
+    rkp_save queues; // of the runner: its clock, its logs, and messages
+    uint32_t number; // 0: none
 };
+
+struct rki_parts {
+    struct cut cut;    // lock: what was handed in
+    struct cut next;   // the runner's: not whole yet: links log
+    rkp_save log;      // messages of next
+    struct part *end;  // per stage
+    bool retired;      // nothing touches it any more
+    rkp_load restored; // messages that come before all others
+};
+
+// The role of a runner's record in a manifest; its kernel is that of the first stage.
+#define QUEUES RKI_MANIFEST_QUEUES
 
 struct rki_ckpt {
     pthread_mutex_t lock;
@@ -36,14 +53,15 @@ struct rki_ckpt {
     uint64_t identity;
     uint64_t kept;        // identity of the newest manifest
     bool moved;           // what the run goes on from is of the pipeline before a reload
-    uint64_t committed;   // number of the newest manifest; 0: none
+    uint32_t committed;   // atomic: number of the newest manifest; 0: none
     uint32_t wanted;      // atomic: number of the checkpoint that is asked for
     uint32_t missing;     // lock: runners that have not handed it in
     bool under_way, told; // told: it cannot be made durable
     bool last;            // atomic with wanted: no source goes on after it
     uint32_t hold;        // atomic: no source begins before the first checkpoint
     bool last_asked, last_done;
-    uint64_t next_ns;
+    uint32_t hurry; // atomic: soon
+    uint64_t next_ns, began_ns;
     rki_manifest from; // what the run goes on from; n 0: nothing
 };
 
@@ -221,6 +239,14 @@ static struct part *take_parts(rki_runner *r, bool end)
     return v;
 }
 
+static void cut_fini(struct cut *c, uint32_t n)
+{
+    parts_fini(c->v, n);
+    if (c->number)
+        rki_save_fini(&c->queues);
+    *c = (struct cut){ 0 };
+}
+
 // With the lock.
 static void counted(rki_run *r, rki_runner *run, uint32_t number)
 {
@@ -245,35 +271,88 @@ bool rki_ckpt_hold(const rki_runner *r)
     return r->run->ckpt && __atomic_load_n(&r->run->ckpt->hold, __ATOMIC_ACQUIRE);
 }
 
+// The clock, and what waits on disk.
+static bool take_logs(rki_runner *r, uint32_t number, rkp_save *to)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        n += rki_spill_has(&r->outs[i]);
+    rkp_save_u64(to, r->clock.last);
+    rkp_save_u64(to, n);
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        if (rki_spill_has(&r->outs[i]) && !rki_spill_save(r, &r->outs[i], number, to))
+            return false;
+    return true;
+}
+
+// It is whole.  False: the run was failed.
+static bool hand_in(rki_runner *r)
+{
+    struct rki_ckpt *c = r->run->ckpt;
+    struct rki_parts *p = r->parts;
+    struct cut old;
+    rkp_status st;
+    rkp_save_str(&p->next.queues, (rkp_str){ p->log.out.n ? p->log.out.p : "", p->log.out.n });
+    st = rki_save_status(&p->log);
+    rki_save_fini(&p->log);
+    if (st == RKP_OK)
+        st = rki_save_status(&p->next.queues);
+    if (st != RKP_OK) {
+        cut_fini(&p->next, r->n_stages);
+        rki_fail_run(r->acts[0], st,
+                     st == RKP_NOMEM ? "out of memory while saving what is on its way"
+                                     : "what is on its way to it is above 2 GiB");
+        return false;
+    }
+    pthread_mutex_lock(&c->lock);
+    old = p->cut;
+    p->cut = p->next;
+    counted(r->run, r, p->cut.number);
+    pthread_mutex_unlock(&c->lock);
+    p->next = (struct cut){ 0 };
+    cut_fini(&old, r->n_stages);
+    return true;
+}
+
+// Everything but what is on its way to it.
+static bool begin_cut(rki_runner *r, uint32_t number)
+{
+    struct rki_parts *p = r->parts;
+    rki_dead_flush(r);
+    p->next.v = take_parts(r, false);
+    if (!p->next.v)
+        return false;
+    p->next.number = number;
+    rki_save_begin(&p->next.queues);
+    rki_save_begin(&p->log);
+    if (take_logs(r, number, &p->next.queues))
+        return true;
+    cut_fini(&p->next, r->n_stages);
+    return false;
+}
+
 bool rki_ckpt_cut(rki_runner *r, uint32_t number)
 {
     struct rki_ckpt *c = r->run->ckpt;
-    struct part *v, *old;
     if (!number)
         number = __atomic_load_n(&c->wanted, __ATOMIC_ACQUIRE);
-    rki_dead_flush(r);
-    v = take_parts(r, false);
-    if (!v)
+    if (!begin_cut(r, number))
         return false;
     for (uint32_t i = 0; r->barring && i < r->n_ins; i++) {
         rki_inset *in = &r->ins[i];
-        for (uint32_t l = 0; l < in->n; l++)
+        for (uint32_t l = 0; l < in->n; l++) {
+            in->links[l]->logs = !in->links[l]->barred && !in->links[l]->ended;
+            r->n_logs += in->links[l]->logs;
             in->links[l]->barred = false;
+        }
         if (in->n_barred)
             in->cur = in->turn;
         in->n_barred = 0;
     }
     r->barring = 0;
     r->over = c->last && r->n_ins == 0;
-    rki_box_barrier(r, number);
-    pthread_mutex_lock(&c->lock);
-    old = r->parts->cut;
-    r->parts->cut = v;
-    r->parts->number = number;
-    counted(r->run, r, number);
-    pthread_mutex_unlock(&c->lock);
-    parts_fini(old, r->n_stages);
-    return true;
+    rki_send_barrier(r, number);
+    return r->n_logs ? true : hand_in(r);
 }
 
 void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number)
@@ -285,8 +364,12 @@ void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number)
     r->barring = number;
 }
 
+// Messages that are ordered by stamps hide a barrier behind those that may not be taken yet, and on a circle it comes back only after it
+// was given on: these save at the first one.
 bool rki_ckpt_aligned(const rki_runner *r)
 {
+    if (r->hlc_in || r->in_circle)
+        return true;
     for (uint32_t i = 0; i < r->n_ins; i++)
         if (r->ins[i].n_barred + r->ins[i].n_ended < r->ins[i].n)
             return false;
@@ -295,7 +378,202 @@ bool rki_ckpt_aligned(const rki_runner *r)
 
 bool rkp_kept(const rkp_actor *a)
 {
-    return a->run->ckpt && a->run->ckpt->committed;
+    return rki_ckpt_committed(a->run) != 0;
+}
+
+// ---- what is on its way ---------------------------------------------------------------------------------------------
+
+static void log_bytes(rki_runner *r, const rki_inset *in, const rkp_envelope *e, const void *p, size_t n)
+{
+    rki_buf name;
+    rkp_envelope env = *e;
+    env.payload = 0;
+    rki_buf_init(&name);
+    rki_edge_name(r->wiring->gen->plan, in->edge, &name);
+    if (name.failed)
+        r->parts->log.out.failed = true;
+    rkp_save_str(&r->parts->log, (rkp_str){ name.n ? name.p : "", name.n });
+    rkp_save_bytes(&r->parts->log, &env, sizeof env);
+    rkp_save_str(&r->parts->log, (rkp_str){ p, n });
+    rki_buf_fini(&name);
+}
+
+void rki_ckpt_log_message(rki_runner *r, const rki_inset *in, const rkp_envelope *e, const rkp_batch *b)
+{
+    rki_buf body;
+    if (!b)
+        return;
+    rki_buf_init(&body);
+    if (rki_wire_put(b, &body) != RKP_OK)
+        r->parts->log.out.failed = true;
+    else
+        log_bytes(r, in, e, body.p, body.n);
+    rki_buf_fini(&body);
+}
+
+void rki_ckpt_link_done(rki_runner *r, rki_link *k)
+{
+    k->logs = false;
+    if (--r->n_logs == 0)
+        hand_in(r);
+}
+
+// Where the barrier is in the ring, or where the ring ends when nothing but the barrier comes next.  UINT64_MAX: it has not come.
+static uint64_t barrier_at(rki_link *k, uint32_t number)
+{
+    // Acquire, from the release in rki_send_barrier: what is in the ring.
+    bool due = __atomic_load_n(&k->due, __ATOMIC_ACQUIRE) == number;
+    uint64_t head = __atomic_load_n(&k->ring->head, __ATOMIC_RELAXED), // relaxed: its consumer's own
+        n = __atomic_load_n(&k->ring->tail, __ATOMIC_ACQUIRE) - head;
+    for (uint64_t i = 0; i < n; i++) {
+        const rkp_envelope *e = rki_ring_slot(k->ring, head + i);
+        if ((e->flags & RKP_F_END) || ((e->flags & RKP_F_BARRIER) && (uint32_t)e->chunk == number))
+            return i;
+    }
+    return due ? n : UINT64_MAX;
+}
+
+// Of a link that is suspended: it takes part with what is in its ring.  A queue that drops its oldest belongs to a kernel that may lose rows.
+static bool rests(const rki_inset *in, const rki_link *k)
+{
+    return !k->ended && in->edge->overflow != RKI_OVERFLOW_DROP_OLDEST;
+}
+
+// Messages before the barriers, those of all links by their stamps where they are taken so; else link by link.
+static bool log_rings(rki_runner *r, uint32_t number, bool logging)
+{
+    struct {
+        const rki_inset *in;
+        rki_link *k;
+        uint64_t at, end;
+    } * v;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        n += r->ins[i].n;
+    v = calloc(n + 1u, sizeof *v);
+    if (!v) {
+        rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while saving what is on its way");
+        return false;
+    }
+    n = 0;
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        for (uint32_t l = 0; l < r->ins[i].n; l++) {
+            rki_link *k = r->ins[i].links[l];
+            uint64_t head = __atomic_load_n(&k->ring->head, __ATOMIC_RELAXED);
+            if (!rests(&r->ins[i], k) || k->barred || (logging && !k->logs))
+                continue;
+            v[n].in = &r->ins[i];
+            v[n].k = k;
+            v[n].at = head;
+            v[n++].end = head + barrier_at(k, number);
+        }
+    for (;;) {
+        const rkp_envelope *best = NULL;
+        uint32_t from = 0;
+        for (uint32_t i = 0; i < n && (!best || r->hlc_in); i++) {
+            const rkp_envelope *e = v[i].at < v[i].end ? rki_ring_slot(v[i].k->ring, v[i].at) : NULL;
+            if (e && (!best || e->stamp < best->stamp || (e->stamp == best->stamp && e->actor < best->actor))) {
+                best = e;
+                from = i;
+            }
+        }
+        if (!best)
+            break;
+        rki_ckpt_log_message(r, v[from].in, best, (const rkp_batch *)(uintptr_t)best->payload);
+        v[from].at++;
+    }
+    free(v);
+    return true;
+}
+
+bool rki_ckpt_at_rest(rki_runner *r)
+{
+    uint32_t number = __atomic_load_n(&r->run->ckpt->wanted, __ATOMIC_ACQUIRE);
+    bool logging = r->n_logs != 0;
+    if (r->plan->replicas > 1 || r->pending || rki_batcher_rows(r->batcher) || r->end_stage)
+        return true; // when it goes on again
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        for (uint32_t l = 0; l < r->ins[i].n; l++) {
+            const rki_inset *in = &r->ins[i];
+            rki_link *k = in->links[l];
+            if (!rests(in, k) || k->barred || (logging && !k->logs))
+                continue;
+            if ((in->n > 1 && in->edge->chunked) || in->retires || !in->edge->in || barrier_at(k, number) == UINT64_MAX)
+                return true;
+        }
+    if (!logging) {
+        if (!begin_cut(r, number))
+            return false;
+        if (r->restored && r->parts->restored.n > r->parts->restored.at)
+            rkp_save_bytes(&r->parts->log, r->parts->restored.p + r->parts->restored.at,
+                           r->parts->restored.n - r->parts->restored.at);
+    }
+    if (!log_rings(r, number, logging))
+        return false;
+    for (uint32_t i = 0; i < r->n_ins; i++) {
+        rki_inset *in = &r->ins[i];
+        for (uint32_t l = 0; l < in->n; l++)
+            in->links[l]->barred = in->links[l]->logs = false;
+        if (in->n_barred)
+            in->cur = in->turn;
+        in->n_barred = 0;
+    }
+    r->barring = r->n_logs = 0;
+    if (!logging)
+        rki_send_barrier(r, number);
+    return hand_in(r);
+}
+
+static rki_inset *inset_named(rki_runner *r, rkp_str name)
+{
+    rki_inset *found = NULL;
+    rki_buf b;
+    rki_buf_init(&b);
+    for (uint32_t i = 0; i < r->n_ins && !found; i++) {
+        rki_buf_clear(&b);
+        rki_edge_name(r->wiring->gen->plan, r->ins[i].edge, &b);
+        if (!b.failed && rkp_str_eq((rkp_str){ b.p, b.n }, name))
+            found = &r->ins[i];
+    }
+    rki_buf_fini(&b);
+    return found;
+}
+
+bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e)
+{
+    rkp_load *l = &r->parts->restored;
+    const rki_plan *p = r->wiring->gen->plan;
+    const rki_stage *from;
+    const rkp_schema *expect = NULL;
+    const char *why = "it is damaged";
+    rkp_batch *b = NULL;
+    rkp_status st = RKP_INVALID;
+    rkp_str name, body;
+    if (l->at == l->n) {
+        r->restored = false;
+        return false;
+    }
+    name = rkp_load_str(l);
+    rkp_load_bytes(l, e, sizeof *e);
+    body = rkp_load_str(l);
+    *in = rkp_load_ok(l) ? inset_named(r, name) : NULL;
+    if (*in) {
+        from = &p->stages[(*in)->edge->from_stage];
+        if (!(*in)->edge->dead && (*in)->edge->from_port < p->kernels[from->kernel].n_out)
+            expect = &p->kernels[from->kernel].out[(*in)->edge->from_port];
+        st = rki_wire_get(r->run->pool, expect, body.p, body.n, &b, &why);
+    }
+    if (st == RKP_OK) {
+        e->payload = (uint64_t)(uintptr_t)b;
+        return true;
+    }
+    r->restored = false;
+    rki_fail_run(r->acts[0], st == RKP_NOMEM ? RKP_NOMEM : RKP_UNAVAILABLE,
+                 st == RKP_NOMEM
+                     ? "out of memory while going on from a checkpoint"
+                     : "cannot go on from the checkpoint: a message of it does not fit: %s; --fresh begins anew",
+                 why);
+    return false;
 }
 
 void rki_ckpt_retire(rki_runner *r)
@@ -323,7 +601,10 @@ void rki_ckpt_drop(rki_runner *r)
 {
     if (!r->parts)
         return;
-    parts_fini(r->parts->cut, r->n_stages);
+    if (r->parts->next.number)
+        rki_save_fini(&r->parts->log);
+    cut_fini(&r->parts->cut, r->n_stages);
+    cut_fini(&r->parts->next, r->n_stages);
     parts_fini(r->parts->end, r->n_stages);
     free(r->parts);
     r->parts = NULL;
@@ -366,7 +647,7 @@ static bool save_ended(rki_run *r, uint64_t number)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
-        if (run->parts->number == (uint32_t)number && run->parts->cut)
+        if (run->parts->cut.number == (uint32_t)number)
             continue;
         if (!run->parts->end && !(run->parts->end = take_parts(run, true)))
             return false;
@@ -380,8 +661,18 @@ static size_t fill(rki_run *r, uint64_t number, rki_record *to)
     size_t n = 0;
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *run = r->runners[i];
-        bool cut = run->parts->number == (uint32_t)number && run->parts->cut;
-        const struct part *v = cut ? run->parts->cut : run->parts->end;
+        bool cut = run->parts->cut.number == (uint32_t)number;
+        const struct part *v = cut ? run->parts->cut.v : run->parts->end;
+        if (cut) {
+            const char *id = run->acts[0]->bound->k->id.p;
+            to[n++] = (rki_record){ .kernel = { id, strlen(id) },
+                                    .op = { "", 0 },
+                                    .role = QUEUES,
+                                    .replica = run->replica,
+                                    .version = run->acts[0]->stage->role,
+                                    .counts = { "", 0 },
+                                    .state = { run->parts->cut.queues.out.p, run->parts->cut.queues.out.n } };
+        }
         for (uint32_t s = 0; v && s < run->n_stages; s++) {
             const rkp_actor *a = run->acts[s];
             const char *id = a->bound->k->id.p, *op = a->op->name;
@@ -430,7 +721,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     rkp_status st = RKP_NOMEM;
     rkp_save *pasts;
     for (uint32_t i = 0; i < r->n_runners; i++)
-        total += r->runners[i]->n_stages;
+        total += r->runners[i]->n_stages + 1;
     m.v = calloc(total + r->plan->n_kernels + 1, sizeof *m.v);
     pasts = calloc(r->plan->n_kernels + 1u, sizeof *pasts);
     if (m.v && pasts && !save_ended(r, number)) {
@@ -460,7 +751,9 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         char name[32];
         rki_manifest_name(number, name);
         if (c->dir >= 0 && faccessat(c->dir, name, F_OK, 0) == 0)
-            c->committed = number; // it has its name, and who comes next goes on from it: its files must stay
+            __atomic_store_n(
+                &c->committed, (uint32_t)number,
+                __ATOMIC_RELEASE); // it has its name, and who comes next goes on from it: its files must stay
         pthread_mutex_lock(&r->lock);
         if (r->fail_status == RKP_OK) {
             snprintf(r->failure, sizeof r->failure, "the checkpoint cannot be kept: %s", err);
@@ -470,7 +763,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
         return false;
     }
-    c->committed = number;
+    __atomic_store_n(&c->committed, (uint32_t)number, __ATOMIC_RELEASE);
     c->kept = c->identity;
     if (rki_manifest_prune(c->dir, KEEP, err) != RKP_OK && !c->told) {
         c->told = true;
@@ -479,11 +772,11 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     return true;
 }
 
-static void wake_sources(rki_run *r)
+// Sources; and who takes nothing and must look by itself.
+static void wake_all(rki_run *r)
 {
     for (uint32_t i = 0; i < r->n_runners; i++)
-        if (r->runners[i]->n_ins == 0)
-            rki_wake_runner(r->runners[i]);
+        rki_wake_runner(r->runners[i]);
 }
 
 static void begin(rki_run *r, bool last)
@@ -502,7 +795,9 @@ static void begin(rki_run *r, bool last)
     // Release, to the acquire of the sources: `last`.
     __atomic_store_n(&c->wanted, number, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&c->lock);
-    wake_sources(r);
+    __atomic_store_n(&c->hurry, 0, __ATOMIC_RELAXED);
+    c->began_ns = rki_mono_ns();
+    wake_all(r);
 }
 
 void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
@@ -523,11 +818,15 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         c->last_done = last;
         if (c->hold) {
             __atomic_store_n(&c->hold, 0, __ATOMIC_RELEASE);
-            wake_sources(r);
+            wake_all(r);
         }
         c->next_ns = rki_mono_ns() + r->plan->spec->engine.checkpoint_ns;
         if (last)
             return;
+    }
+    if (!c->under_way && c->next_ns != UINT64_MAX && __atomic_load_n(&c->hurry, __ATOMIC_RELAXED)) {
+        uint64_t soon = c->began_ns + r->plan->spec->engine.checkpoint_ns / HURRY;
+        c->next_ns = soon < c->next_ns ? soon : c->next_ns;
     }
     if (!c->under_way && !rki_reload_under_way(r) && !rki_reload_drains(r) &&
         (c->last_asked || now >= c->next_ns || (c->hold && !c->wanted))) {
@@ -537,6 +836,18 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
     }
     if (!c->under_way && c->next_ns != UINT64_MAX && (!*until || c->next_ns < *until))
         *until = c->next_ns;
+}
+
+uint32_t rki_ckpt_committed(const rki_run *r)
+{
+    // Acquire, from the release of the control thread: nothing but the number itself.
+    return r->ckpt ? __atomic_load_n(&r->ckpt->committed, __ATOMIC_ACQUIRE) : 0;
+}
+
+void rki_ckpt_hurry(rki_run *r)
+{
+    if (r->ckpt && !__atomic_exchange_n(&r->ckpt->hurry, 1, __ATOMIC_RELAXED))
+        r->backend->poke(r->b);
 }
 
 bool rki_ckpt_idle(const rki_run *r)
@@ -590,7 +901,7 @@ void rki_ckpt_forget(rki_run *r)
     char path[4096];
     if (!r->ckpt || r->ckpt->dir < 0)
         return;
-    r->ckpt->committed = 0;
+    __atomic_store_n(&r->ckpt->committed, 0, __ATOMIC_RELEASE);
     if (rki_manifest_prune(r->ckpt->dir, 0, err) != RKP_OK)
         rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
     else if (folder(r, path, sizeof path))
@@ -652,7 +963,7 @@ static bool may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
         for (uint32_t k = 0; k < p->n_kernels && !b; k++)
             if (same_kernel(v, p->kernels[k].k->id.p))
                 b = &p->kernels[k];
-        if (v->role > RKI_WRITE && v->state.n)
+        if (v->role == QUEUES && v->state.n > RKI_MANIFEST_NO_QUEUES)
             return refuse(
                 st, err, n,
                 "the checkpoint has rows on their way to kernel '%s' in an earlier form of the pipeline: " EARLIER, id);
@@ -728,6 +1039,85 @@ static bool go_on(rki_run *r, rkp_status *st, char *err, size_t n)
             }
         }
     }
+    return true;
+}
+
+struct queues {
+    uint64_t clock, n; // n: logs, which come next in `at`
+    rkp_load at;
+};
+
+static bool read_queues(const rki_record *v, struct queues *q)
+{
+    rki_load_begin(&q->at, v->state.p, v->state.n);
+    q->clock = rkp_load_u64(&q->at);
+    q->n = rkp_load_u64(&q->at);
+    return rkp_load_ok(&q->at);
+}
+
+bool rki_ckpt_log(const rki_run *r, const char *name, uint64_t *from, uint64_t *to)
+{
+    for (size_t i = 0; r->ckpt && i < r->ckpt->from.n; i++) {
+        const rki_record *v = &r->ckpt->from.v[i];
+        struct queues q;
+        if (v->role != QUEUES || !read_queues(v, &q))
+            continue;
+        for (uint64_t n = 0; n < q.n && rkp_load_ok(&q.at); n++) {
+            rkp_str is = rkp_load_str(&q.at);
+            *from = rkp_load_u64(&q.at);
+            *to = rkp_load_u64(&q.at);
+            if (rkp_load_ok(&q.at) && rkp_str_is(is, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+static rki_runner *runner_of(const rki_run *r, const rki_record *v)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        if (r->runners[i]->replica == v->replica && rkp_str_is(v->kernel, r->runners[i]->acts[0]->bound->k->id.p) &&
+            r->runners[i]->acts[0]->stage->role == v->version)
+            return r->runners[i];
+    return NULL;
+}
+
+// Messages to their runners; and no clock goes back.
+static bool go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n)
+{
+    uint64_t clock = 0;
+    for (size_t i = 0; i < r->ckpt->from.n; i++) {
+        const rki_record *v = &r->ckpt->from.v[i];
+        rki_runner *to = v->role == QUEUES ? runner_of(r, v) : NULL;
+        rkp_str messages;
+        struct queues q;
+        char name[128];
+        if (v->role != QUEUES)
+            continue;
+        if (read_queues(v, &q))
+            for (uint64_t l = 0; l < q.n && rkp_load_ok(&q.at); l++) {
+                rkp_load_str(&q.at);
+                rkp_load_u64(&q.at);
+                rkp_load_u64(&q.at);
+            }
+        messages = rkp_load_str(&q.at);
+        if (rki_load_end(&q.at) != RKP_OK)
+            return refuse(st, err, n, "%s", "the checkpoint's queues cannot be read; --fresh begins anew");
+        clock = q.clock > clock ? q.clock : clock;
+        if (!messages.n)
+            continue;
+        if (!to) {
+            snprintf(name, sizeof name, "%.*s", RKP_STR_ARG(v->kernel));
+            return refuse(st, err, n,
+                          "the checkpoint has messages for another layout (replicas, threads) of kernel '%s'; --fresh "
+                          "begins anew",
+                          name);
+        }
+        to->restored = true;
+        rki_load_begin(&to->parts->restored, messages.p, messages.n);
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        rkp_hlc_merge(&r->runners[i]->clock, clock);
     return true;
 }
 
@@ -823,13 +1213,13 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
             "where it still fits, or begin anew with --fresh",
             path);
     c->wanted = (uint32_t)c->from.number;
-    c->committed = c->from.number;
+    c->committed = (uint32_t)c->from.number;
     c->kept = c->from.identity;
     if (c->moved && !may_move(r, st, err, n))
         return false;
     for (uint32_t i = 0; i < r->n_runners; i++)
         r->runners[i]->barrier = c->wanted;
-    if (!go_on(r, st, err, n) || !restore_pasts(r, st, err, n))
+    if (!go_on(r, st, err, n) || !go_on_queues(r, st, err, n) || !restore_pasts(r, st, err, n))
         return false;
     // Who wrote it may have been killed before its name was durable, and outputs must never be ahead of what is found.
     *st = make_folder(r, why);

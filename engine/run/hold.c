@@ -98,7 +98,7 @@ struct best {
     uint16_t id;
 };
 
-// The smallest message at the front, END marks before all (they have no place in the order).
+// The smallest message at the front, END marks and barriers before all (they have no place in the order).
 static struct best smallest(rki_runner *r)
 {
     struct best b = { .input = -1 };
@@ -106,9 +106,9 @@ static struct best smallest(rki_runner *r)
         for (uint32_t l = 0; l < r->ins[i].n; l++) {
             const rki_link *k = r->ins[i].links[l];
             rkp_envelope e;
-            if (k->ended || !look(&r->ins[i], k, &e))
+            if (k->ended || k->barred || !look(&r->ins[i], k, &e))
                 continue;
-            if (e.flags & RKP_F_END)
+            if (e.flags & (RKP_F_END | RKP_F_BARRIER))
                 return (struct best){ (int)i, l, 0, e.seq, 0 };
             if (b.input < 0 || before(e.stamp, e.actor, b.stamp, b.id))
                 b = (struct best){ (int)i, l, e.stamp, e.seq, e.actor };
@@ -205,7 +205,7 @@ int rki_hold_next(rki_runner *r)
 
 void rki_hold_took(rki_runner *r, rki_link *k, const rkp_envelope *e)
 {
-    if (e->flags & RKP_F_END)
+    if (e->flags & (RKP_F_END | RKP_F_BARRIER))
         return;
     if (before(e->stamp, e->actor, r->front_stamp, r->front_id)) {
         RKI_ADD(k->late, 1); // on_skew: release

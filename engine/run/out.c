@@ -179,15 +179,27 @@ static void forget_open(rki_outset *o)
         o->open[l] = 0;
 }
 
-void rki_box_barrier(rki_runner *r, uint32_t number)
+// An edge whose queue does not block must not do so for a barrier: that waits beside the box, and until it is in the ring the ring counts as
+// full.
+void rki_send_barrier(rki_runner *r, uint32_t number)
 {
     if (RKP_UNLIKELY(r->gathered)) // before a source's position is behind it
         rki_spill_write(r);
     r->emission++;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
-        for (uint32_t l = 0; l < o->n && !o->gated && !o->closes; l++)
-            rki_box(r, o, l, NULL, number, RKP_F_BARRIER);
+        for (uint32_t l = 0; l < o->n && !o->gated && !o->closes; l++) {
+            rki_link *k = o->links[l];
+            if (k->end_sent)
+                continue;
+            if (o->edge->overflow == RKI_OVERFLOW_BLOCK || o->edge->overflow == RKI_OVERFLOW_FAIL) {
+                rki_box(r, o, l, NULL, number, RKP_F_BARRIER);
+                continue;
+            }
+            // Release, to the acquire of a consumer that takes nothing: what is in the ring.
+            __atomic_store_n(&k->due, number, __ATOMIC_RELEASE);
+            rki_wake_to(k);
+        }
         forget_open(o); // it is no message of a chunk
     }
 }
@@ -259,6 +271,7 @@ static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
 {
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
+    k->end_sent |= (m->env.flags & RKP_F_END) != 0;
     RKI_ADD(k->sent_rows, m->env.rows);
     RKI_ADD(k->ring->bytes_in, w);
     if (evicts(o)) {
@@ -282,6 +295,36 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m)
     publish(o->links[m->link]);
 }
 
+// Something goes before whatever is new: on disk, or a barrier.
+static bool behind(const rki_outset *o)
+{
+    return rki_spilling(o) || RKI_LOOK(o->links[0]->due) != 0;
+}
+
+// Barriers that found no room.  True: one has found some now.
+static bool put_due(rki_runner *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        rki_outset *o = &r->outs[i];
+        rki_link *k = o->n ? o->links[0] : NULL;
+        rki_outmsg m = { .env = { .flags = RKP_F_BARRIER, .actor = r->id, .generation = 1 } };
+        if (!k || !RKI_LOOK(k->due))
+            continue;
+        while (evicts(o) && !rki_has_room(k, rki_weight(NULL)) && evict(k))
+            ;
+        if (!rki_has_room(k, rki_weight(NULL)))
+            continue;
+        m.env.chunk = RKI_LOOK(k->due);
+        m.env.stamp = o->edge->hlc ? rki_ring_floor(k->ring) : r->stamp; // it has no place in their order
+        rki_push_one(r, o, &m);
+        __atomic_store_n(&k->due, 0, __ATOMIC_RELEASE);
+        rki_wake_to(k);
+        any = true;
+    }
+    return any;
+}
+
 enum put { PUT_DONE, PUT_LOST, PUT_WAIT };
 
 // As the edge's policy says.  PUT_WAIT: it stays in the box.
@@ -289,20 +332,26 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     rki_link *k = o->links[m->link];
     uint64_t w = rki_weight(payload(m));
-    if (RKP_LIKELY(rki_has_room(k, w) && !rki_spilling(o))) {
+    if (RKP_LIKELY(rki_has_room(k, w) && !behind(o))) {
         push(o, m, w);
         return PUT_DONE;
     }
-    if (is_control(m) && !evicts(o))
+    if (is_control(m) && (!evicts(o) || RKI_LOOK(k->due)))
         return PUT_WAIT;
     switch (o->edge->overflow) {
     case RKI_OVERFLOW_DROP_NEWEST:
         let_go(k, m);
         return PUT_LOST;
     case RKI_OVERFLOW_DROP_OLDEST:
-        while (!rki_has_room(k, w))
-            if (!evict(k) && rki_ring_room(k->ring, 1) == 0)
+        // A barrier at the front is taken by the next step of whoever reads; of one that is suspended it stays there, and what comes is lost.
+        while (!behind(o) && !rki_has_room(k, w) && evict(k))
+            ;
+        if (behind(o) || !rki_has_room(k, w)) {
+            if (is_control(m))
                 return PUT_WAIT;
+            let_go(k, m);
+            return PUT_LOST;
+        }
         push(o, m, w);
         return PUT_DONE;
     case RKI_OVERFLOW_SPILL:
@@ -396,13 +445,12 @@ static bool all_room(rki_runner *r, uint64_t emission)
         for (uint32_t m = 0; m < n; m++) {
             rki_link *k = o->links[o->box[m].link];
             if (o->edge->overflow == RKI_OVERFLOW_SPILL && !is_control(&o->box[m]) && !rki_spill_room(r, o) &&
-                (rki_spilling(o) || !rki_has_room(k, rki_weight(payload(&o->box[m])))))
+                (behind(o) || !rki_has_room(k, rki_weight(payload(&o->box[m])))))
                 return false;
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];
-            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) ||
-                rki_spilling(o))
+            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) || behind(o))
                 return false;
         }
     }
@@ -479,11 +527,11 @@ static bool move_spilled(rki_runner *r)
     return any;
 }
 
-// What waits on disk, or for whom a reload has removed, keeps nobody from working.
+// What waits on disk, a barrier, or for whom a reload has removed, keeps nobody from working.
 static bool waits_aside(const rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (rki_spilling(&r->outs[i]) || (r->outs[i].closes && r->outs[i].n_box))
+        if ((r->outs[i].n && behind(&r->outs[i])) || (r->outs[i].closes && r->outs[i].n_box))
             return true;
     return false;
 }
@@ -545,6 +593,8 @@ bool rki_flush(rki_runner *r)
     rki_dead_flush(r);
     if (RKP_UNLIKELY(r->wiring->n_closes))
         rki_let_sets_go(r);
+    if (RKP_UNLIKELY(r->lossy))
+        put_due(r);
     if (RKP_UNLIKELY(r->spills))
         move_spilled(r);
     // Until nobody who shares has room: one with an empty ring would not wake us for what waits for another.
@@ -560,7 +610,7 @@ bool rki_flush(rki_runner *r)
 bool rki_flush_or_wait(rki_runner *r)
 {
     if (rki_flush(r)) {
-        if (RKP_UNLIKELY(r->spills || r->wiring->n_closes) && waits_aside(r)) {
+        if (RKP_UNLIKELY(r->lossy || r->spills || r->wiring->n_closes) && waits_aside(r)) {
             // But who makes room must wake us for it.
             __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
             rki_flush(r);
@@ -584,7 +634,7 @@ bool rki_out_room(rki_runner *r)
 bool rki_out_empty(const rki_runner *r)
 {
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n_box || rki_spilling(&r->outs[i]))
+        if (r->outs[i].n_box || (r->outs[i].n && behind(&r->outs[i])))
             return false;
     return true;
 }

@@ -80,7 +80,7 @@ void rki_deliver(rkp_actor *a, rkp_batch *b)
 static bool init_stages(rki_runner *r)
 {
     // What a crash left on disk comes first.
-    for (uint32_t i = 0; r->gen->plan->stream && r->spills && i < r->n_outs; i++)
+    for (uint32_t i = 0; (r->gen->plan->stream || r->run->ckpt) && r->spills && i < r->n_outs; i++)
         if (r->outs[i].edge->overflow == RKI_OVERFLOW_SPILL && !r->outs[i].spill && !r->outs[i].closes &&
             rki_spill_left(r, &r->outs[i]) && !rki_spill_open(r, &r->outs[i]))
             return false;
@@ -347,13 +347,30 @@ static int next_input(rki_runner *r, bool only_replies)
     return best;
 }
 
+// What had been on its way when the checkpoint was made.  It is of no chunk: who has such things has one replica.
+static enum took take_restored(rki_runner *r)
+{
+    rkp_envelope e;
+    rki_inset *in;
+    if (!rki_ckpt_restored(r, &in, &e))
+        return TOOK_SOME;
+    rkp_hlc_merge(&r->clock, e.stamp);
+    r->in_stamp = e.stamp;
+    r->corr = e.corr;
+    r->in_port = in->reply;
+    return feed(r, in, (rkp_batch *)(uintptr_t)e.payload, e.flags) ? TOOK_SOME : TOOK_RETRY;
+}
+
 static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
 {
     rkp_envelope e;
     rki_inset *in;
     rki_link *k;
     rkp_batch *b;
-    int at = next_input(r, only_replies);
+    int at;
+    if (RKP_UNLIKELY(r->restored) && !only_replies)
+        return take_restored(r);
+    at = next_input(r, only_replies);
     if (at < 0)
         return TOOK_NONE;
     in = &r->ins[at];
@@ -373,15 +390,22 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     if (e.flags & RKP_F_END) {
         k->ended = true;
         in->n_ended++;
+        if (RKP_UNLIKELY(k->logs))
+            rki_ckpt_link_done(r, k);
         next_ring(in);
         if (RKP_UNLIKELY(in->retires) && in->n_ended == in->n)
             rki_let_sets_go(r);
         return TOOK_SOME;
     }
     if (RKP_UNLIKELY(e.flags & RKP_F_BARRIER)) {
-        rki_ckpt_took(r, in, k, (uint32_t)e.chunk);
+        if (k->logs)
+            rki_ckpt_link_done(r, k);
+        else if ((uint32_t)e.chunk > r->barrier) // or it was suspended and did not wait for it
+            rki_ckpt_took(r, in, k, (uint32_t)e.chunk);
         return TOOK_SOME;
     }
+    if (RKP_UNLIKELY(k->logs))
+        rki_ckpt_log_message(r, in, &e, b);
     if ((e.flags & RKP_F_LAST) && in->edge->chunked)
         next_ring(in);
     if (b && !feed(r, in, b, e.flags))
@@ -593,6 +617,17 @@ static rkp_step poll_source(rki_runner *r)
 
 static bool is_request(const rki_outset *o);
 
+// Nothing but END, behind what waits on disk.
+static bool only_ends_wait(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++) {
+        const rki_outset *o = &r->outs[i];
+        if (o->n_box && (o->edge->overflow != RKI_OVERFLOW_SPILL || o->n_box > 1 || !(o->box[0].env.flags & RKP_F_END)))
+            return false;
+    }
+    return true;
+}
+
 // Runs on_end, prepare, and END, each as far as room allows; resumes where it stopped.
 static rkp_step end_phase(rki_runner *r)
 {
@@ -653,8 +688,12 @@ static rkp_step end_phase(rki_runner *r)
         r->end_sent = true;
         r->phase = PHASE_SEND_END;
     }
-    if (!rki_flush_or_wait(r) || !rki_out_empty(r))
+    if (!rki_flush_or_wait(r) || !rki_out_empty(r)) {
+        // What waits on disk may wait for long: its consumer is suspended.
+        if (RKP_UNLIKELY(r->lossy) && rki_ckpt_due(r) && only_ends_wait(r) && rki_ckpt_cut(r, 0))
+            rki_flush_or_wait(r);
         return RKP_STEP_IDLE;
+    }
     return finish(r);
 }
 
@@ -756,9 +795,14 @@ static rkp_step step(rki_runner *r)
         __atomic_exchange_n(&r->commands, 0, __ATOMIC_ACQ_REL))
         rki_obey(r);
     if (RKP_UNLIKELY(r->n_suspended)) {
-        rki_flush_or_wait(r);
+        bool empty = rki_flush_or_wait(r);
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && rki_may_stop(r))
             return RKP_STEP_DONE;
+        if (RKP_UNLIKELY(rki_ckpt_due(r)) && empty && r->phase == PHASE_RUN) {
+            if (!(is_source(r) ? rki_ckpt_cut(r, 0) : rki_ckpt_at_rest(r)))
+                return finish(r);
+            rki_flush_or_wait(r);
+        }
         return idle(r);
     }
     if (RKP_UNLIKELY(clock_stands(r)))
@@ -894,7 +938,7 @@ static bool holds_nothing(const rki_runner *r)
     for (uint32_t i = 0; i < r->n_stages; i++)
         if (r->acts[i]->timer_ns)
             return false;
-    return !r->pending && rki_batcher_rows(r->batcher) == 0 && rki_out_empty(r);
+    return !r->pending && !r->restored && rki_batcher_rows(r->batcher) == 0 && rki_out_empty(r);
 }
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)

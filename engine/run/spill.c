@@ -11,10 +11,17 @@
 // A record is the message's envelope and its batch (data/wire.h).  Records are gathered and written together (flow/spool.h): at the
 // end of the runner's step at the latest, before a barrier is sent, and before an operator waits for the outside; by a flush
 // that does not follow the last one, or the begin of the step, at once.  So what a kill may take is in the hands of a step.
+//
+// Where there are checkpoints the log belongs to them.  A barrier does not wait behind what is in the log: it goes into the ring next, and the
+// records that are not in the ring at that moment, (from, to], are part of the checkpoint, by their numbers.  They are synced before that, and
+// stay until no checkpoint that is kept speaks of them.  A run that goes on has these records and no others: those before them were taken, those
+// behind them come again.
 #include "data/wire.h"
 #include "flow/spool.h"
 #include "run/actor.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,20 +30,33 @@
 enum { SEGMENT_BYTES = 64 << 20, GATHER_BYTES = 256 << 10, GATHER_NS = 100000 };
 
 struct rki_spill {
+    const rki_run *run;
     rki_spool *log;
     rki_buf body;
     int64_t room; // that its limit leaves, at the last look and by what was put since
     bool full, warned;
     const rkp_schema *schema;
     uint64_t waiting; // records that are not in the ring
+    uint64_t last;    // number of the last that was moved into the ring
+    uint64_t done;    // of the last that was taken; acknowledged when no checkpoint needs it
+    // Of checkpoints that may need something: number, and the last record that they do not.  One more than are kept.
+    struct {
+        uint32_t number;
+        uint64_t seq;
+    } cuts[3];
+    uint32_t n_cuts;
+    int64_t bytes; // of the records that were not taken; where there are checkpoints
     // Records that are in the ring: number of the record, and ring index behind its slot.  A queue.
     struct {
         uint64_t seq, tail;
+        size_t bytes;
     } * moved;
     uint32_t first, n, cap;
     char *dir;
     char from[128], to[128]; // kernels
 };
+
+enum { HEAD_BYTES = 96 }; // of a record, about
 
 static const rkp_schema *schema_of(const rki_plan *p, const rki_edge *e)
 {
@@ -49,26 +69,97 @@ static const char *name_of(const rki_plan *p, uint32_t stage)
     return p->kernels[p->stages[stage].kernel].k->id.p;
 }
 
+void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to)
+{
+    rki_putf(to, "%s-%s", name_of(p, e->from_stage), name_of(p, e->to_stage));
+    if (e->dead)
+        rki_putz(to, "-dead");
+    else if (e->in && e->in->reply)
+        rki_putz(to, "-reply");
+    else if (e->in && e->in->topic)
+        rki_putf(to, "-%u-%u", e->in->pub, e->in->sub);
+    else
+        rki_putf(to, "-port%u", e->from_port);
+}
+
 static char *folder(const rki_run *run, const rki_plan *p, const rki_outset *o)
 {
     rki_buf path;
     rki_buf_init(&path);
     // A replay leaves alone what a stream has left behind.
-    rki_putf(&path, "%s/spill%s/%s-%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
-             run->args.replay ? "-replay" : "", name_of(p, o->edge->from_stage), name_of(p, o->edge->to_stage));
-    if (o->edge->in && o->edge->in->topic)
-        rki_putf(&path, "-%u-%u", o->edge->in->pub, o->edge->in->sub);
-    else
-        rki_putf(&path, "-port%u", o->edge->from_port);
+    rki_putf(&path, "%s/spill%s/", run->args.data_dir ? run->args.data_dir : ".rkpipe",
+             run->args.replay ? "-replay" : "");
+    rki_edge_name(p, o->edge, &path);
     return rki_buf_take(&path, NULL);
 }
 
+// What a checkpoint calls the log.
+static const char *log_name(const char *dir)
+{
+    return strrchr(dir, '/') + 1;
+}
+
+// Of a runner that begins.
 bool rki_spill_left(rki_runner *r, const rki_outset *o)
 {
     char *dir = folder(r->run, r->wiring->gen->plan, o);
-    bool there = dir && access(dir, F_OK) == 0;
+    uint64_t from, to;
+    bool there = dir && (access(dir, F_OK) == 0 || rki_ckpt_log(r->run, log_name(dir), &from, &to));
     free(dir);
     return there;
+}
+
+// The names of the log's folder and of the one above it are on disk.
+static bool enter(const struct rki_spill *s, char err[RKI_SPOOL_ERR])
+{
+    char path[4096];
+    for (int i = 0; i < 2; i++) {
+        int fd, bad;
+        snprintf(path, sizeof path, "%s/..%s", s->dir, i ? "/.." : "");
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        bad = fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS && errno != ENOSYS) ? errno : 0;
+        if (fd >= 0)
+            close(fd);
+        if (bad && bad != EACCES) {
+            char t[128];
+            snprintf(err, RKI_SPOOL_ERR, "cannot flush the folder above '%.200s': %s", s->dir,
+                     strerror_r(bad, t, sizeof t));
+            return false;
+        }
+    }
+    return true;
+}
+
+// The log is what the checkpoint that the run goes on from says, or empty.
+static bool go_on(rki_runner *r, struct rki_spill *s, char err[RKI_SPOOL_ERR])
+{
+    rki_spool_stats stats;
+    uint64_t from, to;
+    bool has = r->gen->number == 1 && rki_ckpt_log(r->run, log_name(s->dir), &from, &to);
+    rki_spool_look(s->log, &stats);
+    if (!has) {
+        if (stats.records)
+            rki_spool_ack(s->log, stats.next - 1, err);
+        s->last = s->done = stats.next - 1;
+        return true;
+    }
+    if (stats.first > from + 1 || stats.next <= to) {
+        snprintf(err, RKI_SPOOL_ERR,
+                 "the log '%.200s' does not have what the checkpoint says was waiting there; --fresh begins anew",
+                 s->dir);
+        return false;
+    }
+    if (rki_spool_cut(s->log, to, err) != RKP_OK)
+        return false;
+    s->last = s->done = from;
+    s->waiting = to - from;
+    // What the one before needs: if this one is damaged tomorrow, a run goes on from that.
+    s->cuts[s->n_cuts].number = rki_ckpt_committed(r->run) - 1;
+    s->cuts[s->n_cuts++].seq = stats.first - 1;
+    s->cuts[s->n_cuts].number = rki_ckpt_committed(r->run);
+    s->cuts[s->n_cuts++].seq = from;
+    rki_spool_seek(s->log, from + 1);
+    return true;
 }
 
 // Sequentially consistent, as in_commit: a consumer that orders by stamps looks at it before it goes on without us (hold.c).
@@ -91,7 +182,8 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
     rki_run *run = r->run;
     uint64_t limit = o->edge->spill_bytes;
-    rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER,
+    rki_spool_opts opts = { .sync = run->ckpt ? RKI_SPOOL_INTERVAL : RKI_SPOOL_NEVER,
+                            .sync_ns = UINT64_MAX, // by rki_spill_save, and each segment when it is full
                             .gather_bytes = GATHER_BYTES,
                             .segment_bytes = limit && limit / 4 < SEGMENT_BYTES ? limit / 4 : SEGMENT_BYTES };
     rki_spool_stats stats;
@@ -103,6 +195,7 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
         return false;
     }
     o->spill = s;
+    s->run = run;
     rki_buf_init(&s->body);
     s->schema = schema_of(r->wiring->gen->plan, o->edge);
     s->dir = folder(run, r->wiring->gen->plan, o);
@@ -117,35 +210,55 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
     rki_spill_begin(r);
     snprintf(s->from, sizeof s->from, "%s", name_of(r->wiring->gen->plan, o->edge->from_stage));
     snprintf(s->to, sizeof s->to, "%s", name_of(r->wiring->gen->plan, o->edge->to_stage));
-    rki_spool_look(s->log, &stats);
-    if (stats.records && !r->gen->plan->stream)
-        rki_spool_ack(s->log, stats.next - 1, err);
-    else
-        s->waiting = stats.records;
-    if (*rki_spool_warning(s->log))
+    if (*rki_spool_warning(s->log) && !run->ckpt)
         rki_log(run, "kernel '%s': %s\n", a->bound->k->id.p, rki_spool_warning(s->log));
-    rki_spool_seek(s->log, 0);
+    rki_spool_look(s->log, &stats);
+    if (run->ckpt) {
+        if (!go_on(r, s, err) || !enter(s, err)) {
+            rki_fail_run(a, RKP_UNAVAILABLE, "cannot spill: %s", err);
+            return false;
+        }
+        rki_spool_look(s->log, &stats);
+        s->bytes = s->waiting ? (int64_t)stats.bytes : 0;
+    } else {
+        if (stats.records && !r->gen->plan->stream)
+            rki_spool_ack(s->log, stats.next - 1, err);
+        else
+            s->waiting = stats.records;
+        rki_spool_seek(s->log, 0);
+    }
     tell_behind(o);
     __atomic_store_n(&o->links[0]->spilled_rows, 0, __ATOMIC_RELAXED);
     return true;
 }
 
-// What the consumer has released is done with.
-static void let_go(rki_outset *o)
+// What the consumer has released is done with, unless a checkpoint that is kept (the newest two) or may become one needs it.
+static void let_go(const rki_runner *r, rki_outset *o)
 {
     struct rki_spill *s = o->spill;
-    uint64_t head = __atomic_load_n(&o->links[0]->ring->head, __ATOMIC_ACQUIRE), done = 0;
+    uint64_t head = __atomic_load_n(&o->links[0]->ring->head, __ATOMIC_ACQUIRE), done = s->done;
     char err[RKI_SPOOL_ERR];
     while (s->n && (int64_t)(head - s->moved[s->first].tail) >= 0) {
-        done = s->moved[s->first].seq;
+        s->done = s->moved[s->first].seq;
+        s->bytes -= (int64_t)s->moved[s->first].bytes;
         s->first = (s->first + 1) % s->cap;
         s->n--;
     }
+    if (s->n_cuts) {
+        uint32_t committed = rki_ckpt_committed(r->run);
+        while (s->n_cuts && s->cuts[0].number + 1 < committed) {
+            memmove(s->cuts, s->cuts + 1, --s->n_cuts * sizeof *s->cuts);
+            done = 0; // look again
+        }
+    }
+    if (s->done == done)
+        return;
+    done = s->n_cuts && s->cuts[0].seq < s->done ? s->cuts[0].seq : s->done;
     if (done)
         rki_spool_ack(s->log, done, err); // a ledger that cannot be written only makes records come again
 }
 
-static bool note_moved(struct rki_spill *s, uint64_t seq, uint64_t tail)
+static bool note_moved(struct rki_spill *s, uint64_t seq, uint64_t tail, size_t bytes)
 {
     if (s->n == s->cap) {
         uint32_t cap = s->cap ? s->cap * 2 : 64;
@@ -160,6 +273,7 @@ static bool note_moved(struct rki_spill *s, uint64_t seq, uint64_t tail)
         s->first = 0;
     }
     s->moved[(s->first + s->n) % s->cap].seq = seq;
+    s->moved[(s->first + s->n) % s->cap].bytes = bytes;
     s->moved[(s->first + s->n++) % s->cap].tail = tail;
     return true;
 }
@@ -177,6 +291,10 @@ bool rki_spill_room(rki_runner *r, rki_outset *o)
         return true;
     rki_spool_look(s->log, &stats);
     s->room = (int64_t)(o->edge->spill_bytes - (stats.records ? stats.bytes : 0));
+    if (r->run->ckpt && s->room <= 0) { // what is only there for a checkpoint does not count, but should go soon
+        s->room = (int64_t)o->edge->spill_bytes - (s->waiting || s->n ? s->bytes : 0);
+        rki_ckpt_hurry(r->run);
+    }
     if (s->room > 0) {
         s->full = false;
         return true;
@@ -214,7 +332,8 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         return false;
     }
     r->gathered = true;
-    s->room -= (int64_t)s->body.n + 96; // with its head
+    s->room -= (int64_t)s->body.n + HEAD_BYTES;
+    s->bytes = (s->waiting || s->n ? s->bytes : 0) + (int64_t)s->body.n + HEAD_BYTES;
     s->waiting++;
     tell_behind(o);
     RKI_ADD(o->links[0]->spilled_rows, e.rows);
@@ -247,8 +366,8 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
     struct rki_spill *s = o->spill;
     rkp_actor *a = r->acts[r->n_stages - 1];
     bool any = false;
-    let_go(o);
-    while (s->waiting && !rki_failed(r->run)) {
+    let_go(r, o);
+    while (s->waiting && !RKI_LOOK(o->links[0]->due) && !rki_failed(r->run)) {
         rki_spool_record rec;
         char err[RKI_SPOOL_ERR] = "";
         rki_outmsg m = { .link = 0 };
@@ -259,6 +378,11 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
             break;
         if (rki_spool_next(s->log, &rec, err) != RKP_OK) {
             rki_fail_run(a, RKP_IO, "cannot read back what was spilled: %s", err);
+            return any;
+        }
+        if (r->run->ckpt && rec.seq != s->last + 1) {
+            rki_fail_run(a, RKP_IO, "record %llu of what was spilled to '%s' is damaged; --fresh begins anew",
+                         (unsigned long long)s->last + 1, s->dir);
             return any;
         }
         if (!rec.seq) { // what was damaged is counted by the log, and told
@@ -286,7 +410,8 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
         m.env.payload = (uint64_t)(uintptr_t)b;
         m.env.actor = r->id;
         rki_push_one(r, o, &m);
-        if (!note_moved(s, rec.seq, __atomic_load_n(&o->links[0]->ring->tail, __ATOMIC_RELAXED))) {
+        s->last = rec.seq;
+        if (!note_moved(s, rec.seq, __atomic_load_n(&o->links[0]->ring->tail, __ATOMIC_RELAXED), rec.n + HEAD_BYTES)) {
             rki_fail_run(a, RKP_NOMEM, "out of memory while reading back what was spilled");
             return any;
         }
@@ -298,13 +423,38 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
     return any;
 }
 
+bool rki_spill_has(const rki_outset *o)
+{
+    return o->n && !o->closes && rki_spilling(o);
+}
+
+bool rki_spill_save(rki_runner *r, rki_outset *o, uint32_t number, rkp_save *to)
+{
+    struct rki_spill *s = o->spill;
+    char err[RKI_SPOOL_ERR] = "";
+    rkp_status st = rki_spool_flush(s->log, err);
+    if (st != RKP_OK) {
+        rki_fail_run(r->acts[r->n_stages - 1], st, "cannot save what waits on disk: %s", err);
+        return false;
+    }
+    let_go(r, o); // those that are kept are the two before this one at most
+    if (s->n_cuts == sizeof s->cuts / sizeof *s->cuts)
+        s->n_cuts--;
+    s->cuts[s->n_cuts].number = number;
+    s->cuts[s->n_cuts++].seq = s->last;
+    rkp_save_str(to, rkp_str_of(log_name(s->dir)));
+    rkp_save_u64(to, s->last);
+    rkp_save_u64(to, s->last + s->waiting);
+    return true;
+}
+
 void rki_spill_moved(rki_outset *o, const rki_plan *p)
 {
     if (o->spill)
         o->spill->schema = schema_of(p, o->edge);
 }
 
-// The edge is done: everything was taken.  An empty log leaves no folder behind.
+// The edge is done: everything was taken.  An empty log leaves no folder behind, unless a checkpoint speaks of it.
 void rki_spill_close(rki_outset *o, bool all_taken)
 {
     struct rki_spill *s = o->spill;
@@ -314,6 +464,7 @@ void rki_spill_close(rki_outset *o, bool all_taken)
         return;
     o->spill = NULL;
     if (s->log) {
+        all_taken = all_taken && !rki_ckpt_committed(s->run);
         if (all_taken) {
             rki_spool_look(s->log, &stats);
             if (stats.next > 1)

@@ -532,6 +532,9 @@ void rki_put_on(rki_runner *run, rki_wiring *w)
     run->hlc_in = w->hlc_in;
     run->in_circle = w->in_circle;
     run->spills = w->spills;
+    run->lossy = false;
+    for (uint32_t i = 0; i < w->n_outs; i++)
+        run->lossy |= w->outs[i].edge->overflow != RKI_OVERFLOW_BLOCK;
     run->shares = w->shares;
     run->calls = w->calls;
     for (uint32_t i = 0; i < run->n_stages; i++) {

@@ -17,7 +17,7 @@ kernels:
   in: { op: read.csv, with: { path: in.csv, chunk_bytes: 16KiB } }
   big: { op: filter, from: [in], with: { where: amount > 500 } }
   big_out: { op: write.csv, from: [big], with: { path: big.csv } }
-  zip_out: { op: write.jsonl, from: [big], with: { path: big.jsonl.gz } }
+  zip_out: { op: write.jsonl, from: [big], with: { path: big.jsonl.gz }, queue: { capacity: 2, overflow: spill } }
   sum: { op: aggregate, from: [in], with: { by: [account], compute: { n: count(), s: sum(amount), p: "quantile(amount, 0.9)" } } }
   sum_out: { op: write.csv, from: [sum], with: { path: sum.csv } }
   lines: { op: read.jsonl, with: { path: [in.jsonl, in.jsonl.gz], chunk_bytes: 16KiB } }
@@ -35,7 +35,7 @@ same() {
     local f
     gzip -dc big.jsonl.gz >big.jsonl || return 1
     for f in $outputs; do cmp "$f" "want/$f" || return 1; done
-    [ ! -e .rkpipe/job/checkpoints ] && [ -z "$(find . -maxdepth 1 -name '.*rkpipe-*')" ]
+    [ ! -e .rkpipe/job/checkpoints ] && [ -z "$(ls .rkpipe/job/spill 2>/dev/null)" ] && [ -z "$(find . -maxdepth 1 -name '.*rkpipe-*')" ]
 }
 kept() { [ -n "$(find .rkpipe/job/checkpoints -name '*.ckpt' 2>/dev/null)" ]; }
 newer() { [ -n "$(find .rkpipe/job/checkpoints -name '*.ckpt' -newer mark 2>/dev/null)" ] || ! kill -0 "$pid" 2>/dev/null; }

@@ -227,6 +227,166 @@ static void a_run_goes_on_from_what_another_has_left(void **state)
     clean();
 }
 
+// ---- what is on its way at a cut ------------------------------------------------------------------------------------
+
+// A data_dir that stays: checkpoints speak of what else is in it.  A run is given up by two signals, so what was made after its last
+// checkpoint is there too, and must not count.
+struct way {
+    const char *name, *text;
+    bool stamps;         // every sink sees stamps that never go back, also over restarts
+    const char *suspend; // this kernel is suspended all the time, but in the last run
+};
+
+#define SLOW "with: { into: 0, dawdle: 100us }"
+
+static const struct way ways[] = {
+    { "one that spills",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  slow: { op: t.slow, from: [src], queue: { capacity: 4, overflow: spill }, " SLOW " }\n"
+            "  other: { op: t.sink, from: [src], with: { into: 1 } }\n",
+      false, NULL },
+    { "one after the other, and both spill",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  mid: { op: t.pass, fuse: never, from: [src], queue: { capacity: 2, overflow: spill }, with: { dawdle: "
+            "20us } }\n"
+            "  acc: { op: t.acc, from: [src], queue: { capacity: 2, overflow: spill }, with: { id: 6 } }\n"
+            "  slow: { op: t.slow, from: [mid, acc], queue: { capacity: 2, overflow: spill }, " SLOW " }\n",
+      false, NULL },
+    { "a log with a limit",
+      EVERY
+      "kernels:\n"
+      "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+      "  slow: { op: t.slow, from: [src], queue: { capacity: 4, spill: { max_bytes: 64KiB }, overflow: spill }, " SLOW
+      " }\n",
+      false, NULL },
+    { "topics of a stream",
+      "run: { mode: stream }\n" EVERY "kernels:\n"
+      "  a: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1, keys: [x, y] }, publish: \"t/${this.k}\" }\n"
+      "  b: { op: t.pub, with: { id: 2, rows: 3000, batch: 3, gate: 1 }, publish: t/x }\n"
+      "  slow: { op: t.slow, subscribe: t/*, queue: { capacity: 4 }, " SLOW " }\n"
+      "  some: { op: t.sink, subscribe: { topic: t/x, where: n % 2 == 0 }, queue: { capacity: 4 }, with: { into: 1 } "
+      "}\n",
+      false, NULL },
+    { "one that is suspended",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  mid: { op: t.pass, from: [src], fuse: never, queue: { capacity: 4, overflow: spill } }\n"
+            "  slow: { op: t.sink, from: [mid], with: { into: 0 }, start: suspended, queue: { capacity: 4, overflow: "
+            "spill } }\n"
+            "  other: { op: t.sink, from: [src], with: { into: 1 } }\n",
+      false, "slow" },
+};
+
+static bool stamps_go_up(const case_result *r)
+{
+    for (size_t i = 1; i < r->n; i++)
+        if (r->v[i].stamp < r->v[i - 1].stamp)
+            return false;
+    return true;
+}
+
+static void empty_aside(void)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s'/*", aside);
+    assert_int_equal(system(command), 0);
+}
+
+static uint64_t all_rows(void)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < 4; i++)
+        n += case_look(case_results[i].rows);
+    return n;
+}
+
+static void wish(live *l, const char *kernel, rki_command c)
+{
+    live_until(l, live_state(l, kernel) != RKI_CREATED);
+    if (live_command(l, kernel, c, 10000) != RKI_DONE)
+        fail_msg("%s", live_said);
+}
+
+static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
+{
+    unsigned seed = 7;
+    const char *only = getenv("RKP_WAY");
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const struct way *w = &ways[i];
+        const struct shape s = { .ordered = false };
+        rki_buf want, got;
+        if (only && strcmp(only, w->name) != 0)
+            continue;
+        case_forget();
+        {
+            live *l = live_start(&(live_conf){ .threads = 2 }, "%s", w->text);
+            if (w->suspend)
+                wish(l, w->suspend, RKI_ACTIVATE);
+            if (live_end(l) != RKI_EXIT_OK)
+                fail_msg("%s: %s", w->name, case_failure);
+        }
+        settle(&s);
+        shown(&want);
+        for (unsigned round = 0; round < 5; round++) {
+            case_forget();
+            empty_aside();
+            for (unsigned tries = 0;; tries++) {
+                live_conf c = { .threads = tries % 3 + 1, .keeps = true, .dir = aside };
+                bool last = tries == 5;
+                uint64_t until;
+                live *l;
+                int code;
+                seed = seed * 1103515245u + 12345u;
+                case_emitted[1] = case_emitted[2] = 0;
+                case_set(case_gate[1], last ? UINT64_MAX : 1500u * (tries + 1) + seed / 65536u % 2000u);
+                until = all_rows() + seed / 65536u % 2500u;
+                l = live_start(&c, "%s", w->text);
+                if (l->p->delivery <= RKI_DELIVERY_AT_MOST_ONCE)
+                    fail_msg("%s: at_most_once", w->name);
+                if (w->suspend && (last || (round + tries) % 2)) // some go through, and it is suspended again
+                    wish(l, w->suspend, RKI_ACTIVATE);
+                if (last) {
+                    code = live_end(l);
+                    if (code != RKI_EXIT_OK)
+                        fail_msg("%s: exit %d: %s", w->name, code, case_failure);
+                    break;
+                }
+                live_until(l, has_checkpoint(aside));
+                if (w->suspend && (round + tries) % 2)
+                    wish(l, w->suspend, RKI_SUSPEND);
+                for (uint64_t end = case_now_ns() + 3000000u + seed / 65536u % 20000u * 1000u;
+                     case_now_ns() < end && all_rows() < until;)
+                    usleep(100);
+                rki_run_signal(l->r);
+                rki_run_signal(l->r); // now
+                code = live_end(l);
+                if (code != RKI_EXIT_SIGNAL && code != RKI_EXIT_INTERRUPTED)
+                    fail_msg("%s: exit %d: %s", w->name, code, case_failure);
+                if (!has_checkpoint(aside))
+                    fail_msg("%s: no checkpoint is kept", w->name);
+            }
+            for (int r = 0; r < 4 && w->stamps; r++)
+                if (!stamps_go_up(&case_results[r]))
+                    fail_msg("%s: stamps go back", w->name);
+            settle(&s);
+            shown(&got);
+            if (strcmp(want.p, got.p) != 0) {
+                size_t at = 0;
+                while (want.p[at] == got.p[at])
+                    at++;
+                fail_msg("%s, round %u: at %zu: want ..%.60s.. got ..%.60s..; %zu bytes, not %zu", w->name, round, at,
+                         want.p + (at > 30 ? at - 30 : 0), got.p + (at > 30 ? at - 30 : 0), got.n, want.n);
+            }
+            rki_buf_fini(&got);
+        }
+        rki_buf_fini(&want);
+    }
+    empty_aside();
+}
+
 static void a_first_signal_keeps_what_was_done(void **state)
 {
     live_conf c = { .keeps = true, .keep = true };
@@ -289,6 +449,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_run_goes_on_from_what_another_has_left, forget),
+        cmocka_unit_test_setup(what_is_on_its_way_is_neither_lost_nor_doubled, forget),
         cmocka_unit_test_setup(a_first_signal_keeps_what_was_done, forget),
         cmocka_unit_test_setup(another_pipeline_is_refused, forget),
     };

@@ -899,6 +899,52 @@ static void a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be(v
     left_behind(*state, n, MOST);
 }
 
+static void what_is_cut_off_never_was(void **state)
+{
+    enum { N = 60, MOST = 300 };
+
+    for (uint64_t to = 10; to <= N; to += 1 + to % 3) {
+        spool_faults f;
+        rki_spool *s;
+
+        spool_faults_init(&f);
+        spool_folder_empty(*state);
+        s = open_log(*state, (rki_spool_opts){ .segment_bytes = 900, .io = &f.io });
+        for (uint64_t id = 1; id <= N; id++)
+            put(s, id, MOST);
+        for (uint64_t id = 1; id <= to / 2; id++)
+            expect(s, id, MOST);
+        ack(s, 9);
+        assert_int_equal(rki_spool_cut(s, 8, err), RKP_INTERNAL);
+        if (to % 5 == 0) { // another process goes on
+            rki_spool_close(s);
+            s = open_log(*state, (rki_spool_opts){ .segment_bytes = 900, .io = &f.io });
+        }
+        // Whatever fails once: it is tried again.
+        f.calls = 1u << SPOOL_OPEN | 1u << SPOOL_WRITE | 1u << SPOOL_FSYNC | 1u << SPOOL_UNLINK;
+        f.error = EIO;
+        f.count = 0;
+        f.at = (long)(to % 7);
+        for (int tries = 0; rki_spool_cut(s, to, err) != RKP_OK; tries++)
+            assert_true(tries < 3);
+        f.at = 0;
+        assert_int_equal(look(s).next, to + 1);
+        for (uint64_t id = 10; id <= to; id++)
+            expect(s, id, MOST);
+        expect(s, 0, MOST);
+        for (uint64_t id = to + 1; id <= to + 20; id++)
+            put(s, id, MOST);
+        expect(s, to + 1, MOST);
+        rki_spool_close(s);
+        s = open_log(*state, (rki_spool_opts){ .segment_bytes = 900 });
+        for (uint64_t id = 10; id <= to + 20; id++)
+            expect(s, id, MOST);
+        expect(s, 0, MOST);
+        assert_int_equal(look(s).lost, 0);
+        rki_spool_close(s);
+    }
+}
+
 static void opening_fails_cleanly_whatever_fails(void **state)
 {
     rki_spool *s = open_log(*state, (rki_spool_opts){ .segment_bytes = 500, .ledger_records = 1 });
@@ -1265,6 +1311,7 @@ int main(void)
         CASES(a_log_goes_on_when_the_disk_has_room_again),
         CASE(gathered_records_are_in_the_file_when_they_are_written),
         CASE(a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be),
+        CASES(what_is_cut_off_never_was),
         CASE(opening_fails_cleanly_whatever_fails),
         CASES(no_memory_is_said_and_loses_nothing),
         CASES(what_was_synced_survives_a_loss_of_power),
