@@ -768,6 +768,7 @@ static void resolve_overflows(struct planner *w)
         bool spills = false;
         for (size_t j = 0; j < k->n_from; j++) {
             bool lossy = w->s->engine.delivery == RKI_DELIVERY_AT_MOST_ONCE ||
+                         k->delivery == RKI_DELIVERY_AT_MOST_ONCE ||
                          (k->from[j].conf && k->from[j].conf->delivery == RKI_DELIVERY_AT_MOST_ONCE);
             if (k->from[j].overflow == RKI_OVERFLOW_DEFAULT)
                 k->from[j].overflow = !w->p->stream ? RKI_OVERFLOW_BLOCK
@@ -1045,19 +1046,41 @@ static void find_circles(struct planner *w)
 
 // ---- delivery -------------------------------------------------------------------------------------------------------
 
+static bool drops(const rki_input *in)
+{
+    bool meant = in->conf && in->conf->delivery == RKI_DELIVERY_AT_MOST_ONCE; // the topic says so
+    return !meant && (in->overflow == RKI_OVERFLOW_DROP_OLDEST || in->overflow == RKI_OVERFLOW_DROP_NEWEST);
+}
+
+// Why its checkpoints could not be whole, whatever it is asked to keep.  NULL: nothing.
+static const char *cannot_take_part(const rki_bound *b)
+{
+    const rki_kernel *k = b->k;
+    if (k->op->traits & (RKP_CALLS | RKP_REPLIES))
+        return "requests under way are not saved yet";
+    for (size_t i = 0; i < k->n_from; i++)
+        if (k->start_suspended && k->from[i].conf && k->from[i].conf->retains)
+            return "retained messages are not saved yet";
+    if (k->op->kind == RKP_SOURCE && !k->op->save && !b->endless)
+        return b->delivery_why ? b->delivery_why : "its operator cannot save how far it is"; // it would begin again
+    return NULL;
+}
+
 // The strongest level that a kernel keeps; *why not a stronger one.
 static int kernel_keeps(const rki_bound *b, const char **why)
 {
     const rki_kernel *k = b->k;
     *why = NULL;
-    if (k->supervised)
-        *why = "a supervised kernel is not saved yet";
+    if (k->supervised && k->op->kind == RKP_SOURCE)
+        *why = "a source that is restarted is not saved yet";
+    else if (k->supervised && k->op->kind == RKP_TRANSFORM && !(k->op->traits & RKP_STATELESS))
+        *why = "a restart loses its state";
     else if (k->op->traits & (RKP_CALLS | RKP_REPLIES))
         *why = "requests under way are not saved yet";
     else if (k->order == RKI_ORDER_HLC)
         *why = "'order: hlc' is not saved yet";
     for (size_t i = 0; i < k->n_from && !*why; i++) {
-        if (k->from[i].overflow == RKI_OVERFLOW_DROP_OLDEST || k->from[i].overflow == RKI_OVERFLOW_DROP_NEWEST)
+        if (drops(&k->from[i]))
             *why = "its queue drops";
         else if (k->start_suspended && k->from[i].conf && k->from[i].conf->retains)
             *why = "retained messages are not saved yet";
@@ -1069,11 +1092,21 @@ static int kernel_keeps(const rki_bound *b, const char **why)
                                             : "its operator cannot save how far it is";
         return RKI_DELIVERY_AT_MOST_ONCE;
     }
-    if (b->delivery) {
+    if (b->delivery && (b->delivery < RKI_DELIVERY_AT_LEAST_ONCE || !k->supervised)) {
         *why = b->delivery_why;
         return b->delivery;
     }
+    if (k->supervised && k->op->kind == RKP_SINK) {
+        *why = "what it is restarted for is offered again";
+        return RKI_DELIVERY_AT_LEAST_ONCE;
+    }
     return RKI_DELIVERY_EXACTLY_ONCE;
+}
+
+// It says itself that less is enough for it (SPEC.md 2, `delivery`).
+static bool side_output(const rki_bound *b, int keeps)
+{
+    return b->k->delivery && keeps >= b->k->delivery && !cannot_take_part(b);
 }
 
 static const char *delivery_name(int level)
@@ -1097,10 +1130,21 @@ static void resolve_delivery(struct planner *w)
         int keeps = kernel_keeps(b, &why);
         if (keeps >= w->p->delivery)
             continue;
+        if (side_output(b, keeps)) {
+            reason(w, NULL, "kernel '%s' keeps %s, as its delivery says: %s", b->k->id.p, delivery_name(keeps), why);
+            continue;
+        }
         if (want != RKI_DELIVERY_AUTO) {
             rkp_diag(w->d, RKP_ERROR, b->k->at, "delivery-level", "kernel '%s' (%s) keeps %s only: %s", b->k->id.p,
                      b->k->op->name, delivery_name(keeps), why);
-            rkp_diag_hint(w->d, "write 'engine: { delivery: %s }', or leave it out", delivery_name(keeps));
+            if (cannot_take_part(b))
+                rkp_diag_hint(w->d, "write 'engine: { delivery: %s }', or leave it out", delivery_name(keeps));
+            else
+                rkp_diag_hint(
+                    w->d,
+                    "write 'engine: { delivery: %s }', or leave it out; or 'delivery: %s' at this kernel, when "
+                    "that is enough for it",
+                    delivery_name(keeps), delivery_name(keeps));
             w->invalid = true;
             continue;
         }

@@ -1082,6 +1082,22 @@ static rki_runner *runner_of(const rki_run *r, const rki_record *v)
     return NULL;
 }
 
+static bool spills_to(const rki_run *r, const char *log)
+{
+    bool found = false;
+    rki_buf b;
+    rki_buf_init(&b);
+    for (uint32_t i = 0; i < r->n_runners && !found; i++)
+        for (uint32_t o = 0; o < r->runners[i]->n_outs && !found; o++) {
+            const rki_edge *e = r->runners[i]->outs[o].edge;
+            rki_buf_clear(&b);
+            rki_edge_name(r->plan, e, &b);
+            found = e->overflow == RKI_OVERFLOW_SPILL && !b.failed && strlen(log) == b.n && memcmp(log, b.p, b.n) == 0;
+        }
+    rki_buf_fini(&b);
+    return found;
+}
+
 // Messages to their runners; and no clock goes back.
 static bool go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n)
 {
@@ -1091,14 +1107,21 @@ static bool go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n)
         rki_runner *to = v->role == QUEUES ? runner_of(r, v) : NULL;
         rkp_str messages;
         struct queues q;
-        char name[128];
+        char name[256];
         if (v->role != QUEUES)
             continue;
         if (read_queues(v, &q))
             for (uint64_t l = 0; l < q.n && rkp_load_ok(&q.at); l++) {
-                rkp_load_str(&q.at);
+                rkp_str log = rkp_load_str(&q.at);
                 rkp_load_u64(&q.at);
                 rkp_load_u64(&q.at);
+                snprintf(name, sizeof name, "%.*s", rkp_load_ok(&q.at) ? (int)log.n : 0, log.p ? log.p : "");
+                if (!spills_to(r, name))
+                    return refuse(
+                        st, err, n,
+                        "the checkpoint has what waits on disk in '%s', and that queue does not spill any more: "
+                        "let it, or begin anew with --fresh",
+                        name);
             }
         messages = rkp_load_str(&q.at);
         if (rki_load_end(&q.at) != RKP_OK)

@@ -137,7 +137,16 @@ static const rkp_choice deliveries[] = {
     { 0 },
 };
 
-// What a kernel or topic may say: less than the pipeline.
+// What a kernel may say: less than the pipeline.
+static const rkp_choice side[] = {
+    { "auto", RKI_DELIVERY_AUTO, "that of the pipeline" },
+    { "at_most_once", RKI_DELIVERY_AT_MOST_ONCE, "what is before it and in it may be lost in a crash" },
+    { "at_least_once", RKI_DELIVERY_AT_LEAST_ONCE, "what it has given away may come again after a crash" },
+    { "exactly_once", RKI_NOT_YET, "as if nothing had happened" },
+    { 0 },
+};
+
+// And a topic.
 static const rkp_choice relaxed[] = {
     { "auto", RKI_DELIVERY_AUTO, "that of the pipeline" },
     { "at_most_once", RKI_DELIVERY_AT_MOST_ONCE, "fast; a crash may lose what was in flight" },
@@ -605,8 +614,8 @@ const rkp_opt rki_kernel_rows[] = {
     QUEUE_ROW,
     BATCH_ROW,
     { "fuse", &rkp_choice_type, K(fuse), .def = "auto", .choices = fuses, .help = "may it share an actor" },
-    { "delivery", &rkp_choice_type, K(delivery), .optional = true, .choices = relaxed,
-      .help = "relaxes the pipeline's level" },
+    { "delivery", &rkp_choice_type, K(delivery), .optional = true, .choices = side,
+      .help = "relaxes the pipeline's level for a side output" },
     ERROR_ROW,
     RETRY_ROW,
     { "restart", &rkp_object, K(k.restart), .optional = true, .help = "what happens when it fails",

@@ -434,6 +434,7 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->place_mode = conf->place.mode;
     k->fuse_never = conf->fuse == 1;
     k->order = conf->order;
+    k->delivery = conf->delivery;
     k->order_at = o ? o->at : n->key_at;
     k->start_suspended = conf->start == 1;
     k->supervised = rki_node_get(n, "restart") && k->restart.policy != RKI_RESTART_NEVER;

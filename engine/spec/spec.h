@@ -186,6 +186,7 @@ typedef struct rki_kernel {
     rki_publication *pubs; // at most one for a port
     size_t n_pubs;
     int order;        // rki_order, resolved: never DEFAULT
+    int delivery;     // rki_delivery: what it need not keep more than; auto: that of the pipeline
     rkp_loc order_at; // where it is said, else the kernel
     int on_skew;      // rki_skew; of order: hlc
     uint64_t max_skew_ns, heartbeat_ns;

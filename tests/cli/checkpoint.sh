@@ -161,6 +161,24 @@ has out '[delivery-level]' 'keeps at_least_once only' "engine: { delivery: at_le
 run 0 check pipe.yaml --set engine.delivery=at_least_once
 run 0 plan pipe.yaml
 has out "delivery at_least_once: kernel 'out' (write.stdout)"
+# What a kernel says that is enough for it.
+run 0 check pipe.yaml --set engine.delivery=exactly_once --set kernels.out.delivery=at_least_once
+run 0 plan pipe.yaml --set kernels.out.delivery=at_least_once
+has out 'delivery exactly_once: every kernel can keep it' "kernel 'out' keeps at_least_once, as its delivery says: what is on standard output"
+cat >drops.yaml <<'Y'
+version: 1
+kernels:
+  in: { op: generate, with: { rows: 3, columns: { n: row } } }
+  out: { op: write.csv, from: [in], with: { path: out.csv } }
+  side: { op: write.csv, from: [in], with: { path: side.csv }, queue: { overflow: drop_oldest } }
+Y
+run 0 plan drops.yaml
+has out "delivery at_most_once: kernel 'side' (write.csv): its queue drops"
+run 78 check drops.yaml --set engine.delivery=at_least_once
+has out '[delivery-level]' 'its queue drops' "'delivery: at_most_once' at this kernel"
+run 0 plan drops.yaml --set kernels.side.delivery=at_most_once --set engine.delivery=exactly_once
+has out "kernel 'side' keeps at_most_once, as its delivery says: its queue drops"
+run 78 check drops.yaml --set kernels.side.delivery=exactly_once
 printf 'dead_letter: { store: {} }\n' | cat slow.yaml - >store.yaml
 run 78 check store.yaml --set engine.delivery=exactly_once
 has out 'dead letters in a store keep at_least_once only' '[delivery-level]' 'store.yaml:6:1'

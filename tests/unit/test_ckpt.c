@@ -277,6 +277,37 @@ static const struct way ways[] = {
             "spill } }\n"
             "  other: { op: t.sink, from: [src], with: { into: 1 } }\n",
       false, "slow" },
+    { "side outputs that drop",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  old: { op: t.slow, from: [src], with: { into: 5, dawdle: 200us }, queue: { capacity: 2, overflow: "
+            "drop_oldest }, "
+            "delivery: at_most_once }\n"
+            "  new: { op: t.slow, from: [src], with: { into: 6, dawdle: 200us }, queue: { capacity: 2, overflow: "
+            "drop_newest }, "
+            "delivery: at_most_once }\n"
+            "  out: { op: t.sink, from: [src], with: { into: 0 } }\n",
+      false, NULL },
+    { "side outputs that drop and are suspended",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  old: { op: t.slow, from: [src], with: { into: 5 }, queue: { capacity: 2, overflow: drop_oldest }, "
+            "start: suspended, "
+            "delivery: at_most_once }\n"
+            "  new: { op: t.slow, from: [src], with: { into: 6 }, queue: { capacity: 2, overflow: drop_newest }, "
+            "start: suspended, "
+            "delivery: at_most_once }\n"
+            "  out: { op: t.sink, from: [src], with: { into: 0 } }\n",
+      false, "old, new" },
+    { "what does not fit is a dead letter",
+      EVERY "dead_letter: { kernel: dead }\n"
+            "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  slow: { op: t.slow, from: [src], with: { into: 6, dawdle: 100us }, queue: { capacity: 2, overflow: "
+            "dead_letter } }\n"
+            "  dead: { op: t.sink, with: { into: 7 } }\n"
+            "  out: { op: t.sink, from: [src], with: { into: 0 } }\n",
+      false, NULL },
 };
 
 static bool stamps_go_up(const case_result *r)
@@ -302,11 +333,17 @@ static uint64_t all_rows(void)
     return n;
 }
 
-static void wish(live *l, const char *kernel, rki_command c)
+static void wish(live *l, const char *kernels, rki_command c)
 {
-    live_until(l, live_state(l, kernel) != RKI_CREATED);
-    if (live_command(l, kernel, c, 10000) != RKI_DONE)
-        fail_msg("%s", live_said);
+    char list[64], *at = list, *kernel;
+    snprintf(list, sizeof list, "%s", kernels);
+    while ((kernel = strsep(&at, ", "))) {
+        if (!*kernel)
+            continue;
+        live_until(l, live_state(l, kernel) != RKI_CREATED);
+        if (live_command(l, kernel, c, 10000) != RKI_DONE)
+            fail_msg("%s", live_said);
+    }
 }
 
 static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
@@ -371,6 +408,8 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
             for (int r = 0; r < 4 && w->stamps; r++)
                 if (!stamps_go_up(&case_results[r]))
                     fail_msg("%s: stamps go back", w->name);
+            if (case_results[7].n && case_results[6].n + case_results[7].n != 20000)
+                fail_msg("%s: %zu rows and %zu dead letters", w->name, case_results[6].n, case_results[7].n);
             settle(&s);
             shown(&got);
             if (strcmp(want.p, got.p) != 0) {
