@@ -1153,6 +1153,8 @@ bool rki_ckpt_restore(rkp_actor *a)
     if (!v || begins_anew(c, a, v))
         return true;
     a->ended = v->ended && a->op->kind != RKP_SOURCE;
+    if (!a->op->save && !a->ended)
+        rki_drop_held(a, "restart"); // it said that it may lose that
     if (!saves(a) || (v->ended && a->op->kind == RKP_TRANSFORM))
         return true;
     rki_load_begin(&l, v->state.p, v->state.n);

@@ -237,7 +237,8 @@ struct way {
     const char *suspend; // this kernel is suspended all the time, but in the last run
 };
 
-#define SLOW "with: { into: 0, dawdle: 100us }"
+#define RESTART "restart: { policy: on_failure, max: 1000, backoff: { initial: 100us, multiplier: 1 } }"
+#define SLOW    "with: { into: 0, dawdle: 100us }"
 
 static const struct way ways[] = {
     { "one that spills",
@@ -299,6 +300,17 @@ static const struct way ways[] = {
             "delivery: at_most_once }\n"
             "  out: { op: t.sink, from: [src], with: { into: 0 } }\n",
       false, "old, new" },
+    { "kernels that are restarted",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1 } }\n"
+            "  one: { op: t.pass, from: [src], " RESTART
+            ", with: { id: 5, early: true, fail_from: 100, fail_to: 120 } }\n"
+            "  two: { op: t.pass, from: [one], " RESTART ", queue: { capacity: 2, overflow: spill }, with: { id: 6, "
+            "early: true, fail_from: 600, fail_to: 640 } }\n"
+            "  held: { op: t.hold, from: [src], " RESTART ", delivery: at_most_once, with: { id: 8, for: 1ms } }\n"
+            "  side: { op: t.sink, from: [held], with: { into: 8 } }\n"
+            "  out: { op: t.sink, from: [two], with: { into: 0 } }\n",
+      false, NULL },
     { "what does not fit is a dead letter",
       EVERY "dead_letter: { kernel: dead }\n"
             "kernels:\n"
