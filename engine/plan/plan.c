@@ -1077,8 +1077,6 @@ static int kernel_keeps(const rki_bound *b, const char **why)
         *why = "a restart loses its state";
     else if (k->op->traits & (RKP_CALLS | RKP_REPLIES))
         *why = "requests under way are not saved yet";
-    else if (k->order == RKI_ORDER_HLC)
-        *why = "'order: hlc' is not saved yet";
     for (size_t i = 0; i < k->n_from && !*why; i++) {
         if (drops(&k->from[i]))
             *why = "its queue drops";

@@ -569,9 +569,10 @@ void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
 
 // ---- spill.c: overflow: spill
 
-bool rki_spill_open(rki_runner *r, rki_outset *o);               // false: the run was failed
-bool rki_spill_left(rki_runner *r, const rki_outset *o);         // is there a log of an earlier run?
-bool rki_spilling(const rki_outset *o);                          // something waits on disk
+bool rki_spill_open(rki_runner *r, rki_outset *o);       // false: the run was failed
+bool rki_spill_left(rki_runner *r, const rki_outset *o); // is there a log of an earlier run?
+void rki_spill_mark_left(rki_run *run); // before the run begins: where there is, the producer is behind from the start
+bool rki_spilling(const rki_outset *o); // something waits on disk
 bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m); // takes the message's batch; false: the run was failed
 void rki_spill_write(rki_runner *r);                             // what was put is in the file, or the run was failed
 void rki_spill_flushed(rki_runner *r);                           // the same, unless more is to be expected at once
@@ -661,7 +662,9 @@ void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n);
 
 // ---- hold.c: order hlc
 
-// The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again.
+// The input whose front message may be taken now, or -1: none, and r->wake_ns says when to look again; or RKI_HOLD_RESTORED: that of the
+// checkpoint.
+enum { RKI_HOLD_RESTORED = -2 };
 int rki_hold_next(rki_runner *r);
 void rki_hold_took(rki_runner *r, rki_link *k, const rkp_envelope *e); // it was taken
 void rki_look_at_clock(rki_runner *r);                                 // pt_us, and wall_us when it is asked for
@@ -711,7 +714,8 @@ void rki_ckpt_log_message(rki_runner *r, const rki_inset *in, const rkp_envelope
 // The next message of the checkpoint that the run went on from, as if taken from that input; its batch is e->payload.  False: there
 // are no more, or the run was failed.
 bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e);
-bool rki_ckpt_join(rki_runner *r); // one that is built while the run is at work
+bool rki_ckpt_front(rki_runner *r, rkp_envelope *e); // it, without taking it
+bool rki_ckpt_join(rki_runner *r);                   // one that is built while the run is at work
 void rki_ckpt_drop(rki_runner *r);
 bool rki_ckpt_idle(const rki_run *r); // control thread: none is under way
 // Before a reload changes anything: so that who begins again with the new file may go on.  False: why is in text.

@@ -331,6 +331,15 @@ static bool begin_cut(rki_runner *r, uint32_t number)
     return false;
 }
 
+// What is left of what was on its way at the last one still is.
+static bool whole(rki_runner *r)
+{
+    const rkp_load *l = &r->parts->restored;
+    if (r->restored)
+        rkp_save_bytes(&r->parts->log, l->p + l->at, l->n - l->at);
+    return hand_in(r);
+}
+
 bool rki_ckpt_cut(rki_runner *r, uint32_t number)
 {
     struct rki_ckpt *c = r->run->ckpt;
@@ -352,7 +361,7 @@ bool rki_ckpt_cut(rki_runner *r, uint32_t number)
     r->barring = 0;
     r->over = c->last && r->n_ins == 0;
     rki_send_barrier(r, number);
-    return r->n_logs ? true : hand_in(r);
+    return r->n_logs ? true : whole(r);
 }
 
 void rki_ckpt_took(rki_runner *r, rki_inset *in, rki_link *k, uint32_t number)
@@ -415,7 +424,7 @@ void rki_ckpt_link_done(rki_runner *r, rki_link *k)
 {
     k->logs = false;
     if (--r->n_logs == 0)
-        hand_in(r);
+        whole(r);
 }
 
 // Where the barrier is in the ring, or where the ring ends when nothing but the barrier comes next.  UINT64_MAX: it has not come.
@@ -439,7 +448,26 @@ static bool rests(const rki_inset *in, const rki_link *k)
     return !k->ended && in->edge->overflow != RKI_OVERFLOW_DROP_OLDEST;
 }
 
-// Messages before the barriers, those of all links by their stamps where they are taken so; else link by link.
+static bool peek_restored(rkp_load *l, rkp_str *name, rkp_envelope *e, rkp_str *body)
+{
+    if (l->at == l->n)
+        return false;
+    *name = rkp_load_str(l);
+    rkp_load_bytes(l, e, sizeof *e);
+    *body = rkp_load_str(l);
+    return rkp_load_ok(l);
+}
+
+bool rki_ckpt_front(rki_runner *r, rkp_envelope *e)
+{
+    rkp_load l = r->parts->restored;
+    rkp_str name, body;
+    if (r->parts->restored.at == r->parts->restored.n)
+        r->restored = false;
+    return r->restored && peek_restored(&l, &name, e, &body);
+}
+
+// Messages before the barriers, and what is left of an earlier checkpoint: all by their stamps where they are taken so; else link by link.
 static bool log_rings(rki_runner *r, uint32_t number, bool logging)
 {
     struct {
@@ -447,6 +475,7 @@ static bool log_rings(rki_runner *r, uint32_t number, bool logging)
         rki_link *k;
         uint64_t at, end;
     } * v;
+    rkp_load left = r->parts->restored;
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->n_ins; i++)
         n += r->ins[i].n;
@@ -468,7 +497,11 @@ static bool log_rings(rki_runner *r, uint32_t number, bool logging)
             v[n++].end = head + barrier_at(k, number);
         }
     for (;;) {
-        const rkp_envelope *best = NULL;
+        rkp_load next = left;
+        rkp_str name, body;
+        rkp_envelope first;
+        bool old = r->restored && peek_restored(&next, &name, &first, &body);
+        const rkp_envelope *best = old ? &first : NULL;
         uint32_t from = 0;
         for (uint32_t i = 0; i < n && (!best || r->hlc_in); i++) {
             const rkp_envelope *e = v[i].at < v[i].end ? rki_ring_slot(v[i].k->ring, v[i].at) : NULL;
@@ -479,6 +512,11 @@ static bool log_rings(rki_runner *r, uint32_t number, bool logging)
         }
         if (!best)
             break;
+        if (best == &first) {
+            rkp_save_bytes(&r->parts->log, left.p + left.at, next.at - left.at);
+            left = next;
+            continue;
+        }
         rki_ckpt_log_message(r, v[from].in, best, (const rkp_batch *)(uintptr_t)best->payload);
         v[from].at++;
     }
@@ -501,13 +539,8 @@ bool rki_ckpt_at_rest(rki_runner *r)
             if ((in->n > 1 && in->edge->chunked) || in->retires || !in->edge->in || barrier_at(k, number) == UINT64_MAX)
                 return true;
         }
-    if (!logging) {
-        if (!begin_cut(r, number))
-            return false;
-        if (r->restored && r->parts->restored.n > r->parts->restored.at)
-            rkp_save_bytes(&r->parts->log, r->parts->restored.p + r->parts->restored.at,
-                           r->parts->restored.n - r->parts->restored.at);
-    }
+    if (!logging && !begin_cut(r, number))
+        return false;
     if (!log_rings(r, number, logging))
         return false;
     for (uint32_t i = 0; i < r->n_ins; i++) {
@@ -549,14 +582,14 @@ bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e)
     rkp_batch *b = NULL;
     rkp_status st = RKP_INVALID;
     rkp_str name, body;
-    if (l->at == l->n) {
+    size_t at = l->at;
+    if (at == l->n) {
         r->restored = false;
         return false;
     }
-    name = rkp_load_str(l);
-    rkp_load_bytes(l, e, sizeof *e);
-    body = rkp_load_str(l);
-    *in = rkp_load_ok(l) ? inset_named(r, name) : NULL;
+    *in = peek_restored(l, &name, e, &body) ? inset_named(r, name) : NULL;
+    if (r->n_logs) // the one at hand is as before it
+        rkp_save_bytes(&r->parts->log, l->p + at, l->at - at);
     if (*in) {
         from = &p->stages[(*in)->edge->from_stage];
         if (!(*in)->edge->dead && (*in)->edge->from_port < p->kernels[from->kernel].n_out)

@@ -201,6 +201,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         goto fail;
     if (!rki_ckpt_open(r, &st, err, err_n))
         goto fail;
+    rki_spill_mark_left(r);
     st = rki_store_open(r, err, err_n);
     if (st != RKP_OK)
         goto fail;

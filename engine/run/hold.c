@@ -39,8 +39,9 @@ static void store_floors(rki_runner *r, uint64_t to)
     rkp_hlc_merge(&r->clock, to);
     for (uint32_t i = 0; i < r->n_outs; i++)
         // What waits on disk is stamped already: its edge keeps the floor of the last that left it.
-        for (uint32_t l = 0; r->outs[i].edge->hlc && !rki_spilling(&r->outs[i]) && l < r->outs[i].n; l++)
-            rki_ring_floor_set(r->outs[i].links[l]->ring, r->clock.last);
+        for (uint32_t l = 0; r->outs[i].edge->hlc && l < r->outs[i].n; l++)
+            if (!RKI_LOOK(r->outs[i].links[l]->behind))
+                rki_ring_floor_set(r->outs[i].links[l]->ring, r->clock.last);
 }
 
 void rki_floors(rki_runner *r)
@@ -102,6 +103,9 @@ struct best {
 static struct best smallest(rki_runner *r)
 {
     struct best b = { .input = -1 };
+    rkp_envelope first;
+    if (RKP_UNLIKELY(r->restored) && rki_ckpt_front(r, &first))
+        b = (struct best){ RKI_HOLD_RESTORED, 0, first.stamp, 0, first.actor };
     for (uint32_t i = 0; i < r->n_ins; i++) {
         for (uint32_t l = 0; l < r->ins[i].n; l++) {
             const rki_link *k = r->ins[i].links[l];
@@ -110,7 +114,7 @@ static struct best smallest(rki_runner *r)
                 continue;
             if (e.flags & (RKP_F_END | RKP_F_BARRIER))
                 return (struct best){ (int)i, l, 0, e.seq, 0 };
-            if (b.input < 0 || before(e.stamp, e.actor, b.stamp, b.id))
+            if (b.input == -1 || before(e.stamp, e.actor, b.stamp, b.id))
                 b = (struct best){ (int)i, l, e.stamp, e.seq, e.actor };
         }
     }
@@ -159,7 +163,7 @@ int rki_hold_next(rki_runner *r)
         struct best b = smallest(r);
         uint64_t now, wall = 0;
         bool again = false, blocked = false;
-        if (b.input < 0)
+        if (b.input == -1)
             return -1;
         r->hold_seq = b.seq;
         if (b.stamp == 0 && b.id == 0) {
@@ -192,7 +196,8 @@ int rki_hold_next(rki_runner *r)
         if (again)
             continue;
         if (!blocked) {
-            r->ins[b.input].cur = b.link;
+            if (b.input >= 0)
+                r->ins[b.input].cur = b.link;
             __atomic_store_n(&r->held, 0, __ATOMIC_RELAXED);
             return b.input;
         }

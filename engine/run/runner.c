@@ -354,6 +354,8 @@ static enum took take_restored(rki_runner *r)
     rki_inset *in;
     if (!rki_ckpt_restored(r, &in, &e))
         return TOOK_SOME;
+    if (r->hlc_in)
+        rki_hold_took(r, in->links[0], &e);
     rkp_hlc_merge(&r->clock, e.stamp);
     r->in_stamp = e.stamp;
     r->corr = e.corr;
@@ -368,9 +370,11 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     rki_link *k;
     rkp_batch *b;
     int at;
-    if (RKP_UNLIKELY(r->restored) && !only_replies)
+    if (RKP_UNLIKELY(r->restored) && !r->hlc_in && !only_replies)
         return take_restored(r);
     at = next_input(r, only_replies);
+    if (RKP_UNLIKELY(at == RKI_HOLD_RESTORED))
+        return take_restored(r);
     if (at < 0)
         return TOOK_NONE;
     in = &r->ins[at];

@@ -109,6 +109,17 @@ bool rki_spill_left(rki_runner *r, const rki_outset *o)
     return there;
 }
 
+void rki_spill_mark_left(rki_run *run)
+{
+    for (uint32_t i = 0; (run->plan->stream || run->ckpt) && i < run->n_runners; i++) {
+        rki_runner *r = run->runners[i];
+        for (uint32_t o = 0; o < r->n_outs; o++)
+            if (r->outs[o].edge->hlc && r->outs[o].edge->overflow == RKI_OVERFLOW_SPILL &&
+                rki_spill_left(r, &r->outs[o]))
+                r->outs[o].links[0]->behind = 1;
+    }
+}
+
 // The names of the log's folder and of the one above it are on disk.
 static bool enter(const struct rki_spill *s, char err[RKI_SPOOL_ERR])
 {

@@ -311,6 +311,22 @@ static const struct way ways[] = {
             "  side: { op: t.sink, from: [held], with: { into: 8 } }\n"
             "  out: { op: t.sink, from: [two], with: { into: 0 } }\n",
       false, NULL },
+    { "one global order",
+      EVERY "kernels:\n"
+            "  a: { op: t.pub, with: { id: 1, rows: 9000, batch: 3, gate: 1 }, publish: t/a }\n"
+            "  b: { op: t.pub, with: { id: 2, rows: 4000, batch: 2, gate: 1 }, publish: t/b }\n"
+            "  c: { op: t.echo, subscribe: t/b, publish: t/c, fuse: never }\n"
+            "  slow: { op: t.slow, subscribe: t/*, order: hlc, queue: { capacity: 8 }, " SLOW " }\n"
+            "  other: { op: t.sink, subscribe: t/*, order: hlc, with: { into: 1 } }\n",
+      true, NULL },
+    { "one global order of a stream",
+      "run: { mode: stream }\n" EVERY "kernels:\n"
+      "  a: { op: t.pub, with: { id: 1, rows: 9000, batch: 3, gate: 1 }, publish: t/a }\n"
+      "  b: { op: t.pub, with: { id: 2, rows: 4000, batch: 2, gate: 1 }, publish: t/b }\n"
+      "  slow: { op: t.slow, subscribe: t/*, order: hlc, queue: { capacity: 4 }, " SLOW " }\n"
+      "  other: { op: t.slow, subscribe: t/*, order: hlc, start: suspended, queue: { capacity: 4 }, with: { into: 1 } "
+      "}\n",
+      true, "other" },
     { "what does not fit is a dead letter",
       EVERY "dead_letter: { kernel: dead }\n"
             "kernels:\n"
