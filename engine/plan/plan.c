@@ -1150,19 +1150,6 @@ static void resolve_delivery(struct planner *w)
         weakest = b;
         reason_why = why;
     }
-    for (uint32_t e = 0; e < w->p->n_edges && w->p->delivery > RKI_DELIVERY_AT_MOST_ONCE; e++) {
-        if (!w->p->edges[e].circle)
-            continue;
-        weakest = &w->p->kernels[w->p->stages[w->p->edges[e].to_stage].kernel];
-        reason_why = "messages that go round in a circle are not saved yet";
-        if (want != RKI_DELIVERY_AUTO) {
-            rkp_diag(w->d, RKP_ERROR, weakest->k->at, "delivery-level", "kernel '%s' keeps at_most_once only: %s",
-                     weakest->k->id.p, reason_why);
-            rkp_diag_hint(w->d, "write 'engine: { delivery: at_most_once }', or leave it out");
-            w->invalid = true;
-        }
-        w->p->delivery = RKI_DELIVERY_AT_MOST_ONCE;
-    }
     if (w->s->dead_store.bytes && want == RKI_DELIVERY_EXACTLY_ONCE) {
         const rkp_node *n = rki_node_get(w->s->root, "dead_letter");
         rkp_diag(w->d, RKP_ERROR, n ? n->key_at : w->s->dead_letter_at, "delivery-level",

@@ -327,6 +327,33 @@ static const struct way ways[] = {
       "  other: { op: t.slow, subscribe: t/*, order: hlc, start: suspended, queue: { capacity: 4 }, with: { into: 1 } "
       "}\n",
       true, "other" },
+    { "a circle",
+      EVERY "topics: { 'loop/#': { schema: { p: i64, n: i64, k: string? } } }\n"
+            "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 6000, batch: 3, gate: 1 }, publish: loop/in }\n"
+            "  e: { op: t.echo, subscribe: loop/#, publish: loop/again, queue: { capacity: 4, overflow: spill }, with: "
+            "{ hops: 5 } }\n"
+            "  s: { op: t.slow, subscribe: loop/#, with: { into: 0 } }\n",
+      false, NULL },
+    { "a circle with others in it",
+      EVERY "topics: { 'loop/#': { schema: { p: i64, n: i64, k: string? } } }\n"
+            "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 6000, batch: 3, gate: 1 }, publish: loop/in }\n"
+            "  h: { op: t.pass, subscribe: loop/#, queue: { capacity: 4, overflow: spill }, fuse: never, with: { "
+            "dawdle: 50us } }\n"
+            "  e: { op: t.echo, from: [h], publish: loop/again, with: { hops: 5 }, fuse: never }\n"
+            "  s: { op: t.sink, subscribe: loop/#, order: hlc, with: { into: 0 } }\n",
+      true, NULL },
+    { "a circle in one order",
+      EVERY "topics: { 'loop/#': { schema: { p: i64, n: i64, k: string? } } }\n"
+            "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 6000, batch: 3, gate: 1 }, publish: loop/in }\n"
+            "  h: { op: t.pass, subscribe: loop/#, order: hlc, publish: mid, fuse: never, with: { dawdle: 50us } }\n"
+            "  e: { op: t.echo, subscribe: mid, publish: loop/again, queue: { capacity: 4, overflow: "
+            "spill }, with: { "
+            "hops: 5 } }\n"
+            "  s: { op: t.sink, subscribe: loop/#, order: hlc, with: { into: 0 } }\n",
+      true, NULL },
     { "what does not fit is a dead letter",
       EVERY "dead_letter: { kernel: dead }\n"
             "kernels:\n"
