@@ -732,6 +732,8 @@ bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  Fal
 bool rki_ckpt_last_done(const rki_run *r);
 bool rki_ckpt_finish(rki_run *r); // before outputs take their names; false: the run was failed
 void rki_ckpt_forget(rki_run *r); // after it
+// How many, and how long they took from the request until the manifest was on disk; null: none are made.
+void rki_ckpt_json(const rki_run *r, rki_json *j);
 // A sentence about what is kept, "" when nothing is.
 void rki_ckpt_say(const rki_run *r, char *text, size_t n);
 

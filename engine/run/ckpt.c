@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEEP = 2, HURRY = 10 }; // HURRY: a tenth of the interval is soon
+enum { TIMES = 1024, KEEP = 2, HURRY = 10 }; // HURRY: a tenth of the interval is soon
 
 // One stage, at one moment.
 struct part {
@@ -62,7 +62,8 @@ struct rki_ckpt {
     bool last_asked, last_done;
     uint32_t hurry; // atomic: soon
     uint64_t next_ns, began_ns;
-    rki_manifest from; // what the run goes on from; n 0: nothing
+    uint64_t took_ns[TIMES], count; // lock: from the request until the manifest was on disk, the last TIMES of `count`
+    rki_manifest from;              // what the run goes on from; n 0: nothing
 };
 
 // ---- counts ---------------------------------------------------------------------------------------------------------
@@ -849,6 +850,9 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         if (!commit(r, c->wanted, false))
             return;
         c->last_done = last;
+        pthread_mutex_lock(&c->lock);
+        c->took_ns[c->count++ % TIMES] = rki_mono_ns() - c->began_ns;
+        pthread_mutex_unlock(&c->lock);
         if (c->hold) {
             __atomic_store_n(&c->hold, 0, __ATOMIC_RELEASE);
             wake_all(r);
@@ -939,6 +943,47 @@ void rki_ckpt_forget(rki_run *r)
         rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
     else if (folder(r, path, sizeof path))
         rki_manifest_gone(r->ckpt->dir, path);
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const uint64_t *a = x, *b = y;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static void seconds(rki_json *j, const char *key, uint64_t ns)
+{
+    rki_json_key(j, key);
+    rki_json_f64(j, (double)ns * 1e-9);
+}
+
+void rki_ckpt_json(const rki_run *r, rki_json *j)
+{
+    struct rki_ckpt *c = r->ckpt;
+    uint64_t v[TIMES], n, count, last;
+    if (!c) {
+        rki_json_null(j);
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    count = c->count;
+    n = count < TIMES ? count : TIMES;
+    memcpy(v, c->took_ns, (size_t)n * sizeof *v);
+    last = n ? v[(count - 1) % TIMES] : 0;
+    pthread_mutex_unlock(&c->lock);
+    qsort(v, (size_t)n, sizeof *v, by_time);
+    rki_json_object(j);
+    rki_json_key(j, "newest");
+    rki_json_u64(j, rki_ckpt_committed(r));
+    rki_json_key(j, "count");
+    rki_json_u64(j, count);
+    if (n) {
+        seconds(j, "last_seconds", last);
+        seconds(j, "p50_seconds", v[(n - 1) / 2]);
+        seconds(j, "p99_seconds", v[(n - 1) * 99 / 100]);
+        seconds(j, "max_seconds", v[n - 1]);
+    }
+    rki_json_end_object(j);
 }
 
 void rki_ckpt_say(const rki_run *r, char *text, size_t n)

@@ -244,6 +244,8 @@ static void status_json(rki_run *r, rki_buf *out)
     rki_edges_json(&j, r);
     rki_json_key(&j, "topics");
     topics_json(&j, r);
+    rki_json_key(&j, "checkpoints");
+    rki_ckpt_json(r, &j);
     rki_json_key(&j, "memory");
     rki_json_object(&j);
     field_u64(&j, "limit", r->plan->memory_limit);

@@ -253,6 +253,8 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
     FIELD("dropped", t.dropped);
     FIELD("dead_lettered", t.dead_lettered);
     FIELD("in_flight", t.in_flight);
+    rki_json_key(&j, "checkpoints");
+    rki_ckpt_json(r, &j);
     rki_json_key(&j, "kernels");
     rki_json_array(&j);
     for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {

@@ -27,7 +27,8 @@ Y
 outputs='big.csv big.jsonl sum.csv lines.csv'
 run 0 plan job.yaml
 has out 'delivery exactly_once: engine.delivery'
-run 0 run job.yaml --summary none --set engine.checkpoint=1h
+run 0 run job.yaml --summary json --set engine.checkpoint=1h
+has err '"checkpoints": {'
 gzip -dc big.jsonl.gz >big.jsonl
 mkdir want && mv $outputs want/ && rm -f big.jsonl.gz
 
