@@ -248,8 +248,10 @@ static const char kept_yaml[] =
     "\"quantile(k, 0.5)\", d: distinct(t) } } }\n"
     "  first: { op: limit, from: [read], with: { rows: 15000 } }\n"
     "  a: { op: write.csv, from: [sums], with: { path: out.csv } }\n"
-    "  b: { op: write.jsonl, from: [once], with: { path: out.jsonl } }\n"
-    "  c: { op: write.csv, from: [first], with: { path: added.csv, commit: append } }\n";
+    "  b: { op: write.jsonl, from: [once], with: { path: out.jsonl }, queue: { capacity: 2, overflow: spill } }\n"
+    "  c: { op: write.csv, from: [first], with: { path: added.csv, commit: append }, queue: { capacity: 2, overflow: "
+    "spill "
+    "} }\n";
 
 static struct job jobs[] = {
     { .name = "table, 1 worker", .yaml = table_yaml, .outputs = { "out.csv", "dead.csv" }, .threads = 1 },
