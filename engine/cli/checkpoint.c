@@ -35,7 +35,7 @@ static size_t stages(const rki_manifest *m)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->n; i++)
-        n += m->v[i].role != RKI_MANIFEST_QUEUES;
+        n += m->v[i].role <= RKI_WRITE;
     return n;
 }
 

@@ -1063,7 +1063,7 @@ static bool may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
 static bool of_other_replicas(const struct rki_ckpt *c, const rkp_actor *a)
 {
     for (size_t i = 0; i < c->from.n; i++)
-        if (same_kernel(&c->from.v[i], a->bound->k->id.p) && saves(a))
+        if (c->from.v[i].role <= RKI_WRITE && same_kernel(&c->from.v[i], a->bound->k->id.p) && saves(a))
             return true;
     return false;
 }
