@@ -125,11 +125,12 @@ void *rki_alloc(rki_arena *a, size_t bytes)
 
 bool rki_arena_reserve(rki_arena *a, size_t pieces, size_t bytes)
 {
+    const size_t piece = ARENA_ALIGN + ARENA_GAP;
     struct rki_arena_block *b;
     size_t more;
 
-    if (__builtin_mul_overflow(pieces, (size_t)(ARENA_ALIGN + ARENA_GAP), &more) ||
-        __builtin_add_overflow(more, bytes, &more) || more > SIZE_MAX / 2) {
+    if (__builtin_mul_overflow(pieces, piece, &more) || __builtin_add_overflow(more, bytes, &more) ||
+        more > SIZE_MAX / 2) {
         a->failed = true;
         return false;
     }

@@ -22,6 +22,8 @@ static rki_grave grave_now(const rki_run *r)
 
 void rki_bury(rki_run *r, rki_runner *run)
 {
+    rki_batcher_free(run->batcher); // it may have room in hand
+    run->batcher = NULL;
     run->grave = grave_now(r);
     run->next_buried = r->reload->buried;
     r->reload->buried = run;

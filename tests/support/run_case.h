@@ -128,7 +128,7 @@ rki_outcome live_command(live *l, const char *kernel, rki_command c, unsigned ms
 extern char live_said[256];
 int live_state(live *l, const char *kernel);                        // rki_state
 uint64_t live_number(live *l, const char *kernel, const char *key); // of the kernel's status; UINT64_MAX: none
-uint64_t live_memory(live *l); // bytes that batches and state hold
+uint64_t live_memory(live *l);                                      // bytes that batches and state hold
 uint64_t live_edges(live *l, const char *key); // the sum over all edges: sent, received, late, excluded ..
 uint64_t live_reason(live *l, const char *kernel, const char *list, const char *reason); // of drops or dead; 0: none
 
