@@ -871,7 +871,8 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
         if (!c->under_way) // everybody has ended
             c->next_ns = UINT64_MAX;
     }
-    if (!c->under_way && c->next_ns != UINT64_MAX && (!*until || c->next_ns < *until))
+    // While a reload is at work its end is what is waited for.
+    if (!c->under_way && c->next_ns != UINT64_MAX && !rki_reload_under_way(r) && (!*until || c->next_ns < *until))
         *until = c->next_ns;
 }
 

@@ -21,10 +21,22 @@ bool rki_drains(const rki_runner *r, const rki_inset *in)
     return in->n && (in->retires ? r->stop_retires : drains(in->links[0]));
 }
 
+// Everything has come that ever will.
+static bool all_ended(const rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_ins; i++)
+        if (r->ins[i].n_ended < r->ins[i].n)
+            return false;
+    return r->n_ins > 0;
+}
+
 bool rki_may_stop(rki_runner *r)
 {
     uint32_t asked = RKI_STOP_ASKED;
     rki_dead_flush(r);
+    // It ends in a moment, which is as good; and who reads several of its kind in turns may wait for its END to come to theirs.
+    if (all_ended(r) && !r->n_suspended)
+        return false;
     if (r->barring || (r->pending && !r->stop_pending) || rki_batcher_rows(r->batcher))
         return false;
     for (uint32_t i = 0; i < r->n_outs; i++)
