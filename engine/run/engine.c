@@ -269,18 +269,27 @@ static void look(const rki_run *r, rki_progress *p)
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
+// Those that a reload has removed, too.
+static void wake_all(rki_run *r)
+{
+    uint32_t n;
+    rki_runner *const *going = rki_reload_going(r, &n);
+    for (uint32_t i = 0; i < n; i++)
+        rki_wake_runner(going[i]);
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        rki_wake_runner(r->runners[i]);
+}
+
 static void stop_sources(rki_run *r)
 {
     __atomic_store_n(&r->stopping, 1, __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        rki_wake_runner(r->runners[i]); // sources, and whoever holds rows until a time
+    wake_all(r); // sources, and whoever holds rows until a time
 }
 
 static void cancel(rki_run *r)
 {
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < r->n_runners; i++)
-        rki_wake_runner(r->runners[i]);
+    wake_all(r);
 }
 
 // ---- circles --------------------------------------------------------------------------------------------------------
