@@ -13,10 +13,11 @@ cat >spill.yaml <<'YAML'
 version: 1
 name: spill
 vars: { run: { type: int, required: true } }
+engine: { delivery: at_most_once } # no source goes back: what is in the log is all that there is
 run: { mode: stream }
 kernels:
   make: { op: generate, with: { rate: 20000/s, columns: { run: var.run, id: row } }, publish: t/a }
-  slow: { op: map, subscribe: "t/#", start: suspended, queue: { capacity: 2 }, with: { derive: { topic: meta.topic } } }
+  slow: { op: map, subscribe: "t/#", start: suspended, queue: { capacity: 2, overflow: spill }, with: { derive: { topic: meta.topic } } }
   out: { op: write.csv, from: [slow], with: { path: out.csv, commit: append } }
 YAML
 

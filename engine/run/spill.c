@@ -84,11 +84,15 @@ void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to)
 
 static char *folder(const rki_run *run, const rki_plan *p, const rki_outset *o)
 {
+    char job[40] = "checkpoints";
     rki_buf path;
     rki_buf_init(&path);
-    // A replay leaves alone what a stream has left behind.
-    rki_putf(&path, "%s/spill%s/", run->args.data_dir ? run->args.data_dir : ".rkpipe",
-             run->args.replay ? "-replay" : "");
+    // A replay leaves alone what a stream has left behind; and jobs that are told apart by their variables, and go on each from checkpoints of its own,
+    // leave alone the logs of each other.
+    if (run->ckpt)
+        rki_spec_checkpoints(p->spec, job);
+    rki_putf(&path, "%s/spill%s%s/", run->args.data_dir ? run->args.data_dir : ".rkpipe",
+             run->args.replay ? "-replay" : "", job + sizeof "checkpoints" - 1);
     rki_edge_name(p, o->edge, &path);
     return rki_buf_take(&path, NULL);
 }
