@@ -336,6 +336,8 @@ bool rki_spill_put(rki_runner *r, rki_outset *o, rki_outmsg *m)
     rkp_batch *b = (rkp_batch *)(uintptr_t)m->env.payload;
     rkp_envelope e = m->env;
     char err[RKI_SPOOL_ERR] = "";
+    if (!s->log) // it could not be opened, and the run has failed
+        return false;
     e.payload = 0;
     rki_buf_clear(&s->body);
     if (rki_wire_put(b, &s->body) != RKP_OK) {
@@ -447,7 +449,7 @@ bool rki_spill_save(rki_runner *r, rki_outset *o, uint32_t number, rkp_save *to)
 {
     struct rki_spill *s = o->spill;
     char err[RKI_SPOOL_ERR] = "";
-    rkp_status st = rki_spool_flush(s->log, err);
+    rkp_status st = s->log ? rki_spool_flush(s->log, err) : RKP_INTERNAL; // the run has failed without it
     if (st != RKP_OK) {
         rki_fail_run(r->acts[r->n_stages - 1], st, "cannot save what waits on disk: %s", err);
         return false;

@@ -237,6 +237,7 @@ static void reload(struct process *p, const sim_fault *f)
     struct planned *v = plan_of(p->s, (unsigned)f->n, p->checkpoints, f->error != 0, d);
     rki_buf_init(&out.diff);
     rki_buf_init(&out.pauses);
+    rki_buf_init(&out.edges);
     sim.met |= 1u << SIM_RELOAD;
     p->asked = (unsigned)f->n;
     if (!v->p || p->ended) {
@@ -259,6 +260,7 @@ static void reload(struct process *p, const sim_fault *f)
     rki_diags_free(d);
     rki_buf_fini(&out.diff);
     rki_buf_fini(&out.pauses);
+    rki_buf_fini(&out.edges);
 }
 
 static void process_other(void *arg)
