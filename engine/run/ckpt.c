@@ -77,27 +77,6 @@ static void put_reasons(rkp_save *s, const rki_reason_count *v, uint32_t n)
     }
 }
 
-static void put_counts(rkp_save *s, const rkp_actor *a)
-{
-    const rki_counts *c = &a->counts;
-    rkp_save_u64(s, c->batches);
-    rkp_save_u64(s, c->rows_in);
-    rkp_save_u64(s, c->rows_out);
-    rkp_save_u64(s, c->bytes_in);
-    rkp_save_u64(s, c->bytes_out);
-    rkp_save_u64(s, c->absorbed);
-    rkp_save_u64(s, c->unread);
-    rkp_save_u64(s, c->dropped);
-    rkp_save_u64(s, c->dead);
-    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
-        rkp_save_u64(s, c->metrics[i]);
-    put_reasons(s, c->drops, c->n_drops);
-    put_reasons(s, c->deads, c->n_deads);
-    rkp_save_u64(s, a->bad);
-    rkp_save_u64(s, a->meta.first_row);
-    rkp_save_bool(s, a->stopped);
-}
-
 static bool get_reasons(rki_run *r, rkp_load *l, rki_reason_count *v, uint32_t *n)
 {
     uint64_t most = rkp_load_count(l, 16);
@@ -120,70 +99,83 @@ static bool get_reasons(rki_run *r, rkp_load *l, rki_reason_count *v, uint32_t *
     return true;
 }
 
-// Adds: what several replicas had becomes one's where there are fewer now.
-static rkp_status get_counts(rkp_actor *a, rkp_str bytes)
+// What is counted, of an instance or of those that have gone, as a list.
+struct sums {
+    uint64_t *v[12];
+    size_t n;
+    uint64_t *metrics; // 16
+    rki_reason_count *drops, *deads;
+    uint32_t *n_drops, *n_deads;
+};
+
+static struct sums sums_of(rkp_actor *a)
 {
     rki_counts *c = &a->counts;
-    rkp_load l;
-    rki_load_begin(&l, bytes.p, bytes.n);
-    c->batches += rkp_load_u64(&l);
-    c->rows_in += rkp_load_u64(&l);
-    c->rows_out += rkp_load_u64(&l);
-    c->bytes_in += rkp_load_u64(&l);
-    c->bytes_out += rkp_load_u64(&l);
-    c->absorbed += rkp_load_u64(&l);
-    c->unread += rkp_load_u64(&l);
-    c->dropped += rkp_load_u64(&l);
-    c->dead += rkp_load_u64(&l);
-    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
-        c->metrics[i] += rkp_load_u64(&l);
-    if (!get_reasons(a->run, &l, c->drops, &c->n_drops) || !get_reasons(a->run, &l, c->deads, &c->n_deads))
-        return RKP_NOMEM;
-    a->bad += rkp_load_u64(&l);
-    a->meta.first_row += rkp_load_u64(&l);
-    if (rkp_load_bool(&l))
-        a->stopped = true;
-    return rki_load_end(&l);
+    return (struct sums){ .v = { &c->batches, &c->rows_in, &c->rows_out, &c->bytes_in, &c->bytes_out, &c->absorbed,
+                                 &c->unread, &c->dropped, &c->lost, &c->dead, &a->bad, &a->meta.first_row },
+                          .n = 12,
+                          .metrics = c->metrics,
+                          .drops = c->drops,
+                          .deads = c->deads,
+                          .n_drops = &c->n_drops,
+                          .n_deads = &c->n_deads };
 }
 
 // Of instances that reloads have taken out of a kernel.
-static void put_past(rkp_save *s, const rki_kernel_counts *c)
+static struct sums sums_of_past(rki_kernel_counts *c)
 {
-    rkp_save_u64(s, c->batches);
-    rkp_save_u64(s, c->rows_in);
-    rkp_save_u64(s, c->rows_out);
-    rkp_save_u64(s, c->bytes_in);
-    rkp_save_u64(s, c->bytes_out);
-    rkp_save_u64(s, c->absorbed);
-    rkp_save_u64(s, c->dropped);
-    rkp_save_u64(s, c->lost);
-    rkp_save_u64(s, c->dead_lettered);
-    rkp_save_u64(s, c->bad);
-    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
-        rkp_save_u64(s, c->metrics[i]);
-    put_reasons(s, c->drops, c->n_drops);
-    put_reasons(s, c->deads, c->n_deads);
+    return (struct sums){ .v = { &c->batches, &c->rows_in, &c->rows_out, &c->bytes_in, &c->bytes_out, &c->absorbed,
+                                 &c->dropped, &c->lost, &c->dead_lettered, &c->bad },
+                          .n = 10,
+                          .metrics = c->metrics,
+                          .drops = c->drops,
+                          .deads = c->deads,
+                          .n_drops = &c->n_drops,
+                          .n_deads = &c->n_deads };
+}
+
+static void put_sums(rkp_save *s, struct sums c)
+{
+    for (size_t i = 0; i < c.n; i++)
+        rkp_save_u64(s, *c.v[i]);
+    for (size_t i = 0; i < 16; i++)
+        rkp_save_u64(s, c.metrics[i]);
+    put_reasons(s, c.drops, *c.n_drops);
+    put_reasons(s, c.deads, *c.n_deads);
+}
+
+// Adds: what several replicas had becomes one's where there are fewer now.
+static bool add_sums(rki_run *r, rkp_load *l, struct sums c)
+{
+    for (size_t i = 0; i < c.n; i++)
+        *c.v[i] += rkp_load_u64(l);
+    for (size_t i = 0; i < 16; i++)
+        c.metrics[i] += rkp_load_u64(l);
+    return get_reasons(r, l, c.drops, c.n_drops) && get_reasons(r, l, c.deads, c.n_deads);
+}
+
+static void put_counts(rkp_save *s, rkp_actor *a)
+{
+    put_sums(s, sums_of(a));
+    rkp_save_bool(s, a->stopped);
+}
+
+static rkp_status get_counts(rkp_actor *a, rkp_str bytes)
+{
+    rkp_load l;
+    rki_load_begin(&l, bytes.p, bytes.n);
+    if (!add_sums(a->run, &l, sums_of(a)))
+        return RKP_NOMEM;
+    if (rkp_load_bool(&l))
+        a->stopped = true;
+    return rki_load_end(&l);
 }
 
 static rkp_status get_past(rki_run *r, rki_kernel_counts *c, rkp_str bytes)
 {
     rkp_load l;
     rki_load_begin(&l, bytes.p, bytes.n);
-    c->batches = rkp_load_u64(&l);
-    c->rows_in = rkp_load_u64(&l);
-    c->rows_out = rkp_load_u64(&l);
-    c->bytes_in = rkp_load_u64(&l);
-    c->bytes_out = rkp_load_u64(&l);
-    c->absorbed = rkp_load_u64(&l);
-    c->dropped = rkp_load_u64(&l);
-    c->lost = rkp_load_u64(&l);
-    c->dead_lettered = rkp_load_u64(&l);
-    c->bad = rkp_load_u64(&l);
-    for (size_t i = 0; i < sizeof c->metrics / sizeof *c->metrics; i++)
-        c->metrics[i] = rkp_load_u64(&l);
-    if (!get_reasons(r, &l, c->drops, &c->n_drops) || !get_reasons(r, &l, c->deads, &c->n_deads))
-        return RKP_NOMEM;
-    return rki_load_end(&l);
+    return add_sums(r, &l, sums_of_past(c)) ? rki_load_end(&l) : RKP_NOMEM;
 }
 
 // ---- handing in -----------------------------------------------------------------------------------------------------
@@ -731,12 +723,12 @@ static bool fill_past(rki_run *r, rki_manifest *m, rkp_save *s)
 {
     bool ok = true;
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
-        const rki_kernel_counts *c = &r->ks[i]->past;
+        rki_kernel_counts *c = &r->ks[i]->past;
         const char *id = r->ks[i]->id, *op = r->ks[i]->op->name;
         rki_save_begin(&s[i]);
         if (!c->batches && !c->rows_in && !c->rows_out && !c->absorbed && !c->dropped && !c->dead_lettered)
             continue;
-        put_past(&s[i], c);
+        put_sums(&s[i], sums_of_past(c));
         ok &= rki_save_status(&s[i]) == RKP_OK;
         m->v[m->n++] = (rki_record){ .kernel = { id, strlen(id) },
                                      .op = { op, strlen(op) },

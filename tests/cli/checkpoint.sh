@@ -189,4 +189,25 @@ run 64 checkpoint nope pipe.yaml
 run 69 run pipe.yaml --set engine.delivery=at_least_once --set engine.data_dir=pipe.yaml/x
 has err 'engine.delivery needs a folder for checkpoints'
 run 0 run pipe.yaml --set engine.data_dir=pipe.yaml/x --quiet
+
+# What was lost before the crash counts at the end: run.fail_on.
+cat >lost.yaml <<END
+version: 1
+name: lost
+run: { fail_on: [drop] }
+engine: { checkpoint: 20ms, delivery: exactly_once }
+admin: { listen: none }
+kernels:
+  in: { op: generate, with: { columns: { n: row }, rows: 3000, rate: 5000/s, batch_rows: 20 } }
+  div: { op: map, from: [in], with: { derive: { d: 100 // n } }, on_error: drop }
+  out: { op: write.csv, from: [div], with: { path: lost.csv } }
+END
+"$rkpipe" run lost.yaml --summary none >out 2>err </dev/null &
+pid=$!
+second() { [ -n "$(find .rkpipe/lost/checkpoints -name '*[02-9].ckpt' 2>/dev/null)" ]; }
+until_true second || bad 'no second checkpoint'
+kill -KILL $pid
+wait $pid 2>/dev/null
+run 65 run lost.yaml
+has err 'going on from checkpoint' '1 rows that should have gone on were dropped'
 finish

@@ -825,7 +825,13 @@ WRAP(char *, realpath, const char *path, char *out)
         return __real_realpath(path, out);
     if (call("realpath", path, false, false) < 0 || !walk(path, NULL, NULL, NULL))
         return NULL;
-    return out ? strcpy(out, path) : strdup(path);
+    if (!out)
+        return strdup(path);
+    if (strlen(path) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    return memcpy(out, path, strlen(path) + 1);
 }
 
 WRAP(char *, __realpath_chk, const char *path, char *out, size_t size)
