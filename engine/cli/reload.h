@@ -1,4 +1,4 @@
-// cli/reload.h - the engine's side of a reload: a file, loaded as the first one was, for run/control.h.
+// cli/reload.h - the engine's side of a reload (reloader.c): a file, loaded as the first one was, for run/control.h.
 //
 //   Owns     what it keeps of the pipelines that ran: memory and, with a folder, files; what it loads belongs to the run
 //   Threads  rki_reload_file, rki_rollback, rki_generations_json: any; init, begin, end, fini: the one that runs the job
@@ -47,6 +47,8 @@ typedef struct rki_reloader {
         char *message, *findings; // findings: JSON; each may be NULL
     } rejected;                   // the last one
 } rki_reloader;
+
+extern const char *const rki_reload_outcomes[4]; // words of rki_reload_outcome in answers
 
 // After the fields of the first block are set.  l: what begins.  data_dir NULL: nothing can be kept on disk.  False without
 // memory.  fini: the run has ended, and what was kept goes.
