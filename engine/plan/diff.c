@@ -540,6 +540,12 @@ static bool actors(struct differ *w)
         again = false;
         if (!stop_before(w, &again))
             return false;
+        for (uint32_t j = 0; j < w->b->n_edges; j++) {
+            const rki_edge *e = &w->b->edges[j];
+            // Who merges by stamps has nothing delivered that a new publisher could be behind: it does not go on before that one is there.
+            if (w->v->edges[j] < 0 && e->hlc && w->v->actors[e->to_actor] >= 0)
+                stop_actor(w, (uint32_t)w->v->actors[e->to_actor], &again);
+        }
         for (uint32_t j = 0; j < w->b->n_edges; j++)
             for (uint32_t i = 0; i < w->a->n_edges && w->v->edges[j] < 0; i++) {
                 const rki_edge *e = &w->a->edges[i];

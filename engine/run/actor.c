@@ -430,25 +430,27 @@ bool rkp_wait_readable(rkp_actor *a, int fd)
         rki_spill_write(a->r);
     while (!rkp_stopping(a)) {
         rki_wiring *next;
+        bool ready;
         int n;
         if (a->r->hlc_out) { // who waits for our clock may move it meanwhile
             rki_floors(a->r);
             rki_clock_leave(a->r);
         }
         n = poll(&p, 1, 100); // wakes now and then to see that the run is stopping, or that nobody wants more
+        ready = n > 0 || (n < 0 && errno != EINTR);
+        // It may wait for long: between two messages is here, too.
+        next = ready ? NULL : __atomic_load_n(&a->r->next, __ATOMIC_ACQUIRE);
+        if (RKP_UNLIKELY(next))
+            rki_adopt(a->r);
         if (a->r->hlc_out) {
             rki_clock_enter(a->r);
             rki_look_at_clock(a->r);
         }
-        if (n > 0 || (n < 0 && errno != EINTR))
+        if (ready)
             return true;
         rki_look_wanted(a->r);
-        // It may wait for long: between two messages is here, too.
-        next = __atomic_load_n(&a->r->next, __ATOMIC_ACQUIRE);
-        if (RKP_UNLIKELY(next) && !next->hlc_out && !a->r->hlc_out) {
-            rki_adopt(a->r);
+        if (RKP_UNLIKELY(next))
             rki_flush(a->r);
-        }
     }
     return false;
 }

@@ -269,6 +269,7 @@ struct rki_runner {
     rkp_task task; // on lines of its own: whoever wakes it writes there
     rki_run *run __attribute__((aligned(64)));
     rki_runner *next_spare;
+    uint32_t clock_word;    // atomic, of hlc_out: RKI_CLOCK_*; RUNNING while the memory is nobody's
     const rki_pactor *plan; // from here on cleared when it is used again
     rki_gen *gen;           // of plan
     rki_arena arena;
@@ -287,7 +288,6 @@ struct rki_runner {
     rkp_hlc clock;
     uint16_t id;
     bool hlc_out, hlc_in; // some edge of it is ordered by stamps
-    uint32_t clock_word;  // atomic, of hlc_out: RKI_CLOCK_*
     uint32_t in_commit;   // atomic, of hlc_out: between stamping and the last release
     uint32_t held;        // atomic, of hlc_in: tell me when a floor moves
     uint64_t hold_seq;    // of hlc_in: of the message that may be taken
@@ -670,6 +670,7 @@ void rki_hold_took(rki_runner *r, rki_link *k, const rkp_envelope *e); // it was
 void rki_look_at_clock(rki_runner *r);                                 // pt_us, and wall_us when it is asked for
 void rki_clock_enter(rki_runner *r);                                   // around everything that may tick, where hlc_out
 void rki_clock_leave(rki_runner *r);
+void rki_clock_close(rki_runner *r); // nobody moves it any more: who stops, or goes
 void rki_floors(rki_runner *r);
 bool rki_failed(const rki_run *r);
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);

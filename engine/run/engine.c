@@ -138,6 +138,7 @@ static bool build(rki_run *r, const rki_plan *p)
         rki_runner *run = g->runners[i];
         run->id = (uint16_t)(i + 1);
         rki_put_on(run, g->wirings[i]);
+        rki_clock_leave(run);
         g->wirings[i] = NULL;
     }
     for (uint32_t i = 0; i < g->n_runners; i++)

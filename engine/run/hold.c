@@ -62,6 +62,12 @@ void rki_clock_leave(rki_runner *r)
     __atomic_store_n(&r->clock_word, RKI_CLOCK_FREE, __ATOMIC_SEQ_CST);
 }
 
+void rki_clock_close(rki_runner *r)
+{
+    if (r->hlc_out)
+        rki_clock_enter(r);
+}
+
 // To now, or to the stamp that is held where that is larger: after a restart all clocks are ahead of time for a while, and only
 // those that give stamps move.  It is as if the producer had received that message.
 static bool push_clock(rki_runner *from, uint64_t pt_us, uint64_t stamp)

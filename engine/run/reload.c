@@ -101,8 +101,6 @@ static bool own_topics_change(const rki_diff *f, rkp_diags *d)
 
 static bool plain_edge(const rki_edge *e, rkp_loc at, const char *id, rkp_diags *d)
 {
-    if (e->hlc)
-        return unsupported(d, at, "reads in the order of stamps (order: hlc)", id);
     return !e->circle || unsupported(d, at, "lies on a circle", id);
 }
 

@@ -965,6 +965,10 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
         __atomic_store_n(&r->at_rest, 0, __ATOMIC_RELAXED);
     if (!r->watched && !r->hlc_out) {
         st = whole_step(r);
+        if (RKP_UNLIKELY(r->hlc_out)) { // since a reload in the middle of it
+            rki_floors(r);
+            rki_clock_leave(r);
+        }
         if (RKP_UNLIKELY(r->in_circle))
             __atomic_store_n(&r->at_rest, holds_nothing(r), __ATOMIC_RELEASE);
         return st;

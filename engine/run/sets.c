@@ -116,6 +116,7 @@ void rki_close_out(rki_runner *r, rki_wiring *w, rki_outset *from, bool over)
     from->n = 0;
     w->n_closes++;
     w->spills |= o->edge->overflow == RKI_OVERFLOW_SPILL;
+    w->hlc_out |= o->edge->hlc; // its reader may move our clock until it has ended
     if (o->closes || o->ends) {
         o->closes = true;
         return;
@@ -215,9 +216,11 @@ void rki_adopt(rki_runner *r)
 {
     // Acquire, from the control thread's release: the wiring.
     rki_wiring *w = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE), *old = r->wiring;
-    bool failed;
+    bool failed, clocked = r->hlc_out || (w && w->hlc_out);
     if (!w)
         return;
+    if (clocked) // who moves our clock looks at the rings
+        rki_clock_enter(r);
     pthread_mutex_lock(&r->run->lock); // others open gates under it
     take_sets(r, w, old, &w->gen->plan->kernels[w->head]);
     rki_mark_following(w);
@@ -230,6 +233,8 @@ void rki_adopt(rki_runner *r)
     // Release, to the acquire of the control thread: nothing of the old one is used any more.
     __atomic_store_n(&r->next, NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&r->run->lock);
+    if (clocked)
+        rki_clock_leave(r);
     if (failed)
         rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
     if (!r->run->b)

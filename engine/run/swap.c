@@ -278,6 +278,8 @@ static void hand_over(rki_job *j)
                 run->emission = old->emission;
                 run->stamp = old->stamp;
                 run->in_stamp = old->in_stamp;
+                run->front_stamp = old->front_stamp;
+                run->front_id = old->front_id;
                 run->next_corr = old->next_corr;
                 run->chunk = old->chunk;
                 run->pending = old->pending;
@@ -446,6 +448,19 @@ static uint16_t free_id(rki_run *r)
     return r->last_id;
 }
 
+// Whoever fills a new ring of an order begins above what its reader has delivered (which has stopped: plan/diff.c), as who was left
+// behind does.
+static void begin_orders(const rki_net *g)
+{
+    for (uint32_t i = 0; i < g->n_links; i++) {
+        rki_link *k = g->links[i];
+        if (g->shared[i] || !k->hlc)
+            continue;
+        __atomic_store_n(&k->frontier, rki_to(k)->front_stamp, __ATOMIC_RELAXED);
+        __atomic_store_n(&k->excluded, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
 static void start_new(rki_run *r, rki_job *j)
 {
     for (uint32_t i = 0; i < r->n_runners; i++) {
@@ -460,6 +475,7 @@ static void start_new(rki_run *r, rki_job *j)
         if (j->net->wirings[i]->failed)
             rki_fail_run(run->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
         rki_put_on(run, j->net->wirings[i]);
+        rki_clock_leave(run);
         j->net->wirings[i] = NULL;
         for (uint32_t s = 0; s < run->n_stages; s++) {
             rkp_actor *a = run->acts[s];
@@ -482,6 +498,8 @@ static void commit(rki_run *r, rki_job *j)
     size_t n = 0;
     j->old = r->net;
     pthread_rwlock_wrlock(&r->graph_lock); // others look at runners and their actors
+    for (uint32_t i = 0; i < j->n_stopping; i++)
+        rki_clock_close(j->stopping[i]);
     hand_sets_over(j);
     hand_over(j);
     pthread_mutex_lock(&r->build_lock);
@@ -492,6 +510,7 @@ static void commit(rki_run *r, rki_job *j)
             if (j->stopping[i]->acts[s])
                 rki_add_past(j->stopping[i]->acts[s]->ks, j->stopping[i]->acts[s]);
     rki_net_place(r, j->net);
+    begin_orders(j->net);
     __atomic_store_n(&r->number, j->gen->number,
                      __ATOMIC_RELAXED); // seen by who sees a wiring of it, or what one of those sends
     j->gen->next = r->gens;

@@ -61,6 +61,7 @@ static rki_runner *new_runner(rki_run *r, rki_net *g, uint32_t actor, uint32_t r
     out->task.own_thread = pa->own_thread;
     out->task.poll = pa->poll;
     out->task.wake_ns = 0;
+    __atomic_store_n(&out->clock_word, RKI_CLOCK_RUNNING, __ATOMIC_RELAXED); // until it has a wiring
     out->acts = rki_array(&out->arena, pa->n_stages, sizeof *out->acts);
     for (uint32_t i = 0; out->acts && i < pa->n_stages; i++) {
         rkp_actor *a = aligned_alloc(64, (sizeof *a + 63) & ~(size_t)63);

@@ -11,23 +11,6 @@
 // after the above
 #include <cmocka.h>
 
-// G1, G4: messages in growing (stamp, actor).  Which actor is not seen here, but one does not give a stamp twice.
-static void expect_ordered(int sink)
-{
-    const case_result *r = &case_results[sink];
-    for (size_t i = 1; i < r->n; i++) {
-        const case_row *a = &r->v[i - 1], *b = &r->v[i];
-        if (a->call == b->call) {
-            assert_int_equal(a->stamp, b->stamp); // one message
-            continue;
-        }
-        if (b->stamp < a->stamp || (b->stamp == a->stamp && a->p == b->p))
-            fail_msg("sink %d: %lld/%lld with stamp %llu behind %lld/%lld with %llu", sink, (long long)b->p,
-                     (long long)b->n, (unsigned long long)b->stamp, (long long)a->p, (long long)a->n,
-                     (unsigned long long)a->stamp);
-    }
-}
-
 // G2: each publisher's rows in order, without a gap.
 static void expect_fifo(int sink, int64_t p, int64_t n)
 {
