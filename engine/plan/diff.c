@@ -491,6 +491,33 @@ static bool head_lost(const struct differ *w, uint32_t old)
     return true;
 }
 
+static bool keeps_nothing(const struct differ *w, const rki_pactor *a)
+{
+    for (uint32_t s = 0; s < a->n_stages; s++) {
+        const rkp_op *op = bound_of(w->a, a->stages[s])->k->op;
+        if (op->kind != RKP_TRANSFORM || !(op->traits & RKP_STATELESS))
+            return false;
+    }
+    return true;
+}
+
+// An actor that is removed stops as those do that are replaced, with nothing left in it: everybody around it stops, too, so what is on its way
+// through it comes to its end before.  False: it keeps something, or somebody around it is removed that does.
+static bool vanish(struct differ *w, uint32_t old)
+{
+    bool ignored;
+    if (w->v->stops[old])
+        return true;
+    if (!goes_on(w, &w->a->actors[old]) && !keeps_nothing(w, &w->a->actors[old]))
+        return false;
+    stop_actor(w, old, &ignored);
+    for (uint32_t i = 0; i < w->a->n_edges && !goes_on(w, &w->a->actors[old]); i++)
+        if (touches(&w->a->edges[i], old) &&
+            (!vanish(w, w->a->edges[i].from_actor) || !vanish(w, w->a->edges[i].to_actor)))
+            return false;
+    return true;
+}
+
 // What replicas that stop have in their rings they give on first, so who fills those stops before them.
 static bool stop_before(struct differ *w, bool *again)
 {
@@ -499,7 +526,8 @@ static bool stop_before(struct differ *w, bool *again)
         if (!w->v->stops[e->to_actor] || w->v->old_edges[i] >= 0 ||
             !(breaks_old(w, e->to_actor) || head_lost(w, e->to_actor)))
             continue;
-        if (!goes_on(w, &w->a->actors[e->from_actor])) {
+        *again |= !w->v->stops[e->from_actor];
+        if (!vanish(w, e->from_actor)) {
             const rki_bound *k = bound_of(w->a, e->to_stage);
             rkp_diag(
                 w->d, RKP_ERROR, k->k->at, "reload-unsupported",
@@ -510,7 +538,6 @@ static bool stop_before(struct differ *w, bool *again)
                           bound_of(w->a, e->from_stage)->k->id.p);
             return false;
         }
-        stop_actor(w, e->from_actor, again);
     }
     return true;
 }
