@@ -650,8 +650,10 @@ rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_
     w.v->old_edges = rki_array(m, from->n_edges + 1u, sizeof *w.v->old_edges);
     w.v->old_actors = rki_array(m, from->n_actors + 1u, sizeof *w.v->old_actors);
     w.v->stops = rki_array(m, from->n_actors + 1u, sizeof *w.v->stops);
+    w.v->halts = rki_array(m, from->n_actors + 1u, sizeof *w.v->halts);
+    w.v->path = to->spec->reload.consistency == RKI_CONSISTENT_PATH;
     ok = w.v->kernels && w.v->edges && w.v->actors && w.v->old_kernels && w.v->old_edges && w.v->old_actors &&
-         w.v->stops;
+         w.v->stops && w.v->halts;
     if (ok) {
         w.variables = !same_variables(from->spec, to->spec);
         w.defaults = !same_node(rki_node_get(from->spec->root, "defaults"), rki_node_get(to->spec->root, "defaults"));
@@ -669,7 +671,9 @@ rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_
     }
     edges(&w);
     sections(&w);
-    if (!actors(&w)) {
+    ok = actors(&w);
+    memcpy(w.v->halts, w.v->stops, from->n_actors * sizeof *w.v->halts);
+    if (!ok || (w.v->path && !rki_diff_cut(w.v, d))) {
         rki_diff_free(w.v);
         return NULL;
     }

@@ -38,12 +38,17 @@ typedef struct rki_diff {
     int32_t *old_edges;       // per edge of `from`: the edge of `to` that takes its rings; -1
     int32_t *old_actors;      // per actor of `from`: the actor of `to` that it is, unchanged; -1
     bool *stops;              // per actor of `from`: it stops, and others go on with (part of) its kernels
+    bool *halts;              // the same, and those that stand still meanwhile so that no message meets two generations
+    bool path;                // there may be such: what is between two that halt comes to its end before
     bool any;                 // false: nothing has changed
 } rki_diff;
 
 // kept: the one that runs makes checkpoints.
 rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_diags *d);
 void rki_diff_free(rki_diff *d);
+
+// Of one that is made but for `halts`: reload.consistency: path (cut.c).  False: findings.
+bool rki_diff_cut(rki_diff *v, rkp_diags *d);
 
 // Of what the state of a kernel's instance depends on: another one means that a checkpoint of it does not fit.
 uint64_t rki_form_of(const rki_bound *b, const rki_spec *s);

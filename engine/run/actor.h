@@ -45,7 +45,7 @@ typedef struct rki_link {
     rki_ring *ring;        // behind the struct, in the same memory
     rki_runner *from, *to; // atomic: rki_from, rki_to
     const rki_edge *edge;  // control, and who looks under the graph's lock
-    uint32_t drains;       // atomic: both ends stop, and what is in it is given on before
+    uint32_t drains;       // atomic, RKI_DRAINS_*
     uint64_t byte_limit;
     uint64_t *weights; // evicts: bytes of the message in a slot; belongs to whoever the slot belongs to
     uint32_t closed;   // atomic: the consumer wants no more
@@ -353,6 +353,9 @@ struct rki_runner {
     uint64_t now_ns;         // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
 };
+
+// Both ends of a ring stop, and what is in it is given on before.
+enum { RKI_DRAINS_NOT, RKI_DRAINS, RKI_DRAINS_AND_GOES };
 
 enum { RKI_STOP_NO, RKI_STOP_ASKED, RKI_STOP_DONE };
 

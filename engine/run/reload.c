@@ -197,7 +197,7 @@ static bool reserve(rki_run *r, rki_job *j)
     j->cap_going = r->reload->n_going + j->n_removed;
     pthread_mutex_unlock(&r->lock);
     j->going = calloc(j->cap_going + 1u, sizeof(rki_runner *));
-    j->tasks = rki_array(&j->arena, j->net->n_runners + 1u, sizeof(rkp_task *));
+    j->tasks = rki_array(&j->arena, j->net->n_runners + j->n_removed + 1u, sizeof(rkp_task *));
     return j->going && j->tasks;
 }
 
@@ -240,6 +240,18 @@ static bool begin_instance(rkp_actor *a, rkp_diags *d)
     return false;
 }
 
+// After an instance was made, which may take long (a table, a model).
+static bool in_time(rki_job *j, const rkp_actor *a)
+{
+    uint64_t most = j->gen->plan->spec->reload.prepare_ns;
+    if (rki_mono_ns() - j->begin_ns <= most)
+        return true;
+    snprintf(j->out->text, sizeof j->out->text,
+             "the new generation was not built within reload.prepare_timeout (at '%s')", a->bound->k->id.p);
+    j->out->outcome = RKI_RELOAD_TIMED_OUT;
+    return false;
+}
+
 static bool make_instances(rki_run *r, rki_job *j, rkp_diags *d)
 {
     uint32_t n = 0;
@@ -266,7 +278,7 @@ static bool make_instances(rki_run *r, rki_job *j, rkp_diags *d)
             o->from = origin_of(r, j, run, a);
             o->moves = o->from && k->change <= RKI_RETUNE;
             o->carries = o->from && k->change == RKI_REPLACE && k->carries;
-            if (!o->moves && !begin_instance(a, d))
+            if (!o->moves && (!begin_instance(a, d) || !in_time(j, a)))
                 return false;
         }
     }
@@ -277,7 +289,8 @@ static bool find_old(rki_run *r, rki_job *j)
 {
     j->stopping = rki_array(&j->arena, r->n_runners + 1u, sizeof(rki_runner *));
     j->removed = rki_array(&j->arena, r->n_runners + 1u, sizeof(rki_runner *));
-    if (!j->stopping || !j->removed)
+    j->resting = rki_array(&j->arena, r->n_runners + 1u, sizeof(rki_runner *));
+    if (!j->stopping || !j->removed || !j->resting)
         return false;
     for (uint32_t i = 0; i < r->n_runners; i++) {
         rki_runner *o = r->runners[i];
@@ -286,6 +299,8 @@ static bool find_old(rki_run *r, rki_job *j)
             if (r->net->first_runner[k] <= i)
                 actor = k;
         o->index = actor; // of the plan that runs; its own plan may be older
+        if (j->diff->halts[actor] && !j->diff->stops[actor])
+            j->resting[j->n_resting++] = o;
         if (j->diff->stops[actor])
             j->stopping[j->n_stopping++] = o;
         else if (j->diff->old_actors[actor] < 0)
@@ -327,6 +342,7 @@ static rki_job *prepare(rki_run *r, rki_gen *gen, rkp_diags *d, rki_reload_resul
     rki_arena_init(&j->arena);
     j->gen = gen;
     j->out = out;
+    j->begin_ns = rki_mono_ns();
     j->diff = rki_diff_new(r->plan, gen->plan, r->ckpt != NULL, d);
     ok = j->diff && find_old(r, j) && supported(r, j->diff, d);
     if (ok) {
@@ -544,7 +560,7 @@ void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), v
     pthread_mutex_unlock(&r->lock);
     if (gone) {
         j = prepare(r, gen, d, out);
-        if (!j && rki_diags_count(d, RKP_ERROR) == 0)
+        if (!j && rki_diags_count(d, RKP_ERROR) == 0 && !out->text[0])
             snprintf(out->text, sizeof out->text, "out of memory while building the new graph");
     } else {
         drop(drop_arg);

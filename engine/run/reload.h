@@ -29,15 +29,17 @@ typedef struct rki_job {
     rki_arena arena;
     rki_runner **stopping; // of the old graph
     uint32_t n_stopping;
+    rki_runner **resting; // those that stand still for the cut, and go on (reload.consistency: path)
+    uint32_t n_resting;
     rki_runner **removed;
     uint32_t n_removed;
     rki_origin *origins;    // per new runner and stage, one after the other
     uint32_t *first_origin; // per runner of the net
     uint8_t phase;          // RKI_JOB_*
-    uint64_t stop_ns, commit_ns, deadline_ns;
+    uint64_t begin_ns, stop_ns, commit_ns, deadline_ns;
     rki_reload_result *out;
     // Made beforehand, for what may not fail.
-    rkp_task **tasks;   // per runner of the net
+    rkp_task **tasks;   // per runner of the net, and removed
     rki_runner **going; // of everybody who leaves, now and before
     uint32_t cap_going;
 } rki_job;
@@ -60,6 +62,12 @@ struct rki_reload {
 static inline bool rki_runner_over(const rki_runner *r)
 {
     return __atomic_load_n(&r->task.state, __ATOMIC_ACQUIRE) == RKP_TASK_RETIRED;
+}
+
+// By itself; not one that stands still for a reload.
+static inline bool rki_runner_ended(const rki_runner *r)
+{
+    return rki_runner_over(r) && r->done;
 }
 
 // ---- reload.c

@@ -204,7 +204,7 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
             for (uint32_t l = 0; l < run->ins[n].n; l++)
                 __atomic_store_n(&run->ins[n].links[l]->left_to, 1, __ATOMIC_RELEASE);
         r->backend->forget(r->b, &run->task);
-        rki_clock_close(run); // of links that its readers have not let go of
+        rki_clock_close(run);                  // of links that its readers have not let go of
         pthread_rwlock_wrlock(&r->graph_lock); // others count it here or there
         pthread_mutex_lock(&r->lock);
         for (uint32_t s = 0; s < run->n_stages; s++) {

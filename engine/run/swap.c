@@ -13,7 +13,7 @@
 // Relaxed: written before the runner is asked to stop.
 static bool drains(const rki_link *k)
 {
-    return __atomic_load_n(&k->drains, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&k->drains, __ATOMIC_RELAXED) != RKI_DRAINS_NOT;
 }
 
 bool rki_drains(const rki_runner *r, const rki_inset *in)
@@ -87,6 +87,30 @@ static bool stops(const rki_job *j, const rki_runner *o)
     return false;
 }
 
+// Stops, or stands still: the i-th of all of them; NULL: there are no more.
+static rki_runner *halting(const rki_job *j, uint32_t i)
+{
+    if (i < j->n_stopping)
+        return j->stopping[i];
+    return i < j->n_stopping + j->n_resting ? j->resting[i - j->n_stopping] : NULL;
+}
+
+static bool halts(const rki_job *j, const rki_runner *o)
+{
+    for (uint32_t i = 0; i < j->n_resting; i++)
+        if (j->resting[i] == o)
+            return true;
+    return stops(j, o);
+}
+
+// Is what is in this ring given on before the cut?
+static uint32_t empties(const rki_job *j, const rki_link *k)
+{
+    if (!stays_link(j, k) && stops(j, rki_from(k)) && stops(j, rki_to(k)))
+        return RKI_DRAINS_AND_GOES;
+    return j->diff->path && halts(j, rki_from(k)) && halts(j, rki_to(k)) ? RKI_DRAINS : RKI_DRAINS_NOT;
+}
+
 static bool same_columns(const rkp_schema *a, const rkp_schema *b)
 {
     bool same = a->n == b->n;
@@ -118,34 +142,34 @@ const rki_bound *rki_job_too_late(const rki_diff *f, uint32_t actor)
 
 static void ask_to_stop(rki_run *r, rki_job *j)
 {
-    for (uint32_t i = 0; i < j->n_stopping; i++) {
-        rki_runner *o = j->stopping[i], *h = heir(j, o);
-        o->stop_retires = !h || h->plan->replicas > 1 || o->plan->replicas > 1;
+    rki_runner *o;
+    for (uint32_t i = 0; i < r->n_links; i++)
+        __atomic_store_n(&r->links[i]->drains, empties(j, r->links[i]), __ATOMIC_RELAXED);
+    for (uint32_t i = 0; (o = halting(j, i)); i++) {
+        rki_runner *h = i < j->n_stopping ? heir(j, o) : NULL;
+        o->stop_retires = !h || j->diff->path || h->plan->replicas > 1 || o->plan->replicas > 1;
         o->stop_pending = h && same_columns(&h->acts[0]->bound->in, &o->acts[0]->bound->in);
+        for (uint32_t s = 0; j->diff->path && s < o->n_ins; s++) // it has met what is before
+            o->stop_pending &= !o->ins[s].n || !drains(o->ins[s].links[0]);
     }
-    for (uint32_t i = 0; i < r->n_links; i++) {
-        rki_link *k = r->links[i];
-        __atomic_store_n(&k->drains, !stays_link(j, k) && stops(j, rki_from(k)) && stops(j, rki_to(k)),
-                         __ATOMIC_RELAXED);
-    }
-    for (uint32_t i = 0; i < j->n_stopping; i++)
-        if (rki_runner_over(j->stopping[i]))
-            has_stopped(j->stopping[i]);
+    for (uint32_t i = 0; (o = halting(j, i)); i++)
+        if (rki_runner_over(o))
+            has_stopped(o);
         else
-            __atomic_store_n(&j->stopping[i]->stop, RKI_STOP_ASKED, __ATOMIC_RELEASE);
-    for (uint32_t i = 0; i < j->n_stopping; i++)
-        rki_wake_runner(j->stopping[i]);
+            __atomic_store_n(&o->stop, RKI_STOP_ASKED, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; (o = halting(j, i)); i++)
+        rki_wake_runner(o);
 }
 
 // True when all have; *gone: one has ended instead.
 static bool all_stopped(const rki_job *j, const rki_runner **gone)
 {
     bool all = true;
-    for (uint32_t i = 0; i < j->n_stopping; i++) {
-        rki_runner *o = j->stopping[i];
+    rki_runner *o;
+    for (uint32_t i = 0; (o = halting(j, i)); i++) {
         bool over = rki_runner_over(o); // first: who stops says so before it ends
         bool done = __atomic_load_n(&o->stop, __ATOMIC_ACQUIRE) == RKI_STOP_DONE;
-        if (over && !done && !rki_job_too_late(j->diff, o->index)) {
+        if (over && !done && (i >= j->n_stopping || !rki_job_too_late(j->diff, o->index))) {
             has_stopped(o);
             done = true;
         }
@@ -158,13 +182,21 @@ static bool all_stopped(const rki_job *j, const rki_runner **gone)
     return all;
 }
 
+// A runner that has stopped goes on.  False: out of memory.
+static bool go_on(rki_run *r, rki_runner *o)
+{
+    rkp_task *t = &o->task;
+    __atomic_store_n(&o->stop, RKI_STOP_NO, __ATOMIC_RELEASE);
+    r->backend->forget(r->b, t);
+    return r->backend->add(r->b, &t, 1) == RKP_OK;
+}
+
 static void take_back(rki_run *r, rki_job *j)
 {
-    for (uint32_t i = 0; i < j->n_stopping; i++) {
-        rki_runner *o = j->stopping[i];
-        rkp_task *t = &o->task;
+    rki_runner *o;
+    for (uint32_t i = 0; (o = halting(j, i)); i++) {
         uint32_t asked = RKI_STOP_ASKED;
-        if (rki_runner_over(o) && o->done) {
+        if (rki_runner_ended(o)) {
             __atomic_store_n(&o->stop, RKI_STOP_NO, __ATOMIC_RELEASE);
             continue;
         }
@@ -172,15 +204,13 @@ static void take_back(rki_run *r, rki_job *j)
             continue;
         while (!rki_runner_over(o)) // its last step is over in a moment
             sched_yield();
-        __atomic_store_n(&o->stop, RKI_STOP_NO, __ATOMIC_RELEASE);
-        r->backend->forget(r->b, t);
-        if (r->backend->add(r->b, &t, 1) != RKP_OK) { // it was there a moment ago
+        if (!go_on(r, o)) { // it was there a moment ago
             rki_fail_run(o->acts[0], RKP_NOMEM, "out of memory while a reload is taken back");
             return;
         }
     }
-    for (uint32_t i = 0; i < j->n_stopping; i++)
-        rki_wake_runner(j->stopping[i]);
+    for (uint32_t i = 0; (o = halting(j, i)); i++)
+        rki_wake_runner(o);
 }
 
 // ---- hand over ------------------------------------------------------------------------------------------------------
@@ -344,6 +374,12 @@ static rki_wiring *wiring_with(const rki_job *j, const rki_link *k, bool out)
     return NULL;
 }
 
+// Both of its ends have stopped, and nothing is in it.
+static bool goes_empty(const rki_link *k)
+{
+    return __atomic_load_n(&k->drains, __ATOMIC_RELAXED) == RKI_DRAINS_AND_GOES;
+}
+
 // Sets of stopped runners; before the instances move.
 static void hand_sets_over(rki_job *j)
 {
@@ -358,7 +394,8 @@ static void hand_sets_over(rki_job *j)
             rki_wiring *w = set->n && !set->closes ? wiring_with(j, set->links[0], true) : NULL;
             if (w)
                 rki_move_out(w, rki_out_with(w, set->links[0]), set);
-            else if (set->n && !set->closes && drains(set->links[0])) { // its consumer has stopped, with an empty ring
+            else if (set->n && !set->closes &&
+                     goes_empty(set->links[0])) { // its consumer has stopped, with an empty ring
                 for (uint32_t l = 0; l < set->n; l++)
                     set->links[l]->left_from = set->links[l]->left_to = 1;
                 rki_spill_close(set, true);
@@ -374,7 +411,7 @@ static void hand_sets_over(rki_job *j)
             rki_wiring *w = set->n && !set->retires ? wiring_with(j, set->links[0], false) : NULL;
             if (w)
                 rki_move_in(rki_in_with(w, set->links[0]), set);
-            else if (set->n && !set->retires && drains(set->links[0]))
+            else if (set->n && !set->retires && goes_empty(set->links[0]))
                 set->n = 0;
             else if (set->n && own) {
                 for (uint32_t l = 0; l < set->n; l++)
@@ -398,7 +435,7 @@ static void remove_state(rki_run *r, const rki_job *j, rki_kstate *k)
         for (uint32_t s = 0; s < j->removed[i]->n_stages; s++)
             if (j->removed[i]->acts[s]->ks == k) {
                 k->parts++;
-                k->alive += !rki_runner_over(j->removed[i]);
+                k->alive += !rki_runner_ended(j->removed[i]);
             }
     rki_life_leave(r, k);
 }
@@ -414,7 +451,7 @@ static void begin_states(rki_run *r, rki_job *j)
     for (uint32_t i = 0; i < r->n_runners; i++)
         for (uint32_t s = 0; s < r->runners[i]->n_stages; s++) {
             r->runners[i]->acts[s]->ks->parts++;
-            r->runners[i]->acts[s]->ks->alive += !rki_runner_over(r->runners[i]) || rki_job_new_runner(j, i);
+            r->runners[i]->acts[s]->ks->alive += !rki_runner_ended(r->runners[i]) || rki_job_new_runner(j, i);
         }
     for (uint32_t i = 0; i < r->plan->n_kernels; i++)
         if (j->diff->kernels[i].change == RKI_ADD)
@@ -540,13 +577,20 @@ static void commit(rki_run *r, rki_job *j)
         rki_runner *run = r->runners[i];
         if (rki_job_new_runner(j, i)) {
             j->tasks[n++] = &run->task;
-        } else if (rki_runner_over(run)) {
+        } else if (rki_runner_ended(run)) {
             __atomic_store_n(&run->next, j->net->wirings[i], __ATOMIC_RELEASE);
             rki_adopt(run);
         } else {
             __atomic_store_n(&run->next, j->net->wirings[i], __ATOMIC_RELEASE);
         }
         j->net->wirings[i] = NULL;
+    }
+    for (uint32_t i = 0; i < j->n_resting; i++) {
+        __atomic_store_n(&j->resting[i]->stop, RKI_STOP_NO, __ATOMIC_RELEASE);
+        if (rki_runner_ended(j->resting[i]))
+            continue;
+        r->backend->forget(r->b, &j->resting[i]->task);
+        j->tasks[n++] = &j->resting[i]->task;
     }
     if (n && r->backend->add(r->b, j->tasks, n) != RKP_OK) {
         pthread_mutex_lock(&r->lock);
@@ -595,11 +639,11 @@ void rki_swap_begin(rki_run *r, rki_job *j, uint64_t now)
 static void tell_pauses(rki_job *j)
 {
     uint64_t now = rki_mono_ns();
+    const rki_runner *o;
     rki_json w;
     rki_json_init(&w, &j->out->pauses, 0);
     rki_json_object(&w);
-    for (uint32_t i = 0; i < j->n_stopping; i++) {
-        const rki_runner *o = j->stopping[i];
+    for (uint32_t i = 0; (o = halting(j, i)); i++) {
         uint64_t ns = now - o->stopped_ns, us = ns / 1000u;
         if (ns > j->out->pause_ns)
             j->out->pause_ns = ns;
@@ -619,11 +663,11 @@ bool rki_swap_look(rki_run *r, rki_job **job, uint64_t now, uint64_t *until)
     bool all = all_stopped(j, &gone);
     if (gone || (!all && now >= j->deadline_ns)) {
         size_t n = 0;
-        for (uint32_t i = 0; i < j->n_stopping && !gone; i++)
-            if (__atomic_load_n(&j->stopping[i]->stop, __ATOMIC_ACQUIRE) != RKI_STOP_DONE &&
-                n < sizeof j->out->text - 80)
+        const rki_runner *o;
+        for (uint32_t i = 0; !gone && (o = halting(j, i)); i++)
+            if (__atomic_load_n(&o->stop, __ATOMIC_ACQUIRE) != RKI_STOP_DONE && n < sizeof j->out->text - 80)
                 n += (size_t)snprintf(j->out->text + n, sizeof j->out->text - n, "%s'%.60s'", n ? ", " : "",
-                                      j->stopping[i]->acts[0]->bound->k->id.p);
+                                      o->acts[0]->bound->k->id.p);
         if (gone)
             snprintf(j->out->text, sizeof j->out->text, "kernel '%s' has ended meanwhile; try again",
                      gone->acts[0]->bound->k->id.p);

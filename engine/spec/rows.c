@@ -330,6 +330,12 @@ static const rkp_choice keep_states[] = {
     { 0 },
 };
 
+static const rkp_choice consistencies[] = {
+    { "hop", RKI_CONSISTENT_HOP, "each kernel on it, by itself" },
+    { "path", RKI_CONSISTENT_PATH, "all of it: kernels between those that change stand still for the change" },
+    { 0 },
+};
+
 #define RL(f) offsetof(rki_reload_conf, f)
 static const rkp_opt reload_rows[] = {
     { "quiesce_timeout", &rkp_duration, RL(quiesce_ns), .def = "5s",
@@ -344,9 +350,10 @@ static const rkp_opt reload_rows[] = {
       .help = "reload the file when it changes, or a file that it includes; as --watch" },
     { "debounce", &rkp_duration, RL(debounce_ns), .def = "1s",
       .help = "of watch: how long the files must stay as they are before they count" },
-    { "consistency", &rki_any, 0, .optional = true, .help = "hop or path", .not_yet = "" },
-    { "prepare_timeout", &rki_any, 0, .optional = true, .help = "how long the new generation may take to be built",
-      .not_yet = "" },
+    { "consistency", &rkp_choice_type, RL(consistency), .def = "hop", .choices = consistencies,
+      .help = "what of a message's way is of one generation" },
+    { "prepare_timeout", &rkp_duration, RL(prepare_ns), .def = "60s",
+      .help = "how long the new generation may take to be built; looked at between its steps" },
     { "on_timeout", &rki_any, 0, .optional = true, .help = "rollback or force", .not_yet = "it always goes back" },
     { 0 },
 };

@@ -96,8 +96,12 @@ typedef struct rki_admin_conf {
 
 typedef enum { RKI_KEEP_FAIL, RKI_KEEP_RESET } rki_keep_state;
 
+typedef enum { RKI_CONSISTENT_HOP, RKI_CONSISTENT_PATH } rki_consistency;
+
 typedef struct rki_reload_conf {
+    uint64_t prepare_ns;           // prepare_timeout
     uint64_t quiesce_ns, drain_ns; // quiesce_timeout, drain_timeout
+    int consistency;               // rki_consistency
     int keep_state;                // rki_keep_state
     uint64_t generations;          // keep_generations
     bool watch;

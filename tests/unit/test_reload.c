@@ -468,7 +468,7 @@ static void random_pipeline(char *to, size_t size)
 {
     size_t n = 0;
 #define SAY(...) n += (size_t)snprintf(to + n, size - n, __VA_ARGS__)
-    SAY("reload: { keep_state: reset }\nkernels:\n");
+    SAY("reload: { keep_state: reset%s }\nkernels:\n", dice(4) ? "" : ", consistency: path");
     for (int c = 1; c <= CHAINS; c++)
         SAY("  src%d: { op: t.pub, with: { id: %d, gate: %d, batch: %d }, publish: t/%d }\n", c, c, c, c * 3, c);
     for (int c = 1; c <= CHAINS; c++) {
