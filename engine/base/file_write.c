@@ -8,6 +8,9 @@
 // sync makes a place between two writes that another process can go on from (resume): the frame ends there, and what comes
 // later is a frame of its own, so that cutting the file at that length leaves whole frames.
 //
+// What is written to a file is sent to the disk soon, without waiting for it, so that an fsync finds little to do.  Once somebody has made a
+// place, and so will make more, writes also keep within AHEAD_BYTES of the disk.  These are hints: only fsync makes anything durable.
+//
 // A failed write or fsync is final: what the kernel did with the pages is not known then, so nothing is tried again.
 #include "base/compress.h"
 #include "base/crc32c.h"
@@ -23,7 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUT_BYTES = 256 * 1024, SUFFIX = 6, WINDOW = 4096 };
+enum { OUT_BYTES = 256 * 1024, SUFFIX = 6, WINDOW = 4096, SEND_BYTES = 2 << 20, AHEAD_BYTES = 8 << 20 };
 
 struct rkp_writer {
     int fd;
@@ -38,8 +41,10 @@ struct rkp_writer {
     bool entered;  // the folder's entry of the file is durable
     bool keep;     // close leaves the temporary file
     bool there;    // resumed: the final file had its name already
+    bool mute;     // the system takes no hints
     uint64_t bytes;
-    rkp_writer_place was; // there: its place, but the name
+    uint64_t length, sent, landed; // of the file: all; on its way to the disk; there
+    rkp_writer_place was;          // there: its place, but the name
     rki_encoder *enc;
     uint8_t *out;
     size_t out_n;
@@ -85,9 +90,36 @@ static rkp_status not_open(rkp_writer *w, int e, char err[RKP_FILE_ERR])
                                                                                : unavailable(w, e, err);
 }
 
+// An error of the disk that is told here may not be told again to an fsync.
+static rkp_status hint(rkp_writer *w, uint64_t from, uint64_t to, unsigned how, char err[RKP_FILE_ERR])
+{
+    if (sync_file_range(w->fd, (off_t)from, (off_t)(to - from), how) == 0)
+        return RKP_OK;
+    if (errno == EIO || errno == ENOSPC || errno == EDQUOT)
+        return failed(w, errno, "write", err);
+    w->mute = true;
+    return RKP_OK;
+}
+
+static rkp_status send_soon(rkp_writer *w, size_t n, char err[RKP_FILE_ERR])
+{
+    rkp_status st;
+    w->length += n;
+    if (!w->regular || w->mute || w->length - w->sent < SEND_BYTES)
+        return RKP_OK;
+    st = hint(w, w->sent, w->length, SYNC_FILE_RANGE_WRITE, err);
+    w->sent = w->length;
+    if (st != RKP_OK || !w->entered || w->mute || w->length - w->landed <= AHEAD_BYTES)
+        return st;
+    st = hint(w, w->landed, w->length - AHEAD_BYTES, SYNC_FILE_RANGE_WAIT_BEFORE, err);
+    w->landed = w->length - AHEAD_BYTES;
+    return st;
+}
+
 static rkp_status write_all(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR])
 {
     const char *at = p;
+    size_t all = n;
     while (n) {
         ssize_t k = write(w->fd, at, n < INT32_MAX ? n : INT32_MAX);
         if (k > 0) {
@@ -100,7 +132,7 @@ static rkp_status write_all(rkp_writer *w, const void *p, size_t n, char err[RKP
             return failed(w, k == 0 ? EIO : errno, "write", err);
         }
     }
-    return RKP_OK;
+    return send_soon(w, all, err);
 }
 
 // ---- open -----------------------------------------------------------------------------------------------------------
@@ -300,6 +332,7 @@ static rkp_status open_file(rkp_writer *w, const char *path, int commit, uint64_
     if (w->fd < 0 || fstat(w->fd, &st) < 0)
         return not_open(w, errno, err);
     w->regular = S_ISREG(st.st_mode);
+    w->length = w->sent = w->landed = w->regular ? (uint64_t)st.st_size : 0;
     *fresh = !w->regular || st.st_size == 0;
     return w->regular ? set_folder(w, path, NULL, err) : RKP_OK;
 }
@@ -555,6 +588,7 @@ rkp_status rkp_writer_sync(rkp_writer *w, rkp_writer_place *out, char err[RKP_FI
     w->entered = true;
     if (!w->regular)
         return RKP_OK;
+    w->length = w->sent = w->landed = (uint64_t)at.st_size;
     out->file = w->temp ? w->temp : w->name;
     out->length = (uint64_t)at.st_size;
     out->inode = (uint64_t)at.st_ino;
@@ -637,6 +671,7 @@ static rkp_status reopen(rkp_writer *w, const rkp_writer_place *at, bool ended, 
         return RKP_INVALID;
     }
     w->regular = true;
+    w->length = w->sent = w->landed = at->length;
     w->framed = at->length > 0;
     w->prepared = ended; // nothing has been written behind its length
     if (!ended && (uint64_t)st.st_size > at->length && ftruncate(w->fd, (off_t)at->length) < 0)

@@ -751,6 +751,12 @@ WRAP(int, posix_fadvise, int fd, off_t at, off_t n, int how)
     return file_of(fd) ? 0 : __real_posix_fadvise(fd, at, n, how);
 }
 
+// A hint that nothing depends on.
+WRAP(int, sync_file_range, int fd, off_t at, off_t n, unsigned how)
+{
+    return file_of(fd) ? 0 : __real_sync_file_range(fd, at, n, how);
+}
+
 static int about(const struct inode *i, struct stat *st)
 {
     memset(st, 0, sizeof *st);

@@ -547,6 +547,89 @@ static void a_full_disk_is_told_and_final(void **unused)
     free(p);
 }
 
+// In the place of the C library's: what the writer asks for, and what it is told.
+static struct {
+    off_t sent, waited; // up to here, without a hole
+    unsigned calls;
+    int error; // of the next one
+} asked;
+
+int sync_file_range(int fd, off_t at, off_t n, unsigned how)
+{
+    bool sends = how == SYNC_FILE_RANGE_WRITE;
+    off_t *to = sends ? &asked.sent : &asked.waited;
+    (void)fd;
+    asked.calls++;
+    if (asked.error) {
+        errno = asked.error;
+        return -1;
+    }
+    assert_true(sends || how == SYNC_FILE_RANGE_WAIT_BEFORE);
+    assert_int_equal(at, *to);
+    *to = at + n;
+    return 0;
+}
+
+static void write_mib(rkp_writer *w, int n)
+{
+    static char mib[1 << 20];
+    for (int i = 0; i < n; i++)
+        assert_int_equal(rkp_writer_write(w, mib, sizeof mib, err), RKP_OK);
+}
+
+static void what_is_written_goes_to_the_disk_before_somebody_waits_for_it(void **unused)
+{
+    const off_t mib = 1 << 20;
+    rkp_writer_place at;
+    rkp_writer *w;
+    (void)unused;
+    memset(&asked, 0, sizeof asked);
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    write_mib(w, 1);
+    assert_int_equal(asked.calls, 0); // not for every little file
+    write_mib(w, 40);
+    assert_true(asked.sent >= 39 * mib && asked.calls <= 20);
+    assert_int_equal(asked.waited, 0); // nobody has asked for a place
+    assert_int_equal(rkp_writer_sync(w, &at, err), RKP_OK);
+    assert_int_equal(at.length, 41 * mib);
+    asked.sent = asked.waited = 41 * mib;
+    write_mib(w, 41);
+    assert_true(asked.sent >= 80 * mib && asked.waited >= 70 * mib && asked.waited < 80 * mib);
+    assert_int_equal(rkp_writer_commit(w, err), RKP_OK);
+    rkp_writer_close(w);
+    // Added to: from the old end on.
+    asked.sent = 82 * mib;
+    assert_int_equal(rkp_writer_open("out", RKP_COMMIT_APPEND, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+    write_mib(w, 4);
+    assert_int_equal(asked.sent, 86 * mib);
+    rkp_writer_close(w);
+    unlink("out");
+}
+
+static void a_disk_that_fails_while_it_is_written_to_is_told_and_a_system_without_hints_is_not(void **unused)
+{
+    static const struct {
+        int error;
+        rkp_status st;
+    } cases[] = { { EIO, RKP_IO }, { ENOSPC, RKP_IO }, { ENOSYS, RKP_OK }, { EPERM, RKP_OK }, { EINVAL, RKP_OK } };
+    static char mib[1 << 20];
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rkp_status st = RKP_OK;
+        rkp_writer *w;
+        memset(&asked, 0, sizeof asked);
+        assert_int_equal(rkp_writer_open("out", RKP_COMMIT_RENAME, RKP_COMPRESS_NONE, &w, NULL, err), RKP_OK);
+        asked.error = cases[i].error;
+        for (int k = 0; st == RKP_OK && k < 10; k++)
+            st = rkp_writer_write(w, mib, sizeof mib, err);
+        assert_int_equal(st, cases[i].st);
+        assert_int_equal(asked.calls, 1);
+        assert_int_equal(rkp_writer_commit(w, err), cases[i].st);
+        rkp_writer_close(w);
+        unlink("out");
+    }
+}
+
 static void every_allocation_may_fail(void **unused)
 {
     static const int kinds[] = { RKP_COMPRESS_NONE, RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
@@ -618,6 +701,8 @@ int main(void)
         cmocka_unit_test(places_that_cannot_be_written_are_unavailable),
         cmocka_unit_test(devices_and_pipes_are_written_directly),
         cmocka_unit_test(a_full_disk_is_told_and_final),
+        cmocka_unit_test(what_is_written_goes_to_the_disk_before_somebody_waits_for_it),
+        cmocka_unit_test(a_disk_that_fails_while_it_is_written_to_is_told_and_a_system_without_hints_is_not),
         cmocka_unit_test(every_allocation_may_fail),
     };
     char dir[] = "file-XXXXXX";
