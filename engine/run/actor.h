@@ -347,7 +347,7 @@ struct rki_runner {
     bool over;               // a source after the last barrier: nothing more is read
     uint32_t n_logs;         // links whose messages are part of the checkpoint at hand: its own state is as before them
     bool restored;           // messages of a checkpoint come before all others
-    struct rki_parts *parts; // what it has handed in, ckpt.c
+    struct rki_parts *parts; // what it has handed in, ckpt.h
     uint64_t wall_us;        // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;          // of the step at hand: physical time of stamps
     uint64_t now_ns;         // of the step at hand, monotonic; only where something asks for it
@@ -696,7 +696,7 @@ rkp_status rki_store_flush(rki_run *r, char *err, size_t n); // what is kept is 
 void rki_store_close(rki_run *r);
 bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, const rki_letter *v, uint32_t n);
 
-// ---- ckpt.c: checkpoints
+// ---- ckpt.c, ckpt_*.c: checkpoints
 
 // Finds what to go on from.  False: *st and err.
 bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n);

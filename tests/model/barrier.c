@@ -1,4 +1,4 @@
-// Checkpoints by barriers (docs/design/checkpoints.md; run/ckpt.c; run/runner.c: front, take, next_ring): every interleaving of the kernels of some
+// Checkpoints by barriers (docs/design/checkpoints.md; run/ckpt.c, ckpt_cut.c; run/runner.c: front, take, next_ring): every interleaving of the kernels of some
 // small graphs and the control thread, with two checkpoints, and sources that end when they like.
 //
 // One step is a message into a ring, a message out of a ring with what it makes, or a cut.
