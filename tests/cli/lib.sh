@@ -1,10 +1,12 @@
 # Sourced by the tests of the command line: lib.sh RKPIPE SOURCE_DIR. Each test works in an empty folder of its own.
 set -u
 rkpipe=$(realpath "$1") source=$(realpath "$2") failed=0 checks=0
+engine= admin=() # engine: the process that runs in the background; admin: how its API is reached where that is said
 export LC_ALL=C TERM=dumb NO_COLOR=1
 unset COLUMNS
 work=$(mktemp -d)
-trap '[ "$BASHPID" != $$ ] || { rm -rf "$work"; }' EXIT # a child that is killed before its exec would run it, too
+# A child that is killed before its exec would run it, too.
+trap '[ "$BASHPID" != $$ ] || { [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null; rm -rf "$work"; }' EXIT
 cd "$work" || exit 1
 
 bad() {
@@ -51,6 +53,29 @@ until_true() { # until_true COMMAND..: for at most a minute
         [ "$SECONDS" -lt "$until" ] || return 1
         sleep 0.05
     done
+}
+runs() { # runs N: that generation runs
+    "$rkpipe" status "${admin[@]}" --json 2>/dev/null </dev/null | grep -q "\"generation\":$1,"
+}
+launch() { # launch ARG..: an engine; run.out and run.err hold what it says
+    "$rkpipe" run "$@" >run.out 2>run.err </dev/null &
+    engine=$!
+}
+start() { # start ARG..: and it runs
+    launch "$@"
+    true_that "the engine does not run" until_true runs 1
+}
+ended() { # ended: the engine has been told to, and succeeds
+    wait "$engine" || bad "the engine ended with $?: $(cat run.err 2>&1)"
+    engine=
+}
+stop() {
+    run 0 drain "${admin[@]}"
+    ended
+}
+crash() { # crash: the engine is killed
+    { kill -9 "$engine" && wait "$engine"; } 2>/dev/null
+    engine=
 }
 finish() {
     echo "$checks checks, $failed failed"

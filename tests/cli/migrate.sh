@@ -3,9 +3,6 @@
 # overtaken; and a reload sees that a file which a kernel loads has another content.
 . "$(dirname "$0")/lib.sh"
 
-engine=
-trap '[ "$BASHPID" != $$ ] || { [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null; rm -rf "$work"; }' EXIT
-
 job() { # job WHERE COMPUTE MORE
     cat <<END
 version: 1
@@ -29,16 +26,10 @@ undisturbed() { # undisturbed: the same answers without a crash
 some_checkpoints() {
     ls .rkpipe/job/checkpoints | grep -q '[0-9]*[02-9].ckpt'
 }
-status() {
-    "$rkpipe" status --json </dev/null | grep -q '"generation":1,'
-}
-crash() { # crash: runs it until there is a checkpoint, and kills it
-    "$rkpipe" run job.yaml --fresh >run.out 2>run.err </dev/null &
-    engine=$!
+half() { # half: runs it until there is a checkpoint, and kills it
+    launch job.yaml --fresh
     until_true some_checkpoints
-    kill -9 "$engine"
-    wait "$engine" 2>/dev/null
-    engine=
+    crash
 }
 answers() {
     cmp -s sums.csv ref/sums.csv || bad "sums.csv is not what an undisturbed run writes"
@@ -49,7 +40,7 @@ undisturbed
 
 # Another form of it: only when it is asked for.
 job 'n >= 0' 's: sum(n)' '' >job.yaml
-crash
+half
 job 'not (n < 0)' 's: sum(n)' '' >job.yaml
 run 69 run job.yaml
 has err 'a checkpoint of another form of this pipeline'
@@ -60,7 +51,7 @@ answers
 
 # What is kept does not fit: it is named, and nothing is lost by asking.
 job 'n >= 0' 's: sum(n)' '' >job.yaml
-crash
+half
 job 'n >= 0' 's: sum(n), m: max(n)' '' >job.yaml
 run 69 run job.yaml --migrate
 has err "the checkpoint of kernel 'sums' is of an earlier form of it, and does not fit any more"
@@ -74,15 +65,12 @@ answers
 
 # A reload that a crash overtakes before there is a checkpoint of the new form needs no flag.
 job 'n >= 0' 's: sum(n)' '' | sed 's/50ms/100s/' >job.yaml
-"$rkpipe" run job.yaml --fresh --set engine.checkpoint=30ms >run.out 2>run.err </dev/null &
-engine=$!
+launch job.yaml --fresh --set engine.checkpoint=30ms
 until_true some_checkpoints
 job 'not (n < 0)' 's: sum(n)' '' >job.yaml
 run 0 reload
 has out 'applied: generation 2'
-kill -9 "$engine"
-wait "$engine" 2>/dev/null
-engine=
+crash
 run 0 run job.yaml --quiet
 answers
 
@@ -98,9 +86,7 @@ kernels:
   l: { op: lookup, from: [n], with: { table: table.csv, key: [k] } }
   o: { op: write.null, from: [l] }
 END
-"$rkpipe" run live.yaml >run.out 2>run.err </dev/null &
-engine=$!
-until_true status
+start live.yaml
 run 0 reload live.yaml --diff
 is out $'nothing would change\n'
 touch table.csv

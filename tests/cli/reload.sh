@@ -3,9 +3,6 @@
 # nothing and says where.
 . "$(dirname "$0")/lib.sh"
 
-engine=
-trap '[ "$BASHPID" != $$ ] || { [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null; rm -rf "$work"; }' EXIT
-
 pipeline() { # pipeline FACTOR MORE
     cat <<END
 version: 1
@@ -25,31 +22,21 @@ rows_of() { # rows_of KERNEL: rows in, of the status
     "$rkpipe" status --json 2>/dev/null </dev/null | sed -n "s/.*\"kernel\":\"$1\",[^}]*\"rows_in\":\([0-9]*\),.*/\1/p"
 }
 more_rows() { # more_rows KERNEL N: waits until it has had so many more
-    local begin now i
+    local begin
     begin=$(rows_of "$1")
-    for ((i = 0; i < 600; i++)); do
-        now=$(rows_of "$1")
-        [ -z "$now" ] || [ "$now" -lt $((${begin:-0} + $2)) ] || return 0
-        read -rt 0.1 <> <(:)
-    done
-    bad "kernel $1 gets no rows"
+    true_that "kernel $1 gets no rows" until_true had "$1" $((${begin:-0} + $2))
 }
-generation() { # generation N: waits until that one runs
-    local i
-    for ((i = 0; i < 600; i++)); do
-        ! "$rkpipe" status --json 2>/dev/null </dev/null | grep -q "\"generation\":$1," || return 0
-        read -rt 0.1 <> <(:)
-    done
-    bad "generation $1 never came"
+had() { # had KERNEL N
+    local now
+    now=$(rows_of "$1")
+    [ -n "$now" ] && [ "$now" -ge "$2" ]
 }
 
 run 69 reload
 has err 'no engine runs in this folder'
 
 pipeline 2 '' >p.yaml
-"$rkpipe" run p.yaml >run.out 2>run.err </dev/null &
-engine=$!
-generation 1
+start p.yaml
 more_rows all 200
 
 # The same file.
@@ -99,21 +86,16 @@ run 64 reload p.yaml q.yaml
 # SIGHUP: the file that it was started with.
 pipeline 6 '' >p.yaml
 kill -HUP "$engine"
-generation 6
+true_that 'generation 6 never came' until_true runs 6
 more_rows all 200
 echo 'kernels: [' >p.yaml
 kill -HUP "$engine"
-for ((i = 0; i < 600; i++)); do
-    ! grep -q 'generation 6 runs on' run.err || break
-    read -rt 0.1 <> <(:)
-done
+until_true grep -q 'generation 6 runs on' run.err
 last='SIGHUP with a broken file' code=
 has run.err 'reload applied (SIGHUP): generation 6; replace: price' 'p.yaml:' 'error: reload rejected (SIGHUP); generation 6 runs on' 'reload applied (asked for): generation 4; add: late' 'error: reload rejected (asked for); generation 5 runs on'
 more_rows all 200
 
-run 0 drain
-wait "$engine" || bad "the engine ended with $?"
-engine=
+stop
 last='the outputs' code=
 # Replicas change over each at a chunk of its own: around a reload rows may be of one generation and the other in turns.
 checks=$((checks + 1))
@@ -128,6 +110,5 @@ checks=$((checks + 2))
 [ -s late.csv ] || bad 'late.csv, of a kernel that was removed, is not there'
 checks=$((checks + 1))
 awk -F, 'NR > 2 && $1 != was + 1 { exit 1 } { was = $1 }' late.csv || bad 'late.csv has a hole'
-
 
 finish

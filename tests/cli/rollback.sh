@@ -2,24 +2,6 @@
 # `rkpipe rollback`: the pipelines that a run has had are kept, as they were, and can be gone back to.
 . "$(dirname "$0")/lib.sh"
 
-engine=
-trap '[ "$BASHPID" != $$ ] || { [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null; rm -rf "$work"; }' EXIT
-
-admin=()
-runs() { # runs N: that generation runs
-    "$rkpipe" status "${admin[@]}" --json 2>/dev/null </dev/null | grep -q "\"generation\":$1,"
-}
-start() { # start ARG..
-    "$rkpipe" run "$@" >run.out 2>run.err </dev/null &
-    engine=$!
-    true_that "the engine does not run" until_true runs 1
-}
-stop() {
-    run 0 drain
-    wait "$engine" || bad "the engine ended with $?: $(cat run.err)"
-    engine=
-}
-
 export PASSWORD=hunter2
 mkdir conf
 main() { # main FACTOR
@@ -134,7 +116,7 @@ stop
 # A run that is killed leaves them; the next one puts them aside, and takes them along when it ends.
 start p.yaml
 run 0 reload
-{ kill -9 "$engine" && wait "$engine"; } 2>/dev/null
+crash
 start p.yaml
 true_that 'what the killed run had is gone' [ -f .rkpipe/live/generations.old/2 ]
 true_that 'what runs is not kept' [ -f .rkpipe/live/generations/1 ]
@@ -151,10 +133,8 @@ admin=(--admin unix:here/sock)
 start p.yaml --set engine.data_dir=here --set admin.listen=unix:here/sock
 run 0 rollback --list "${admin[@]}"
 has out '     1  '
-run 0 drain "${admin[@]}"
+stop
 admin=()
-wait "$engine" || bad "the engine ended with $?: $(cat run.err)"
-engine=
 is here/generations/notes $'mine\n'
 
 # A batch job keeps nothing until another pipeline follows; then its first one, too.

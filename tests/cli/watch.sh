@@ -2,22 +2,6 @@
 # `rkpipe run --watch`: a file that changes is reloaded when it has settled; what is wrong is said once and changes nothing.
 . "$(dirname "$0")/lib.sh"
 
-engine=
-trap '[ "$BASHPID" != $$ ] || { [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null; rm -rf "$work"; }' EXIT
-
-runs() { # runs N: that generation runs
-    "$rkpipe" status --json 2>/dev/null </dev/null | grep -q "\"generation\":$1,"
-}
-start() { # start ARG..
-    "$rkpipe" run "$@" >run.out 2>run.err </dev/null &
-    engine=$!
-    true_that "the engine does not run" until_true runs 1
-}
-stop() {
-    run 0 drain
-    wait "$engine" || bad "the engine ended with $?: $(cat run.err 2>&1)"
-    engine=
-}
 said() { # said TEXT N: the engine's standard error has it so often
     [ "$(grep -cF -- "$1" run.err)" = "$2" ]
 }
