@@ -53,18 +53,39 @@ static rki_watch begin(rki_snapshot **now)
     return w;
 }
 
-// Looks every 10 ms of its own time, for so long; the first that was not nothing, and when.
-static rki_watched looks(rki_watch *w, uint64_t *now, uint64_t for_ms, uint64_t debounce_ms, char *text, size_t n)
+// A watch at work: its clock, and the text of the file as it was at the last change.
+struct watching {
+    rki_snapshot *s;
+    rki_watch w;
+    uint64_t now;
+    char text[100];
+};
+
+static struct watching watching(void)
 {
-    uint64_t end = *now + for_ms * ms;
-    while (*now < end) {
+    struct watching t = { 0 };
+    t.w = begin(&t.s);
+    return t;
+}
+
+static void over(struct watching *t)
+{
+    rki_watch_fini(&t->w);
+    rki_snapshot_free(t->s);
+}
+
+// Looks every 10 ms of its own time, for so long, with a debounce of a second; the first that was not nothing.
+static rki_watched looks(struct watching *t, uint64_t for_ms)
+{
+    uint64_t end = t->now + for_ms * ms;
+    while (t->now < end) {
         rki_snapshot *s = NULL;
         rki_watched o;
-        *now += 10 * ms;
-        o = rki_watch_look(w, *now, debounce_ms * ms, &s);
+        t->now += 10 * ms;
+        o = rki_watch_look(&t->w, t->now, 1000 * ms, &s);
         if (o != RKI_WATCH_NOTHING) {
             assert_int_equal(o == RKI_WATCH_CHANGED, s != NULL);
-            snprintf(text, n, "%.*s", s ? (int)s->s.first->text.n : 0, s ? s->s.first->text.p : "");
+            snprintf(t->text, sizeof t->text, "%.*s", s ? (int)s->s.first->text.n : 0, s ? s->s.first->text.p : "");
             rki_snapshot_free(s);
             return o;
         }
@@ -73,102 +94,103 @@ static rki_watched looks(rki_watch *w, uint64_t *now, uint64_t for_ms, uint64_t 
     return RKI_WATCH_NOTHING;
 }
 
+static void expect(struct watching *t, rki_watched what) // within three seconds
+{
+    assert_int_equal(looks(t, 3000), what);
+}
+
 static void a_change_counts_when_it_has_settled(void **state)
 {
-    uint64_t now = 0, at;
-    rki_snapshot *s;
-    rki_watch w;
-    char text[100] = "";
+    struct watching t;
+    uint64_t at;
     (void)state;
     clean();
     put("p.yaml", "a: 1\n");
-    w = begin(&s);
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    t = watching();
+    expect(&t, RKI_WATCH_NOTHING);
     // Written in pieces, a few of them good YAML: none of them counts.
     for (int i = 0; i < 20; i++) {
         char half[40];
         snprintf(half, sizeof half, "a: %d\nb: [%s", i, i % 2 ? "]" : "");
         put("p.yaml", half);
-        assert_int_equal(looks(&w, &now, 500, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+        assert_int_equal(looks(&t, 500), RKI_WATCH_NOTHING);
     }
     put("p.yaml", "a: 2\n");
-    at = now;
-    assert_int_equal(looks(&w, &now, 5000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    assert_string_equal(text, "a: 2\n");
-    assert_true(now - at >= 1000 * ms && now - at < 1100 * ms);
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    at = t.now;
+    expect(&t, RKI_WATCH_CHANGED);
+    assert_string_equal(t.text, "a: 2\n");
+    assert_true(t.now - at >= 1000 * ms && t.now - at < 1100 * ms);
+    expect(&t, RKI_WATCH_NOTHING);
     // Touched, or written with what was there: nothing.
     put("p.yaml", "a: 2\n");
     replace("p.yaml", "a: 2\n");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
-    rki_watch_fini(&w);
-    rki_snapshot_free(s);
+    expect(&t, RKI_WATCH_NOTHING);
+    over(&t);
 }
 
 static void files_are_replaced_and_come_back(void **state)
 {
-    uint64_t now = 0;
-    rki_snapshot *s;
-    rki_watch w;
-    char text[100] = "";
+    struct watching t;
     (void)state;
     clean();
     put("p.yaml", "a: 1\n");
-    w = begin(&s);
+    t = watching();
     replace("p.yaml", "a: 2\n"); // before the first look
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
+    expect(&t, RKI_WATCH_CHANGED);
     replace("p.yaml", "a: 3\n");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    assert_string_equal(text, "a: 3\n");
+    expect(&t, RKI_WATCH_CHANGED);
+    assert_string_equal(t.text, "a: 3\n");
     // It goes and comes back at once: nothing.  For long: that is told, once.
     unlink("p.yaml");
-    assert_int_equal(looks(&w, &now, 500, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    assert_int_equal(looks(&t, 500), RKI_WATCH_NOTHING);
     put("p.yaml", "a: 3\n");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    expect(&t, RKI_WATCH_NOTHING);
     unlink("p.yaml");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_GONE);
-    assert_int_equal(looks(&w, &now, 9000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    expect(&t, RKI_WATCH_GONE);
+    assert_int_equal(looks(&t, 9000), RKI_WATCH_NOTHING);
     put("p.yaml", "a: 4\n");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    assert_string_equal(text, "a: 4\n");
+    expect(&t, RKI_WATCH_CHANGED);
+    assert_string_equal(t.text, "a: 4\n");
     // A link that points elsewhere.
     rename("p.yaml", "q.yaml");
     put("late.yaml", "a: 5\n");
     assert_int_equal(symlink("q.yaml", "p.yaml"), 0);
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED); // another path, the same text
+    expect(&t, RKI_WATCH_CHANGED); // another path, the same text
     assert_int_equal(symlink("late.yaml", "link.yaml"), 0);
     assert_int_equal(rename("link.yaml", "p.yaml"), 0);
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    assert_string_equal(text, "a: 5\n");
-    rki_watch_fini(&w);
-    rki_snapshot_free(s);
+    expect(&t, RKI_WATCH_CHANGED);
+    assert_string_equal(t.text, "a: 5\n");
+    over(&t);
 }
 
 static void includes_are_watched_too(void **state)
 {
-    uint64_t now = 0;
-    rki_snapshot *s;
-    rki_watch w;
-    char text[100] = "";
+    static const struct {
+        const char *file, *text; // text NULL: it goes
+        rki_watched what;
+    } steps[] = {
+        { "conf/a.yaml", "x-a: 2\n", RKI_WATCH_CHANGED },
+        { "conf/b.yaml", "x-b: 1\n", RKI_WATCH_CHANGED }, // a new one
+        { "conf/a.yaml", NULL, RKI_WATCH_CHANGED },
+        { "late.yaml", "x-c: 1\n", RKI_WATCH_CHANGED },       // one that was missed
+        { "conf/notes.txt", "not of it", RKI_WATCH_NOTHING }, // and one that is none
+    };
+    struct watching t;
     (void)state;
     clean();
     put("p.yaml", "include: [\"${SUB}/*.yaml\", late.yaml]\na: 1\n");
     put("conf/a.yaml", "x-a: 1\n");
-    w = begin(&s);
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
-    put("conf/a.yaml", "x-a: 2\n");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    put("conf/b.yaml", "x-b: 1\n"); // a new one
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    unlink("conf/a.yaml");
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    put("late.yaml", "x-c: 1\n"); // one that was missed
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_CHANGED);
-    put("conf/notes.txt", "not of it"); // and one that is none
-    assert_int_equal(looks(&w, &now, 3000, 1000, text, sizeof text), RKI_WATCH_NOTHING);
+    t = watching();
+    expect(&t, RKI_WATCH_NOTHING);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (steps[i].text)
+            put(steps[i].file, steps[i].text);
+        else
+            assert_int_equal(unlink(steps[i].file), 0);
+        expect(&t, steps[i].what);
+    }
     unlink("conf/notes.txt");
-    rki_watch_fini(&w);
-    rki_snapshot_free(s);
+    over(&t);
 }
 
 static const char *loaded(const rki_sources *from, char *out, size_t n)
