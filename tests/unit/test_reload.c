@@ -46,10 +46,11 @@ static void expect_rows(int sink, int64_t p, int64_t from, int64_t to)
 static void the_same_file_changes_nothing(void **state)
 {
     const char *text = "kernels:\n" SRC "  b: { op: t.step, from: [src], with: { id: 2 } }\n" OUT;
-    live *l = live_start(NULL, "%s", text);
+    live *l;
     rki_reload_result r;
     (void)state;
-    case_set(case_gate[1], 100);
+    case_set(case_gate[1], 100); // before it begins
+    l = live_start(NULL, "%s", text);
     live_until(l, case_look(case_results[1].rows) == 100);
     for (int i = 0; i < 20; i++) {
         r = live_reload(l, "%s", text);
@@ -138,9 +139,10 @@ static void state_goes_on_in_the_new_instance(void **state)
     const char *fmt = "kernels:\n" SRC "  b: { op: map, from: [src], with: { derive: { %s } } }\n"
                       "  agg: { op: aggregate, from: [b], with: { by: [p], compute: { n: count(), k: last(k) } } }\n"
                       "  out: { op: t.sink, from: [agg], with: { into: 1 } }\n";
-    live *l = live_start(NULL, fmt, "x: '1'");
+    live *l;
     (void)state;
-    case_set(case_gate[1], 1000);
+    case_set(case_gate[1], 1000); // before it begins
+    l = live_start(NULL, fmt, "x: '1'");
     live_until(l, live_number(l, "agg", "rows_in") == 1000);
     expect(live_reload(l, fmt, "x: '1', y: '2'"), RKI_RELOAD_APPLIED);
     case_set(case_gate[1], 1500);
@@ -212,12 +214,12 @@ static void a_suspended_kernel_that_is_removed_drops_what_waits_for_it(void **st
     uint64_t got, dropped;
     (void)state;
     for (int started = 0; started < 2; started++) {
+        case_set(case_gate[1], 100);
         l = live_start(
             NULL, fmt,
             started
                 ? side
                 : "  side: { op: t.sink, from: [src], queue: { capacity: 4 }, start: suspended, with: { into: 2 } }\n");
-        case_set(case_gate[1], 100);
         if (started) {
             live_until(l, case_look(case_results[2].rows) == 100);
             assert_int_equal(live_command(l, "side", RKI_SUSPEND, 5000), RKI_DONE);
@@ -355,8 +357,8 @@ static void the_end_of_an_edge_that_goes_is_not_the_end_of_who_reads_it(void **s
     pthread_t t;
     (void)state;
     case_set(case_gate[3], 0);
-    q.l = live_start(NULL, "kernels:\n  src: { op: t.pub, with: { id: 1, gate: 1 }, publish: a/x }\n" READER);
     case_set(case_gate[1], 3);
+    q.l = live_start(NULL, "kernels:\n  src: { op: t.pub, with: { id: 1, gate: 1 }, publish: a/x }\n" READER);
     live_until(q.l, case_look(case_seen[2].calls) > 0 && case_look(case_emitted[1]) == 3); // it is in its call
     assert_int_equal(pthread_create(&t, NULL, ask, &q), 0);
     live_until(q.l, generation_of(q.l) == 2);
