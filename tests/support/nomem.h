@@ -2,7 +2,7 @@
 //
 //   Owns     the process's malloc, calloc, realloc, reallocarray, aligned_alloc and posix_memalign
 //   Threads  the counter is shared by all threads
-//   Fails    nomem_works() says whether allocations can be intercepted here; a test that needs it skips otherwise
+//   Fails    nomem_works() says whether allocations can be intercepted here; a test that needs it says why and skips otherwise
 //   Limits   none
 //   Cost     an atomic add per allocation while armed
 //
@@ -23,6 +23,6 @@ void nomem_at(long n);     // the n-th allocation from now fails, once; 0 switch
 void nomem_from(long n);   // the n-th and all later ones fail
 void nomem_pause(bool on); // allocations of the test's own are neither counted nor refused
 long nomem_count(void);    // allocations asked for since then
-bool nomem_works(void);
+bool nomem_works(void);    // false: it has said why the test is skipped
 
 #endif

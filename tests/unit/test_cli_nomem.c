@@ -132,10 +132,8 @@ int main(void)
         cmocka_unit_test(eval_survives_every_allocation),
     };
     int rc;
-    if (!nomem_works()) {
-        puts("skipped: allocations cannot be made to fail here");
+    if (!nomem_works())
         return 77;
-    }
     if (!mkdtemp(folder) || chdir(folder) != 0)
         return 1;
     write_text("in.csv", "a,b\n1,x\n2,y\n3,z\n");

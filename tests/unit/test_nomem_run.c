@@ -875,10 +875,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_was_kept_is_whole_whatever_fails),
     };
     all_of_them = argc > 1 && strcmp(argv[1], "--all") == 0;
-    if (!nomem_works()) {
-        print_message("skipped: allocations cannot be refused here\n");
+    if (!nomem_works())
         return 77;
-    }
     if (argc == 3)
         return one(strtoul(argv[1], NULL, 10), strtol(argv[2], NULL, 10));
     return cmocka_run_group_tests_name("nomem_run", tests, set_up, tear_down);
