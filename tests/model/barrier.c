@@ -95,11 +95,6 @@ struct state {
 
 static const struct world *world;
 
-static bool mutant(enum mutant m)
-{
-    return ex_mutation == (unsigned)m;
-}
-
 static void begin(void *p, const void *arg)
 {
     world = arg;

@@ -47,6 +47,12 @@ static const char *ex_reason; // what is wrong with the state at hand
 static bool ex_local;         // set by a step that nobody else can see, now or later, and that sees nobody: who comes
                               // before it or after it makes no difference, so only one order is looked at
 
+// A model's mutants are numbered from 1 on, in the order of its table.
+static inline bool mutant(unsigned m)
+{
+    return ex_mutation == m;
+}
+
 // What is not so must never be.
 static inline void ex_broken(const char *what)
 {

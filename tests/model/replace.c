@@ -141,11 +141,6 @@ static const ex_world worlds[] = {
     { 0 },
 };
 
-static bool mutant(enum mutant m)
-{
-    return ex_mutation == (unsigned)m;
-}
-
 static void begin(void *p, const void *arg)
 {
     struct state *s = p;

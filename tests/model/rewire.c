@@ -114,11 +114,6 @@ enum control { PREPARE, COMMIT, COMMIT_NEXT, COMMIT_LEAVE, ADOPTING, OVER };
 
 static const struct world *world;
 
-static bool mutant(enum mutant m)
-{
-    return ex_mutation == (unsigned)m;
-}
-
 static bool has(uint8_t gen, uint8_t edge)
 {
     return (world->gens[gen] >> edge & 1) != 0;

@@ -19,23 +19,29 @@
 
 #include "run/actor.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 enum { PUBLISHER, READER, OLD, RUNNERS, SLOTS = 2 };
 
 struct world {
-    const char *name;
     uint64_t messages;
     bool swaps;
 };
 
-static const struct world worlds[] = {
-    { "another reader", 1, true },
-    { "room", 3, false },
+static const char *const names[] = { "another reader", "room", NULL };
+static const struct world worlds[] = { { 1, true }, { 3, false } };
+
+#define LOST "nobody can go on"
+
+static const weak_mutant mutants[] = {
+    { "old_not_touched", NULL, false, false, LOST },
+    { "out_waiting_relaxed", "out_waiting", true, true, LOST },
+    { "reader_relaxed", "reader", true, true, LOST },
+    { 0 },
 };
 
 static const struct world *world;
-static bool forgets_to_touch;
+static const weak_mutant *chosen;
 static rki_run run;
 static rki_runner *runners[RUNNERS];
 static rki_pactor plan = { .name = "", .replicas = 1 };
@@ -53,18 +59,6 @@ static rki_outmsg box[4];
 static uint32_t open_[1];
 static char *ring;
 static uint64_t left;
-
-static uint64_t mono(void *ctx)
-{
-    (void)ctx;
-    return 1000000;
-}
-
-static int64_t wall(void *ctx)
-{
-    (void)ctx;
-    return 1000;
-}
 
 // As a source does.
 static rkp_step publish(rkp_task *t, void *arg, unsigned worker)
@@ -154,7 +148,7 @@ static void swap(void)
     if (!world->swaps)
         return;
     __atomic_store_n(&link_.to, runners[READER], __ATOMIC_SEQ_CST);
-    if (!forgets_to_touch)
+    if (chosen != &mutants[0])
         __atomic_fetch_or(&runners[OLD]->task.state, 0, __ATOMIC_SEQ_CST);
     if (cpu_add(run.b, &t, 1) != RKP_OK)
         weak_broken("there is no room for a task");
@@ -167,49 +161,34 @@ static void end(void)
         weak_broken("something never arrives");
 }
 
-static const struct mutant {
-    const char *name, *word;
-} mutants[] = {
-    { "old_not_touched", NULL },
-    { "out_waiting_relaxed", "out_waiting" },
-    { "reader_relaxed", "reader" },
-};
+static void enter(unsigned i)
+{
+    world = &worlds[i];
+}
 
 int main(int argc, char **argv)
 {
-    const weak_program p = { begin, { first, second, swap }, 3, end };
+    const weak_model model = { .name = "wake",
+                               .program = { begin, { first, second, swap }, 3, end },
+                               .worlds = names,
+                               .enter = enter,
+                               .mutants = mutants,
+                               .chosen = &chosen };
     const rkp_backend_conf conf = { .workers = 1 };
-    bool mutant = argc > 1, caught = false;
-    for (size_t i = 0; mutant && i < sizeof mutants / sizeof *mutants; i++) {
-        if (strcmp(argv[1], mutants[i].name) != 0)
-            continue;
-        forgets_to_touch = !mutants[i].word;
-        if (mutants[i].word)
-            weak_relax(mutants[i].word, true, true);
-    }
+    int code;
     pthread_mutex_init(&run.lock, NULL);
-    rki_clock_init(&run.clock, &(rki_time){ wall, mono, NULL });
+    rki_clock_init(&run.clock, &(rki_time){ weak_wall, weak_mono, NULL });
     run.backend = &cpu_in_the_machine;
-    ring = aligned_alloc(64, rki_ring_bytes(SLOTS));
+    ring = weak_alloc(rki_ring_bytes(SLOTS));
     for (int i = 0; i < RUNNERS; i++)
-        if (!(runners[i] = aligned_alloc(64, (sizeof(rki_runner) + 63) & ~(size_t)63)))
-            return 2;
-    if (!ring || cpu_open(&conf, NULL, 0, &run.b) != RKP_OK)
+        runners[i] = weak_alloc(sizeof(rki_runner));
+    if (cpu_open(&conf, NULL, 0, &run.b) != RKP_OK)
         return 2;
-    for (size_t i = 0; i < sizeof worlds / sizeof *worlds && !caught; i++) {
-        weak_found f;
-        world = &worlds[i];
-        f = weak_visit(&p, 20000000);
-        printf("wake, %s: %llu runs, %llu states%s%s\n", world->name, (unsigned long long)f.runs,
-               (unsigned long long)f.states, f.wrong ? ": " : "", f.wrong ? f.wrong : "");
-        caught = f.wrong != NULL;
-        if (caught && (!mutant || strcmp(f.wrong, "nobody can go on") != 0))
-            return 1;
-    }
+    code = weak_main(&model, argc, argv);
     run.b->n_tasks = 0;
     cpu_close(run.b);
     for (int i = 0; i < RUNNERS; i++)
         free(runners[i]);
     free(ring);
-    return caught == mutant ? 0 : 1;
+    return code;
 }

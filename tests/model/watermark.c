@@ -11,20 +11,26 @@
 
 #include "run/actor.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { PUBLISHERS = 2, SLOTS = 4 };
 
 struct world {
-    const char *name;
     int on_skew;
     uint8_t messages[PUBLISHERS], looks;
 };
 
-static const struct world worlds[] = {
-    { "a publisher is excluded", RKI_SKEW_EXCLUDE, { 1, 1 }, 1 },
-    { "held back", RKI_SKEW_STRICT, { 1, 1 }, 2 },
+static const char *const names[] = { "a publisher is excluded", "held back", NULL };
+static const struct world worlds[] = { { RKI_SKEW_EXCLUDE, { 1, 1 }, 1 }, { RKI_SKEW_STRICT, { 1, 1 }, 2 } };
+
+#define DISORDER "out of order"
+
+static const weak_mutant mutants[] = {
+    { "floor_load_relaxed", "floor", true, false, DISORDER },
+    { "floor_store_relaxed", "floor", false, true, DISORDER },
+    { "in_commit_relaxed", "in_commit", true, true, DISORDER },
+    { "excluded_relaxed", "excluded", true, true, DISORDER },
+    { 0 },
 };
 
 static const struct world *world;
@@ -50,18 +56,6 @@ static bool asleep;
 static uint64_t last_stamp, taken;
 static uint16_t last_id;
 
-static uint64_t mono(void *ctx)
-{
-    (void)ctx;
-    return 1000000;
-}
-
-static int64_t wall(void *ctx)
-{
-    (void)ctx;
-    return 1000;
-}
-
 static uint64_t now(void *arg)
 {
     (void)arg;
@@ -82,7 +76,7 @@ static void begin(void)
     rki_runner *sub = actors[PUBLISHERS].r;
     run.backend = &backend;
     run.args.now_ns = now;
-    rki_clock_init(&run.clock, &(rki_time){ wall, mono, NULL });
+    rki_clock_init(&run.clock, &(rki_time){ weak_wall, weak_mono, NULL });
     asleep = false;
     last_stamp = last_id = 0;
     taken = 0;
@@ -178,7 +172,7 @@ static bool look(void)
     }
     rki_hold_took(r, r->ins[in].links[0], &e);
     if (e.stamp < last_stamp || (e.stamp == last_stamp && e.actor <= last_id))
-        weak_broken("out of order");
+        weak_broken(DISORDER);
     last_stamp = e.stamp;
     last_id = e.actor;
     taken++;
@@ -206,50 +200,28 @@ static void end(void)
         weak_broken("who waits is not told");
 }
 
-static const struct mutant {
-    const char *name, *word;
-    bool loads, stores;
-    const char *caught;
-} mutants[] = {
-    { "floor_load_relaxed", "floor", true, false, "out of order" },
-    { "floor_store_relaxed", "floor", false, true, "out of order" },
-    { "in_commit_relaxed", "in_commit", true, true, "out of order" },
-    { "excluded_relaxed", "excluded", true, true, "out of order" },
-};
+static void enter(unsigned i)
+{
+    world = &worlds[i];
+}
 
 int main(int argc, char **argv)
 {
-    const weak_program p = { begin, { first, second, subscribe }, PUBLISHERS + 1, end };
-    const struct mutant *m = NULL;
-    const char *expect = NULL;
-    for (size_t i = 0; argc > 1 && i < sizeof mutants / sizeof *mutants; i++)
-        if (strcmp(argv[1], mutants[i].name) == 0)
-            m = &mutants[i];
-    if (m) {
-        weak_relax(m->word, m->loads, m->stores);
-        expect = m->caught;
-    } else if (argc > 1) {
-        expect = argv[1]; // what must be said of a program that was built with a mutant
-    }
+    static const weak_model model = { .name = "watermark",
+                                      .program = { begin, { first, second, subscribe }, PUBLISHERS + 1, end },
+                                      .worlds = names,
+                                      .enter = enter,
+                                      .mutants = mutants };
+    int code;
     pthread_mutex_init(&run.lock, NULL);
     for (int i = 0; i <= PUBLISHERS; i++) {
-        actors[i].r = aligned_alloc(64, (sizeof(rki_runner) + 63) & ~(size_t)63);
-        actors[i].ring = aligned_alloc(64, rki_ring_bytes(SLOTS));
-        if (!actors[i].r || !actors[i].ring)
-            return 2;
+        actors[i].r = weak_alloc(sizeof(rki_runner));
+        actors[i].ring = weak_alloc(rki_ring_bytes(SLOTS));
     }
-    for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++) {
-        weak_found f;
-        world = &worlds[i];
-        f = weak_visit(&p, 20000000);
-        printf("watermark, %s: %llu runs, %llu states%s%s\n", world->name, (unsigned long long)f.runs,
-               (unsigned long long)f.states, f.wrong ? ": " : "", f.wrong ? f.wrong : "");
-        if (f.wrong)
-            return expect && strcmp(expect, f.wrong) == 0 ? 0 : 1;
-    }
+    code = weak_main(&model, argc, argv);
     for (int i = 0; i <= PUBLISHERS; i++) {
         free(actors[i].r);
         free(actors[i].ring);
     }
-    return expect ? 1 : 0;
+    return code;
 }

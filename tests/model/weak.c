@@ -424,3 +424,50 @@ weak_found weak_visit(const weak_program *p, uint64_t most_runs)
     n_visited = cap_visited = 0;
     return f;
 }
+
+// ---- main of a model ------------------------------------------------------------------------------------------------
+
+int weak_main(const weak_model *m, int argc, char **argv)
+{
+    const char *expect = argc > 1 ? argv[1] : NULL;
+    for (const weak_mutant *c = m->mutants; expect && c->name; c++) {
+        if (strcmp(expect, c->name) != 0)
+            continue;
+        if (c->word)
+            weak_relax(c->word, c->loads, c->stores);
+        if (m->chosen)
+            *m->chosen = c;
+        expect = c->caught;
+        break;
+    }
+    for (unsigned i = 0; m->worlds[i]; i++) {
+        weak_found f;
+        m->enter(i);
+        f = weak_visit(&m->program, 20000000);
+        printf("%s, %s: %llu runs, %llu states%s%s\n", m->name, m->worlds[i], (unsigned long long)f.runs,
+               (unsigned long long)f.states, f.wrong ? ": " : "", f.wrong ? f.wrong : "");
+        if (f.wrong)
+            return expect && strcmp(expect, f.wrong) == 0 ? 0 : 1;
+    }
+    return expect ? 1 : 0;
+}
+
+uint64_t weak_mono(void *ctx)
+{
+    (void)ctx;
+    return 1000000;
+}
+
+int64_t weak_wall(void *ctx)
+{
+    (void)ctx;
+    return 1000;
+}
+
+void *weak_alloc(size_t n)
+{
+    void *p = aligned_alloc(64, (n + 63) & ~(size_t)63);
+    if (!p)
+        exit(2);
+    return p;
+}

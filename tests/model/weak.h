@@ -73,4 +73,31 @@ typedef struct weak_found {
 
 weak_found weak_visit(const weak_program *p, uint64_t most_runs);
 
+// ---- main of a model ------------------------------------------------------------------------------------------------
+
+typedef struct weak_mutant {
+    const char *name;
+    const char *word; // whose orders are taken down to relaxed; NULL: the program itself looks at `chosen`
+    bool loads, stores;
+    const char *caught; // what must be said of it
+} weak_mutant;
+
+typedef struct weak_model {
+    const char *name;
+    weak_program program;
+    const char *const *worlds;  // names; the last is NULL
+    void (*enter)(unsigned i);  // the world of that number is looked at from now on
+    const weak_mutant *mutants; // the last has no name
+    const weak_mutant **chosen; // NULL: nobody asks
+} weak_model;
+
+// `NAME` every world, as it is; `NAME MUTANT` one of the mutants, which must be caught; `NAME TEXT` of a program that was built with a
+// mutant: TEXT must be said of it.
+int weak_main(const weak_model *m, int argc, char **argv);
+
+// For the clock of a run: time stands.
+uint64_t weak_mono(void *ctx);
+int64_t weak_wall(void *ctx);
+void *weak_alloc(size_t n); // aligned for what is shared; never NULL
+
 #endif
