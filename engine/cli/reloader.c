@@ -335,6 +335,29 @@ static void texts_json(rki_json *j, const rki_snapshot *s)
     rki_json_end_array(j);
 }
 
+// null: nobody looks at the file.
+static void watch_json(rki_reloader *v, rki_json *j)
+{
+    bool watching;
+    uint64_t looks, settled;
+    pthread_mutex_lock(&v->lock);
+    watching = v->watching && v->begun;
+    looks = v->n_looks;
+    settled = v->n_settled;
+    pthread_mutex_unlock(&v->lock);
+    rki_json_key(j, "watch");
+    if (!watching) {
+        rki_json_null(j);
+        return;
+    }
+    rki_json_object(j);
+    rki_json_key(j, "looks");
+    rki_json_u64(j, looks);
+    rki_json_key(j, "settled");
+    rki_json_u64(j, settled);
+    rki_json_end_object(j);
+}
+
 int rki_config_json(void *reloader, rki_buf *out)
 {
     rki_reloader *v = reloader;
@@ -364,6 +387,7 @@ int rki_config_json(void *reloader, rki_buf *out)
     } else {
         rki_json_null(&j);
     }
+    watch_json(v, &j);
     rki_json_end_object(&j);
     give_turn(v);
     return 200;
@@ -566,6 +590,10 @@ static void look(rki_reloader *v, uint64_t debounce_ns)
         break;
     }
     rki_snapshot_free(texts);
+    pthread_mutex_lock(&v->lock);
+    v->n_looks++;
+    v->n_settled = v->looks.n_settled;
+    pthread_mutex_unlock(&v->lock);
 }
 
 // Waits until it is woken; where it watches, for a moment.  The debounce, or 0: it does not watch.

@@ -85,6 +85,7 @@ rki_watched rki_watch_look(rki_watch *w, uint64_t now_ns, uint64_t debounce_ns, 
     if (hash != w->told && hash && !(*out = rki_snapshot_copy(&s->s)))
         return RKI_WATCH_NOTHING;
     w->settling = w->read = false;
+    w->n_settled++;
     w->signature = is;
     if (hash == w->told)
         return RKI_WATCH_NOTHING;

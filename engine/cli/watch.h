@@ -26,6 +26,7 @@ typedef struct rki_watch {
     uint64_t told;             // hash of what was given last
     uint64_t hash, since_ns;   // of the reading at hand, and when it was first like this
     bool settling, read;
+    uint64_t n_settled; // so often something that had changed stood still
 } rki_watch;
 
 // `now`: what runs.  False without memory.

@@ -125,6 +125,7 @@ static void a_change_counts_when_it_has_settled(void **state)
     put("p.yaml", "a: 2\n");
     replace("p.yaml", "a: 2\n");
     expect(&t, RKI_WATCH_NOTHING);
+    assert_int_equal(t.w.n_settled, 3); // what it began with, what was written, what was touched
     over(&t);
 }
 
