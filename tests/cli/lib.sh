@@ -47,6 +47,7 @@ true_that() { # true_that WHAT COMMAND..
     checks=$((checks + 1))
     "$@" >/dev/null 2>&1 || bad "$what"
 }
+isnt() { ! "$@"; } # isnt COMMAND..
 until_true() { # until_true COMMAND..: for at most a minute
     local until=$((SECONDS + 60))
     until "$@" >/dev/null 2>&1; do

@@ -1,9 +1,33 @@
 #!/usr/bin/env bash
 # `rkpipe run --watch`: a file that changes is reloaded when it has settled; what is wrong is said once and changes nothing.
 . "$(dirname "$0")/lib.sh"
+command -v curl >/dev/null || { echo 'skipped: no curl'; exit 77; }
 
 said() { # said TEXT N: the engine's standard error has it so often
     [ "$(grep -cF -- "$1" run.err)" = "$2" ]
+}
+watched() { # watched looks|settled: how often; nothing where nobody looks
+    curl -s --unix-socket .rkpipe/live/admin.sock http://x/v1/config | sed -n "s/.*\"watch\":{[^}]*\"$1\":\([0-9]*\).*/\1/p"
+}
+reaches() { # reaches looks|settled N
+    local n
+    n=$(watched "$1")
+    [ -n "$n" ] && [ "$n" -ge "$2" ]
+}
+watches() { # watches: somebody looks at the file
+    [ -n "$(watched looks)" ]
+}
+calm() { # calm: what has changed so far has been dealt with
+    until_true settles_no_more || bad 'the watch does not come to rest'
+}
+settles_no_more() {
+    local n looks
+    n=$(watched settled) looks=$(watched looks)
+    until_true reaches looks $((looks + 8)) && [ "$n" = "$(watched settled)" ]
+}
+deals() { # deals WHAT COMMAND..: with what has changed since `calm`, so that COMMAND is true
+    true_that "the watch does not see it: $1" until_true reaches settled $((before + 1))
+    true_that "$@"
 }
 pipeline() { # pipeline FACTOR
     cat <<END
@@ -40,7 +64,7 @@ true_that 'a change of an include is not seen' until_true runs 5
 # Written slowly: each piece that stands for long enough counts, and the file is whole in the end.
 for ((i = 0; i < 5; i++)); do
     pipeline 4 | head -n $((2 * i)) >p.yaml
-    sleep 0.05
+    true_that 'it looks no more' until_true reaches looks $(($(watched looks) + 1))
 done
 pipeline 4 >p.yaml
 true_that 'a file that was written slowly is not seen' until_true runs 6
@@ -51,34 +75,37 @@ checks=$((checks + 1))
 # What is wrong is said once, until it is something else.
 pipeline 5 | sed 's/op: map/op: mapp/' >p.yaml
 true_that 'a wrong file is not told' until_true said 'error: reload rejected (the file has changed); generation 6 runs on' 1
+calm
+before=$(watched settled)
 cp p.yaml same.yaml
 mv same.yaml p.yaml # other times, the same text
-sleep 0.8
-true_that 'a wrong file is told again' said "p.yaml:8:16: error: there is no operator 'mapp' [op-unknown]" 1
+deals 'a wrong file is told again' said "p.yaml:8:16: error: there is no operator 'mapp' [op-unknown]" 1
 pipeline 5 | sed 's/derive/dervie/' >p.yaml
 true_that 'another wrong file is not told' until_true said 'error: reload rejected (the file has changed); generation 6 runs on' 2
+calm
+before=$(watched settled)
 pipeline 4 >p.yaml # what runs
-sleep 0.8
-true_that 'what runs is loaded again' runs 6
+deals 'what runs is loaded again' runs 6
 
 # It goes, and comes back.
 mv p.yaml away.yaml
 true_that 'a file that has gone is not told' until_true said "error: 'p.yaml' cannot be read any more; generation 6 runs on" 1
+calm
+before=$(watched settled)
 mv away.yaml p.yaml
-sleep 0.6
-true_that 'what came back as it was is loaded again' runs 6
+deals 'what came back as it was is loaded again' runs 6
 mv p.yaml away.yaml
 pipeline 5 >p.yaml
 true_that 'what came back is not seen' until_true runs 7
 
 # A rollback holds: the file has not changed.  What somebody has reloaded is not loaded again.
 run 0 rollback
-sleep 0.6
+calm
 true_that 'the file is loaded again after a rollback' runs 8
+before=$(watched settled)
 pipeline 6 >p.yaml
 run 0 reload
-sleep 0.6
-true_that 'what was reloaded is loaded again' runs 9
+deals 'what was reloaded is loaded again' runs 9
 stop
 true_that 'not every reload is told' said 'reload applied (the file has changed): generation' 6
 
@@ -86,11 +113,12 @@ true_that 'not every reload is told' said 'reload applied (the file has changed)
 pipeline 1 >p.yaml
 echo 'reload: { watch: true, debounce: 100ms }' >>p.yaml
 start p.yaml
+true_that 'watch: true watches nothing' until_true watches
 pipeline 2 >p.yaml
-true_that 'watch: true watches nothing' until_true runs 2
+true_that 'watch: true sees nothing' until_true runs 2
 pipeline 3 >p.yaml
-sleep 0.5
-true_that 'it watches on without being asked' runs 2
+true_that 'it watches on without being asked' until_true isnt watches
+true_that 'it does more than what was asked' runs 2
 pipeline 3 >p.yaml
 echo 'reload: { watch: true, debounce: 100ms }' >>p.yaml
 run 0 reload
@@ -102,8 +130,8 @@ stop
 pipeline 1 >p.yaml
 start p.yaml
 pipeline 2 >p.yaml
-sleep 0.5
-true_that 'it watches' runs 1
+true_that 'it watches' isnt watches
+true_that 'it reloads' runs 1
 stop
 
 finish
