@@ -980,6 +980,17 @@ void live_nap(live *l, uint64_t until_ns, const char *what, const char *file, in
     nap();
 }
 
+void live_tick_waits(void)
+{
+    case_set(case_gate[30], 0);
+}
+
+void live_ticks(live *l)
+{
+    case_set(case_gate[30], UINT64_MAX);
+    live_until(l, case_look(case_results[15].rows) == 400);
+}
+
 static int wait_for_end(live *l)
 {
     live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));

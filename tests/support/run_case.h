@@ -116,6 +116,14 @@ extern rki_totals case_totals;
             live_nap((l), until_at, #condition, __FILE__, __LINE__);                                                   \
     } while (0)
 
+// For who must do nothing: waits until another kernel has emitted 400 messages, which takes 20 ms at least.  Once in a run that has LIVE_TICK among its
+// kernels, and began after live_tick_waits.
+#define LIVE_TICK                                                                                                      \
+    "  tick: { op: t.pub, with: { id: 30, rows: 400, gate: 30, every: 50us } }\n"                                      \
+    "  tock: { op: t.sink, from: [tick], with: { into: 15 } }\n"
+void live_tick_waits(void);
+void live_ticks(live *l);
+
 void live_nap(live *l, uint64_t until_ns, const char *what, const char *file, int line);
 uint64_t case_now_ns(void);
 

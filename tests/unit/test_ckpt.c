@@ -428,7 +428,7 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
             for (unsigned tries = 0;; tries++) {
                 live_conf c = { .threads = tries % 3 + 1, .keeps = true, .dir = aside };
                 bool last = tries == 5;
-                uint64_t until;
+                uint64_t until, at;
                 live *l;
                 int code;
                 seed = seed * 1103515245u + 12345u;
@@ -449,9 +449,8 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
                 live_until(l, has_checkpoint(aside));
                 if (w->suspend && (round + tries) % 2)
                     wish(l, w->suspend, RKI_SUSPEND);
-                for (uint64_t end = case_now_ns() + 3000000u + seed / 65536u % 20000u * 1000u;
-                     case_now_ns() < end && all_rows() < until;)
-                    usleep(100);
+                at = case_now_ns() + 3000000u + seed / 65536u % 20000u * 1000u;
+                live_until(l, all_rows() >= until || case_now_ns() >= at);
                 rki_run_signal(l->r);
                 rki_run_signal(l->r); // now
                 code = live_end(l);

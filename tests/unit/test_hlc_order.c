@@ -167,10 +167,11 @@ static void a_queue_that_drops_keeps_the_order(void **state)
 // ---- publishers that stand still ------------------------------------------------------------------------------------
 
 // b stands still in its first step until gate 5 opens.
-static live *standing(const char *topics)
+static live *standing(const char *topics, const char *more)
 {
     case_forget();
     case_set(case_gate[5], 0);
+    live_tick_waits();
     return live_start(&(live_conf){ .threads = 2 },
                       "topics: { 't/#': { %s } }\n"
                       "kernels:\n"
@@ -178,14 +179,14 @@ static live *standing(const char *topics)
                       "  c: { op: t.pub, with: { id: 2, rows: 50 } }\n"
                       "  b: { op: t.step, from: [c], with: { id: 9, gate: 5 }, publish: t/2 }\n"
                       "  x: { op: t.sink, subscribe: t/#, order: hlc, with: { into: 1 } }\n"
-                      "  y: { op: t.sink, subscribe: t/#, order: hlc, with: { into: 2 } }\n",
-                      topics);
+                      "  y: { op: t.sink, subscribe: t/#, order: hlc, with: { into: 2 } }\n%s",
+                      topics, more);
 }
 
 static void who_stands_still_is_left_out_after_max_skew_and_comes_back_in_order(void **state)
 {
     uint64_t start = case_now_ns();
-    live *l = standing("max_skew: 30ms");
+    live *l = standing("max_skew: 30ms", "");
     (void)state;
     live_until(l, case_look(case_results[1].rows) == 400 && case_look(case_results[2].rows) == 400);
     assert_true(case_now_ns() - start < 5000000000ull); // once 30 ms, not once for each message
@@ -204,10 +205,10 @@ static void who_stands_still_is_left_out_after_max_skew_and_comes_back_in_order(
 
 static void strict_waits_for_who_stands_still(void **state)
 {
-    live *l = standing("max_skew: 5ms, on_skew: strict");
+    live *l = standing("max_skew: 5ms, on_skew: strict", LIVE_TICK);
     (void)state;
     live_until(l, live_state(l, "a") == RKI_TERMINATED);
-    usleep(50000);
+    live_ticks(l); // four times as long as max_skew
     // What is stamped before b began to stand still may come.
     assert_true(case_look(case_results[1].rows) < 400);
     case_set(case_gate[5], 1);
@@ -226,7 +227,7 @@ static void strict_waits_for_who_stands_still(void **state)
 static void release_goes_on_and_counts_what_comes_late(void **state)
 {
     uint64_t late, behind = 0, call = 0, top = 0;
-    live *l = standing("max_skew: 5ms, on_skew: release");
+    live *l = standing("max_skew: 5ms, on_skew: release", "");
     (void)state;
     live_until(l, case_look(case_results[1].rows) == 400 && case_look(case_results[2].rows) == 400);
     case_set(case_gate[5], 1);

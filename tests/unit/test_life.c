@@ -419,13 +419,14 @@ static void while_a_kernel_is_suspended_its_queue_fills_and_nothing_is_lost(void
         live *l;
         case_forget();
         case_set(case_gate[1], 10);
-        l = live_start(NULL, "%s", texts[i]);
+        live_tick_waits();
+        l = live_start(NULL, "%s" LIVE_TICK, texts[i]);
         live_until(l, live_state(l, "x") == RKI_ACTIVE);
         expect_said(l, "x", RKI_SUSPEND, RKI_DONE, "kernel 'x' is suspended");
         was = case_look(case_results[1].rows);
         case_set(case_gate[1], 500);
         live_until(l, case_look(case_emitted[1]) >= was + 8);
-        usleep(20000);
+        live_ticks(l);
         assert_true(case_look(case_emitted[1]) - was <= 60); // rings and boxes, not the rest
         assert_true(case_look(case_results[1].rows) <= 10);  // what it had already given on
         assert_int_equal(live_state(l, "x"), RKI_SUSPENDED);
@@ -438,14 +439,16 @@ static void while_a_kernel_is_suspended_its_queue_fills_and_nothing_is_lost(void
 static void a_suspended_source_emits_nothing_until_it_is_resumed(void **state)
 {
     uint64_t n;
-    live *l = live_start(NULL, "kernels:\n"
-                               "  src: { op: t.pub, with: { id: 1, every: 10us } }\n"
-                               "  out: { op: t.sink, from: [src], with: { into: 1 } }\n");
+    live *l;
     (void)state;
+    live_tick_waits();
+    l = live_start(NULL, "kernels:\n"
+                         "  src: { op: t.pub, with: { id: 1, every: 10us } }\n"
+                         "  out: { op: t.sink, from: [src], with: { into: 1 } }\n" LIVE_TICK);
     live_until(l, case_look(case_results[1].rows) > 10);
     expect_said(l, "src", RKI_SUSPEND, RKI_DONE, "kernel 'src' is suspended");
     n = case_look(case_emitted[1]);
-    usleep(20000);
+    live_ticks(l);
     assert_int_equal(case_look(case_emitted[1]), n);
     expect_said(l, "src", RKI_ACTIVATE, RKI_DONE, "kernel 'src' is active");
     live_until(l, case_look(case_emitted[1]) > n);
@@ -455,14 +458,16 @@ static void a_suspended_source_emits_nothing_until_it_is_resumed(void **state)
 
 static void start_suspended_waits_to_be_activated(void **state)
 {
-    live *l = live_start(NULL, "kernels:\n"
-                               "  src: { op: t.pub, with: { id: 1, rows: 100 }, start: suspended }\n"
-                               "  x: { op: t.step, from: [src], start: suspended, with: { id: 2 } }\n"
-                               "  out: { op: t.sink, from: [x], start: suspended, with: { into: 1 } }\n");
+    live *l;
     (void)state;
+    live_tick_waits();
+    l = live_start(NULL, "kernels:\n"
+                         "  src: { op: t.pub, with: { id: 1, rows: 100 }, start: suspended }\n"
+                         "  x: { op: t.step, from: [src], start: suspended, with: { id: 2 } }\n"
+                         "  out: { op: t.sink, from: [x], start: suspended, with: { into: 1 } }\n" LIVE_TICK);
     live_until(l, live_state(l, "src") == RKI_LAUNCHED && live_state(l, "x") == RKI_LAUNCHED);
     assert_true(rki_run_ready(l->r));
-    usleep(10000);
+    live_ticks(l);
     assert_int_equal(case_look(case_emitted[1]), 0);
     expect_said(l, "src", RKI_ACTIVATE, RKI_DONE, NULL); // it may have ended by now
     live_until(l, case_look(case_emitted[1]) == 100);
@@ -792,17 +797,22 @@ static void rows_that_a_failed_call_rejected_are_not_counted_twice(void **state)
 static void the_wait_before_a_restart_grows_up_to_its_limit(void **state)
 {
     static const uint64_t waits[] = { 100, 200, 400, 500, 500 }; // ms
+    // y is as x, and its wait is over a little earlier: when it is up, x has been looked at, too.
     live *l =
         live_start(&clocked, "kernels:\n"
                              "  src: { op: t.pub, with: { id: 1, rows: 5 } }\n"
                              "  x: { op: t.step, from: [src], with: { id: 2, fail_from: 3, fail_to: 7 },\n"
                              "       restart: { max: 10, backoff: { initial: 100ms, max: 500ms, multiplier: 2 } } }\n"
-                             "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
+                             "  y: { op: t.step, from: [src], with: { id: 4, fail_from: 3, fail_to: 7 },\n"
+                             "       restart: { max: 10, backoff: { initial: 99ms, max: 499ms, multiplier: 2 } } }\n"
+                             "  out: { op: t.sink, from: [x], with: { into: 1 } }\n"
+                             "  too: { op: t.sink, from: [y], with: { into: 2 } }\n");
     (void)state;
     for (size_t i = 0; i < 5; i++) {
         live_until(l, case_look(case_seen[2].calls) == 3 + i && live_state(l, "x") == RKI_FAILED);
+        live_until(l, case_look(case_seen[4].calls) == 3 + i && live_state(l, "y") == RKI_FAILED);
         case_add(l->clock, waits[i] * 1000000u - 1);
-        usleep(5000); // timers are looked at every millisecond
+        live_until(l, case_look(case_seen[4].inits) == 2 + i);
         assert_int_equal(case_look(case_seen[2].inits), 1 + i);
         case_add(l->clock, 1);
         live_until(l, case_look(case_seen[2].inits) == 2 + i);
