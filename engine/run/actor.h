@@ -583,6 +583,9 @@ bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its l
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to); // the same as long as the pipeline is
 void rki_spill_close(rki_outset *o, bool all_taken);
+void rki_spill_remove(const char *dir); // the log of an edge that is no more
+// The folder that the logs are in.  Memory: the caller's.
+char *rki_spill_folder(const rki_run *run);
 // What waits on disk is part of the checkpoint, and on disk.  False: the run was failed.
 bool rki_spill_save(rki_runner *r, rki_outset *o, uint32_t number, rkp_save *to);
 bool rki_spill_has(const rki_outset *o); // rki_spill_save has something to say
@@ -732,6 +735,9 @@ uint32_t rki_ckpt_committed(const rki_run *r); // number of the newest one that 
 void rki_ckpt_hurry(rki_run *r);               // any thread: a checkpoint is wanted soon
 // What the checkpoint that the run went on from says about the log of that name: records (*from, *to] were waiting.
 bool rki_ckpt_log(const rki_run *r, const char *name, uint64_t *from, uint64_t *to);
+// Any thread: the edge that had the log in this folder is no more, and all of it was taken; there is one again, before its log is opened.
+void rki_ckpt_log_gone(const rki_run *r, const char *dir);
+void rki_ckpt_log_back(const rki_run *r, const char *dir);
 bool rki_ckpt_last(rki_run *r); // one more, after which no source goes on.  False: there are none
 bool rki_ckpt_last_done(const rki_run *r);
 bool rki_ckpt_finish(rki_run *r); // before outputs take their names; false: the run was failed

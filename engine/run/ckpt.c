@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEEP = 2, HURRY = 10 }; // HURRY: a tenth of the interval is soon
+enum { HURRY = 10 }; // HURRY: a tenth of the interval is soon
 
 static bool folder(const rki_run *r, char *path, size_t n)
 {
@@ -167,10 +167,11 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     }
     __atomic_store_n(&c->committed, (uint32_t)number, __ATOMIC_RELEASE);
     c->kept = c->identity;
-    if (rki_manifest_prune(c->dir, KEEP, err) != RKP_OK && !c->told) {
+    if (rki_manifest_prune(c->dir, RKI_CKPT_KEEP, err) != RKP_OK && !c->told) {
         c->told = true;
         rki_log(r, "warning: old checkpoints stay: %s\n", err);
     }
+    rki_ckpt_drop_logs(r, false);
     return true;
 }
 
@@ -312,6 +313,7 @@ void rki_ckpt_forget(rki_run *r)
         rki_log(r, "warning: %s; the next run would only name the outputs again\n", err);
     else if (folder(r, path, sizeof path))
         rki_manifest_gone(r->ckpt->dir, path);
+    rki_ckpt_drop_logs(r, true);
 }
 
 static int by_time(const void *x, const void *y)
@@ -441,6 +443,7 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
     *st = make_folder(r, why);
     if (*st != RKP_OK)
         return rki_ckpt_refuse(st, err, n, "%s", why);
+    rki_ckpt_find_gone_logs(r);
     if (!r->args.quiet)
         rki_log(r, "going on from checkpoint %llu%s\n", (unsigned long long)c->from.number,
                 c->moved ? ", which is of an earlier form of the pipeline" : "");
@@ -454,6 +457,10 @@ void rki_ckpt_close(rki_run *r)
     if (!c)
         return;
     rki_manifest_free(&c->from);
+    for (struct rki_gone_log *g; (g = c->gone);) {
+        c->gone = g->next;
+        free(g);
+    }
     if (c->dir >= 0)
         close(c->dir);
     pthread_mutex_destroy(&c->lock);

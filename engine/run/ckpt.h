@@ -6,7 +6,7 @@
 #include "flow/manifest.h"
 #include "run/actor.h"
 
-enum { RKI_CKPT_TIMES = 1024 };
+enum { RKI_CKPT_TIMES = 1024, RKI_CKPT_KEEP = 2 }; // manifests that are kept
 
 // One stage, at one moment.
 struct rki_part {
@@ -30,10 +30,18 @@ struct rki_parts {
     rkp_load restored;    // messages that come before all others
 };
 
+// The log of an edge that is no more: it goes when no checkpoint that is kept speaks of it.
+struct rki_gone_log {
+    struct rki_gone_log *next;
+    uint32_t number; // of the newest that may
+    char dir[];
+};
+
 struct rki_ckpt {
     pthread_mutex_t lock;
-    int dir;      // of the manifests; -1: not made yet
-    bool entered; // its name is durable
+    struct rki_gone_log *gone; // lock
+    int dir;                   // of the manifests; -1: not made yet
+    bool entered;              // its name is durable
     uint64_t identity;
     uint64_t kept;        // identity of the newest manifest
     bool moved;           // what the run goes on from is of the pipeline before a reload
@@ -74,6 +82,10 @@ bool rki_ckpt_hand_in(rki_runner *r); // it is whole.  False: the run was failed
 bool rki_ckpt_put_logs(rki_runner *r, uint32_t number, rkp_save *to);
 // Hands in what has no more messages to log.
 bool rki_ckpt_whole(rki_runner *r);
+// Control thread, after a checkpoint; `all`: none is kept any more.
+void rki_ckpt_drop_logs(const rki_run *r, bool all);
+// Those in the run's folder that no edge of the pipeline has.
+void rki_ckpt_find_gone_logs(const rki_run *r);
 // Messages to their runners; and no clock goes back.
 bool rki_ckpt_go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n);
 

@@ -5,8 +5,11 @@
 
 #include "base/buf.h"
 #include "data/wire.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // ---- saving ---------------------------------------------------------------------------------------------------------
 
@@ -250,6 +253,103 @@ bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e)
     return false;
 }
 
+// ---- logs that nobody has any more --------------------------------------------------------------------------------
+
+static bool spills_to(const rki_run *r, const char *log)
+{
+    bool found = false;
+    rki_buf b;
+    rki_buf_init(&b);
+    for (uint32_t i = 0; i < r->n_runners && !found; i++)
+        for (uint32_t o = 0; o < r->runners[i]->n_outs && !found; o++) {
+            const rki_edge *e = r->runners[i]->outs[o].edge;
+            rki_buf_clear(&b);
+            rki_edge_name(r->plan, e, &b);
+            found = e->overflow == RKI_OVERFLOW_SPILL && !b.failed && strlen(log) == b.n && memcmp(log, b.p, b.n) == 0;
+        }
+    rki_buf_fini(&b);
+    return found;
+}
+
+static void gone(const rki_run *r, const char *dir, uint32_t number)
+{
+    struct rki_ckpt *c = r->ckpt;
+    size_t n = strlen(dir) + 1;
+    struct rki_gone_log *g = malloc(sizeof *g + n);
+    if (!g)
+        return; // the next run finds it
+    memcpy(g->dir, dir, n);
+    g->number = number;
+    pthread_mutex_lock(&c->lock);
+    g->next = c->gone;
+    c->gone = g;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rki_ckpt_log_gone(const rki_run *r, const char *dir)
+{
+    // Acquire, as everywhere.  One that is under way may speak of it.
+    gone(r, dir, __atomic_load_n(&r->ckpt->wanted, __ATOMIC_ACQUIRE));
+}
+
+void rki_ckpt_log_back(const rki_run *r, const char *dir)
+{
+    struct rki_ckpt *c = r->ckpt;
+    struct rki_gone_log **at, *g;
+    if (!c)
+        return;
+    pthread_mutex_lock(&c->lock); // nobody is about to remove it
+    for (at = &c->gone; (g = *at);)
+        if (strcmp(g->dir, dir) == 0) {
+            *at = g->next;
+            free(g);
+        } else {
+            at = &g->next;
+        }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rki_ckpt_drop_logs(const rki_run *r, bool all)
+{
+    struct rki_ckpt *c = r->ckpt;
+    uint32_t committed = rki_ckpt_committed(r);
+    struct rki_gone_log **at, *g;
+    pthread_mutex_lock(&c->lock);
+    for (at = &c->gone; (g = *at);)
+        if (all || g->number + RKI_CKPT_KEEP <= committed) {
+            rki_spill_remove(g->dir);
+            *at = g->next;
+            free(g);
+        } else {
+            at = &g->next;
+        }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rki_ckpt_find_gone_logs(const rki_run *r)
+{
+    char *path = rki_spill_folder(r);
+    int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    rki_buf b;
+    rki_buf_init(&b);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.' || spills_to(r, e->d_name))
+            continue;
+        rki_buf_clear(&b);
+        rki_putf(&b, "%s/%s", path, e->d_name);
+        rki_put(&b, "", 1);
+        if (!b.failed)
+            gone(r, b.p, (uint32_t)r->ckpt->from.number);
+    }
+    rki_buf_fini(&b);
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    free(path);
+}
+
 // ---- going on -------------------------------------------------------------------------------------------------------
 
 struct queues {
@@ -290,22 +390,6 @@ static rki_runner *runner_of(const rki_run *r, const rki_record *v)
             r->runners[i]->acts[0]->stage->role == v->version)
             return r->runners[i];
     return NULL;
-}
-
-static bool spills_to(const rki_run *r, const char *log)
-{
-    bool found = false;
-    rki_buf b;
-    rki_buf_init(&b);
-    for (uint32_t i = 0; i < r->n_runners && !found; i++)
-        for (uint32_t o = 0; o < r->runners[i]->n_outs && !found; o++) {
-            const rki_edge *e = r->runners[i]->outs[o].edge;
-            rki_buf_clear(&b);
-            rki_edge_name(r->plan, e, &b);
-            found = e->overflow == RKI_OVERFLOW_SPILL && !b.failed && strlen(log) == b.n && memcmp(log, b.p, b.n) == 0;
-        }
-    rki_buf_fini(&b);
-    return found;
 }
 
 // Messages to their runners; and no clock goes back.

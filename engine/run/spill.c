@@ -82,17 +82,31 @@ void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to)
         rki_putf(to, "-port%u", e->from_port);
 }
 
-static char *folder(const rki_run *run, const rki_plan *p, const rki_outset *o)
+static void put_folder(const rki_run *run, const rki_plan *p, rki_buf *path)
 {
     char job[40] = "checkpoints";
-    rki_buf path;
-    rki_buf_init(&path);
     // A replay leaves alone what a stream has left behind; and jobs that are told apart by their variables, and go on each from checkpoints of its own,
     // leave alone the logs of each other.
     if (run->ckpt)
         rki_spec_checkpoints(p->spec, job);
-    rki_putf(&path, "%s/spill%s%s/", run->args.data_dir ? run->args.data_dir : ".rkpipe",
+    rki_putf(path, "%s/spill%s%s", run->args.data_dir ? run->args.data_dir : ".rkpipe",
              run->args.replay ? "-replay" : "", job + sizeof "checkpoints" - 1);
+}
+
+char *rki_spill_folder(const rki_run *run)
+{
+    rki_buf path;
+    rki_buf_init(&path);
+    put_folder(run, run->plan, &path);
+    return rki_buf_take(&path, NULL);
+}
+
+static char *folder(const rki_run *run, const rki_plan *p, const rki_outset *o)
+{
+    rki_buf path;
+    rki_buf_init(&path);
+    put_folder(run, p, &path);
+    rki_put(&path, "/", 1);
     rki_edge_name(p, o->edge, &path);
     return rki_buf_take(&path, NULL);
 }
@@ -218,6 +232,7 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
         rki_fail_run(a, RKP_NOMEM, "out of memory");
         return false;
     }
+    rki_ckpt_log_back(run, s->dir);
     if (rki_spool_open(s->dir, &opts, &s->log, err) != RKP_OK) {
         rki_fail_run(a, RKP_IO, "cannot spill: %s", err);
         return false;
@@ -471,17 +486,19 @@ void rki_spill_moved(rki_outset *o, const rki_plan *p)
         o->spill->schema = schema_of(p, o->edge);
 }
 
-// The edge is done: everything was taken.  An empty log leaves no folder behind, unless a checkpoint speaks of it.
+// The edge is done: everything was taken.  An empty log leaves no folder behind; where a checkpoint speaks of it, later (rki_ckpt_drop_logs).
 void rki_spill_close(rki_outset *o, bool all_taken)
 {
     struct rki_spill *s = o->spill;
     rki_spool_stats stats = { 0 };
     char err[RKI_SPOOL_ERR];
+    bool gone = false;
     if (!s)
         return;
     o->spill = NULL;
     if (s->log) {
-        all_taken = all_taken && !rki_ckpt_committed(s->run);
+        gone = all_taken && rki_ckpt_committed(s->run);
+        all_taken = all_taken && !gone;
         if (all_taken) {
             rki_spool_look(s->log, &stats);
             if (stats.next > 1)
@@ -492,8 +509,24 @@ void rki_spill_close(rki_outset *o, bool all_taken)
         else
             rki_spool_close(s->log);
     }
+    if (gone)
+        rki_ckpt_log_gone(s->run, s->dir);
     rki_buf_fini(&s->body);
     free(s->moved);
     free(s->dir);
     free(s);
+}
+
+void rki_spill_remove(const char *dir)
+{
+    const rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER };
+    rki_spool_stats stats;
+    rki_spool *log;
+    char err[RKI_SPOOL_ERR];
+    if (access(dir, F_OK) != 0 || rki_spool_open(dir, &opts, &log, err) != RKP_OK)
+        return; // the next run finds it
+    rki_spool_look(log, &stats);
+    if (stats.next > 1)
+        rki_spool_ack(log, stats.next - 1, err);
+    rki_spool_remove(log);
 }

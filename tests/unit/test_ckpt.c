@@ -480,6 +480,43 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
     empty_aside();
 }
 
+// Checkpoints that are kept may speak of it when the reload comes, and none does after two more, in this run or in the next.
+static void the_log_of_an_edge_that_is_no_more_goes(void **state)
+{
+    const char *fmt = EVERY "kernels:\n"
+                            "  src: { op: t.pub, with: { id: 1, rows: 2000, batch: 7, gate: 1 } }\n%s"
+                            "  other: { op: t.sink, from: [src], with: { into: 1 } }\n";
+    const char *slow = "  slow: { op: t.slow, from: [src], queue: { capacity: 4, overflow: spill }, " SLOW " }\n";
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        live_conf c = { .keeps = true, .dir = aside };
+        char path[256];
+        uint64_t newest;
+        live *l;
+        case_forget();
+        empty_aside();
+        case_set(case_gate[1], 1500);
+        l = live_start(&c, fmt, slow);
+        snprintf(path, sizeof path, "%s/spill/src-slow-port0", aside);
+        live_until(l, access(path, F_OK) == 0);
+        live_until(l, has_checkpoint(aside) && case_look(case_results[0].rows) >= 1500);
+        assert_int_equal(access(path, F_OK), 0);
+        newest = newest_checkpoint(aside);
+        assert_int_equal(live_reload(l, fmt, "").outcome, RKI_RELOAD_APPLIED);
+        if (crash) {
+            live_until(l, newest_checkpoint(aside) > newest + 1);
+            rki_run_signal(l->r);
+            rki_run_signal(l->r); // now
+            assert_int_not_equal(live_end(l), RKI_EXIT_OK);
+            l = live_start(&c, fmt, "");
+        }
+        live_until(l, access(path, F_OK) != 0);
+        case_set(case_gate[1], UINT64_MAX);
+        assert_int_equal(live_end(l), RKI_EXIT_OK);
+    }
+    empty_aside();
+}
+
 static void a_first_signal_keeps_what_was_done(void **state)
 {
     live_conf c = { .keeps = true, .keep = true };
@@ -543,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_run_goes_on_from_what_another_has_left, forget),
         cmocka_unit_test_setup(what_is_on_its_way_is_neither_lost_nor_doubled, forget),
+        cmocka_unit_test_setup(the_log_of_an_edge_that_is_no_more_goes, forget),
         cmocka_unit_test_setup(a_first_signal_keeps_what_was_done, forget),
         cmocka_unit_test_setup(another_pipeline_is_refused, forget),
     };
