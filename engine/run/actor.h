@@ -583,6 +583,7 @@ bool rki_spill_room(rki_runner *r, rki_outset *o);               // false: its l
 bool rki_spill_move(rki_runner *r, rki_outset *o);               // from disk to the ring, as far as there is room
 void rki_edge_name(const rki_plan *p, const rki_edge *e, rki_buf *to); // the same as long as the pipeline is
 void rki_spill_close(rki_outset *o, bool all_taken);
+void rki_spill_end(const rki_run *run); // of the run: its folder goes, when nothing is in it
 void rki_spill_remove(const char *dir); // the log of an edge that is no more
 // The folder that the logs are in.  Memory: the caller's.
 char *rki_spill_folder(const rki_run *run);

@@ -782,6 +782,7 @@ int rki_run_execute(rki_run *r)
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++)
         for (uint32_t o = 0; o < r->runners[i]->n_outs; o++)
             rki_spill_close(&r->runners[i]->outs[o], code == RKI_EXIT_OK || !r->plan->stream); // a job begins anew
+    rki_spill_end(r);
     for (uint32_t i = 0; !r->stuck && i < r->n_runners; i++) {
         for (uint32_t j = 0; j < r->runners[i]->n_stages; j++) {
             rkp_actor *a = r->runners[i]->acts[j];

@@ -517,6 +517,14 @@ void rki_spill_close(rki_outset *o, bool all_taken)
     free(s);
 }
 
+void rki_spill_end(const rki_run *run)
+{
+    char *path = rki_spill_folder(run);
+    if (path)
+        (void)rmdir(path);
+    free(path);
+}
+
 void rki_spill_remove(const char *dir)
 {
     const rki_spool_opts opts = { .sync = RKI_SPOOL_NEVER };
