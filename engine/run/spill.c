@@ -39,11 +39,11 @@ struct rki_spill {
     uint64_t waiting; // records that are not in the ring
     uint64_t last;    // number of the last that was moved into the ring
     uint64_t done;    // of the last that was taken; acknowledged when no checkpoint needs it
-    // Of checkpoints that may need something: number, and the last record that they do not.  One more than are kept.
+    // Of checkpoints that may need something: number, and the last record that they do not.  One more than are kept, and those of an instance before.
     struct {
         uint32_t number;
         uint64_t seq;
-    } cuts[3];
+    } cuts[4];
     uint32_t n_cuts;
     int64_t bytes; // of the records that were not taken; where there are checkpoints
     // Records that are in the ring: number of the record, and ring index behind its slot.  A queue.
@@ -159,7 +159,7 @@ static bool enter(const struct rki_spill *s, char err[RKI_SPOOL_ERR])
     return true;
 }
 
-// The log is what the checkpoint that the run goes on from says, or empty.
+// The log is what the checkpoint that the run goes on from says, or empty; what another one that is kept may need stays.
 static bool go_on(rki_runner *r, struct rki_spill *s, char err[RKI_SPOOL_ERR])
 {
     rki_spool_stats stats;
@@ -167,9 +167,15 @@ static bool go_on(rki_runner *r, struct rki_spill *s, char err[RKI_SPOOL_ERR])
     bool has = r->gen->number == 1 && rki_ckpt_log(r->run, log_name(s->dir), &from, &to);
     rki_spool_look(s->log, &stats);
     if (!has) {
-        if (stats.records)
-            rki_spool_ack(s->log, stats.next - 1, err);
+        uint32_t committed = rki_ckpt_committed(r->run);
         s->last = s->done = stats.next - 1;
+        if (stats.records && committed) { // of an instance before a reload also one that is under way
+            s->cuts[s->n_cuts].number = committed + (r->gen->number != 1);
+            s->cuts[s->n_cuts++].seq = stats.first - 1;
+            rki_spool_seek(s->log, stats.next);
+        } else if (stats.records) {
+            rki_spool_ack(s->log, stats.next - 1, err);
+        }
         return true;
     }
     if (stats.first > from + 1 || stats.next <= to) {

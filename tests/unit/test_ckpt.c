@@ -517,6 +517,48 @@ static void the_log_of_an_edge_that_is_no_more_goes(void **state)
     empty_aside();
 }
 
+// The newest speaks of no log any more, and is damaged.
+static void the_checkpoint_before_finds_its_log(void **state)
+{
+    live_conf c = { .keeps = true, .dir = aside };
+    const char *text = "engine: { checkpoint: 1h }\n"
+                       "kernels:\n"
+                       "  src: { op: t.pub, with: { id: 1, rows: 2000, batch: 7, gate: 1 } }\n"
+                       "  slow: { op: t.slow, from: [src], queue: { capacity: 4, overflow: spill }, " SLOW " }\n";
+    char path[256];
+    live *l;
+    (void)state;
+    empty_aside();
+    case_set(case_gate[1], 1500);
+    l = live_start(&c, "%s", text);
+    snprintf(path, sizeof path, "%s/spill/src-slow-port0", aside);
+    live_until(l, access(path, F_OK) == 0 && case_look(case_emitted[1]) >= 1500);
+    assert_true(case_look(case_results[0].rows) < 1000);
+    rki_run_signal(l->r); // 1: with what waits
+    assert_int_equal(live_end(l), RKI_EXIT_INTERRUPTED);
+    assert_int_equal(newest_checkpoint(aside), 1);
+    l = live_start(&c, "%s", text);
+    live_until(l, case_look(case_results[0].rows) >= 1500);
+    rki_run_signal(l->r); // 2: nothing waits
+    assert_int_equal(live_end(l), RKI_EXIT_INTERRUPTED);
+    assert_int_equal(newest_checkpoint(aside), 2);
+    l = live_start(&c, "%s", text);
+    live_until(l, live_state(l, "slow") == RKI_ACTIVE && live_state(l, "src") == RKI_ACTIVE);
+    rki_run_signal(l->r);
+    rki_run_signal(l->r); // now
+    assert_int_not_equal(live_end(l), RKI_EXIT_OK);
+    snprintf(path, sizeof path, "%s/checkpoints/0000000002.ckpt", aside);
+    assert_int_equal(truncate(path, 100), 0);
+    case_set(case_gate[1], UINT64_MAX);
+    l = live_start(&c, "%s", text);
+    if (live_end(l) != RKI_EXIT_OK)
+        fail_msg("%s", case_failure);
+    assert_int_equal(case_results[0].n, 2000);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(case_results[0].v[i].n, i);
+    empty_aside();
+}
+
 static void a_first_signal_keeps_what_was_done(void **state)
 {
     live_conf c = { .keeps = true, .keep = true };
@@ -581,12 +623,15 @@ int main(void)
         cmocka_unit_test_setup(a_run_goes_on_from_what_another_has_left, forget),
         cmocka_unit_test_setup(what_is_on_its_way_is_neither_lost_nor_doubled, forget),
         cmocka_unit_test_setup(the_log_of_an_edge_that_is_no_more_goes, forget),
+        cmocka_unit_test_setup(the_checkpoint_before_finds_its_log, forget),
         cmocka_unit_test_setup(a_first_signal_keeps_what_was_done, forget),
         cmocka_unit_test_setup(another_pipeline_is_refused, forget),
     };
     int code;
     if (!mkdtemp(aside))
         return 2;
+    if (getenv("RKP_ONLY"))
+        cmocka_set_test_filter(getenv("RKP_ONLY"));
     code = cmocka_run_group_tests(tests, NULL, NULL);
     clean();
     rmdir(aside);
