@@ -69,7 +69,7 @@ void rki_lose_rows(rkp_actor *a, uint64_t rows, const char *reason)
 void rki_drop_unread(rkp_actor *a, uint64_t rows)
 {
     RKI_ADD(a->counts.rows_out, 0 - rows);
-    if (a->r == a->run->publisher)
+    if (rki_is_publisher(a->r))
         return; // the engine tells everything, and hardly anybody wants all of it
     RKI_ADD(a->counts.unread, rows);
     rki_drop_rows(a, rows, "unread");

@@ -301,13 +301,14 @@ struct rki_runner {
     uint64_t step_start_ns; // others look: 0 when it is not in a step
     uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
-    bool spills;         // some edge of it may
-    bool lossy;          // the queue of some edge of it does not block
-    bool gathered;       // something was spilled and is not in its file yet
-    bool spills_at_once; // a stage of it may wait for the outside: nothing is gathered over several flushes
-    bool shares;         // some edges of it are of a group
-    bool behind_engine;  // the publisher of $ topics, or fed by it
-    bool watched;        // somebody asks for the times of its steps
+    bool spills;            // some edge of it may
+    bool lossy;             // the queue of some edge of it does not block
+    bool gathered;          // something was spilled and is not in its file yet
+    bool spills_at_once;    // a stage of it may wait for the outside: nothing is gathered over several flushes
+    bool shares;            // some edges of it are of a group
+    bool behind_engine;     // control: the publisher of $ topics, or fed by it
+    bool counts, over_told; // with the run's lock: it is among rki_run.live; it never will be again
+    bool watched;           // somebody asks for the times of its steps
     bool in_circle;
     uint32_t circle; // of in_circle: which
     // Reload (reload.c).
@@ -473,7 +474,7 @@ struct rki_run {
     bool cond_made;
     rki_event *events; // waiting for the engine's own publisher
     uint32_t n_events, cap_events;
-    rki_runner *publisher; // of $topics; NULL: nobody subscribes
+    rki_runner *publisher; // atomic: of $topics; NULL: nobody subscribes
     uint32_t live;         // atomic: runners that are not behind it and not done
     rki_circle *circles;
     uint32_t n_circles;
@@ -496,6 +497,8 @@ static inline bool rki_circle_done(const rki_runner *r)
 }
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
+void rki_find_engine(rki_run *r); // control thread: who publishes $ topics, and whom that feeds
+bool rki_is_publisher(const rki_runner *r);
 void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody still want rows?  rkp_stopping then says so
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
 void rki_wake_runner(rki_runner *r);
@@ -635,7 +638,9 @@ static inline bool rki_life_left(const rki_kstate *k)
 }
 
 void rki_life_begin(rki_run *r, uint32_t kernel); // with the lock held
-void rki_last_words(struct rkp_actor *a);         // what it holds is given on, as at its end
+void rki_life_counts(rki_runner *r,
+                     bool counts);        // with the lock held: does it keep the run open, while it has not ended?
+void rki_last_words(struct rkp_actor *a); // what it holds is given on, as at its end
 void rki_drop_held(struct rkp_actor *a, const char *reason);
 bool rki_life_of(struct rkp_actor *a); // supervision, as its kernel has it; again when its runner is another
 void rki_life_drop(struct rkp_actor *a);

@@ -71,15 +71,16 @@ static void keep_clock(rki_run *r, uint64_t now_ns, uint64_t *next)
 }
 
 // The publisher of the engine's own topics, and everything that it feeds: those do not keep a job open.
-static void find_engine(rki_run *r)
+void rki_find_engine(rki_run *r)
 {
+    rki_runner *publisher = NULL;
     for (uint32_t i = 0; i < r->n_runners; i++) {
-        if (r->runners[i]->acts[0]->op != &rki_op_engine || r->runners[i]->acts[0]->muted)
-            continue;
-        r->publisher = r->runners[i];
-        r->publisher->behind_engine = true;
+        rki_runner *run = r->runners[i];
+        run->behind_engine = run->acts[0]->op == &rki_op_engine && !run->acts[0]->muted;
+        if (run->behind_engine)
+            publisher = run;
     }
-    for (bool changed = r->publisher != NULL; changed;) {
+    for (bool changed = publisher != NULL; changed;) {
         changed = false;
         for (uint32_t i = 0; i < r->n_links; i++) {
             if (!rki_from(r->links[i])->behind_engine || rki_to(r->links[i])->behind_engine)
@@ -88,8 +89,13 @@ static void find_engine(rki_run *r)
             changed = true;
         }
     }
+    pthread_mutex_lock(&r->lock);
+    __atomic_store_n(&r->publisher, publisher, __ATOMIC_RELEASE);
+    if (!publisher)
+        r->n_events = 0;
     for (uint32_t i = 0; i < r->n_runners; i++)
-        r->live += !r->runners[i]->behind_engine;
+        rki_life_counts(r->runners[i], !r->runners[i]->behind_engine);
+    pthread_mutex_unlock(&r->lock);
 }
 
 // Members of one circle are those that its edges join.
@@ -191,7 +197,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     if (!r->pool || !r->state_pool || !build(r, p))
         goto fail;
     r->last_id = (uint16_t)r->n_runners;
-    find_engine(r);
+    rki_find_engine(r);
     if (!find_circles(r))
         goto fail;
     if (!open_clock(r, err, err_n)) {

@@ -87,8 +87,14 @@ static void set_state(rki_run *r, rki_kstate *k, rki_state to, const char *reaso
 // A runner, the control thread, or whoever holds the lock while the run does not end: the backend is there.
 static void tell(rki_run *r)
 {
-    if (r->publisher && r->b)
-        rki_wake_runner(r->publisher);
+    rki_runner *p = __atomic_load_n(&r->publisher, __ATOMIC_ACQUIRE);
+    if (p && r->b)
+        rki_wake_runner(p);
+}
+
+bool rki_is_publisher(const rki_runner *r)
+{
+    return r == __atomic_load_n(&r->run->publisher, __ATOMIC_ACQUIRE);
 }
 
 static void change(rki_run *r, rki_kstate *kernel, rki_state to, const char *reason)
@@ -830,10 +836,21 @@ void rki_life_end(rki_runner *r)
         set_state(run, k, RKI_TERMINATING, why);
         set_state(run, k, RKI_TERMINATED, why);
     }
+    rki_life_counts(r, false);
+    r->over_told = true;
     pthread_mutex_unlock(&run->lock);
-    if (!r->behind_engine)
-        __atomic_fetch_sub(&run->live, 1, __ATOMIC_SEQ_CST);
     tell(run);
+}
+
+void rki_life_counts(rki_runner *r, bool counts)
+{
+    if (r->over_told || counts == r->counts)
+        return;
+    r->counts = counts;
+    if (counts)
+        __atomic_fetch_add(&r->run->live, 1, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_sub(&r->run->live, 1, __ATOMIC_SEQ_CST);
 }
 
 void rki_life_free(rki_run *r)

@@ -79,26 +79,6 @@ static bool new_at_the_ended(const rki_run *r, const rki_diff *f, rkp_diags *d)
     return false;
 }
 
-// The engine's own topics: who publishes them is known from the start.
-static bool own_topics_change(const rki_diff *f, rkp_diags *d)
-{
-    const rki_plan *plans[] = { f->from, f->to };
-    for (int p = 0; p < 2; p++)
-        for (uint32_t i = 0; i < plans[p]->n_actors; i++) {
-            bool own = false;
-            for (uint32_t s = 0; s < plans[p]->actors[i].n_stages; s++)
-                own |=
-                    plans[p]->kernels[plans[p]->stages[plans[p]->actors[i].stages[s]].kernel].k->op == &rki_op_engine;
-            if (!own || (p ? f->actors[i] : f->old_actors[i]) >= 0)
-                continue;
-            rkp_diag(d, RKP_ERROR, f->to->n_kernels ? f->to->kernels[0].k->at : (rkp_loc){ 0 }, "reload-unsupported",
-                     "who reads the engine's own topics ($..) cannot change yet");
-            rkp_diag_hint(d, "stop the pipeline and start it again with the new file");
-            return true;
-        }
-    return false;
-}
-
 static bool plain_edge(const rki_edge *e, rkp_loc at, const char *id, rkp_diags *d)
 {
     return !e->circle || unsupported(d, at, "lies on a circle", id);
@@ -107,7 +87,7 @@ static bool plain_edge(const rki_edge *e, rkp_loc at, const char *id, rkp_diags 
 // What this way of reloading leaves out.
 static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
 {
-    if (new_at_the_ended(r, f, d) || own_topics_change(f, d))
+    if (new_at_the_ended(r, f, d))
         return false;
     for (uint32_t i = 0; i < f->from->n_edges; i++) {
         const rki_edge *e = &f->from->edges[i];

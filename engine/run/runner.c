@@ -607,7 +607,7 @@ static rkp_step poll_source(rki_runner *r)
             return RKP_STEP_AGAIN;
         case RKP_RETRY:
             // The engine's own publisher is woken when something happens.
-            if (!rki_flush_or_wait(r) || r->wake_ns || r == r->run->publisher)
+            if (!rki_flush_or_wait(r) || r->wake_ns || rki_is_publisher(r))
                 return RKP_STEP_IDLE;
             break;
         default:

@@ -524,8 +524,6 @@ static void start_new(rki_run *r, rki_job *j)
             if (!rki_life_of(a))
                 rki_fail_run(a, RKP_NOMEM, "out of memory");
         }
-        if (!run->behind_engine)
-            __atomic_fetch_add(&r->live, 1, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -552,11 +550,13 @@ static void commit(rki_run *r, rki_job *j)
                      __ATOMIC_RELAXED); // seen by who sees a wiring of it, or what one of those sends
     j->gen->next = r->gens;
     r->gens = j->gen;
-    for (uint32_t i = 0; i < j->n_stopping; i++)
-        if (!j->stopping[i]->behind_engine && !j->stopping[i]->done)
-            __atomic_fetch_sub(&r->live, 1, __ATOMIC_SEQ_CST);
     begin_states(r, j);
     start_new(r, j);
+    rki_find_engine(r);
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < j->n_stopping; i++) // after their successors, so that it is never none in between
+        rki_life_counts(j->stopping[i], false);
+    pthread_mutex_unlock(&r->lock);
     for (uint32_t e = 0, i = 0; i < j->old->n_links; i++) {
         const rki_plan *p = j->diff->from;
         while (e + 1 < p->n_edges && j->old->first_link[e + 1] <= i)

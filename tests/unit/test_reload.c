@@ -1,6 +1,6 @@
 // labels: threads
 // Another pipeline in the place of one that runs: nothing lost, doubled or out of order, state goes on, what is wrong changes nothing.
-#include "run_case.h"
+#include "run_expect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,28 +10,8 @@
 // after the above
 #include <cmocka.h>
 
-static int forget(void **state)
-{
-    (void)state;
-    case_forget();
-    return 0;
-}
-
-static void expect_end(live *l, int want)
-{
-    int code = live_end(l);
-    if (code != want)
-        fail_msg("exit %d, not %d: %s", code, want, case_failure);
-}
-
-static void expect(rki_reload_result r, rki_reload_outcome want)
-{
-    if (r.outcome != want)
-        fail_msg("outcome %d, not %d: %s%s", (int)r.outcome, (int)want, r.text, case_failure);
-}
-
 // Rows from .. to - 1 of publisher p, once each and in order, among those at a sink.
-static void expect_rows(int sink, int64_t p, int64_t from, int64_t to)
+static void expect_some(int sink, int64_t p, int64_t from, int64_t to)
 {
     int64_t next = from;
     for (size_t i = 0; i < case_results[sink].n; i++)
@@ -54,7 +34,7 @@ static void the_same_file_changes_nothing(void **state)
     live_until(l, case_look(case_results[1].rows) == 100);
     for (int i = 0; i < 20; i++) {
         r = live_reload(l, "%s", text);
-        expect(r, RKI_RELOAD_APPLIED);
+        expect_reload(r, RKI_RELOAD_APPLIED);
         assert_int_equal(r.generation, 2 + i);
     }
     case_set(case_gate[1], 200);
@@ -62,7 +42,7 @@ static void the_same_file_changes_nothing(void **state)
     assert_int_equal(case_seen[2].inits, 1);
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, 200);
+    expect_some(1, 1, 0, 200);
 }
 
 static void a_kernel_between_two_others_is_replaced(void **state)
@@ -79,12 +59,12 @@ static void a_kernel_between_two_others_is_replaced(void **state)
         case_set(case_gate[1], UINT64_MAX);
         for (int i = 1; i <= 30; i++) {
             uint64_t before = case_look(case_results[1].rows);
-            expect(live_reload(l, fmt, i, shapes[s]), RKI_RELOAD_APPLIED);
+            expect_reload(live_reload(l, fmt, i, shapes[s]), RKI_RELOAD_APPLIED);
             live_until(l, case_look(case_results[1].rows) > before + 50);
         }
         rki_run_drain(l->r);
         expect_end(l, RKI_EXIT_OK);
-        expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+        expect_some(1, 1, 0, (int64_t)case_emitted[1]);
         case_forget();
     }
 }
@@ -100,16 +80,16 @@ static void a_subscriber_comes_and_goes(void **state)
     (void)state;
     for (int i = 0; i < 30; i++) {
         uint64_t at;
-        expect(live_reload(l, base, "  late: { op: t.sink, subscribe: 'a/#', with: { into: 2 } }\n"),
-               RKI_RELOAD_APPLIED);
+        expect_reload(live_reload(l, base, "  late: { op: t.sink, subscribe: 'a/#', with: { into: 2 } }\n"),
+                      RKI_RELOAD_APPLIED);
         at = case_look(case_results[2].rows);
         live_until(l, case_look(case_results[2].rows) > at + 20);
-        expect(live_reload(l, base, ""), RKI_RELOAD_APPLIED);
+        expect_reload(live_reload(l, base, ""), RKI_RELOAD_APPLIED);
     }
     rki_run_drain(l->r);
     assert_int_equal(case_seen[2].inits, 1);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    expect_some(1, 1, 0, (int64_t)case_emitted[1]);
     for (size_t i = 1; i < case_results[2].n; i++) // in order, and without a hole but where it was not there
         assert_true(case_results[2].v[i].n > case_results[2].v[i - 1].n);
 }
@@ -121,16 +101,16 @@ static void a_kernel_is_put_in_and_taken_out_of_a_chain(void **state)
     case_set(case_gate[1], UINT64_MAX);
     for (int i = 0; i < 30; i++) {
         uint64_t at = case_look(case_results[1].rows);
-        expect(live_reload(l, "kernels:\n" SRC "  mid: { op: t.step, from: [src], with: { id: 3 } }\n"
-                              "  out: { op: t.slow, from: [mid], with: { into: 1 } }\n"),
-               RKI_RELOAD_APPLIED);
+        expect_reload(live_reload(l, "kernels:\n" SRC "  mid: { op: t.step, from: [src], with: { id: 3 } }\n"
+                                     "  out: { op: t.slow, from: [mid], with: { into: 1 } }\n"),
+                      RKI_RELOAD_APPLIED);
         live_until(l, case_look(case_results[1].rows) > at + 20);
-        expect(live_reload(l, "kernels:\n" SRC "  out: { op: t.slow, from: [src], with: { into: 1 } }\n"),
-               RKI_RELOAD_APPLIED);
+        expect_reload(live_reload(l, "kernels:\n" SRC "  out: { op: t.slow, from: [src], with: { into: 1 } }\n"),
+                      RKI_RELOAD_APPLIED);
     }
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    expect_some(1, 1, 0, (int64_t)case_emitted[1]);
 }
 
 static void state_goes_on_in_the_new_instance(void **state)
@@ -144,10 +124,10 @@ static void state_goes_on_in_the_new_instance(void **state)
     case_set(case_gate[1], 1000); // before it begins
     l = live_start(NULL, fmt, "x: '1'");
     live_until(l, live_number(l, "agg", "rows_in") == 1000);
-    expect(live_reload(l, fmt, "x: '1', y: '2'"), RKI_RELOAD_APPLIED);
+    expect_reload(live_reload(l, fmt, "x: '1', y: '2'"), RKI_RELOAD_APPLIED);
     case_set(case_gate[1], 1500);
     live_until(l, live_number(l, "agg", "rows_in") == 1500);
-    expect(live_reload(l, fmt, "y: '2'"), RKI_RELOAD_APPLIED);
+    expect_reload(live_reload(l, fmt, "y: '2'"), RKI_RELOAD_APPLIED);
     case_set(case_gate[1], 1700);
     live_until(l, live_number(l, "agg", "rows_in") == 1700);
     rki_run_drain(l->r);
@@ -174,14 +154,14 @@ static void what_is_wrong_changes_nothing(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint64_t at = case_look(case_results[1].rows);
         rki_reload_result r = live_reload(l, "%s", wrong[i].text);
-        expect(r, RKI_RELOAD_REJECTED);
+        expect_reload(r, RKI_RELOAD_REJECTED);
         if (!strstr(case_failure, wrong[i].says))
             fail_msg("case %zu: %s", i, case_failure);
         live_until(l, case_look(case_results[1].rows) > at + 50);
     }
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    expect_some(1, 1, 0, (int64_t)case_emitted[1]);
 }
 
 static void a_kernel_that_does_not_stop_in_time_lets_all_go_on(void **state)
@@ -194,14 +174,14 @@ static void a_kernel_that_does_not_stop_in_time_lets_all_go_on(void **state)
     l = live_start(NULL, fmt, 0);
     case_set(case_gate[1], UINT64_MAX);
     live_until(l, case_look(case_seen[2].calls) > 0); // it is in its call
-    expect(live_reload(l, fmt, 1000000), RKI_RELOAD_TIMED_OUT);
+    expect_reload(live_reload(l, fmt, 1000000), RKI_RELOAD_TIMED_OUT);
     case_set(case_gate[3], UINT64_MAX);
     live_until(l, case_look(case_results[1].rows) > 50);
-    expect(live_reload(l, fmt, 1000000), RKI_RELOAD_APPLIED);
+    expect_reload(live_reload(l, fmt, 1000000), RKI_RELOAD_APPLIED);
     live_until(l, case_look(case_results[1].rows) > 100);
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    expect_some(1, 1, 0, (int64_t)case_emitted[1]);
 }
 
 // It is never asked again, so what is in its queue goes nowhere; who feeds it can be changed afterwards.
@@ -227,15 +207,15 @@ static void a_suspended_kernel_that_is_removed_drops_what_waits_for_it(void **st
         case_set(case_gate[1], UINT64_MAX);
         live_until(l, live_number(l, "src", "rows_out") > (started ? 100 : 2)); // until its queue is full
         got = case_look(case_results[2].rows);
-        expect(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
+        expect_reload(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
         live_until(l, case_look(case_results[1].rows) > 500);
         for (int i = 0; i < 4; i++) // who feeds it stops as any other
-            expect(live_reload(l, fmt, i % 2 ? "" : "  other: { op: t.sink, from: [src], with: { into: 3 } }\n"),
-                   RKI_RELOAD_APPLIED);
+            expect_reload(live_reload(l, fmt, i % 2 ? "" : "  other: { op: t.sink, from: [src], with: { into: 3 } }\n"),
+                          RKI_RELOAD_APPLIED);
         rki_run_drain(l->r);
         expect_end(l, RKI_EXIT_OK);
         assert_int_equal(case_results[2].rows, got);
-        expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+        expect_some(1, 1, 0, (int64_t)case_emitted[1]);
         dropped = case_totals.dropped;
         assert_true(dropped > 0);
         assert_int_equal(case_totals.rows_out, case_results[1].rows + got + case_results[3].rows);
@@ -264,13 +244,13 @@ static void a_removed_kernel_has_its_time_to_drain(void **state)
                    "  end: { op: t.sink, from: [slow], with: { into: 2 } }\n");
     case_set(case_gate[1], UINT64_MAX);
     live_until(l, case_look(case_seen[4].calls) > 0); // it is in its call
-    expect(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
+    expect_reload(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED);
     live_until(l, case_look(case_results[1].rows) > 500);
     live_until(l, case_look(said));
     case_set(case_gate[3], UINT64_MAX);
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, (int64_t)case_emitted[1]);
+    expect_some(1, 1, 0, (int64_t)case_emitted[1]);
     assert_true(case_totals.dropped > 0);
 }
 
@@ -306,19 +286,19 @@ static void kernels_that_have_ended_may_be_wired_anew(void **state)
             l = live_start(NULL, fmt, shapes[from]);
             live_until(l, case_look(case_results[1].rows) == 50 && live_state(l, "a") == RKI_TERMINATED);
             r = live_reload(l, fmt, shapes[to]);
-            expect(r, RKI_RELOAD_APPLIED);
+            expect_reload(r, RKI_RELOAD_APPLIED);
             case_set(case_gate[6], 20);
             live_until(l, case_look(case_results[1].rows) == 70);
             r = live_reload(
                 l, fmt,
                 "  new: { op: t.pub, with: { id: 7 } }\n  a: { op: t.pass, from: [src, new], with: { id: 3 } }\n"
                 "  b: { op: t.step, from: [a, more], with: { id: 2 } }\n");
-            expect(r, RKI_RELOAD_REJECTED);
+            expect_reload(r, RKI_RELOAD_REJECTED);
             assert_non_null(strstr(case_failure, "has ended, so it cannot be wired to others"));
             rki_run_drain(l->r);
             expect_end(l, RKI_EXIT_OK);
-            expect_rows(1, 1, 0, 50);
-            expect_rows(1, 6, 0, 20);
+            expect_some(1, 1, 0, 50);
+            expect_some(1, 6, 0, 20);
             case_forget();
         }
 }
@@ -366,12 +346,12 @@ static void the_end_of_an_edge_that_goes_is_not_the_end_of_who_reads_it(void **s
     live_until(q.l, case_look(case_seen[4].calls) > 0); // the source wears the new graph, and has ended the old edge
     case_set(case_gate[3], UINT64_MAX);
     pthread_join(t, NULL);
-    expect(q.r, RKI_RELOAD_APPLIED);
+    expect_reload(q.r, RKI_RELOAD_APPLIED);
     case_set(case_gate[1], 20);
     live_until(q.l, case_look(case_results[1].rows) == 20);
     rki_run_drain(q.l->r);
     expect_end(q.l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, 20);
+    expect_some(1, 1, 0, 20);
 #undef READER
 }
 
@@ -398,9 +378,42 @@ static void who_is_new_behind_an_end_that_waits_gets_an_end(void **state)
         if (q.r.outcome != RKI_RELOAD_APPLIED)
             assert_non_null(strstr(q.r.text, "ending"));
         expect_end(q.l, RKI_EXIT_OK);
-        expect_rows(1, 1, 0, 3);
+        expect_some(1, 1, 0, 3);
         case_forget();
     }
+}
+
+// Who reads the engine's own topics keeps no job open, and may come, change, and go.
+static void readers_of_the_engines_topics_come_change_and_go(void **state)
+{
+#define EVENTS(q)                                                                                                      \
+    "  ev: { op: map, subscribe: $lifecycle/#, with: { derive: { q: '" q "' }, select: [q, kernel, to] } }\n"          \
+    "  seen: { op: t.acc, from: [ev], with: { id: 5 } }\n  told: { op: t.sink, from: [seen], with: { into: 2 } }\n"
+    static const char base[] = "run: { mode: batch }\nreload: { keep_state: reset }\nkernels:\n"
+                               "  src: { op: t.pub, with: { id: 1, rows: 100, gate: 1 } }\n"
+                               "  b: { op: t.step, from: [src], fuse: never, with: { id: 2 } }\n" OUT;
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        live *l;
+        uint64_t calls;
+        case_set(case_gate[1], 10);
+        l = live_start(NULL, "%s%s", base, i % 2 ? EVENTS("1") : "");
+        live_until(l, case_look(case_results[1].rows) == 10);
+        calls = case_look(case_seen[5].calls);
+        expect_reload(live_reload(l, "%s%s", base, EVENTS("2")), RKI_RELOAD_APPLIED);
+        assert_int_equal(live_command(l, "b", RKI_SUSPEND, 1000), RKI_DONE);
+        assert_int_equal(live_command(l, "b", RKI_ACTIVATE, 1000), RKI_DONE);
+        live_until(l, case_look(case_seen[5].calls) >= calls + 2);
+        if (i % 3 == 0)
+            expect_reload(live_reload(l, "%s", base), RKI_RELOAD_APPLIED);
+        if (i % 3 == 1)
+            expect_reload(live_reload(l, "%s%s", base, EVENTS("3")), RKI_RELOAD_APPLIED);
+        case_set(case_gate[1], UINT64_MAX);
+        expect_end(l, RKI_EXIT_OK); // by itself
+        expect_some(1, 1, 0, 100);
+        case_forget();
+    }
+#undef EVENTS
 }
 
 static void write_table(const char *path, int version)
@@ -435,11 +448,11 @@ static void a_table_goes_with_its_instance(void **state)
         case_set(case_gate[1], to);
         live_until(l, case_look(case_results[1].rows) == to);
         if (i % 5 == 0) {
-            expect(live_reload(l, fmt, "", "src"), RKI_RELOAD_APPLIED);
-            expect(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
+            expect_reload(live_reload(l, fmt, "", "src"), RKI_RELOAD_APPLIED);
+            expect_reload(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
         } else {
             write_table(path, i % 3);
-            expect(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
+            expect_reload(live_reload(l, fmt, with, "look"), RKI_RELOAD_APPLIED);
         }
         if (i == 3)
             held = live_memory(l);
@@ -447,7 +460,7 @@ static void a_table_goes_with_its_instance(void **state)
     live_until(l, live_memory(l) <= held * 2); // one table, or two while they change over
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
-    expect_rows(1, 1, 0, 300);
+    expect_some(1, 1, 0, 300);
     unlink(path);
 }
 
@@ -577,13 +590,13 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
         r = live_reload(l, "%s", text);
         if (strstr(text, "bad:") || strstr(case_failure, "replicas-single") ||
             strstr(case_failure, "make it two reloads")) {
-            expect(r, RKI_RELOAD_REJECTED);
+            expect_reload(r, RKI_RELOAD_REJECTED);
             rejected++;
         } else {
             if (r.outcome != RKI_RELOAD_APPLIED)
                 fprintf(stderr, "seed %llu, reload %u:\n%s\nthe run: %s\n", (unsigned long long)begin, i, text,
                         rki_run_failure(l->r));
-            expect(r, RKI_RELOAD_APPLIED);
+            expect_reload(r, RKI_RELOAD_APPLIED);
             applied++;
         }
         at = case_look(case_results[1 + dice(CHAINS)].rows);
@@ -601,7 +614,7 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
     for (int c = 1; c <= CHAINS; c++)
-        expect_rows(c, c, 0, (int64_t)case_emitted[c]);
+        expect_some(c, c, 0, (int64_t)case_emitted[c]);
     assert_int_equal(case_results[15].n, CHAINS);
     for (size_t i = 0; i < case_results[15].n; i++)
         assert_int_equal(case_results[15].v[i].n, case_emitted[case_results[15].v[i].p]);
@@ -612,20 +625,21 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(the_same_file_changes_nothing, forget),
-        cmocka_unit_test_teardown(a_kernel_between_two_others_is_replaced, forget),
-        cmocka_unit_test_teardown(a_subscriber_comes_and_goes, forget),
-        cmocka_unit_test_teardown(a_kernel_is_put_in_and_taken_out_of_a_chain, forget),
-        cmocka_unit_test_teardown(state_goes_on_in_the_new_instance, forget),
-        cmocka_unit_test_teardown(what_is_wrong_changes_nothing, forget),
-        cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, forget),
-        cmocka_unit_test_teardown(a_suspended_kernel_that_is_removed_drops_what_waits_for_it, forget),
-        cmocka_unit_test_teardown(a_removed_kernel_has_its_time_to_drain, forget),
-        cmocka_unit_test_teardown(kernels_that_have_ended_may_be_wired_anew, forget),
-        cmocka_unit_test_teardown(the_end_of_an_edge_that_goes_is_not_the_end_of_who_reads_it, forget),
-        cmocka_unit_test_teardown(who_is_new_behind_an_end_that_waits_gets_an_end, forget),
-        cmocka_unit_test_teardown(a_table_goes_with_its_instance, forget),
-        cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, forget),
+        cmocka_unit_test_teardown(the_same_file_changes_nothing, run_forget),
+        cmocka_unit_test_teardown(a_kernel_between_two_others_is_replaced, run_forget),
+        cmocka_unit_test_teardown(a_subscriber_comes_and_goes, run_forget),
+        cmocka_unit_test_teardown(a_kernel_is_put_in_and_taken_out_of_a_chain, run_forget),
+        cmocka_unit_test_teardown(state_goes_on_in_the_new_instance, run_forget),
+        cmocka_unit_test_teardown(what_is_wrong_changes_nothing, run_forget),
+        cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, run_forget),
+        cmocka_unit_test_teardown(a_suspended_kernel_that_is_removed_drops_what_waits_for_it, run_forget),
+        cmocka_unit_test_teardown(a_removed_kernel_has_its_time_to_drain, run_forget),
+        cmocka_unit_test_teardown(kernels_that_have_ended_may_be_wired_anew, run_forget),
+        cmocka_unit_test_teardown(the_end_of_an_edge_that_goes_is_not_the_end_of_who_reads_it, run_forget),
+        cmocka_unit_test_teardown(who_is_new_behind_an_end_that_waits_gets_an_end, run_forget),
+        cmocka_unit_test_teardown(readers_of_the_engines_topics_come_change_and_go, run_forget),
+        cmocka_unit_test_teardown(a_table_goes_with_its_instance, run_forget),
+        cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, run_forget),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
 }
