@@ -5,6 +5,7 @@
 // sentence.
 #include "plan/plan.h"
 #include "plan/bind.h"
+#include "spec/given.h"
 #include "spec/tree.h"
 
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static void order_kernels(struct planner *w)
         uint32_t before = done;
         for (uint32_t i = 0; i < n; i++) {
             const rki_kernel *k = &w->s->kernels[i];
-            bool ready = !placed[i];
+            bool ready = !placed[i] && (k->id.p[0] != '$' || cut || !w->s->test); // a test's input is like another publisher's
             for (size_t j = 0; ready && j < k->n_from; j++)
                 ready = k->from[j].reply || (placed[k->from[j].kernel] && call_known(w, &k->from[j], placed)) ||
                         (cut && !waits_for(&k->from[j]));
@@ -192,6 +193,114 @@ static void finish_call(struct planner *w, rki_bound *b)
     }
 }
 
+// ---- tests
+//
+// A source with rows of a test, and a sink that only looks, are bound as themselves, so that everything in the file is checked; then
+// another operator stands in for them.
+
+static void let_self_go(rki_bound *b)
+{
+    if (b->self && b->k->op->fini)
+        b->k->op->fini(b->self);
+    b->self = NULL;
+}
+
+// The columns that rows of a test come with.
+static bool given_schema(struct planner *w, const rki_bound *b, rkp_schema *out)
+{
+    const rki_given *g = b->k->given;
+    const rki_publication *pub = b->k->n_pubs ? &b->k->pubs[0] : NULL;
+    bool topic = b->k->id.p[0] == '$';
+    if (g->schema.n) {
+        *out = g->schema;
+        return true;
+    }
+    if (topic && pub->conf && pub->conf->schema.schema) {
+        *out = *pub->conf->schema.schema;
+        return true;
+    }
+    for (uint32_t i = 0; topic && i < w->p->n_kernels; i++) { // of another publisher
+        const rki_bound *o = &w->p->kernels[i];
+        for (uint32_t p = 0; o != b && o->known && p < o->k->n_pubs; p++)
+            if (!o->k->pubs[p].tpl && o->k->pubs[p].port < o->n_out && o->out &&
+                rkp_str_eq(rkp_word_str(o->k->pubs[p].topic), rkp_word_str(pub->topic))) {
+                *out = o->out[o->k->pubs[p].port];
+                return true;
+            }
+    }
+    if (!topic && b->known && b->n_out && b->out[0].n) {
+        *out = b->out[0];
+        return true;
+    }
+    return rki_rows_infer(&w->p->arena, &g->rows, out);
+}
+
+static void give_rows(struct planner *w, rki_bound *b)
+{
+    rki_rows_as as = { .arena = &w->p->arena, .d = w->d };
+    rkp_schema *s = take(w, 1, sizeof *s);
+    rkp_str of;
+    size_t errors = w->d ? rki_diags_count(w->d, RKP_ERROR) : 0;
+    if (!s || !given_schema(w, b, s)) {
+        w->nomem = true;
+        return;
+    }
+    of = b->k->id.p[0] == '$' ? rki_printf(&w->p->arena, "topic '%s'", b->k->pubs[0].topic.p)
+                              : rki_printf(&w->p->arena, "kernel '%s'", b->k->id.p);
+    b->given_pool = rkp_pool_new(UINT64_C(1) << 30);
+    if (!of.p || !b->given_pool) {
+        w->nomem = true;
+        return;
+    }
+    as.pool = b->given_pool;
+    as.schema = s;
+    as.of = of.p;
+    b->given = rki_rows_batch(&as, &b->k->given->rows);
+    if (!b->given) {
+        w->invalid |= rki_diags_count(w->d, RKP_ERROR) > errors;
+        w->nomem |= rki_diags_count(w->d, RKP_ERROR) == errors;
+    }
+    if (!b->out)
+        b->out = take(w, b->n_out ? b->n_out : 1, sizeof *b->out);
+    b->pass = take(w, s->n, sizeof *b->pass);
+    b->needed = take(w, s->n, 1);
+    if (w->nomem)
+        return;
+    b->out[0] = *s;
+    for (uint32_t c = 0; c < s->n; c++)
+        b->pass[c] = -1;
+    b->known = true;
+}
+
+static void stand_in(struct planner *w, rki_bound *b)
+{
+    rki_kernel *k = &w->s->kernels[b->index];
+    if (!k->given && !k->watched)
+        return;
+    if (k->given)
+        give_rows(w, b);
+    let_self_go(b);
+    k->op = k->given ? w->s->given_op : w->s->seen_op;
+    k->with = NULL;
+    b->whole = b->adds = false;
+    b->single = NULL;
+    b->delivery = 0;
+    b->kept = (rkp_str){ 0 };
+    for (uint32_t c = 0; k->watched && b->reads && c < b->in.n; c++)
+        b->reads[c] = 1;
+    b->self = take(w, 1, k->op->self_size ? k->op->self_size : 1);
+}
+
+// Whoever looks at a test may ask for any column.
+static void need_all(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        rki_bound *b = &w->p->kernels[i];
+        if (b->needed && b->out[0].n)
+            memset(b->needed, 1, b->out[0].n);
+    }
+}
+
 static void bind_kernel(struct planner *w, uint32_t i)
 {
     rki_bound *b = &w->p->kernels[i];
@@ -239,7 +348,7 @@ static void bind_kernel(struct planner *w, uint32_t i)
     }
     st = opts_and_self(w, b, &ctx);
     ctx.diags = w->d;
-    if (st == RKP_OK && w->args->probe)
+    if (st == RKP_OK && w->args->probe && !(k->given && k->given->schema.n))
         st = rki_probe_run(b, &ctx, w->args->may_read_stdin);
     if (st == RKP_OK)
         st = rki_bind_run(b, b->self, &ctx, true);
@@ -248,6 +357,8 @@ static void bind_kernel(struct planner *w, uint32_t i)
         w->invalid = true;
         b->known = false;
     }
+    if (RKP_UNLIKELY(w->s->test) && !w->nomem)
+        stand_in(w, b);
 }
 
 // A hidden source gives what the kernel that it feeds reads, whatever that is.
@@ -1244,6 +1355,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
     if (w.nomem || w.invalid)
         goto fail;
     mark_needed(&w);
+    if (s->test)
+        need_all(&w);
     reason(&w, NULL, "%u worker%s: %s", p->workers, p->workers == 1 ? "" : "s",
            s->engine.threads ? "engine.threads" : "one per core");
     make_stages(&w);
@@ -1275,9 +1388,12 @@ void rki_plan_free(rki_plan *p)
 {
     if (!p)
         return;
-    for (uint32_t i = 0; p->kernels && i < p->n_kernels; i++)
-        if (p->kernels[i].self && p->kernels[i].k->op->fini)
-            p->kernels[i].k->op->fini(p->kernels[i].self);
+    for (uint32_t i = 0; p->kernels && i < p->n_kernels; i++) {
+        let_self_go(&p->kernels[i]);
+        rkp_batch_put(p->kernels[i].given);
+        if (p->kernels[i].given_pool)
+            rkp_pool_free(p->kernels[i].given_pool);
+    }
     rki_arena_fini(&p->arena);
     free(p);
 }

@@ -62,6 +62,8 @@ typedef struct rki_bound {
     const rkp_expr **where;    // per subscription; NULL: all rows
     uint32_t **tpl_cols;       // per publication, per column placeholder of its template: output column of its port
     void *self;                // the instance that was bound for checking
+    rkp_pool *given_pool;      // of a test: rows that this source gives
+    rkp_batch *given;
 } rki_bound;
 
 typedef struct rki_target {

@@ -24,6 +24,18 @@ uint64_t rki_wall_us(void)
     return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
+uint64_t rki_run_ns(const rki_run *r)
+{
+    const rki_time *t = r->args.time;
+    return RKP_UNLIKELY(t) ? t->mono_ns(t->ctx) : rki_mono_ns();
+}
+
+uint64_t rki_run_wall_us(const rki_run *r)
+{
+    const rki_time *t = r->args.time;
+    return RKP_UNLIKELY(t) ? (uint64_t)t->wall_us(t->ctx) : rki_wall_us();
+}
+
 bool rki_failed(const rki_run *r)
 {
     // Relaxed: a hint to give up; what the failure says is read under the lock.
@@ -128,6 +140,8 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
     if (RKP_UNLIKELY(a->op->traits & RKP_REPLIES)) {
+        if (RKP_UNLIKELY(a->run->args.see))
+            rki_see(a, port, NULL, NULL, b);
         rki_send_reply(a, b);
         return;
     }
@@ -301,14 +315,14 @@ uint64_t rkp_corr_new(rkp_actor *a)
 uint64_t rkp_now_ns(const rkp_actor *a)
 {
     const rki_run_args *args = &a->run->args;
-    return args->now_ns ? args->now_ns(args->now_arg) : rki_mono_ns();
+    return args->now_ns ? args->now_ns(args->now_arg) : rki_run_ns(a->run);
 }
 
 int64_t rkp_wall_us(const rkp_actor *a)
 {
     rki_runner *r = a->r;
     if (!r->wall_us)
-        r->wall_us = rki_wall_us();
+        r->wall_us = rki_run_wall_us(a->run);
     return (int64_t)r->wall_us;
 }
 

@@ -236,7 +236,7 @@ static void status_json(rki_run *r, rki_buf *out)
     field_text(&j, "mode", r->plan->stream ? "stream" : "batch");
     rki_json_key(&j, "uptime_seconds");
     start = RKI_LOOK(r->start_ns);
-    rki_json_f64(&j, start ? (double)(rki_mono_ns() - start) * 1e-9 : 0);
+    rki_json_f64(&j, start ? (double)(rki_run_ns(r) - start) * 1e-9 : 0);
     field_u64(&j, "workers", r->plan->workers);
     rki_json_key(&j, "kernels");
     kernels_json(&j, r);
@@ -470,11 +470,13 @@ void rki_tap_offer(rkp_actor *a, uint32_t port, const rki_publication *pub, cons
 {
     rki_run *r = a->run;
     if (!b->n_cols)
-        return;                          // a chunk of text
+        return; // a chunk of text
+    if (RKP_UNLIKELY(r->args.see))
+        rki_see(a, port, pub, topics, b);
     pthread_rwlock_rdlock(&r->tap_lock); // held by who opens or closes a tap, for a few stores
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
-        bool fits = listens(t, a, port, pub);
+        bool fits = t && listens(t, a, port, pub);
         uint64_t w = fits ? rki_weight(b) : 0;
         if (!fits)
             continue;
@@ -680,6 +682,8 @@ void rki_taps_end(rki_run *r)
     r->taps_closed = true;
     for (uint32_t i = 0; i < r->n_taps; i++) {
         rki_tap *t = r->taps[i];
+        if (!t)
+            continue;
         pthread_mutex_lock(&t->lock);
         print_some(t, UINT64_MAX, &t->rest, &t->ends);
         t->over = true;

@@ -104,7 +104,7 @@ static void send(rkp_actor *a, rkp_batch *mem, rkp_batch *of, const uint32_t *ro
                               : (rkp_str){ v[i].row.p, v[i].row.n > MAX_TEXT ? MAX_TEXT : v[i].row.n };
         st = rkp_col_set_strs(b, c, rki_dead_schema()->f[c].type, col, n);
     }
-    if (st != RKP_OK || !a->r->n_dead) {
+    if (st != RKP_OK || (!a->r->n_dead && !a->run->args.see)) {
         rkp_batch_put(b);
         rkp_fail(a, RKP_NOMEM, "out of memory for dead letters");
         return;
@@ -117,6 +117,13 @@ static void send(rkp_actor *a, rkp_batch *mem, rkp_batch *of, const uint32_t *ro
     }
     rkp_col_set_values(b, 4, rki_dead_schema()->f[4].type, lines, valid, n);
     b->rows = n;
+    if (RKP_UNLIKELY(a->run->args.see)) {
+        rki_see(a, RKI_SEEN_DEAD, NULL, a->gen->plan->dead_topics, b);
+        if (!a->r->n_dead) { // their store is not there in a test
+            rkp_batch_put(b);
+            return;
+        }
+    }
     if (a->gen->plan->dead_topics && a->gen->plan->reads_topics)
         b->topics = a->gen->plan->dead_topics;
     a->r->emission++;

@@ -25,8 +25,8 @@ static bool open_clock(rki_run *r, char *err, size_t err_n)
     char text[RKP_FILE_ERR] = "";
     rki_actor_ids *ids = NULL;
     bool ok = false;
-    rki_clock_init(&r->clock, &rki_time_system);
-    if (!r->plan->stream || !r->args.data_dir)
+    rki_clock_init(&r->clock, r->args.time ? r->args.time : &rki_time_system);
+    if (!r->plan->stream || !r->args.data_dir || r->args.time)
         return true;
     r->dir = open(r->args.data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->dir < 0) {
@@ -156,7 +156,7 @@ static bool build(rki_run *r, const rki_plan *p)
 
 static rkp_status open_backend(rki_run *r)
 {
-    rkp_backend_conf conf = { .workers = r->plan->workers };
+    rkp_backend_conf conf = { .workers = r->plan->workers, .seed = r->args.seed, .virtual_ns = r->args.virtual_ns };
     rkp_task **tasks = calloc(r->n_runners + 1u, sizeof(rkp_task *));
     rkp_status st;
     for (uint32_t i = 0; tasks && i < r->n_runners; i++)
@@ -179,6 +179,7 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     r->plan = p;
     r->args = *args;
     r->backend = args->backend;
+    r->n_taps = args->see ? 1 : 0; // an empty place, so that messages are looked at
     // Who opens a tap or changes the graph goes before those who only look, or might wait for ever.
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -244,7 +245,7 @@ static void add_past(const rki_kstate *k, rki_progress *p)
 static void look(const rki_run *r, rki_progress *p)
 {
     memset(p, 0, sizeof *p);
-    p->elapsed_ns = rki_mono_ns() - r->start_ns;
+    p->elapsed_ns = rki_run_ns(r) - r->start_ns;
     p->total = 1;
     for (uint32_t i = 0; i < r->n_runners; i++) {
         const rki_runner *run = r->runners[i];
@@ -448,7 +449,7 @@ static bool control_loop(rki_run *r)
     struct held held = { 0 };
     bool cancelled = false, asked = false;
     for (;;) {
-        uint64_t now = rki_mono_ns(), until = 0;
+        uint64_t now = rki_run_ns(r), until = 0;
         uint32_t signals = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST);
         rki_progress p;
         if (rki_failed(r) && !cancelled) {
@@ -504,7 +505,8 @@ static bool control_loop(rki_run *r)
                 asked = true;
                 stop_sources(r);
             }
-            until = !until || now + 1000000u < until ? now + 1000000u : until;
+            if (!r->args.time) // where steps are taken by who waits, it looks often enough
+                until = !until || now + 1000000u < until ? now + 1000000u : until;
         }
         if (tick && (!until || next < until))
             until = next;
@@ -698,7 +700,7 @@ int rki_run_execute(rki_run *r)
     rkp_status st;
     int code = RKI_EXIT_OK;
     uint64_t left;
-    __atomic_store_n(&r->start_ns, rki_mono_ns(), __ATOMIC_RELAXED); // the status is asked for from the start
+    __atomic_store_n(&r->start_ns, rki_run_ns(r), __ATOMIC_RELAXED); // the status is asked for from the start
     r->cpu_start_ns = cpu_ns();
     rki_life_start(r);
     __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);
@@ -803,7 +805,7 @@ int rki_run_execute(rki_run *r)
         snprintf(r->failure, sizeof r->failure, "%llu batches were not given back",
                  (unsigned long long)(rkp_pool_live(r->pool) + rkp_pool_live(r->state_pool)));
     }
-    r->end_ns = rki_mono_ns();
+    r->end_ns = rki_run_ns(r);
     r->cpu_end_ns = cpu_ns();
     if (r->args.progress) {
         rki_progress p;

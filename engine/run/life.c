@@ -67,7 +67,7 @@ static void note(rki_run *r, const rki_kstate *kernel, rki_state from, rki_state
         r->cap_events = cap;
     }
     e = &r->events[r->n_events++];
-    *e = (rki_event){ .kernel = kernel, .from = (uint8_t)from, .to = (uint8_t)to, .us = (int64_t)rki_wall_us() };
+    *e = (rki_event){ .kernel = kernel, .from = (uint8_t)from, .to = (uint8_t)to, .us = (int64_t)rki_run_wall_us(r) };
     snprintf(e->reason, sizeof e->reason, "%s", reason ? reason : "");
 }
 
@@ -79,7 +79,7 @@ static void set_state(rki_run *r, rki_kstate *k, rki_state to, const char *reaso
         return;
     // Relaxed: others only look.
     __atomic_store_n(&k->state, (uint32_t)to, __ATOMIC_RELAXED);
-    k->since_us = rki_wall_us();
+    k->since_us = rki_run_wall_us(r);
     snprintf(k->reason, sizeof k->reason, "%s", reason ? reason : "");
     note(r, k, from, to, reason);
 }

@@ -8,6 +8,7 @@
 #ifndef RKI_RUN_H
 #define RKI_RUN_H
 
+#include "flow/clock.h"
 #include "run/replay.h"
 #include <rkpipe/backend.h>
 
@@ -35,6 +36,19 @@ typedef struct rki_progress {
     bool final;
 } rki_progress;
 
+// Rows that pass: what a kernel emits, or a sink takes in, or what goes wrong in a kernel.
+enum { RKI_SEEN_TAKEN = UINT32_MAX, RKI_SEEN_DEAD = UINT32_MAX - 1 };
+
+typedef struct rki_seen {
+    uint32_t kernel; // of the plan
+    uint32_t port;   // or RKI_SEEN_TAKEN, RKI_SEEN_DEAD (rows are dead letters)
+    // Of what is published, which is seen once more for each publication.  NULL: not of a topic.  Which one is in topics, or, when that is
+    // NULL, row by row in the batch.
+    const rki_publication *pub;
+    const rkp_topics *topics;
+    rkp_batch *b; // borrowed
+} rki_seen;
+
 typedef struct rki_run_args {
     const rkp_backend *backend;
     void (*progress)(void *arg, const rki_progress *p); // every `progress_ns`, on the control thread; may be NULL
@@ -54,6 +68,13 @@ typedef struct rki_run_args {
     // millisecond of the system's clock.
     uint64_t (*now_ns)(void *arg);
     void *now_arg;
+    // All of its clocks, those of the control thread and of stamps as well; the backend keeps the same.  NULL: the system's.
+    const rki_time *time;
+    uint64_t *virtual_ns; // for the backend; NULL but with `time`
+    uint64_t seed;        // for the backend
+    // What every kernel gives, on its actor's thread; NULL: nobody looks.
+    void (*see)(void *arg, const struct rki_seen *s);
+    void *see_arg;
 } rki_run_args;
 
 #define RKI_STORE_FOLDER "dlq" // of data_dir: where dead letters are kept
@@ -69,6 +90,8 @@ void rki_run_free(rki_run *r);
 
 // The operator that a spec gives a kernel of its own when somebody subscribes to `$` topics (rki_spec_args.engine_op).
 extern const rkp_op rki_op_engine;
+// In a test: in the place of sources that are given rows, and of sinks that only look.
+extern const rkp_op rki_op_given, rki_op_seen;
 
 const char *rki_run_failure(const rki_run *r); // text for standard error; "" when none
 

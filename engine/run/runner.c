@@ -54,10 +54,12 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
     }
     a->meta.stamp = a->r->in_stamp;
     if (RKP_UNLIKELY(a->bound->k->timeout_ns)) // of one message, not of a step
-        __atomic_store_n(&a->r->step_start_ns, rki_mono_ns(), __ATOMIC_RELAXED);
+        __atomic_store_n(&a->r->step_start_ns, rki_run_ns(a->run), __ATOMIC_RELAXED);
     v = RKP_UNLIKELY(a->life) ? rki_supervised_call(a, b) : rki_call(a, b);
     if (v == RKP_RETRY || v == RKI_CRASHED)
         return v;
+    if (RKP_UNLIKELY(a->run->args.see) && a->op->kind == RKP_SINK)
+        rki_see(a, RKI_SEEN_TAKEN, NULL, NULL, b);
     RKI_ADD(a->counts.batches, 1);
     RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
     RKI_ADD(a->counts.bytes_in, b->blob.p ? b->blob.n : b->in_bytes);
@@ -439,7 +441,7 @@ static bool inputs_ended(const rki_runner *r)
 static void look_at_watch(rki_runner *r)
 {
     if (RKP_UNLIKELY(r->watched))
-        __atomic_store_n(&r->step_start_ns, rki_mono_ns(), __ATOMIC_RELAXED);
+        __atomic_store_n(&r->step_start_ns, rki_run_ns(r->run), __ATOMIC_RELAXED);
 }
 
 // Also a kernel may have no inputs, when nobody publishes what it subscribes to: it ends at once.
@@ -486,7 +488,7 @@ static rkp_step idle(rki_runner *r)
             wake = t;
     }
     if (wake && r->run->args.now_ns)
-        wake = rki_mono_ns() + 1000000u;
+        wake = rki_run_ns(r->run) + 1000000u;
     __atomic_store_n(&r->task.wake_ns, wake, __ATOMIC_RELAXED);
     return RKP_STEP_IDLE;
 }
@@ -581,7 +583,7 @@ static rkp_step poll_source(rki_runner *r)
             // which nothing waits may always send one more, or a budget smaller than what the others hold would stop it
             // for ever.
             __atomic_exchange_n(&r->out_waiting, 1, __ATOMIC_SEQ_CST);
-            r->wake_ns = rki_mono_ns() + 1000000u;
+            r->wake_ns = rki_run_ns(r->run) + 1000000u;
             return RKP_STEP_IDLE;
         }
         if (RKP_UNLIKELY(a->bound->k->again)) {
@@ -764,7 +766,7 @@ static bool clock_stands(rki_runner *r)
     if ((r->pt_us + RKI_CLOCK_MARGIN_US) << 12 < limit && r->clock.last + RKI_CLOCK_MARGIN_TICKS < limit)
         return false;
     __atomic_store_n(&run->lease.wanted, r->clock.last + RKI_CLOCK_MARGIN_TICKS, __ATOMIC_RELAXED);
-    r->wake_ns = rki_mono_ns() + 10000000u;
+    r->wake_ns = rki_run_ns(r->run) + 10000000u;
     return true;
 }
 
@@ -973,7 +975,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
             __atomic_store_n(&r->at_rest, holds_nothing(r), __ATOMIC_RELEASE);
         return st;
     }
-    r->now_ns = rki_mono_ns();
+    r->now_ns = rki_run_ns(r->run);
     __atomic_store_n(&r->step_start_ns, r->now_ns, __ATOMIC_RELAXED);
     if (r->hlc_out)
         rki_clock_enter(r);

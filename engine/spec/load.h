@@ -13,6 +13,7 @@
 
 #include "spec/opt.h"
 #include "spec/spec.h"
+#include "spec/tests.h"
 #include "spec/tree.h"
 
 // ---- variables and parameters
@@ -236,6 +237,13 @@ void rki_load_topic_edges(rki_load *l, uint32_t kernel, void (*mark)(void *arg, 
 // After all edges: orders, defaults of edges, topics that nobody reads, subscriptions that nobody can reach.
 void rki_load_topics_end(rki_load *l);
 void rki_load_replies(rki_load *l);
+
+// ---- testing.c
+
+void rki_load_test(rki_load *l);      // mocks
+void rki_load_test_vars(rki_load *l); // does the pipeline have them?
+bool rki_load_test_topic(rki_load *l, rki_kernel *k); // true: a kernel was made that gives rows to a topic
+bool rki_load_publish(rki_load *l, rki_kernel *k, rkp_word topic); // topics.c: port 0, to a plain name
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
 // A mapping of the top level, or NULL: absent, or a finding.  `of` says of what ("variables").

@@ -319,9 +319,8 @@ static rkp_node *node_of(rki_load *l, int type, const char *text, rkp_loc at)
     return n;
 }
 
-static void give(rki_load *l, rki_setting *v, const char *text, const char *file)
+static void give(rki_load *l, rki_setting *v, const char *text, rkp_loc at)
 {
-    rkp_loc at = { .file = file };
     int type = v->type;
 
     if (!rki_utf8_ok(rkp_str_of(text))) {
@@ -353,6 +352,21 @@ static void take(rki_load *l, rki_setting *v, bool *given)
     v->state = 2;
 }
 
+// The values of a test come after those of the command line.
+static bool from_test(rki_load *l, rki_setting *v)
+{
+    const rki_test *t = l->args->test;
+    bool given = false;
+
+    for (size_t i = 0; t && i < t->n_vars; i++) {
+        if (!rkp_str_eq(rkp_word_str(t->vars[i].name), rkp_word_str(v->name)))
+            continue;
+        give(l, v, t->vars[i].value.p, t->vars[i].at);
+        take(l, v, &given);
+    }
+    return given;
+}
+
 static bool from_args(rki_load *l, rki_setting *v)
 {
     bool given = false;
@@ -366,7 +380,7 @@ static bool from_args(rki_load *l, rki_setting *v)
         file = rki_printf(l->arena, "--var %s", kv->key);
         if (!file.p)
             return true;
-        give(l, v, kv->val, file.p);
+        give(l, v, kv->val, (rkp_loc){ .file = file.p });
         take(l, v, &given);
     }
     return given;
@@ -385,7 +399,7 @@ static bool from_env(rki_load *l, rki_setting *v)
     text = rki_load_env(l, name);
     if (!text)
         return false;
-    give(l, v, text, name.p);
+    give(l, v, text, (rkp_loc){ .file = name.p });
     take(l, v, &given);
     return given;
 }
@@ -455,11 +469,19 @@ void rki_load_vars(rki_load *l)
     if (map)
         rki_settings_declare(l, map, s);
     unknown_args(l);
+    rki_load_test_vars(l);
     for (size_t i = 0; i < s->n && !rki_arena_failed(l->arena); i++) {
         rki_setting *v = &s->v[i];
 
-        if (from_args(l, v) || from_env(l, v) || v->raw || !v->required)
+        bool given = false;
+
+        if (from_test(l, v) || from_args(l, v) || from_env(l, v) || v->raw || !v->required)
             continue;
+        if (l->args->test && v->type == RKI_SET_PATH) { // nobody opens it
+            give(l, v, v->name.p, l->args->test->at);
+            take(l, v, &given);
+            continue;
+        }
         rkp_diag(l->d, RKP_ERROR, v->name.at, "var-missing", "variable '%s' has no value", v->name.p);
         rkp_diag_hint(l->d, "give it with --var %s=.. (%s)", v->name.p, type_name(v->type));
         v->state = 2;

@@ -526,7 +526,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
         all->off[all->n_off++] = n->key;
         return;
     }
-    if ((op->traits & RKP_EXECS) && !l->s->engine.allow_exec) {
+    if ((op->traits & RKP_EXECS) && !l->s->engine.allow_exec && !l->args->test) {
         rkp_diag(l->d, RKP_ERROR, k->op_name.at, "exec-denied",
                  "operator '%s' starts a command, which is not allowed here", op->name);
         rkp_diag_hint(l->d, "allow it with 'engine: {allow_exec: true}', or with --allow-exec");
@@ -576,9 +576,9 @@ static void read_kernels(rki_load *l, const rki_top *top)
         rkp_diag(l->d, RKP_ERROR, map->key_at, "kernels-none", "the pipeline has no kernels");
         return;
     }
-    all.v = rki_array(l->arena, map->n + 1, sizeof *all.v); // and the engine's own
-    all.from = rki_array(l->arena, map->n + 1, sizeof *all.from);
-    all.ports_known = rki_alloc(l->arena, map->n + 1);
+    all.v = rki_array(l->arena, map->n + 2, sizeof *all.v); // and the engine's own, and a test's
+    all.from = rki_array(l->arena, map->n + 2, sizeof *all.from);
+    all.ports_known = rki_alloc(l->arena, map->n + 2);
     all.off = rki_array(l->arena, map->n, sizeof *all.off);
     all.lost = rki_array(l->arena, map->n, sizeof *all.lost);
     if (rki_arena_failed(l->arena))
@@ -589,6 +589,10 @@ static void read_kernels(rki_load *l, const rki_top *top)
         return;
     l->s->kernels = all.v;
     l->s->n_kernels = all.n;
+    if (rki_load_test_topic(l, &all.v[all.n])) {
+        all.ports_known[all.n] = true;
+        l->s->n_kernels = ++all.n;
+    }
     if (l->args->engine_op && rki_engine_wanted(l->s)) {
         rki_engine_kernel(l, &all.v[all.n]);
         all.ports_known[all.n] = true;
@@ -613,6 +617,7 @@ static void load(rki_load *l)
     rki_load_stores(l);
     rki_load_vars_done(l);
     rki_load_templates(l);
+    rki_load_test(l);
     if (rki_arena_failed(l->arena))
         return;
     top_level(l, &top);

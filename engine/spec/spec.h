@@ -33,6 +33,7 @@ typedef struct rki_spec_args {
     const rkp_op *engine_op;  // publishes `$` topics; NULL: they are not there
     const char *backend;      // --backend, or NULL
     bool allow_exec;
+    const struct rki_test *test; // what it is loaded for; NULL: to run
 } rki_spec_args;
 
 typedef enum { RKI_BACKEND_AUTO, RKI_BACKEND_CPU, RKI_BACKEND_CUDA } rki_backend_choice;
@@ -215,6 +216,8 @@ typedef struct rki_kernel {
     bool fuse_never;
     bool enabled; // false: the kernel is left out, and so are the edges to it
     bool muted;   // of a replay: no row can reach it, so it does nothing
+    const struct rki_given *given; // of a test: rows in place of what this source reads; NULL: none
+    bool watched; // of a test: this sink only looks
     bool again;   // of a replay: a source that gets records it has rejected
     rkp_word description;
     rkp_pairs labels;
@@ -260,6 +263,8 @@ typedef struct rki_spec {
     rkp_word dead_topic; //   p NULL: a kernel
     rkp_loc dead_letter_at;
     rki_store_conf dead_store; //   they are kept on disk as well
+    bool test;                 // of rkpipe test: every column of every kernel is looked at
+    const rkp_op *given_op, *seen_op; // in place of sources with rows, and of sinks that only look
     bool replay;               // dead letters are put in front of kernels again, and nothing else is read
 } rki_spec;
 

@@ -236,6 +236,27 @@ static void take_publications(rki_load *l, const rki_kernel_conf *conf, bool por
     }
 }
 
+bool rki_load_publish(rki_load *l, rki_kernel *k, rkp_word topic)
+{
+    rki_topic_findings f = { 0 };
+    k->pubs = rki_array(l->arena, 1, sizeof *k->pubs);
+    if (!k->pubs)
+        return false;
+    if (!rki_topic_check(RKI_TOPIC_NAME, rkp_word_str(topic), &f)) {
+        rki_topic_refuse(l, topic, &f);
+        return false;
+    }
+    if (!take_topic(l, topic, k->pubs))
+        return false;
+    if (k->pubs->tpl) {
+        rkp_diag(l->d, RKP_ERROR, topic.at, "test-input", "rows go to one topic, and '%s' may be several", topic.p);
+        return false;
+    }
+    k->pubs->conf = conf_of(l, k->pubs->topic, NULL);
+    k->n_pubs = 1;
+    return true;
+}
+
 // The topic of a kernel that sends requests is one of its publications, of port 1.  It is no template: the rows of a request go to one
 // topic, or it would get several replies.
 static void take_request(rki_load *l, rki_kernel *k)

@@ -1,0 +1,338 @@
+// cli/test.c - `rkpipe test`: the tests of pipelines, one after the other.
+#include "cli/test.h"
+#include "cli/verbs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <rkpipe/num.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH = 32 };
+
+struct test_args {
+    rki_load_args load;
+    const char *junit, *only, *seed;
+};
+
+static const rki_arg test_rows[] = {
+    RKI_ARGS_LOAD,
+    { .kind = RKI_ARG_TEXT,
+      .name = "junit",
+      .value = "FILE",
+      .at = offsetof(struct test_args, junit),
+      .words = RKI_WORDS_FILE,
+      .help = "write the results as JUnit XML, too" },
+    { .kind = RKI_ARG_TEXT,
+      .name = "only",
+      .value = "PATTERN",
+      .at = offsetof(struct test_args, only),
+      .help = "run the tests whose names match: * is any text" },
+    { .kind = RKI_ARG_TEXT,
+      .name = "seed",
+      .value = "N",
+      .at = offsetof(struct test_args, seed),
+      .help = "take the steps of kernels in another order, the same for the same number" },
+    { 0 },
+};
+
+// Which kernels of a pipeline rows have passed, over all of its tests.
+struct covered {
+    const char *kernel;
+    bool passed;
+};
+
+struct pipeline {
+    const char *file;
+    struct covered *v;
+    size_t n;
+    struct pipeline *next;
+};
+
+struct testing {
+    rki_cli *c;
+    const struct test_args *a;
+    uint64_t seed;
+    rki_arena arena;
+    struct pipeline *pipelines, **tail;
+    rki_junit *junit;
+    const rki_case *at_work;
+    size_t n, failed, broken, files;
+    bool nomem, stopped; // standard output is gone
+};
+
+// ---- files ----------------------------------------------------------------------------------------------------------
+
+struct paths {
+    char **v;
+    size_t n;
+};
+
+static bool add_path(struct paths *p, const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    rki_buf b;
+    char **v = reallocarray(p->v, p->n + 1, sizeof *v);
+    if (!v)
+        return false;
+    p->v = v;
+    rki_buf_init(&b);
+    rki_putz(&b, folder);
+    if (name)
+        rki_putf(&b, "%s%s", n && folder[n - 1] == '/' ? "" : "/", name);
+    v[p->n] = rki_buf_take(&b, NULL);
+    if (!v[p->n])
+        return false;
+    p->n++;
+    return true;
+}
+
+static void free_paths(struct paths *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        free(p->v[i]);
+    free(p->v);
+}
+
+static bool is_yaml(const char *z)
+{
+    size_t n = strlen(z);
+    return (n > 5 && strcmp(z + n - 5, ".yaml") == 0) || (n > 4 && strcmp(z + n - 4, ".yml") == 0);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// Every *.yaml and *.yml below, in the order of their bytes; hidden ones are left out.
+static int add_folder(struct paths *to, const char *folder, int depth)
+{
+    struct paths here = { 0 };
+    const struct dirent *e;
+    int rc = 0;
+    DIR *d = opendir(folder);
+    if (!d) {
+        rki_cli_say("error: cannot open the folder '%s': %s", folder, strerror(errno));
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    while (rc == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && !add_path(&here, folder, e->d_name))
+            rc = rki_cli_nomem();
+    closedir(d);
+    if (here.n)
+        qsort(here.v, here.n, sizeof *here.v, by_bytes);
+    for (size_t i = 0; rc == 0 && i < here.n; i++) {
+        struct stat st;
+        if (stat(here.v[i], &st) != 0)
+            continue;
+        if (S_ISDIR(st.st_mode) && depth < DEPTH)
+            rc = add_folder(to, here.v[i], depth + 1);
+        else if (S_ISREG(st.st_mode) && is_yaml(here.v[i]) && !add_path(to, here.v[i], NULL))
+            rc = rki_cli_nomem();
+    }
+    free_paths(&here);
+    return rc;
+}
+
+// ---- coverage -------------------------------------------------------------------------------------------------------
+
+static struct pipeline *pipeline_of(struct testing *w, const char *file, const rki_plan *p)
+{
+    struct pipeline *to;
+    for (to = w->pipelines; to; to = to->next)
+        if (strcmp(to->file, file) == 0)
+            return to;
+    to = rki_alloc(&w->arena, sizeof *to);
+    if (!to)
+        return NULL;
+    to->file = rki_dup(&w->arena, file, strlen(file));
+    to->v = rki_array(&w->arena, p->n_kernels + 1u, sizeof *to->v);
+    for (uint32_t i = 0; to->v && i < p->n_kernels; i++) {
+        rkp_word id = p->kernels[i].k->id;
+        if (id.p[0] != '$')
+            to->v[to->n++].kernel = rki_dup(&w->arena, id.p, id.n);
+    }
+    *w->tail = to;
+    w->tail = &to->next;
+    return rki_arena_failed(&w->arena) ? NULL : to;
+}
+
+static void count(void *arg, const rki_run *r)
+{
+    struct testing *w = arg;
+    const rki_case *k = w->at_work;
+    struct pipeline *p = pipeline_of(w, k->tests->pipeline, k->l.plan);
+    for (uint32_t i = 0; p && i < k->l.plan->n_kernels; i++) {
+        const rki_mock *m = rki_test_mock(k->t, rkp_word_str(k->l.plan->kernels[i].k->id));
+        rki_kernel_counts n;
+        rki_run_counts(r, i, &n);
+        if ((m && m->op) || !(n.rows_in || n.rows_out))
+            continue;
+        for (size_t v = 0; v < p->n; v++)
+            if (strcmp(p->v[v].kernel, n.kernel) == 0)
+                p->v[v].passed = true;
+    }
+    w->nomem |= !p;
+}
+
+static void put_coverage(const struct testing *w, rki_buf *out)
+{
+    for (const struct pipeline *p = w->pipelines; p; p = p->next) {
+        size_t passed = 0, n = 0;
+        for (size_t i = 0; i < p->n; i++)
+            passed += p->v[i].passed;
+        rki_putf(out, "%s: rows passed %zu of %zu kernels", p->file, passed, p->n);
+        for (size_t i = 0; i < p->n; i++)
+            if (!p->v[i].passed)
+                rki_putf(out, "%s%s", n++ ? ", " : "; none passed ", p->v[i].kernel);
+        rki_putc(out, '\n');
+    }
+}
+
+// ---- tests ----------------------------------------------------------------------------------------------------------
+
+static void tell(struct testing *w, const char *file, const char *name, rki_test_outcome o, const rki_case *k,
+                 rki_buf *text)
+{
+    static const char *const words[] = { "ok    ", "FAIL  ", "ERROR " };
+    static const char *const codes[] = { "\033[32m", "\033[31m", "\033[31m" };
+    bool colour = rki_cli_colour(w->c, STDOUT_FILENO);
+    rki_buf out;
+    rki_buf_init(&out);
+    rki_putf(&out, "%s%s%s%s: %s\n", colour ? codes[o] : "", words[o], colour ? "\033[0m" : "", file, name);
+    rki_put(&out, text->p ? text->p : "", text->n);
+    w->n++;
+    w->failed += o == RKI_TEST_FAILED;
+    w->broken += o == RKI_TEST_BROKEN;
+    if (w->junit && !rki_junit_add(w->junit, file, name, o, k ? k->seconds : 0, (rkp_str){ text->p, text->n }))
+        w->nomem = true;
+    if (!rki_cli_out(&out))
+        w->stopped = true;
+    rki_buf_fini(&out);
+}
+
+static void one_test(struct testing *w, const char *file, const rki_tests *tests, const rki_test *t)
+{
+    rki_case k;
+    rki_test_outcome o = RKI_TEST_OK;
+    int code = rki_case_prepare(w->c, &w->a->load, tests, t, &k);
+    if (code && k.l.diags) {
+        rki_diags_text(k.l.diags, &k.report, rki_cli_colour(w->c, STDOUT_FILENO));
+        o = RKI_TEST_BROKEN;
+    } else if (!code) {
+        k.colour = rki_cli_colour(w->c, STDOUT_FILENO);
+        w->at_work = &k;
+        code = rki_case_run(w->c, w->seed, &k, count, w);
+        o = code ? RKI_TEST_BROKEN : k.failures ? RKI_TEST_FAILED : RKI_TEST_OK;
+    }
+    tell(w, file, t->name.p, o, &k, &k.report);
+    rki_case_fini(&k);
+}
+
+// One file.  `asked`: by its name, so it must have tests.
+static int one_file(struct testing *w, const char *file, bool asked)
+{
+    rkp_diags *d = rki_diags_new();
+    rki_tests *tests;
+    rki_buf text;
+    int code = 0;
+    if (!d)
+        return rki_cli_nomem();
+    if (access(file, R_OK) != 0) {
+        rki_cli_say("error: cannot open '%s': %s", file, strerror(errno));
+        rki_diags_free(d);
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    tests = rki_tests_of(w->c, file, d);
+    rki_buf_init(&text);
+    if (!tests) {
+        rki_diags_text(d, &text, rki_cli_colour(w->c, STDOUT_FILENO));
+        tell(w, file, "cannot be read", RKI_TEST_BROKEN, NULL, &text);
+    } else if (!tests->any && asked) {
+        rki_cli_say("'%s' has no tests", file);
+    }
+    w->files += tests && tests->any;
+    for (size_t i = 0; tests && i < tests->n && !w->stopped && !w->nomem; i++)
+        if (!w->a->only || fnmatch(w->a->only, tests->v[i].name.p, 0) == 0)
+            one_test(w, file, tests, &tests->v[i]);
+    rki_buf_fini(&text);
+    rki_tests_free(tests);
+    rki_diags_free(d);
+    return code;
+}
+
+static int finish(struct testing *w, int code)
+{
+    rki_buf out;
+    if (w->nomem)
+        return rki_cli_nomem();
+    rki_buf_init(&out);
+    if (!w->n && !code) {
+        rki_cli_say(w->a->only && w->files ? "error: no test is named like '%s'" : "error: there are no tests",
+                    w->a->only);
+        code = RKI_EXIT_UNAVAILABLE;
+    }
+    if (w->n && w->n > w->broken)
+        put_coverage(w, &out);
+    if (w->n)
+        rki_putf(&out, "%zu test%s, %zu failed", w->n, w->n == 1 ? "" : "s", w->failed);
+    if (w->broken)
+        rki_putf(&out, ", %zu could not run", w->broken);
+    if (w->n)
+        rki_putc(&out, '\n');
+    if (w->n && !rki_cli_out(&out) && !code)
+        code = RKI_EXIT_FAILED;
+    rki_buf_fini(&out);
+    if (w->junit && !rki_junit_write(w->junit, w->a->junit) && !code)
+        code = RKI_EXIT_FAILED;
+    return code ? code : w->broken ? RKI_EXIT_INVALID : w->failed ? RKI_EXIT_FAILED : 0;
+}
+
+static int verb_test(rki_cli *c)
+{
+    const struct test_args *a = c->args;
+    struct testing w = { .c = c, .a = a };
+    int code = 0;
+    if (a->seed && !rkp_parse_u64(a->seed, strlen(a->seed), &w.seed))
+        return rki_cli_usage(c, NULL, "--seed needs a number, not '%s'", a->seed);
+    rki_arena_init(&w.arena);
+    w.tail = &w.pipelines;
+    if (a->junit && !(w.junit = rki_junit_new()))
+        return rki_cli_nomem();
+    for (size_t i = 0; i < c->n_pos && !w.stopped; i++) {
+        struct paths p = { 0 };
+        struct stat st;
+        bool folder = stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode);
+        int one = folder ? add_folder(&p, c->pos[i], 0) : add_path(&p, c->pos[i], NULL) ? 0 : rki_cli_nomem();
+        for (size_t f = 0; one == 0 && f < p.n && !w.stopped && !w.nomem; f++)
+            one = one_file(&w, p.v[f], !folder);
+        code = code ? code : one;
+        free_paths(&p);
+    }
+    code = finish(&w, code);
+    rki_junit_free(w.junit);
+    rki_arena_fini(&w.arena);
+    return code;
+}
+
+const rki_verb rki_verb_test = {
+    .name = "test",
+    .summary = "Run the tests of pipelines",
+    .pos = { "PATH..", 1, 1u << 20, RKI_WORDS_YAML, NULL,
+             "pipelines with tests, files of tests (*.test.yaml), or folders: all of both below them" },
+    .args = test_rows,
+    .args_size = sizeof(struct test_args),
+    .details = "A test gives rows to a source or a topic and says what kernels give, or topics carry. The engine runs "
+               "the pipeline as it is, on a clock of its own that never waits; sources and sinks do not look outside. "
+               "A test without 'expect' prints what every kernel has produced.\n\n"
+               "Exit codes: 0 all is as expected; 1 something is not; 69 a file is not there, or there are no tests; "
+               "78 a test or its pipeline is wrong.",
+    .examples = "  rkpipe test fees.yaml\n"
+                "  rkpipe test pipelines/ --junit results.xml\n"
+                "  rkpipe test fees.yaml --only 'rounds*'\n",
+    .run = verb_test,
+};
