@@ -151,6 +151,22 @@ typedef struct rki_diag_code {
     { "template-op", "A kernel with `use` gets its operator from the template." }, \
     { "template-unknown", "No template has this name." }, \
     { "template-use", "A template cannot use another template." }, \
+    { "test-column", "A row or a list of a test names a column that is not there." }, \
+    { "test-contains", "No row is like one that a test expects." }, \
+    { "test-count", "There are more or fewer rows than a test expects; or its `count` is no number of rows." }, \
+    { "test-equals", "Other rows came than a test expects." }, \
+    { "test-input", "A test's rows, and where they go, do not go together." }, \
+    { "test-kernel", "A test names a kernel that the pipeline does not have." }, \
+    { "test-mock", "A mock has neither an operator nor rows, or both, or is of another kind than the kernel." }, \
+    { "test-outside", "A source would read from outside in a test: it needs rows or a mock." }, \
+    { "test-rows", "Rows of a test are not a list of mappings, or their file is not one of rows." }, \
+    { "test-run", "The run of a test failed, or should have." }, \
+    { "test-source", "Rows of a test go to a kernel that is no source, or that has others." }, \
+    { "test-target", "What a test expects is of something that gives no rows." }, \
+    { "test-twice", "Two tests of a file have the same name." }, \
+    { "test-types", "The columns of a kernel are not known in a test." }, \
+    { "test-value", "A value of a test's row is not of the type of its column." }, \
+    { "test-where", "The condition of a test is not true for every row." }, \
     { "topic-dots", "A pattern has dots between its levels; the levels of a topic are split at `/`." }, \
     { "topic-empty", "A topic has no text." }, \
     { "topic-engine", "Only the engine publishes to topics that begin with `$`." }, \

@@ -1,4 +1,5 @@
 // cli/check.c - `rkpipe check`: everything that is wrong with one or many pipelines, before anything runs.
+#include "cli/test.h"
 #include "cli/verbs.h"
 
 #include <dirent.h>
@@ -105,18 +106,36 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
-static void verdict(const char *file, const rki_loaded *l, bool failed, rki_buf *out)
+static void good(const char *file, const rki_loaded *l, size_t n_tests, size_t warnings, rki_buf *out)
+{
+    size_t kernels = l->spec ? l->spec->n_kernels : 0;
+    rki_putf(out, "ok: %s (", file);
+    if (l->spec)
+        rki_putf(out, "%zu kernel%s", kernels, plural(kernels));
+    if (n_tests)
+        rki_putf(out, "%s%zu test%s", l->spec ? ", " : "", n_tests, plural(n_tests));
+    if (warnings)
+        rki_putf(out, ", %zu warning%s", warnings, plural(warnings));
+    rki_putz(out, ")\n");
+}
+
+static void verdict(const char *file, const rki_loaded *l, bool failed, size_t n_tests, rki_buf *out)
 {
     size_t errors = rki_diags_count(l->diags, RKP_ERROR), warnings = rki_diags_count(l->diags, RKP_WARNING);
     if (failed && errors == 0)
         rki_putf(out, "%s: %zu warning%s, and --deny-warnings\n", file, warnings, plural(warnings));
     else if (failed)
         rki_putf(out, "%s: %zu error%s, %zu warning%s\n", file, errors, plural(errors), warnings, plural(warnings));
-    else if (warnings)
-        rki_putf(out, "ok: %s (%zu kernel%s, %zu warning%s)\n", file, l->spec->n_kernels, plural(l->spec->n_kernels),
-                 warnings, plural(warnings));
     else
-        rki_putf(out, "ok: %s (%zu kernel%s)\n", file, l->spec->n_kernels, plural(l->spec->n_kernels));
+        good(file, l, n_tests, warnings, out);
+}
+
+// A file of tests: it has no kernels of its own.
+static int check_tests(rki_cli *c, const struct check_args *a, const char *file, rki_loaded *l, size_t *n)
+{
+    if (!l->diags)
+        l->diags = rki_diags_new();
+    return l->diags ? rki_tests_check(c, &a->load, file, l->diags, n) : rki_cli_nomem();
 }
 
 // One file.  With `shared` findings the caller prints them.
@@ -124,19 +143,23 @@ static int check_one(rki_cli *c, const struct check_args *a, const char *file, r
 {
     rki_loaded l = { .diags = shared };
     size_t before = rki_diags_count(shared, RKP_WARNING);
-    int code = rki_cli_load(c, file, &a->load, NULL, false, RKI_LOAD_CHECK, &l);
+    size_t n_tests = 0;
+    int code = rki_is_test_file(file) ? check_tests(c, a, file, &l, &n_tests)
+                                      : rki_cli_load(c, file, &a->load, NULL, false, RKI_LOAD_CHECK, &l);
     if (!l.diags)
         return code;
+    if (code == 0 && l.spec && rki_node_get(l.spec->root, "tests"))
+        code = rki_tests_check(c, &a->load, file, l.diags, &n_tests);
     if (code == 0 && a->deny && rki_diags_count(l.diags, RKP_WARNING) > before)
         code = RKI_EXIT_INVALID;
-    if (code == 0 && a->print)
+    if (code == 0 && a->print && l.spec)
         rki_spec_print(l.spec, out);
     if (!shared && a->print) {
         rki_load_print(c, l.diags);
     } else if (!shared) {
         rki_diags_text(l.diags, out, rki_cli_colour(c, STDOUT_FILENO));
         if (code != RKI_EXIT_FAILED)
-            verdict(file, &l, code != 0, out);
+            verdict(file, &l, code != 0, n_tests, out);
     }
     if (shared)
         l.diags = NULL;

@@ -221,7 +221,7 @@ static void one_test(struct testing *w, const char *file, const rki_tests *tests
     rki_test_outcome o = RKI_TEST_OK;
     int code = rki_case_prepare(w->c, &w->a->load, tests, t, &k);
     if (code && k.l.diags) {
-        rki_diags_text(k.l.diags, &k.report, rki_cli_colour(w->c, STDOUT_FILENO));
+        rki_case_findings(&k, rki_cli_colour(w->c, STDOUT_FILENO), &k.report);
         o = RKI_TEST_BROKEN;
     } else if (!code) {
         k.colour = rki_cli_colour(w->c, STDOUT_FILENO);

@@ -53,6 +53,7 @@ typedef struct rki_case {
     const rki_test *t;
     const rki_tests *tests;
     rki_loaded l;
+    rki_snapshot *texts; // of the pipeline
     rki_arena arena;
     rkp_pool *pool;
     rkp_frame *frame;
@@ -76,8 +77,8 @@ void rki_case_fini(rki_case *k);
 
 bool rki_goals_find(rki_case *k);
 void rki_goals_see(rki_case *k, const rki_seen *s);
-bool rki_cells_add(rki_case *k, const rki_goal *t, const rki_origin *o, rkp_batch *b, const uint32_t *rows,
-                   uint32_t n, rki_cells *to);
+bool rki_cells_add(rki_case *k, const rki_goal *t, const rki_origin *o, rkp_batch *b, const uint32_t *rows, uint32_t n,
+                   rki_cells *to);
 
 // ---- test_expect.c: what differs
 
@@ -90,6 +91,7 @@ void rki_case_fail(rki_case *k, rkp_loc at, const char *code, const char *fmt, .
 
 // The tests of a file; NULL and findings.  What they need of the engine is set.
 rki_tests *rki_tests_of(rki_cli *c, const char *file, rkp_diags *d);
+void rki_case_findings(const rki_case *k, bool colour, rki_buf *out); // why it could not be prepared
 // Checks them without running them; errors go to d.  0, or the exit code; *n: how many there are.
 int rki_tests_check(rki_cli *c, const rki_load_args *a, const char *file, rkp_diags *d, size_t *n);
 

@@ -62,6 +62,7 @@ int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests,
     for (const rki_source *s = tests->own->sources.first; s; s = s->next)
         rki_diags_source(k->l.diags, s->name, s->text);
     k->l.test = t;
+    k->l.texts = &k->texts;
     code = rki_cli_load_spec(c, tests->pipeline, a, NULL, false, &k->l);
     if (code)
         return code;
@@ -226,6 +227,7 @@ void rki_case_fini(rki_case *k)
 {
     rki_buf_fini(&k->report);
     rki_loaded_free(&k->l);
+    rki_snapshot_free(k->texts);
     rkp_frame_free(k->frame);
     rki_arena_fini(&k->arena);
     if (k->pool)

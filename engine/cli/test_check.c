@@ -10,17 +10,31 @@ rki_tests *rki_tests_of(rki_cli *c, const char *file, rkp_diags *d)
     return t;
 }
 
-// Errors of one sink into another; what is only a warning is the pipeline's, and has been said.
+// Errors and notes of one sink into another.  Warnings are the pipeline's, and `check` has given them.
 static void pass_on(rkp_diags *from, rkp_diags *to)
 {
     for (size_t i = 0; i < rki_diags_n(from); i++) {
         const rki_finding *f = rki_diags_at(from, i);
-        if (f->sev != RKP_ERROR)
+        if (f->sev == RKP_WARNING)
             continue;
-        rkp_diag(to, RKP_ERROR, f->at, f->code, "%s", f->text);
+        rkp_diag(to, f->sev, f->at, f->code, "%s", f->text);
         if (f->hint)
             rkp_diag_hint(to, "%s", f->hint);
     }
+}
+
+void rki_case_findings(const rki_case *k, bool colour, rki_buf *out)
+{
+    rkp_diags *d = rki_diags_new();
+    for (const rki_source *s = d ? k->tests->own->sources.first : NULL; s; s = s->next)
+        rki_diags_source(d, s->name, s->text);
+    for (const rki_source *s = d && k->texts ? k->texts->s.first : NULL; s; s = s->next)
+        rki_diags_source(d, s->name, s->text);
+    if (d) {
+        pass_on(k->l.diags, d);
+        rki_diags_text(d, out, colour);
+    }
+    rki_diags_free(d);
 }
 
 int rki_tests_check(rki_cli *c, const rki_load_args *a, const char *file, rkp_diags *d, size_t *n)
@@ -33,7 +47,7 @@ int rki_tests_check(rki_cli *c, const rki_load_args *a, const char *file, rkp_di
         int one = rki_case_prepare(c, a, tests, &tests->v[i], &k);
         if (one)
             code = one;
-        if (k.l.diags)
+        if (one && k.l.diags)
             pass_on(k.l.diags, d);
         rki_case_fini(&k);
     }

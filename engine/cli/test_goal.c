@@ -98,8 +98,14 @@ static rki_origin *add_origin(rki_case *k, rki_goal *t, uint32_t kernel, uint32_
 static bool find_kernel(rki_case *k, rki_goal *t, rkp_word of, uint32_t kernel, rkp_str port)
 {
     uint32_t at;
-    if (!port_of(k, of, k->l.plan->kernels[kernel].k, port, &at))
+    const rki_bound *b = &k->l.plan->kernels[kernel];
+    if (!port_of(k, of, b->k, port, &at))
         return false;
+    if (at == RKI_SEEN_DEAD && b->on_error != RKI_ERR_DEAD_LETTER) {
+        rkp_diag(k->l.diags, RKP_ERROR, of.at, "test-target", "kernel '%s' makes no dead letters", b->k->id.p);
+        rkp_diag_hint(k->l.diags, b->on_error == RKI_ERR_DROP ? "it drops bad rows" : "it fails when a row is bad");
+        return false;
+    }
     t->of = rki_printf(&k->arena, "kernel '%s'", of.p).p;
     return add_origin(k, t, kernel, at, NULL) && t->of;
 }
@@ -265,10 +271,13 @@ static bool find_target(rki_case *k, rki_goal *t)
     rkp_str id = { e->of.p, dot ? (size_t)(dot - e->of.p) : e->of.n };
     uint32_t at = kernel_named(k->l.plan, id);
     rkp_str port = { dot ? dot + 1 : NULL, dot ? e->of.n - id.n - 1 : 0 };
+    bool ok;
     if (!(at != UINT32_MAX ? find_kernel(k, t, e->of, at, port) : find_topic(k, t, e->of)) || !unite(k, t, e->of.at))
         return false;
-    return take_columns(k, t) && (!e->where.p || compile_where(k, t)) && type_rows(k, t, &e->equals, &t->equals) &&
-           type_rows(k, t, &e->contains, &t->contains);
+    ok = take_columns(k, t);
+    ok = (!e->where.p || compile_where(k, t)) && ok;
+    ok = type_rows(k, t, &e->equals, &t->equals) && ok;
+    return type_rows(k, t, &e->contains, &t->contains) && ok;
 }
 
 // Everything that a kernel gives, and what its sinks get.
@@ -359,8 +368,8 @@ static bool column_cells(rki_case *k, rkp_batch *mem, rkp_type want, rkp_batch *
     return ok;
 }
 
-bool rki_cells_add(rki_case *k, const rki_goal *t, const rki_origin *o, rkp_batch *b, const uint32_t *rows,
-                   uint32_t n, rki_cells *to)
+bool rki_cells_add(rki_case *k, const rki_goal *t, const rki_origin *o, rkp_batch *b, const uint32_t *rows, uint32_t n,
+                   rki_cells *to)
 {
     rkp_batch *mem;
     rki_cell **v;

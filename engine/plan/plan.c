@@ -124,7 +124,8 @@ static void order_kernels(struct planner *w)
         uint32_t before = done;
         for (uint32_t i = 0; i < n; i++) {
             const rki_kernel *k = &w->s->kernels[i];
-            bool ready = !placed[i] && (k->id.p[0] != '$' || cut || !w->s->test); // a test's input is like another publisher's
+            bool ready =
+                !placed[i] && (k->id.p[0] != '$' || cut || !w->s->test); // a test's input is like another publisher's
             for (size_t j = 0; ready && j < k->n_from; j++)
                 ready = k->from[j].reply || (placed[k->from[j].kernel] && call_known(w, &k->from[j], placed)) ||
                         (cut && !waits_for(&k->from[j]));

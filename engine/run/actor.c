@@ -116,6 +116,8 @@ rkp_errs *rkp_actor_errs(rkp_actor *a)
 
 const rkp_meta *rkp_actor_meta(rkp_actor *a)
 {
+    if (RKP_UNLIKELY(a->run->args.time))
+        a->meta.now_us = (int64_t)rki_run_wall_us(a->run);
     return &a->meta;
 }
 

@@ -769,9 +769,10 @@ rkp_status rki_replay_settle(rki_replay *p, struct rki_deadstore *store, char *e
 void rki_row_error_text(const struct rkp_actor *a, const rkp_batch *b, const rkp_err *e, rki_buf *out);
 void rki_log(rki_run *r, const char *fmt, ...) RKP_PRINTF(2, 3); // a line for the log
 uint64_t rki_mono_ns(void);
-uint64_t rki_run_ns(const rki_run *r);      // the run's clocks
+uint64_t rki_run_ns(const rki_run *r); // the run's clocks
 uint64_t rki_run_wall_us(const rki_run *r);
-void rki_see(const struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics, rkp_batch *b);
+void rki_see(const struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
+             rkp_batch *b);
 uint64_t rki_wall_us(void);
 
 #endif

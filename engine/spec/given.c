@@ -395,8 +395,8 @@ static rkp_str text_of(const rki_rows_as *as, const rkp_node *row, const rkp_fie
     return s;
 }
 
-// Column c of `b` as text, not looked at yet.
-static bool text_column(const rki_rows_as *as, const rki_rows *rows, rkp_batch *b, uint32_t c)
+// Column c of `b` as text, not looked at yet; null where a finding was made.  False without memory.
+static bool text_column(const rki_rows_as *as, const rki_rows *rows, rkp_batch *b, uint32_t c, bool *ok)
 {
     const rkp_field *f = &as->schema->f[c];
     rkp_str *v = rki_array(as->arena, b->rows + 1u, sizeof *v);
@@ -404,14 +404,13 @@ static bool text_column(const rki_rows_as *as, const rki_rows *rows, rkp_batch *
     uint32_t *pos = rkp_batch_alloc(b, ((size_t)b->rows + 1) * 2 * sizeof *pos), r = 0;
     size_t bytes = 1, at = 1;
     char *base;
-    bool ok = true;
     if (!v || !text || !pos)
         return false;
     for (const rkp_node *row = rows->list->child; row; row = row->next, r++) {
-        v[r] = text_of(as, row, f, &ok);
+        v[r] = text_of(as, row, f, ok);
         bytes += v[r].n;
     }
-    base = ok ? rkp_batch_alloc(b, bytes + 1) : NULL;
+    base = rkp_batch_alloc(b, bytes + 1);
     if (!base)
         return false;
     base[0] = '\n';
@@ -448,17 +447,17 @@ rkp_batch *rki_rows_batch(const rki_rows_as *as, const rki_rows *rows)
 {
     rkp_batch *text, *out = NULL;
     rkp_errs errs = { 0 };
-    bool ok = names_known(as, rows);
+    bool ok = names_known(as, rows), memory = true;
     text = rkp_batch_new(as->pool, as->schema, as->schema->n, 4096);
     if (!text)
         return NULL;
     text->rows = (uint32_t)rows->list->n;
-    for (uint32_t c = 0; c < as->schema->n; c++)
-        ok = (as->schema->f[c].type.len || text_column(as, rows, text, c)) && ok;
-    out = ok ? rkp_batch_derive(text, 4096) : NULL;
+    for (uint32_t c = 0; memory && c < as->schema->n; c++)
+        memory = as->schema->f[c].type.len || text_column(as, rows, text, c, &ok);
+    out = memory ? rkp_batch_derive(text, 4096) : NULL;
     for (uint32_t c = 0; out && c < as->schema->n; c++) {
         rkp_col flat;
-        if (as->schema->f[c].type.len) // nobody names it: null
+        if (as->schema->f[c].type.len) // nobody names it
             continue;
         rkp_errs_clear(&errs);
         if (rkp_col_flat(out, text, c, NULL, text->rows, &flat, &errs) != RKP_OK || errs.failed)

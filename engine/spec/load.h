@@ -240,9 +240,9 @@ void rki_load_replies(rki_load *l);
 
 // ---- testing.c
 
-void rki_load_test(rki_load *l);      // mocks
-void rki_load_test_vars(rki_load *l); // does the pipeline have them?
-bool rki_load_test_topic(rki_load *l, rki_kernel *k); // true: a kernel was made that gives rows to a topic
+void rki_load_test(rki_load *l);                                   // mocks
+void rki_load_test_vars(rki_load *l);                              // does the pipeline have them?
+bool rki_load_test_topic(rki_load *l, rki_kernel *k);              // true: a kernel was made that gives rows to a topic
 bool rki_load_publish(rki_load *l, rki_kernel *k, rkp_word topic); // topics.c: port 0, to a plain name
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);

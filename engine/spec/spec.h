@@ -214,11 +214,11 @@ typedef struct rki_kernel {
     uint64_t batch_period_ns;
     bool batches, batch_period_given;
     bool fuse_never;
-    bool enabled; // false: the kernel is left out, and so are the edges to it
-    bool muted;   // of a replay: no row can reach it, so it does nothing
+    bool enabled;                  // false: the kernel is left out, and so are the edges to it
+    bool muted;                    // of a replay: no row can reach it, so it does nothing
     const struct rki_given *given; // of a test: rows in place of what this source reads; NULL: none
-    bool watched; // of a test: this sink only looks
-    bool again;   // of a replay: a source that gets records it has rejected
+    bool watched;                  // of a test: this sink only looks
+    bool again;                    // of a replay: a source that gets records it has rejected
     rkp_word description;
     rkp_pairs labels;
     // Output ports: the operator's own, or what its options name (`route`).
@@ -262,10 +262,10 @@ typedef struct rki_spec {
     uint8_t *takes_dead; //   per kernel: it gets them
     rkp_word dead_topic; //   p NULL: a kernel
     rkp_loc dead_letter_at;
-    rki_store_conf dead_store; //   they are kept on disk as well
-    bool test;                 // of rkpipe test: every column of every kernel is looked at
+    rki_store_conf dead_store;        //   they are kept on disk as well
+    bool test;                        // of rkpipe test: every column of every kernel is looked at
     const rkp_op *given_op, *seen_op; // in place of sources with rows, and of sinks that only look
-    bool replay;               // dead letters are put in front of kernels again, and nothing else is read
+    bool replay;                      // dead letters are put in front of kernels again, and nothing else is read
 } rki_spec;
 
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);

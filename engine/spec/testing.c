@@ -47,6 +47,25 @@ static void hint_node(rki_load *l, const rkp_node *map, rkp_str word)
         rkp_diag_hint(l->d, "did you mean '%s'?", near);
 }
 
+static const rkp_op *op_named(const rki_load *l, const rkp_node *n)
+{
+    for (const rkp_op *const *o = l->args->ops; n && n->kind == RKI_SCALAR && o && *o; o++)
+        if (rkp_str_is(n->text, (*o)->name))
+            return *o;
+    return NULL; // that is said elsewhere
+}
+
+static bool same_kind(rki_load *l, const rkp_node *kernel, const rki_mock *m)
+{
+    static const char *const kinds[] = { [RKP_SOURCE] = "source", [RKP_TRANSFORM] = "transform", [RKP_SINK] = "sink" };
+    const rkp_op *was = op_named(l, rki_node_get(kernel, "op")), *is = op_named(l, m->op);
+    if (!was || !is || was->kind == is->kind)
+        return true;
+    rkp_diag(l->d, RKP_ERROR, m->op->at, "test-mock", "kernel '%s' is a %s (%s), and its mock is a %s (%s)",
+             m->kernel.p, kinds[was->kind], was->name, kinds[is->kind], is->name);
+    return false;
+}
+
 void rki_load_test(rki_load *l)
 {
     const rki_test *t = l->args->test;
@@ -59,7 +78,7 @@ void rki_load_test(rki_load *l)
         if (!k) {
             rkp_diag(l->d, RKP_ERROR, m->kernel.at, "test-kernel", "no kernel is named '%s'", m->kernel.p);
             hint_node(l, kernels, rkp_word_str(m->kernel));
-        } else if (k->kind == RKI_MAP && !k->bad && m->op) {
+        } else if (k->kind == RKI_MAP && !k->bad && m->op && same_kind(l, k, m)) {
             put(l, k, "op", m->op);
             put(l, k, "with", m->with);
         }

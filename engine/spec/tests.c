@@ -252,6 +252,10 @@ static bool take_count(rki_load *l, const rkp_node *n, rki_expect *e)
     }
     if (n->kind == RKI_MAP && n->n && e->min <= e->max)
         return true;
+    if (n->kind == RKI_MAP && n->n) {
+        rkp_diag(l->d, RKP_ERROR, n->at, "test-count", "'min' is above 'max', so no count is right");
+        return false;
+    }
     rkp_diag(l->d, RKP_ERROR, n->at, "test-count", "'count' is a number of rows, or {min: N, max: M}, not %s",
              rki_node_shown(l->arena, n));
     return false;

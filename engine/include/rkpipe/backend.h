@@ -48,8 +48,8 @@ typedef struct rkp_task {
 typedef struct rkp_backend_run rkp_backend_run;
 
 typedef struct rkp_backend_conf {
-    unsigned workers; // 0: cores
-    uint64_t seed;    // sim: the order of steps; 0: in turns
+    unsigned workers;     // 0: cores
+    uint64_t seed;        // sim: the order of steps; 0: in turns
     uint64_t *virtual_ns; // sim: the clock, which it moves; the engine reads it.  Others: NULL
 } rkp_backend_conf;
 
