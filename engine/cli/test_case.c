@@ -157,12 +157,10 @@ static void judge(rki_case *k, const rki_run *r, int code)
         rki_case_fail(k, fails->at, "test-run", "the run fails otherwise: %s", why);
     else if (!fails->p && code != RKI_EXIT_OK)
         rki_case_fail(k, k->t->name.at, "test-run", "the run failed: %s", *why ? why : "no reason is known");
-    if (k->failures)
-        return;
-    if (k->t->n_expects)
-        rki_expect_look(k);
-    else if (!fails->p)
+    if (!k->t->n_expects && !fails->p)
         rki_case_show(k);
+    else if (!k->failures)
+        rki_expect_look(k);
 }
 
 static void tell_stopped(rki_case *k, const rki_run *r, const struct clock *clock)

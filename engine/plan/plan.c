@@ -246,6 +246,14 @@ static void give_rows(struct planner *w, rki_bound *b)
         w->nomem = true;
         return;
     }
+    if (!s->n) {
+        rkp_diag(w->d, RKP_ERROR, b->k->given->rows.at, "test-types",
+                 "no rows to tell columns from, and nothing else says what kernel '%s' gives", b->k->id.p);
+        rkp_diag_hint(w->d, "add 'schema: { COLUMN: TYPE, .. }', or the name of one of 'schemas'");
+        w->invalid = true;
+        b->known = false;
+        return;
+    }
     of = b->k->id.p[0] == '$' ? rki_printf(&w->p->arena, "topic '%s'", b->k->pubs[0].topic.p)
                               : rki_printf(&w->p->arena, "kernel '%s'", b->k->id.p);
     b->given_pool = rkp_pool_new(UINT64_C(1) << 30);

@@ -124,8 +124,9 @@ static bool csv_rows(struct reader *r)
             ok = csv_field(r, &text, &quoted, &last) && c < n_names && v;
             if (!ok)
                 break;
-            v->plain = !quoted;
             v->text = rki_dup_str(r->a, (rkp_str){ text.p ? text.p : "", text.n });
+            v->plain = true;
+            v->plain = text.n ? !rki_node_is_null(v) : !quoted; // as read.csv: nothing is null, and no word is
             ok = v->text.p && add_value(r, row, tail, names[c], v);
             tail = &v->next;
         }

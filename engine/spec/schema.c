@@ -120,7 +120,6 @@ static const struct {
     { "templates", templates, NULL },
     { "kernels", kernels, NULL },
     { "include", NULL, "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}" },
-    { "tests", NULL, "{}" },
     { 0 },
 };
 
@@ -134,6 +133,16 @@ static void not_empty(const rkp_opt *row, rki_json *j)
     rki_json_end_object(j);
 }
 
+static void tests(const rkp_opt *row, rki_json *j)
+{
+    open(j, row->name);
+    z(j, "description", row->help);
+    z(j, "type", "array");
+    rki_json_key(j, "items");
+    rki_opts_schema(rki_test_rows, j);
+    rki_json_end_object(j);
+}
+
 static void top_row(const rkp_opt *row, rki_json *j)
 {
     size_t i = 0;
@@ -142,6 +151,8 @@ static void top_row(const rkp_opt *row, rki_json *j)
         i++;
     if (strcmp(row->name, "dead_letter") == 0) {
         not_empty(row, j);
+    } else if (strcmp(row->name, "tests") == 0) {
+        tests(row, j);
     } else if (strcmp(row->name, "name") == 0) {
         open(j, row->name);
         z(j, "description", row->help);
