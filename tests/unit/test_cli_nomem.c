@@ -16,9 +16,8 @@
 
 #include <cmocka.h>
 
-static const rki_verb *const verbs[] = {
-    &rki_verb_check, &rki_verb_run, &rki_verb_plan, &rki_verb_graph, &rki_verb_eval, &rki_verb_list, NULL
-};
+static const rki_verb *const verbs[] = { &rki_verb_check, &rki_verb_run,  &rki_verb_plan, &rki_verb_graph,
+                                         &rki_verb_eval,  &rki_verb_list, &rki_verb_test, NULL };
 static const char *const env[] = { "TERM=dumb", NULL };
 static char folder[] = "/tmp/rkpipe-nomem-XXXXXX";
 static int keep_out, keep_err, said;
@@ -124,12 +123,19 @@ static void eval_survives_every_allocation(void **state)
     CALL(NULL, "eval", "upper(concat('a', var.x))", "--var", "x=3");
 }
 
+static void tests_survive_every_allocation(void **state)
+{
+    (void)state;
+    CALL(NULL, "test", "job.test.yaml", "--junit", "results.xml");
+    CALL(NULL, "check", "job.test.yaml");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_survives_every_allocation), cmocka_unit_test(findings_survive_every_allocation),
         cmocka_unit_test(run_survives_every_allocation),   cmocka_unit_test(plan_and_graph_survive_every_allocation),
-        cmocka_unit_test(eval_survives_every_allocation),
+        cmocka_unit_test(eval_survives_every_allocation),  cmocka_unit_test(tests_survive_every_allocation),
     };
     int rc;
     if (!nomem_works())
@@ -146,6 +152,19 @@ int main(void)
                            "  big: { op: filter, from: [read], with: { where: a > var.least } }\n"
                            "  more: { op: map, from: [big], with: { derive: { c: \"a * 2\", d: upper(b) } } }\n"
                            "  write: { op: write.csv, from: [more], with: { path: out.csv } }\n");
+    write_text("rows.csv", "a,b\n1,x\n\"5\",\"y, z\"\n");
+    write_text("job.test.yaml",
+               "pipeline: job.yaml\n"
+               "tests:\n"
+               "  - name: rows\n"
+               "    from: read\n"
+               "    vars: { least: 2 }\n"
+               "    input: [ { a: 1, b: x }, { a: 7, b: y } ]\n"
+               "    mocks: { more: { op: map, with: { derive: { c: \"a + 0.5\" } } } }\n"
+               "    expect:\n"
+               "      write: { equals: [ { a: 7, b: y, c: 7.5 } ], where: c > a, contains: [ { b: y } ] }\n"
+               "  - { name: file, from: read, every: 1s, input_file: rows.csv, expect: { big: 1 } }\n"
+               "  - { name: show, from: read, input: [ { a: 3, b: x } ] }\n");
     rc = cmocka_run_group_tests_name("cli_nomem", tests, NULL, NULL);
     if (empty_folder(".") != 0 || chdir("/") != 0 || rmdir(folder) != 0)
         return 1;
