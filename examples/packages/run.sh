@@ -1,1 +1,2 @@
 "$RKPIPE" run packages.yaml --var in=packages.csv --var out=. "$@"
+"$RKPIPE" test . >tests.txt
