@@ -1,4 +1,5 @@
 // cli/check.c - `rkpipe check`: everything that is wrong with one or many pipelines, before anything runs.
+#include "cli/paths.h"
 #include "cli/test.h"
 #include "cli/verbs.h"
 
@@ -37,44 +38,8 @@ static const rki_arg check_rows[] = {
     { 0 },
 };
 
-struct paths {
-    char **v;
-    size_t n;
-};
-
-static bool add_path(struct paths *p, const char *folder, const char *name)
-{
-    size_t n = strlen(folder);
-    rki_buf b;
-    char **v = reallocarray(p->v, p->n + 1, sizeof *v);
-    if (!v)
-        return false;
-    p->v = v;
-    rki_buf_init(&b);
-    if (name)
-        rki_putf(&b, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
-    else
-        rki_putz(&b, folder);
-    v[p->n] = rki_buf_take(&b, NULL);
-    if (!v[p->n])
-        return false;
-    p->n++;
-    return true;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 // The pipelines of a folder: *.yaml and *.yml, without files of tests, in the order of their bytes.
-static int add_folder(struct paths *p, const char *folder)
+static int add_folder(rki_paths *p, const char *folder)
 {
     size_t first = p->n;
     const struct dirent *e;
@@ -85,15 +50,13 @@ static int add_folder(struct paths *p, const char *folder)
         return RKI_EXIT_UNAVAILABLE;
     }
     while (rc == 0 && (e = readdir(d))) {
-        if (e->d_name[0] == '.' || !(ends_with(e->d_name, ".yaml") || ends_with(e->d_name, ".yml")) ||
-            ends_with(e->d_name, ".test.yaml") || ends_with(e->d_name, ".test.yml"))
+        if (e->d_name[0] == '.' || !rki_is_yaml(e->d_name) || rki_is_test_file(e->d_name))
             continue;
-        if (!add_path(p, folder, e->d_name))
+        if (!rki_paths_add(p, folder, e->d_name))
             rc = rki_cli_nomem();
     }
     closedir(d);
-    if (rc == 0 && p->n > first)
-        qsort(p->v + first, p->n - first, sizeof *p->v, by_bytes);
+    rki_paths_sort(p, first);
     if (rc == 0 && p->n == first) {
         rki_cli_say("error: no *.yaml or *.yml in '%s'", folder);
         rc = RKI_EXIT_UNAVAILABLE;
@@ -167,7 +130,7 @@ static int check_one(rki_cli *c, const struct check_args *a, const char *file, r
     return code;
 }
 
-static int check_all(rki_cli *c, const struct check_args *a, const struct paths *p)
+static int check_all(rki_cli *c, const struct check_args *a, const rki_paths *p)
 {
     rkp_diags *shared = NULL;
     rki_buf out;
@@ -199,7 +162,7 @@ static int check_all(rki_cli *c, const struct check_args *a, const struct paths 
 static int verb_check(rki_cli *c)
 {
     const struct check_args *a = c->args;
-    struct paths p = { 0 };
+    rki_paths p = { 0 };
     int code = 0;
     if (a->print && a->format != FORMAT_TEXT)
         return rki_cli_usage(c, NULL, "--print and --format %s exclude each other", format_names[a->format]);
@@ -207,14 +170,12 @@ static int verb_check(rki_cli *c)
         struct stat st;
         if (stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode))
             code = add_folder(&p, c->pos[i]);
-        else if (!add_path(&p, c->pos[i], NULL))
+        else if (!rki_paths_add(&p, c->pos[i], NULL))
             code = rki_cli_nomem();
     }
     if (code == 0)
         code = check_all(c, a, &p);
-    for (size_t i = 0; i < p.n; i++)
-        free(p.v[i]);
-    free(p.v);
+    rki_paths_fini(&p);
     return code;
 }
 

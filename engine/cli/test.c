@@ -1,5 +1,6 @@
 // cli/test.c - `rkpipe test`: the tests of pipelines, one after the other.
 #include "cli/test.h"
+#include "cli/paths.h"
 #include "cli/verbs.h"
 
 #include <dirent.h>
@@ -66,52 +67,10 @@ struct testing {
 
 // ---- files ----------------------------------------------------------------------------------------------------------
 
-struct paths {
-    char **v;
-    size_t n;
-};
-
-static bool add_path(struct paths *p, const char *folder, const char *name)
-{
-    size_t n = strlen(folder);
-    rki_buf b;
-    char **v = reallocarray(p->v, p->n + 1, sizeof *v);
-    if (!v)
-        return false;
-    p->v = v;
-    rki_buf_init(&b);
-    rki_putz(&b, folder);
-    if (name)
-        rki_putf(&b, "%s%s", n && folder[n - 1] == '/' ? "" : "/", name);
-    v[p->n] = rki_buf_take(&b, NULL);
-    if (!v[p->n])
-        return false;
-    p->n++;
-    return true;
-}
-
-static void free_paths(struct paths *p)
-{
-    for (size_t i = 0; i < p->n; i++)
-        free(p->v[i]);
-    free(p->v);
-}
-
-static bool is_yaml(const char *z)
-{
-    size_t n = strlen(z);
-    return (n > 5 && strcmp(z + n - 5, ".yaml") == 0) || (n > 4 && strcmp(z + n - 4, ".yml") == 0);
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 // Every *.yaml and *.yml below, in the order of their bytes; hidden ones are left out.
-static int add_folder(struct paths *to, const char *folder, int depth)
+static int add_folder(rki_paths *to, const char *folder, int depth)
 {
-    struct paths here = { 0 };
+    rki_paths here = { 0 };
     const struct dirent *e;
     int rc = 0;
     DIR *d = opendir(folder);
@@ -120,21 +79,20 @@ static int add_folder(struct paths *to, const char *folder, int depth)
         return RKI_EXIT_UNAVAILABLE;
     }
     while (rc == 0 && (e = readdir(d)))
-        if (e->d_name[0] != '.' && !add_path(&here, folder, e->d_name))
+        if (e->d_name[0] != '.' && !rki_paths_add(&here, folder, e->d_name))
             rc = rki_cli_nomem();
     closedir(d);
-    if (here.n)
-        qsort(here.v, here.n, sizeof *here.v, by_bytes);
+    rki_paths_sort(&here, 0);
     for (size_t i = 0; rc == 0 && i < here.n; i++) {
         struct stat st;
         if (stat(here.v[i], &st) != 0)
             continue;
         if (S_ISDIR(st.st_mode) && depth < DEPTH)
             rc = add_folder(to, here.v[i], depth + 1);
-        else if (S_ISREG(st.st_mode) && is_yaml(here.v[i]) && !add_path(to, here.v[i], NULL))
+        else if (S_ISREG(st.st_mode) && rki_is_yaml(here.v[i]) && !rki_paths_add(to, here.v[i], NULL))
             rc = rki_cli_nomem();
     }
-    free_paths(&here);
+    rki_paths_fini(&here);
     return rc;
 }
 
@@ -304,14 +262,14 @@ static int verb_test(rki_cli *c)
     if (a->junit && !(w.junit = rki_junit_new()))
         return rki_cli_nomem();
     for (size_t i = 0; i < c->n_pos && !w.stopped; i++) {
-        struct paths p = { 0 };
+        rki_paths p = { 0 };
         struct stat st;
         bool folder = stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode);
-        int one = folder ? add_folder(&p, c->pos[i], 0) : add_path(&p, c->pos[i], NULL) ? 0 : rki_cli_nomem();
+        int one = folder ? add_folder(&p, c->pos[i], 0) : rki_paths_add(&p, c->pos[i], NULL) ? 0 : rki_cli_nomem();
         for (size_t f = 0; one == 0 && f < p.n && !w.stopped && !w.nomem; f++)
             one = one_file(&w, p.v[f], !folder);
         code = code ? code : one;
-        free_paths(&p);
+        rki_paths_fini(&p);
     }
     code = finish(&w, code);
     rki_junit_free(w.junit);

@@ -60,6 +60,7 @@ typedef struct rki_case {
     rki_goal *goals;
     size_t n_goals;
     bool nomem;
+    bool our_rows, our_ns; // nobody said when it is to be stopped
     // What came of it.
     rki_buf report; // findings, or differences, or what was produced
     unsigned failures;

@@ -34,17 +34,17 @@ static bool types_known(rki_case *k)
     return false;
 }
 
+// What the test says, else the pipeline, else what is enough for most.
 static void limits(rki_case *k)
 {
     rki_run_conf *run = &k->l.spec->run;
-    if (k->t->stop_given || (!run->stop_rows && !run->stop_ns)) {
+    bool says = k->t->says_rows || k->t->says_ns || (!run->stop_rows && !run->stop_ns);
+    k->our_rows = says ? !k->t->says_rows : !run->stop_rows;
+    k->our_ns = says ? !k->t->says_ns : !run->stop_ns;
+    if (says || !run->stop_rows)
         run->stop_rows = k->t->stop_rows;
+    if (says || !run->stop_ns)
         run->stop_ns = k->t->stop_ns;
-    }
-    if (!run->stop_ns)
-        run->stop_ns = k->t->stop_ns;
-    if (!run->stop_rows)
-        run->stop_rows = k->t->stop_rows;
 }
 
 int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests, const rki_test *t, rki_case *k)
@@ -168,12 +168,10 @@ static void tell_stopped(rki_case *k, const rki_run *r, const struct clock *cloc
     const rki_run_conf *run = &k->l.spec->run;
     rki_totals t;
     rki_run_totals(r, &t);
-    if (k->t->stop_given)
-        return;
-    if (t.rows_in >= run->stop_rows)
+    if (t.rows_in >= run->stop_rows && k->our_rows)
         rki_putf(&k->report, "  note: stopped after %llu rows of its sources; the test may say another stop_after\n",
                  (unsigned long long)run->stop_rows);
-    else if (clock->now_ns - BEGIN_NS >= run->stop_ns)
+    else if (clock->now_ns - BEGIN_NS >= run->stop_ns && k->our_ns)
         rki_putf(&k->report, "  note: stopped after %llu s of its clock; the test may say another stop_after\n",
                  (unsigned long long)(run->stop_ns / SECOND_NS));
 }

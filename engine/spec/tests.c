@@ -342,7 +342,8 @@ static void one_test(rki_load *l, const rkp_node *n, rki_tests *to)
                      .stop_rows = conf.stop.rows ? conf.stop.rows : STOP_ROWS,
                      .stop_ns = conf.stop.ns ? conf.stop.ns : UINT64_C(3600000000000),
                      .now_us = begin_us };
-    t->stop_given = conf.stop.rows || conf.stop.ns;
+    t->says_rows = conf.stop.rows != 0;
+    t->says_ns = conf.stop.ns != 0;
     if (conf.now.p && !rkp_parse_timestamp(conf.now.p, conf.now.n, &t->now_us))
         rkp_diag(l->d, RKP_ERROR, conf.now.at, "opt-type", "'now' needs a timestamp, not '%s'", conf.now.p);
     check_input(l, &conf, n);

@@ -49,10 +49,10 @@ typedef struct rki_test {
     rki_expect *expects;
     size_t n_expects;
     uint64_t stop_rows, stop_ns;
-    bool stop_given;        // by the test, not by default
-    int64_t now_us;         // of the clock when it begins
-    rkp_word fails;         // p NULL: it must not
-    const rkp_op *given_op; // gives rows to a topic; set before the pipeline is loaded
+    bool says_rows, says_ns; // by the test, not by default
+    int64_t now_us;          // of the clock when it begins
+    rkp_word fails;          // p NULL: it must not
+    const rkp_op *given_op;  // gives rows to a topic; set before the pipeline is loaded
 } rki_test;
 
 typedef struct rki_tests {

@@ -1,0 +1,24 @@
+// cli/paths.h - a list of paths that a verb goes through.
+//
+//   Owns     its texts, until rki_paths_fini
+//   Threads  one
+//   Fails    false without memory
+//   Limits   memory
+//   Cost     -
+#ifndef RKI_PATHS_H
+#define RKI_PATHS_H
+
+#include <rkpipe/base.h>
+
+typedef struct rki_paths {
+    char **v;
+    size_t n;
+} rki_paths;
+
+// `name` below `folder`; NULL: `folder` itself.
+bool rki_paths_add(rki_paths *p, const char *folder, const char *name);
+void rki_paths_sort(rki_paths *p, size_t from); // those behind the first `from`, by bytes
+void rki_paths_fini(rki_paths *p);
+bool rki_is_yaml(const char *path); // *.yaml, *.yml
+
+#endif
