@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LCS_CELLS = 4000000, LINES = 60, AROUND = 2, WIDTH = 48, NEAREST = 2000 };
+enum { LCS_CELLS = 4000000, LINES = 60, AROUND = 2, WIDTH = 48, NEAREST = 2000, MANY_COLUMNS = 8 };
 
 // ---- findings -------------------------------------------------------------------------------------------------------
 
@@ -344,6 +344,42 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
+// Of many columns only those are shown in which the first row expected differs from the first that came, the second from the second, and so
+// on; and the first one, by which people know a row.
+static void narrow(struct table *t, const rki_goal *g)
+{
+    bool *columns = rki_array(&t->k->arena, g->schema.n + 1u, sizeof *columns);
+    uint32_t n = 0, left = 0;
+    size_t plus = 0;
+    for (uint32_t c = 0; c < g->schema.n; c++)
+        n += g->compared[c];
+    if (!columns || n <= MANY_COLUMNS)
+        return;
+    for (size_t minus = 0; minus < t->n; minus++) {
+        while (plus < t->n && t->v[plus].mark != '+')
+            plus++;
+        if (t->v[minus].mark != '-')
+            continue;
+        if (plus == t->n)
+            return; // it has no like: all of it is of interest
+        for (uint32_t c = 0; c < g->schema.n; c++)
+            columns[c] |= g->compared[c] && !same_cell(&(*t->v[minus].cells)[c], &(*t->v[plus].cells)[c],
+                                                       g->schema.f[c].type.kind, g->e->tolerance);
+        plus++;
+    }
+    for (uint32_t c = 0, first = 1; c < g->schema.n; c++) {
+        columns[c] |= g->compared[c] && first;
+        first = first && !g->compared[c];
+        left += g->compared[c] && !columns[c];
+    }
+    if (left == n - 1)
+        return; // nothing that is expected is missing
+    t->columns = columns;
+    if (left)
+        rki_putf(&t->k->report, "    %u column%s without a difference %s left out\n", left, plural(left),
+                 left == 1 ? "is" : "are");
+}
+
 static void look_equals(rki_case *k, const rki_goal *g)
 {
     struct table t = { .k = k, .s = &g->schema, .columns = g->compared };
@@ -372,6 +408,7 @@ static void look_equals(rki_case *k, const rki_goal *g)
         rki_case_fail(k, at, "test-equals", "%s: other rows than expected", g->of);
     squeeze(&t);
     rki_putz(&k->report, "    - expected, + got\n");
+    narrow(&t, g);
     put_table(&t);
 }
 

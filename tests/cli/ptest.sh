@@ -271,6 +271,24 @@ Y
 run 1 test types.yaml
 has out '4 tests, 1 failed' '0.1000000000000001'
 
+# Of many columns those that differ are shown.
+cat >wide.yaml <<'Y'
+version: 1
+kernels:
+  src: { op: read.jsonl, with: { path: gone.jsonl } }
+  out: { op: write.null, from: [src] }
+tests:
+  - name: wide
+    from: src
+    input: [ { a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9 } ]
+    expect: { out: [ { a: 1, b: 2, c: 3, d: 4, e: 5, f: 7, g: 7, h: 8, i: 9 } ] }
+Y
+run 1 test wide.yaml
+has out '7 columns without a difference are left out'
+[[ $(cat out) == *'             a  f
+    -     1  1  7
+    +     1  1  6'* ]] || bad 'not only what differs is shown'
+
 # What is wrong with tests is said with its place, all at once, by check as well.
 wrong() { # wrong NAME YAML TEXT..: a test with these lines has this finding
     local name=$1 yaml=$2
