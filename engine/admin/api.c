@@ -63,7 +63,7 @@ static void error_body(rki_answer *a, const char *code, rkp_str message)
 
 static void init(rki_answer *a, int status)
 {
-    *a = (rki_answer){ .status = status, .fields = "", .limit = UINT64_MAX };
+    *a = (rki_answer){ .status = status, .fields = "", .type = "application/json", .limit = UINT64_MAX };
     rki_buf_init(&a->body);
 }
 
@@ -82,6 +82,7 @@ static void RKP_PRINTF(4, 5) error(rki_answer *a, int status, const char *code, 
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     a->status = status;
+    a->type = "application/json";
     rki_buf_clear(&a->body);
     error_body(a, code, rkp_str_of(text));
 }
@@ -207,6 +208,14 @@ static void get_graph(const rki_admin_source *s, const rki_http_request *r, rki_
 {
     (void)r;
     s->graph_json(s->run, &a->body);
+}
+
+static void get_metrics(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)r;
+    a->type = RKI_EXPOSITION_TYPE;
+    if (!s->metrics_text(s->run, &a->body))
+        error(a, 503, "no-memory", "out of memory");
 }
 
 static void get_topics(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
@@ -356,7 +365,7 @@ static const struct route {
     { .path = "/v1/tap", .get = get_tap, .params = tap_params },
     { .path = "/v1/shutdown", .post = post_shutdown, .params = shutdown_params },
     { .path = "/", .later = "GET" },
-    { .path = "/metrics", .later = "GET" },
+    { .path = "/metrics", .get = get_metrics },
     { .path = "/v1/config", .get = get_config },
     { .path = "/v1/generations", .get = get_generations },
     { .path = "/v1/alerts", .later = "GET" },
@@ -465,4 +474,36 @@ void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_st
     route(s, r, body, a);
     if (a->kind == RKI_ANSWER_BODY && a->body.n && a->body.p[a->body.n - 1] != '\n')
         rki_putc(&a->body, '\n'); // for those who look at it with curl
+}
+
+// ---- a listener for metrics alone
+
+// An address of this machine, or a name that is not looked up anywhere else; with or without a port.
+static bool names_this_machine(rkp_str host)
+{
+    static const char *const names[] = { "localhost", "127.", "[::1]" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        rkp_str rest;
+        if (host.n < n || !rkp_http_same_word((rkp_str){ host.p, n }, names[i]))
+            continue;
+        rest = (rkp_str){ host.p + n, host.n - n };
+        if (i == 1) // the rest of an address
+            while (rest.n && ((rest.p[0] >= '0' && rest.p[0] <= '9') || rest.p[0] == '.'))
+                rest = (rkp_str){ rest.p + 1, rest.n - 1 };
+        return rest.n == 0 || rest.p[0] == ':';
+    }
+    return false;
+}
+
+void rki_api_scrape(const rki_admin_source *s, const char *path, const rki_http_request *r, rkp_str body, rki_answer *a)
+{
+    init(a, 200);
+    if (r->host.p && !names_this_machine(r->host))
+        error(a, 403, "host", "only the names of this machine are answered here, not '%.*s'", shown(r->host),
+              r->host.p);
+    else if (!rkp_str_is(r->path, path))
+        error(a, 404, "not-found", "there is no '%.*s'", shown(r->path), r->path.p);
+    else if (method_is(r, "GET", true, a) && no_body(body, a)) // parameters are the client's business
+        get_metrics(s, r, a);
 }

@@ -30,7 +30,8 @@ typedef struct rki_answer {
     rki_answer_kind kind;
     int status;
     const char *fields; // more lines of the head: "Allow: GET\r\n"; never NULL
-    rki_buf body;       // JSON
+    const char *type;   // of the body; never NULL
+    rki_buf body;
     rki_command command;
     char kernel[64];
     char file[4096];
@@ -44,6 +45,10 @@ typedef struct rki_answer {
 
 // `body` has r->body bytes.
 void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_str body, rki_answer *out);
+// The same on a listener that serves metrics at one path, and nothing else, to whoever can reach it.  What asks for a name that is not an
+// address of this machine is refused: a web page could have bent it.
+void rki_api_scrape(const rki_admin_source *s, const char *path, const rki_http_request *r, rkp_str body,
+                    rki_answer *out);
 // The answer to a request that is not well formed, or comes at a bad time.
 void rki_api_error(rki_answer *out, int status, const char *code, const char *message);
 void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_outcome o, const char *text);

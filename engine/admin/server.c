@@ -91,6 +91,7 @@ struct rki_admin {
     rki_admin_source source;
     rki_admin_times times;
     rki_socket socket;
+    char *metrics; // NULL: everything
     int wake;
     pthread_t thread;
     uint32_t stopping; // atomic
@@ -179,7 +180,7 @@ static void put_answer(struct conn *c, rki_answer *ans, bool head_only, uint64_t
         full = *ans;
         ans->body = (rki_buf){ 0 };
     }
-    rki_http_head(&c->out, full.status, "application/json", full.fields, full.body.n, !c->last);
+    rki_http_head(&c->out, full.status, full.type, full.fields, full.body.n, !c->last);
     if (!head_only)
         rki_put(&c->out, full.body.p, full.body.n);
     rki_answer_fini(&full);
@@ -382,7 +383,10 @@ static void answer(rki_admin *a, struct conn *c, uint64_t now)
 {
     rki_answer ans;
     c->last = !c->r.keep || c->eof;
-    rki_api_answer(&a->source, &c->r, (rkp_str){ c->in, c->r.body }, &ans);
+    if (a->metrics)
+        rki_api_scrape(&a->source, a->metrics, &c->r, (rkp_str){ c->in, c->r.body }, &ans);
+    else
+        rki_api_answer(&a->source, &c->r, (rkp_str){ c->in, c->r.body }, &ans);
     switch (ans.kind) {
     case RKI_ANSWER_BODY:
         put_answer(c, &ans, rkp_str_is(c->r.method, "HEAD"), now);
@@ -537,7 +541,7 @@ static void accept_some(rki_admin *a, uint64_t now)
                 return;
             continue;
         }
-        if (!rki_socket_trusted(fd)) {
+        if (a->socket.path && !rki_socket_trusted(fd)) {
             turn_away(fd, 403, "forbidden", "only the user that runs the engine, and root, may talk to it");
             continue;
         }
@@ -744,7 +748,10 @@ rkp_status rki_admin_start(const rki_admin_args *args, rki_admin **out, char *er
         st = RKP_UNAVAILABLE;
         goto fail;
     }
-    st = rki_socket_listen(args->path, &a->socket, err, n);
+    a->metrics = args->metrics ? strdup(args->metrics) : NULL;
+    st = args->metrics && !a->metrics ? RKP_NOMEM
+         : args->path                 ? rki_socket_listen(args->path, &a->socket, err, n)
+                                      : rki_socket_listen_at(args->address, args->port, &a->socket, err, n);
     if (st != RKP_OK)
         goto fail;
     e = start_thread(&a->thread, server_main, a);
@@ -759,8 +766,14 @@ fail:
     rki_socket_close(&a->socket);
     if (a->wake >= 0)
         close(a->wake);
+    free(a->metrics);
     free(a);
     return st;
+}
+
+uint16_t rki_admin_port(const rki_admin *a)
+{
+    return a->socket.port;
 }
 
 void rki_admin_stop(rki_admin *a)
@@ -787,5 +800,6 @@ void rki_admin_free(rki_admin *a, int exit_code)
         drop(a, c);
     }
     close(a->wake);
+    free(a->metrics);
     free(a);
 }

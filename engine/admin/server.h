@@ -1,6 +1,6 @@
-// admin/server.h - the server inside a running engine: one thread, one unix socket, HTTP.
+// admin/server.h - the server inside a running engine: one thread, one socket, HTTP.
 //
-//   Owns     its thread, its socket file, its connections and their taps
+//   Owns     its thread, its socket (a file, or an address), its connections and their taps
 //   Threads  start, stop and free: one control thread
 //   Fails    start says why in one sentence; later failures end the connection that they belong to
 //   Limits   100 connections, 4 commands at a time, those of http.h; the times of rki_admin_times
@@ -28,11 +28,15 @@ typedef struct rki_admin_times {
 
 typedef struct rki_admin_args {
     const rki_admin_source *source; // copied
-    const char *path;
+    const char *path;               // of a unix socket; or NULL, and
+    const char *address;            // "127.0.0.1" or "::1"
+    uint16_t port;                  //   with this port (0: any that is free)
+    const char *metrics;            // not NULL: serves metrics at this path, and nothing else (of an address always)
     rki_admin_times times;
 } rki_admin_args;
 
 rkp_status rki_admin_start(const rki_admin_args *args, rki_admin **out, char *err, size_t n);
+uint16_t rki_admin_port(const rki_admin *a); // of an address
 // Both take NULL.  Stop: nobody comes any more, taps give what they still have, and the source is not used afterwards.
 // Free: who waits for the end is told how the process will end, so it should be the last thing.
 void rki_admin_stop(rki_admin *a);

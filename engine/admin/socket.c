@@ -5,6 +5,7 @@
 // what was there before is replaced in one step.
 #include "admin/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -179,6 +180,58 @@ rkp_status rki_socket_listen(const char *path, rki_socket *out, char *err, size_
         return st;
     }
     *out = s;
+    return RKP_OK;
+}
+
+// Addresses of this machine alone.
+static bool loopback(const char *address, uint16_t port, struct sockaddr_storage *to, socklen_t *len)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+    *to = (struct sockaddr_storage){ 0 };
+    if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        *len = sizeof *v4;
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (inet_pton(AF_INET6, address, &v6->sin6_addr) != 1)
+        return false;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    *len = sizeof *v6;
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t n = sizeof at;
+    if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
+        return 0;
+    return ntohs(at.ss_family == AF_INET ? ((struct sockaddr_in *)&at)->sin_port
+                                         : ((struct sockaddr_in6 *)&at)->sin6_port);
+}
+
+rkp_status rki_socket_listen_at(const char *address, uint16_t port, rki_socket *out, char *err, size_t n)
+{
+    struct sockaddr_storage at;
+    socklen_t len;
+    int fd = -1, on = 1, e = 0;
+    if (!loopback(address, port, &at, &len)) {
+        snprintf(err, n, "'%s' is not an address of this machine alone", address);
+        return RKP_INVALID;
+    }
+    fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, BACKLOG) != 0) {
+        e = errno;
+        snprintf(err, n, "cannot listen at %s port %u: %s", address, port, strerror(e));
+        if (fd >= 0)
+            close(fd);
+        return e == ENOMEM ? RKP_NOMEM : RKP_UNAVAILABLE;
+    }
+    *out = (rki_socket){ .fd = fd, .port = port_of(fd) };
     return RKP_OK;
 }
 

@@ -1,4 +1,4 @@
-// admin/socket.h - unix sockets by path: who may talk to whom, what a dead process left, paths of any length.
+// admin/socket.h - unix sockets by path: who may talk to whom, what a dead process left, paths of any length; and loopback addresses.
 //
 //   Owns     a listening socket owns its file, until rki_socket_close
 //   Threads  any; no state
@@ -13,7 +13,8 @@
 
 typedef struct rki_socket {
     int fd;
-    char *path;
+    char *path;    // NULL: an address,
+    uint16_t port; //   with this port
     dev_t dev;
     ino_t ino;
 } rki_socket;
@@ -21,6 +22,8 @@ typedef struct rki_socket {
 // A socket file of mode 0600 that takes connections from the moment it is there.  What a dead process left in its place
 // is replaced; a live one is refused with RKP_UNAVAILABLE.
 rkp_status rki_socket_listen(const char *path, rki_socket *out, char *err, size_t n);
+// A port (0: any that is free) of an address of this machine alone: 127.0.0.0/8 or ::1.
+rkp_status rki_socket_listen_at(const char *address, uint16_t port, rki_socket *out, char *err, size_t n);
 void rki_socket_close(rki_socket *s); // and removes the file, when it is still this one
 
 typedef enum rki_connected {

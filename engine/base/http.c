@@ -210,6 +210,7 @@ static int parse_field(const char *p, size_t n, struct fields *f, rkp_http_reque
         if (f->host)
             return 400;
         f->host = true;
+        r->host = v;
     } else if (rkp_http_same_word(name, "content-length")) {
         return take_length(v, r);
     } else if (rkp_http_same_word(name, "transfer-encoding")) {

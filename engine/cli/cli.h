@@ -183,6 +183,8 @@ void rki_wrap(rki_buf *out, const char *text, size_t at, size_t indent, size_t w
 
 void rki_op_describe(const rkp_op *op, rki_buf *out);
 void rki_op_markdown(const rkp_op *op, rki_buf *out);
+void rki_metrics_markdown(const rki_cli *c, rki_buf *out);
+void rki_reference_cell(rki_buf *out, const char *text); // of a table
 void rki_traits_text(const rkp_op *op, rki_buf *out, const char *bullet);
 const char *rki_op_kind_name(const rkp_op *op);
 const char *rki_metric_unit_name(int unit);

@@ -1,7 +1,8 @@
-// cli/list.c - `rkpipe list`: the operators, functions and backends of this binary.
+// cli/list.c - `rkpipe list`: the operators, functions, backends and metrics of this binary.
 #include "base/json.h"
 #include "cli/functions.h"
 #include "cli/verbs.h"
+#include "watch/metrics.h"
 
 static const char *const what_names[] = { "ops", "functions", "backends", "metrics", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
@@ -108,6 +109,87 @@ static void backends_json(const rki_cli *c, rki_json *j)
     }
 }
 
+// ---- metrics
+
+// Row i of all: the engine's, then those of operators.  `name` is memory for it.
+static bool metric_at(const rki_cli *c, size_t i, char name[RKI_METRIC_NAME], rki_metric *out)
+{
+    if (i < RKI_N_METRICS) {
+        *out = rki_metrics[i];
+        return true;
+    }
+    i -= RKI_N_METRICS;
+    for (size_t o = 0; c->ops[o]; o++)
+        for (unsigned m = 0; rki_metric_of_op(c->ops[o], m, name, out); m++)
+            if (i-- == 0)
+                return true;
+    return false;
+}
+
+static void metrics_text(const rki_cli *c, rki_buf *out)
+{
+    char name[RKI_METRIC_NAME];
+    rki_metric m;
+    for (size_t i = 0; metric_at(c, i, name, &m); i++) {
+        rki_putf(out, "%s%s", i == RKI_N_METRICS ? "\n" : "", m.name);
+        if (*m.labels)
+            rki_putf(out, "{%s}", m.labels);
+        rki_putf(out, "\n    %s", rki_metric_kind_name((int)m.kind));
+        if (m.unit != RKI_METRIC_NONE)
+            rki_putf(out, ", %s", rki_metric_unit_text((int)m.unit));
+        rki_putz(out, ": ");
+        rki_wrap(out, m.help, 6, 6, 110);
+        rki_putc(out, '\n');
+    }
+}
+
+static void metrics_json(const rki_cli *c, rki_json *j)
+{
+    char name[RKI_METRIC_NAME];
+    rki_metric m;
+    for (size_t i = 0; metric_at(c, i, name, &m); i++) {
+        rki_json_object(j);
+        rki_json_key(j, "name");
+        rki_json_z(j, m.name);
+        rki_json_key(j, "type");
+        rki_json_z(j, rki_metric_kind_name((int)m.kind));
+        rki_json_key(j, "unit");
+        rki_json_z(j, rki_metric_unit_text((int)m.unit));
+        rki_json_key(j, "labels");
+        rki_json_array(j);
+        for (const char *p = m.labels; *p;) {
+            size_t n = strcspn(p, " ");
+            rki_json_str(j, (rkp_str){ p, n });
+            p += n + (p[n] == ' ');
+        }
+        rki_json_end_array(j);
+        rki_json_key(j, "summary");
+        rki_json_z(j, m.help);
+        rki_json_end_object(j);
+    }
+}
+
+void rki_metrics_markdown(const rki_cli *c, rki_buf *out)
+{
+    char name[RKI_METRIC_NAME];
+    rki_metric m;
+    for (size_t i = 0; metric_at(c, i, name, &m); i++) {
+        if (i == 0 || i == RKI_N_METRICS)
+            rki_putf(out, "\n## %s\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
+                     i ? "Of operators" : "Of the engine");
+        rki_putf(out, "| `%s` | %s | %s | ", m.name, rki_metric_kind_name((int)m.kind),
+                 rki_metric_unit_text((int)m.unit));
+        for (const char *p = m.labels; *p;) {
+            size_t n = strcspn(p, " ");
+            rki_putf(out, "%s`%.*s`", p == m.labels ? "" : ", ", (int)n, p);
+            p += n + (p[n] == ' ');
+        }
+        rki_putz(out, " | ");
+        rki_reference_cell(out, m.help);
+        rki_putz(out, " |\n");
+    }
+}
+
 static int verb_list(rki_cli *c)
 {
     const struct list_args *a = c->args;
@@ -115,10 +197,6 @@ static int verb_list(rki_cli *c)
     rki_buf out;
     rki_json j;
     bool ok;
-    if (strcmp(what, "metrics") == 0) {
-        rki_cli_say("'list metrics' is not supported yet; 'rkpipe describe OP' has the metrics of an operator");
-        return RKI_EXIT_UNAVAILABLE;
-    }
     rki_buf_init(&out);
     if (a->format) {
         rki_json_init(&j, &out, 2);
@@ -127,6 +205,8 @@ static int verb_list(rki_cli *c)
             ops_json(c, &j);
         else if (*what == 'f')
             functions_json(&j);
+        else if (*what == 'm')
+            metrics_json(c, &j);
         else
             backends_json(c, &j);
         rki_json_end_array(&j);
@@ -135,6 +215,8 @@ static int verb_list(rki_cli *c)
         ops_text(c, &out);
     } else if (*what == 'f') {
         functions_text(&out);
+    } else if (*what == 'm') {
+        metrics_text(c, &out);
     } else {
         backends_text(c, &out);
     }
@@ -145,8 +227,8 @@ static int verb_list(rki_cli *c)
 
 const rki_verb rki_verb_list = {
     .name = "list",
-    .summary = "List operators, functions of expressions, or backends",
-    .pos = { "ops|functions|backends", 1, 1, RKI_WORDS_CHOICE, what_names, "what to list" },
+    .summary = "List operators, functions of expressions, backends, or metrics",
+    .pos = { "ops|functions|backends|metrics", 1, 1, RKI_WORDS_CHOICE, what_names, "what to list" },
     .args = list_rows,
     .args_size = sizeof(struct list_args),
     .examples = "  rkpipe list ops\n",

@@ -458,6 +458,8 @@ static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *
             load_and_apply(v, a, to.s->s.first->name, to.s, d, &r);
         give_turn(v);
     }
+    if (!a->dry)
+        rki_run_count_reload(v->run, &r);
     rki_snapshot_free(to.s);
     if (j && d)
         answer(j, &r, d, to.number, a->dry);

@@ -27,11 +27,6 @@ static uint64_t system_mono_ns(void *ctx)
 
 const rki_time rki_time_system = { system_wall_us, system_mono_ns, NULL };
 
-static int64_t mono_us(const rki_clock *c)
-{
-    return (int64_t)(c->time.mono_ns(c->time.ctx) / 1000);
-}
-
 // A wall clock that nobody has set yet, or that shows nonsense, is held between 1970 and the last year of stamps.
 static int64_t wall_us(const rki_clock *c)
 {
@@ -47,12 +42,17 @@ void rki_clock_init(rki_clock *c, const rki_time *t)
     c->offset_us = wall_us(c) - (int64_t)(c->looked_ns / 1000);
 }
 
-uint64_t rki_clock_now_us(const rki_clock *c)
+uint64_t rki_clock_at_us(const rki_clock *c, uint64_t mono_ns)
 {
     // Relaxed: the word is all there is.  Whoever reads it again reads the same or a later one, so time does not go back.
-    int64_t us = __atomic_load_n(&c->offset_us, __ATOMIC_RELAXED) + mono_us(c);
+    int64_t us = __atomic_load_n(&c->offset_us, __ATOMIC_RELAXED) + (int64_t)(mono_ns / 1000);
 
     return us > (int64_t)LATEST_US ? LATEST_US : (uint64_t)us;
+}
+
+uint64_t rki_clock_now_us(const rki_clock *c)
+{
+    return rki_clock_at_us(c, c->time.mono_ns(c->time.ctx));
 }
 
 int64_t rki_clock_follow(rki_clock *c)

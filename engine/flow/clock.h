@@ -33,6 +33,7 @@ typedef struct rki_clock {
 
 void rki_clock_init(rki_clock *c, const rki_time *t);
 uint64_t rki_clock_now_us(const rki_clock *c);
+uint64_t rki_clock_at_us(const rki_clock *c, uint64_t mono_ns); // physical time at a reading of the monotonic clock
 
 // Looks at the wall clock; once a second is often enough.  Gives how far the wall clock is ahead (below 0: behind).
 int64_t rki_clock_follow(rki_clock *c);

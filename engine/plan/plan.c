@@ -1227,7 +1227,7 @@ static bool side_output(const rki_bound *b, int keeps)
     return b->k->delivery && keeps >= b->k->delivery && !cannot_take_part(b);
 }
 
-static const char *delivery_name(int level)
+const char *rki_delivery_name(int level)
 {
     static const char *const names[] = { "auto", "at_most_once", "at_least_once", "exactly_once" };
     return names[level];
@@ -1249,20 +1249,21 @@ static void resolve_delivery(struct planner *w)
         if (keeps >= w->p->delivery)
             continue;
         if (side_output(b, keeps)) {
-            reason(w, NULL, "kernel '%s' keeps %s, as its delivery says: %s", b->k->id.p, delivery_name(keeps), why);
+            reason(w, NULL, "kernel '%s' keeps %s, as its delivery says: %s", b->k->id.p, rki_delivery_name(keeps),
+                   why);
             continue;
         }
         if (want != RKI_DELIVERY_AUTO) {
             rkp_diag(w->d, RKP_ERROR, b->k->at, "delivery-level", "kernel '%s' (%s) keeps %s only: %s", b->k->id.p,
-                     b->k->op->name, delivery_name(keeps), why);
+                     b->k->op->name, rki_delivery_name(keeps), why);
             if (cannot_take_part(b))
-                rkp_diag_hint(w->d, "write 'engine: { delivery: %s }', or leave it out", delivery_name(keeps));
+                rkp_diag_hint(w->d, "write 'engine: { delivery: %s }', or leave it out", rki_delivery_name(keeps));
             else
                 rkp_diag_hint(
                     w->d,
                     "write 'engine: { delivery: %s }', or leave it out; or 'delivery: %s' at this kernel, when "
                     "that is enough for it",
-                    delivery_name(keeps), delivery_name(keeps));
+                    rki_delivery_name(keeps), rki_delivery_name(keeps));
             w->invalid = true;
             continue;
         }
@@ -1283,10 +1284,10 @@ static void resolve_delivery(struct planner *w)
         return;
     }
     if (weakest)
-        reason(w, NULL, "delivery %s: kernel '%s' (%s): %s", delivery_name(w->p->delivery), weakest->k->id.p,
+        reason(w, NULL, "delivery %s: kernel '%s' (%s): %s", rki_delivery_name(w->p->delivery), weakest->k->id.p,
                weakest->k->op->name, reason_why);
     else
-        reason(w, NULL, "delivery %s: %s", delivery_name(w->p->delivery),
+        reason(w, NULL, "delivery %s: %s", rki_delivery_name(w->p->delivery),
                want == RKI_DELIVERY_AUTO ? "every kernel can keep it" : "engine.delivery");
 }
 

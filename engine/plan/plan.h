@@ -161,6 +161,7 @@ bool rki_plan_wants(const rki_bound *b, uint32_t column);
 
 const rkp_schema *rki_dead_schema(void);
 const char *rki_overflow_name(int overflow); // "drop_oldest"
+const char *rki_delivery_name(int level);    // "at_least_once"
 const char *rki_role_name(int role);         // "", "/poll", "/decode", "/encode", "/write"
 
 // `rkpipe plan`: text for people; with `json`, the same as JSON.

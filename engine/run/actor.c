@@ -1,5 +1,5 @@
 // run/actor.c - the contract's actor functions: what an operator can ask for and do.
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,6 +126,25 @@ const char *rkp_actor_kernel(const rkp_actor *a)
     return a->bound->k->id.p;
 }
 
+// Of what a source emits.  One that waits in the system has been at it for long.
+static uint64_t arrives_us(const rkp_actor *a)
+{
+    return a->op->traits & RKP_BLOCKING ? rki_clock_now_us(&a->run->clock) : a->r->pt_us;
+}
+
+static void count_published(rki_published *p, uint64_t rows)
+{
+    RKI_ADD(p->rows, rows);
+    RKI_ADD(p->messages, 1);
+}
+
+static void count_unheard(const rkp_actor *a, uint32_t port, uint64_t rows)
+{
+    for (uint32_t u = 0; u < a->n_unheard; u++)
+        if (a->unheard[u].pub->port == port)
+            count_published(a->unheard[u].published, rows);
+}
+
 void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
 {
     uint64_t rows;
@@ -138,6 +157,8 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     a->r->emission++;
     if (!a->r->hlc_out)
         a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
+    if (!b->born_us) // made here: nobody else has it yet
+        b->born_us = a->r->in_born_us ? a->r->in_born_us : arrives_us(a);
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
@@ -152,6 +173,8 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         rki_tap_offer(a, port, NULL, NULL, b);
         rki_tap_unheard(a, port, b);
     }
+    if (RKP_UNLIKELY(a->n_unheard))
+        count_unheard(a, port, rows);
     if (n == 0) {
         // Nobody reads this port: counted, so that the sums close.
         rki_drop_unread(a, rows);
@@ -161,6 +184,8 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
     for (uint32_t i = 0; i < n; i++) {
         rki_out *o = &a->outs[port][i];
         rkp_batch *m = i + 1 < n ? rkp_batch_get(b) : b;
+        if (o->published)
+            count_published(o->published, rows);
         if (o->local) {
             rki_deliver(o->local, m);
             rkp_batch_put(m);

@@ -25,7 +25,7 @@
 typedef struct rki_runner rki_runner;
 
 typedef struct rki_counts {
-    uint64_t batches, rows_in, rows_out, bytes_in, bytes_out, absorbed, busy_ns; // read by others, relaxed
+    uint64_t batches, rows_in, rows_out, bytes_in, bytes_out, absorbed; // read by others, relaxed
     uint64_t unread; // rows that went to nobody: dropped, and not in rows_out
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
@@ -63,10 +63,12 @@ typedef struct rki_link {
     uint64_t spill_waits; // how often its log was full
     uint64_t ended_rows;  // among those that overflowed: the circle had ended
     uint64_t next_seq;
-    uint64_t gone_seen; // the ring's bytes_out as last read
-    uint32_t n_new;     // slots that are written and not published yet
-    uint32_t due;       // atomic: number of the barrier that goes into the ring before anything else; 0: none
-    bool end_sent;      // END is in the ring
+    uint64_t gone_seen;         // the ring's bytes_out as last read
+    uint64_t waits, blocked_us; // how often it waited for room, and for how long
+    uint64_t full_us;           // since when it does, by its clock; 0: it does not
+    uint32_t n_new;             // slots that are written and not published yet
+    uint32_t due;               // atomic: number of the barrier that goes into the ring before anything else; 0: none
+    bool end_sent;              // END is in the ring
     // Consumer.
     uint64_t got_rows __attribute__((aligned(64)));
     uint64_t filtered_rows, late;
@@ -77,7 +79,8 @@ typedef struct rki_link {
     bool taken;                 // something has been taken since the producer was last looked at
     uint32_t left_to;           // atomic: it is nobody's input any more
     // Producer.
-    uint32_t left_from; // atomic: it is nobody's output any more
+    uint32_t left_from;    // atomic: it is nobody's output any more
+    struct rki_flow *flow; // sums of all rings between the two kernels; nobody changes it
     // Control, from then on.
     struct rki_link *next_leaving;
     struct rki_kstate *writer, *reader; // of the kernels that it led from and to
@@ -160,9 +163,10 @@ typedef struct rki_out {
     struct rkp_actor *local; // or
     rki_dest dest;           // n > 0; or
     rki_route *route;
-    const rki_publication *pub; // NULL: no topic
-    bool first_of_pub;          // of several edges of a publication the one that taps listen to
-    const rkp_topics *topics;   // of a plain topic; NULL: none
+    const rki_publication *pub;      // NULL: no topic
+    bool first_of_pub;               // of several edges of a publication the one that taps listen to
+    const rkp_topics *topics;        // of a plain topic; NULL: none
+    struct rki_published *published; // of first_of_pub: counts
 } rki_out;
 
 typedef struct rki_life rki_life; // life.c
@@ -246,6 +250,9 @@ struct rkp_actor {
     uint64_t state_used;
     uint64_t timer_ns; // on_timer's time; 0: none
     bool leaving;      // its kernel is restarted or terminated: rkp_stopping
+    struct rki_meter *meter;
+    uint64_t spent_ns; // of a step whose stages are timed
+    double share;      // of the time of a step
 };
 
 // One dead letter; texts live as long as the batch it is written into needs them.
@@ -255,6 +262,8 @@ typedef struct rki_letter {
     bool made;    // `row` has been made of its columns
     rkp_str to;   // the kernel that should have had it; p NULL: the one in which it went wrong; empty: none
 } rki_letter;
+
+enum { RKI_BORN = 16 };
 
 // Raw rows that went wrong and are not sent yet: a batch for each would cost pages a row.
 typedef struct rki_letters {
@@ -353,6 +362,20 @@ struct rki_runner {
     uint64_t pt_us;          // of the step at hand: physical time of stamps
     uint64_t now_ns;         // of the step at hand, monotonic; only where something asks for it
     uint64_t wake_ns;
+    // What is measured (meter.c).
+    uint64_t looked_ns, begun_ns; // the clock when pt_us was read, and when the step began
+    uint64_t in_born_us;          // of the batch at hand: when it arrived at its source; 0: this is a source
+    uint64_t measured;            // steps
+    uint64_t begun_emission;
+    uint64_t timed_ns;          // timing: since when a stage is at work,
+    struct rkp_actor *timed_at; // and which
+    uint32_t took;              // batches of this step
+    uint32_t n_born;
+    bool timing; // of this step its stages are
+    struct {
+        struct rkp_actor *a;
+        uint64_t us;
+    } born[RKI_BORN]; // batches that sinks have taken in this step
 };
 
 // Both ends of a ring stop, and what is in it is given on before.
@@ -381,6 +404,9 @@ typedef struct rki_kstate {
     bool gone;
     rki_kernel_counts past; // of instances that have gone, under the graph's lock
     const rkp_op *op;
+    struct rki_meter *meters;        // each released to who looks; they go with it
+    struct rki_published *published; // as those
+    rki_kernel_counts *shown;        // the largest that metrics have said, with metrics_lock
 } rki_kstate;
 
 // Kernels that hear each other, directly or round about.  Circles end one by one: one may feed another.
@@ -446,12 +472,19 @@ struct rki_run {
     uint32_t n_runners;
     rki_link **links;
     uint32_t n_links;
-    rki_kstate **ks;           // per kernel of the plan
-    rki_gen *gens;             // the newest first
-    struct rki_reload *reload; // reload.c
-    uint32_t number;           // of the newest generation
-    const char *name;          // of the pipeline, whatever the file of a later generation is called
-    uint16_t last_id;          // of runners
+    rki_kstate **ks;              // per kernel of the plan
+    rki_gen *gens;                // the newest first
+    struct rki_reload *reload;    // reload.c
+    uint32_t number;              // of the newest generation
+    const char *name;             // of the pipeline, whatever the file of a later generation is called
+    uint16_t last_id;             // of runners
+    struct rki_flow *flows;       // released to who looks; in arena
+    pthread_mutex_t metrics_lock; // before graph_lock: one walk at a time
+    int64_t drift_us;             // atomic: how far the wall clock is ahead
+    uint64_t reloads[4];          // lock: by rki_reload_outcome,
+    bool reload_failed;           //   what came of the last one,
+    uint64_t reload_us;           //   and when the last one was applied
+    uint64_t reload_pause_ns;
     rki_runner *spare;
     rki_kstate *gone;
     pthread_mutex_t build_lock; // spare, named, gone, arena
@@ -465,8 +498,9 @@ struct rki_run {
     rkp_status fail_status;
     char failure[1024];
     uint64_t start_ns, end_ns, cpu_start_ns, cpu_end_ns;
-    rki_clock clock; // physical time of all stamps
-    rki_lease lease; // of a stream: above every stamp, on disk
+    uint64_t started_us; // wall clock
+    rki_clock clock;     // physical time of all stamps
+    rki_lease lease;     // of a stream: above every stamp, on disk
     bool leased;
     bool lease_told;       // that it cannot be renewed
     int dir;               // of data_dir; -1: none
@@ -656,16 +690,17 @@ void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
 
 // ---- batcher.c
 
-rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b);
+struct rki_meter;
+rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b, struct rki_meter *m);
 void rki_batcher_free(rki_batcher *s);
 uint64_t rki_batcher_rows(const rki_batcher *s); // that wait in it
 void rki_batcher_put(rki_batcher *s, rkp_batch *b, uint64_t corr);
-rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, bool flush, uint64_t *corr, bool *nomem);
 bool rki_batcher_full(const rki_batcher *s); // a message is at hand that is not given on yet
 bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t *wake_ns);
 
 // ---- control.c: taps
 
+const char *rki_run_state(const rki_run *r); // "running", "draining", "ending"
 void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
                    rkp_batch *b);
 void rki_taps_end(rki_run *r);

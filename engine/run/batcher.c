@@ -3,7 +3,7 @@
 // A large message is cut into slices, which copies nothing; small ones are copied together.  What was made from different requests, or came
 // over different topics, is never put together.  What waits for more rows is given on at `period` after its first row came, when the kernel
 // would be idle (period 0, and in a stream the default), and at the end.
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <stdlib.h>
 
@@ -16,17 +16,19 @@ struct rki_batcher {
     uint64_t in_corr;
     rkp_builder *made; // rows that wait for more
     uint32_t rows;
-    uint64_t bytes, since_ns, corr;
+    uint64_t bytes, since_ns, corr, born_us; // born_us: of the first of them
     const rkp_topics *topics;
+    uint64_t *flushes; // by rki_flush_why
 };
 
-rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b)
+rki_batcher *rki_batcher_new(rki_run *r, const rki_plan *p, const rki_bound *b, rki_meter *m)
 {
     rki_batcher *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->k = b->k;
     s->schema = &b->in;
+    s->flushes = m->flushes;
     s->when_idle = b->k->batch_period_given ? b->k->batch_period_ns == 0 : p->stream;
     s->made = rkp_builder_new(r->pool, &b->in);
     if (!s->made) {
@@ -64,14 +66,17 @@ void rki_batcher_put(rki_batcher *s, rkp_batch *b, uint64_t corr)
     s->in_corr = corr;
 }
 
-// Rows of the message at hand that make a batch of their own.
-static uint32_t most_rows(const rki_batcher *s)
+// Rows of the message at hand that make a batch of their own, and by which limit.
+static uint32_t most_rows(const rki_batcher *s, rki_flush_why *why)
 {
     uint64_t n = s->k->batch_count ? s->k->batch_count : UINT32_MAX, each;
+    *why = RKI_FLUSH_COUNT;
     if (s->k->batch_bytes && s->in->rows) {
         each = rki_weight(s->in) / s->in->rows;
-        if (s->k->batch_bytes / (each + 1) < n)
+        if (s->k->batch_bytes / (each + 1) < n) {
             n = s->k->batch_bytes / (each + 1);
+            *why = RKI_FLUSH_BYTES;
+        }
     }
     return n < 1 ? 1 : (uint32_t)n;
 }
@@ -82,6 +87,7 @@ static rkp_batch *finish(rki_batcher *s)
     if (b) {
         b->topics = s->topics;
         b->in_bytes = s->bytes;
+        b->born_us = s->born_us;
     }
     s->rows = 0;
     s->bytes = 0;
@@ -100,6 +106,7 @@ static bool add(rki_batcher *s, uint32_t n, uint64_t now_ns)
     bool ok = part && rkp_builder_add(s->made, part, NULL, n, &errs) == RKP_OK && !errs.n;
     if (!s->rows) {
         s->since_ns = now_ns;
+        s->born_us = s->in->born_us;
         s->corr = s->in_corr;
         s->topics = s->in->topics;
     }
@@ -136,14 +143,15 @@ bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t 
     return false;
 }
 
-// The next batch, or NULL: more rows are needed, or memory is out (*nomem).  `flush`: what there is.
-rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, bool flush, uint64_t *corr, bool *nomem)
+// The next batch, or NULL: more rows are needed, or memory is out (*nomem).  `why` not RKI_FLUSH_NO: what there is.
+rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, rki_flush_why why, uint64_t *corr, bool *nomem)
 {
     rkp_batch *b;
     while (s->in) {
-        uint32_t rest = s->in->rows - s->at, most = most_rows(s), n;
+        rki_flush_why limit;
+        uint32_t rest = s->in->rows - s->at, most = most_rows(s, &limit), n;
         if (s->rows && (!goes_together(s) || s->rows >= most)) {
-            flush = true;
+            why = goes_together(s) ? limit : RKI_FLUSH_TOPIC;
             break;
         }
         if (!rest) {
@@ -155,6 +163,7 @@ rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, bool flush, uint64_t
             *corr = s->in_corr;
             b = cut(s, rest < most ? rest : most);
             *nomem |= !b;
+            RKI_ADD(s->flushes[rest < most ? RKI_FLUSH_TOPIC : limit], 1);
             return b;
         }
         n = rest < most - s->rows ? rest : most - s->rows;
@@ -168,14 +177,15 @@ rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, bool flush, uint64_t
             s->in = NULL;
         }
         if (s->rows == most) {
-            flush = true;
+            why = limit;
             break;
         }
     }
-    if (!s->rows || !flush)
+    if (!s->rows || why == RKI_FLUSH_NO)
         return NULL;
     *corr = s->corr;
     b = finish(s);
+    RKI_ADD(s->flushes[why], 1);
     *nomem |= !b;
     return b;
 }

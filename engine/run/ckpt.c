@@ -216,11 +216,17 @@ void rki_ckpt_look(rki_run *r, uint64_t now, uint64_t *until)
     pthread_mutex_unlock(&c->lock);
     if (done) {
         bool last = c->last;
-        if (!commit(r, c->wanted, false))
+        if (!commit(r, c->wanted, false)) {
+            pthread_mutex_lock(&c->lock);
+            c->failures++;
+            pthread_mutex_unlock(&c->lock);
             return;
+        }
         c->last_done = last;
         pthread_mutex_lock(&c->lock);
-        c->took_ns[c->count++ % RKI_CKPT_TIMES] = rki_mono_ns() - c->began_ns;
+        c->took_ns[c->count % RKI_CKPT_TIMES] = rki_mono_ns() - c->began_ns;
+        rki_hist_add(&c->durations, c->took_ns[c->count++ % RKI_CKPT_TIMES], 1);
+        c->last_us = rki_wall_us();
         pthread_mutex_unlock(&c->lock);
         if (c->hold) {
             __atomic_store_n(&c->hold, 0, __ATOMIC_RELEASE);
@@ -355,6 +361,17 @@ void rki_ckpt_json(const rki_run *r, rki_json *j)
         seconds(j, "max_seconds", v[n - 1]);
     }
     rki_json_end_object(j);
+}
+
+bool rki_ckpt_sums(const rki_run *r, rki_ckpt_counts *out)
+{
+    struct rki_ckpt *c = r->ckpt;
+    if (!c)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    *out = (rki_ckpt_counts){ .count = c->count, .failures = c->failures, .last_us = c->last_us, .took = c->durations };
+    pthread_mutex_unlock(&c->lock);
+    return true;
 }
 
 void rki_ckpt_say(const rki_run *r, char *text, size_t n)

@@ -4,7 +4,7 @@
 
 #include "data/state.h"
 #include "flow/manifest.h"
-#include "run/actor.h"
+#include "run/meter.h"
 
 enum { RKI_CKPT_TIMES = 1024, RKI_CKPT_KEEP = 2 }; // manifests that are kept
 
@@ -55,6 +55,8 @@ struct rki_ckpt {
     uint32_t hurry; // atomic: soon
     uint64_t next_ns, began_ns;
     // lock: from the request until the manifest was on disk, the last RKI_CKPT_TIMES of `count`
+    uint64_t last_us, failures; // lock: when the last one was committed, wall clock
+    rki_hist durations;         // lock: nanoseconds
     uint64_t took_ns[RKI_CKPT_TIMES], count;
     rki_manifest from; // what the run goes on from; n 0: nothing
 };

@@ -209,6 +209,11 @@ static bool draining(const rki_run *r)
            __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) || rki_failed(r);
 }
 
+const char *rki_run_state(const rki_run *r)
+{
+    return __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending" : draining(r) ? "draining" : "running";
+}
+
 bool rki_run_ready(rki_run *r)
 {
     bool ready = !draining(r);
@@ -228,10 +233,7 @@ static void status_json(rki_run *r, rki_buf *out)
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
     field_text(&j, "name", r->name);
-    field_text(&j, "state",
-               __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) ? "ending"
-               : draining(r)                                 ? "draining"
-                                                             : "running");
+    field_text(&j, "state", rki_run_state(r));
     field_u64(&j, "generation", r->number);
     field_text(&j, "mode", r->plan->stream ? "stream" : "batch");
     rki_json_key(&j, "uptime_seconds");

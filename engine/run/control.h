@@ -9,6 +9,7 @@
 #define RKI_CONTROL_H
 
 #include "run/run.h"
+#include "watch/metrics.h"
 
 typedef enum rki_state {
     RKI_CREATED,
@@ -52,6 +53,7 @@ typedef enum rki_reload_outcome {
 
 typedef struct rki_reload_result {
     rki_reload_outcome outcome;
+    bool counted;                                         // rki_run_count_reload has been called
     uint32_t generation;                                  // that runs now
     char text[1024];                                      // a sentence, where there are no findings
     uint64_t prepare_ns, quiesce_ns, commit_ns, grace_ns; // how long each step took
@@ -66,6 +68,8 @@ typedef struct rki_reload_result {
 void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), void *drop_arg, rkp_diags *d,
                     rki_reload_result *out);
 
+// For metrics, once: also of one that never came to rki_run_reload.
+void rki_run_count_reload(rki_run *r, rki_reload_result *out);
 // What it would change; nothing is changed.
 void rki_run_compare(rki_run *r, const rki_plan *plan, rkp_diags *d, rki_reload_result *out);
 void rki_run_generation(rki_run *r, rki_reload_result *out); // the number alone
@@ -77,6 +81,10 @@ bool rki_run_ready(rki_run *r);
 
 // {"name":..,"state":"running","uptime_seconds":..,"mode":..,"kernels":[..],"edges":[..],"topics":[..],"memory":{..}}
 void rki_run_status_json(rki_run *r, rki_buf *out);
+// Every metric (watch/metrics.h), series by series.  Takes the graph's lock for reading; `emit` must not call back into the run.  False: out
+// of memory, and something is missing.
+bool rki_run_metrics(rki_run *r, rki_emit emit, void *arg);
+bool rki_run_metrics_text(rki_run *r, rki_buf *out); // in the Prometheus text format
 // `kernels` of it alone: an array.
 void rki_run_kernels_json(rki_run *r, rki_buf *out);
 // One kernel of it; false when there is none of that name.

@@ -1,5 +1,5 @@
 // run/engine.c - builds actors and rings from a plan, runs them to the end, checks that the counts add up, publishes.
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static void keep_clock(rki_run *r, uint64_t now_ns, uint64_t *next)
     if (!r->leased || now_ns < *next)
         return;
     *next = now_ns + 250000000u;
-    rki_clock_follow(&r->clock);
+    __atomic_store_n(&r->drift_us, rki_clock_follow(&r->clock), __ATOMIC_RELAXED);
     if (rki_lease_renew(&r->lease, rki_clock_now_us(&r->clock), text) == RKP_OK) {
         r->lease_told = false;
     } else if (!r->lease_told) {
@@ -191,7 +191,8 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
     r->name = rki_dup(&r->arena, p->spec->name.p, p->spec->name.n);
     if (!r->name)
         goto fail;
-    if (pthread_mutex_init(&r->build_lock, NULL) != 0 || !rki_reload_open(r))
+    if (pthread_mutex_init(&r->build_lock, NULL) != 0 || pthread_mutex_init(&r->metrics_lock, NULL) != 0 ||
+        !rki_reload_open(r))
         goto fail;
     r->pool = rkp_pool_new(p->pool_bytes);
     r->state_pool = rkp_pool_new(p->state_bytes);
@@ -702,6 +703,7 @@ int rki_run_execute(rki_run *r)
     uint64_t left;
     __atomic_store_n(&r->start_ns, rki_run_ns(r), __ATOMIC_RELAXED); // the status is asked for from the start
     r->cpu_start_ns = cpu_ns();
+    __atomic_store_n(&r->started_us, rki_wall_us(), __ATOMIC_RELAXED);
     rki_life_start(r);
     __atomic_store_n(&r->poke, r->b, __ATOMIC_SEQ_CST);
     st = r->backend->start(r->b);
@@ -837,10 +839,10 @@ static void free_graph(rki_run *r)
     for (uint32_t i = 0; i < r->n_links; i++)
         free(r->links[i]);
     for (uint32_t i = 0; r->net && i < r->plan->n_kernels; i++)
-        free(r->ks[i]);
+        rki_kstate_free(r->ks[i]);
     while ((gone = r->gone)) {
         r->gone = gone->next_gone;
-        free(gone);
+        rki_kstate_free(gone);
     }
     if (r->net)
         rki_arena_fini(&r->net->arena);
@@ -882,6 +884,7 @@ void rki_run_free(rki_run *r)
         pthread_mutex_destroy(&r->lock);
     }
     pthread_mutex_destroy(&r->build_lock);
+    pthread_mutex_destroy(&r->metrics_lock);
     rki_arena_fini(&r->arena);
     free(r);
 }

@@ -15,8 +15,10 @@
 
 void rki_look_at_clock(rki_runner *r)
 {
+    const rki_clock *c = &r->run->clock;
     r->wall_us = 0;
-    r->pt_us = rki_clock_now_us(&r->run->clock);
+    r->looked_ns = c->time.mono_ns(c->time.ctx);
+    r->pt_us = rki_clock_at_us(c, r->looked_ns);
 }
 
 void rki_clock_enter(rki_runner *r)

@@ -9,7 +9,7 @@
 // A supervised kernel runs alone in its actor.  What it emits for one message lies in boxes until the call is over, so when the call fails
 // it is taken back, the counts are set back, and the message is offered to a new instance after the backoff: nothing is lost or doubled.
 // What a source emitted before it failed stands: nobody would bring it again.
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -262,6 +262,7 @@ static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
 {
     rki_life *l = a->life;
     uint64_t now = rkp_now_ns(a);
+    RKI_ADD(a->meter->failures, 1);
     if (!a->crash[0])
         snprintf(a->crash, sizeof a->crash, "failed");
     change(a->run, a->ks, RKI_FAILED, a->crash);

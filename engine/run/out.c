@@ -325,6 +325,24 @@ static bool put_due(rki_runner *r)
     return any;
 }
 
+// Time that it waits for room, by the clock of its steps: from the flush that found none to the one that finds some.
+static void begin_wait(const rki_runner *r, const rki_outset *o, rki_link *k)
+{
+    // Where a queue does not block, only barriers and ends wait, and keep nobody from working.
+    if (k->full_us || (o->edge->overflow != RKI_OVERFLOW_BLOCK && o->edge->overflow != RKI_OVERFLOW_SPILL))
+        return;
+    RKI_ADD(k->waits, 1);
+    __atomic_store_n(&k->full_us, r->pt_us, __ATOMIC_RELAXED);
+}
+
+static void end_wait(const rki_runner *r, rki_link *k)
+{
+    if (RKP_LIKELY(!k->full_us))
+        return;
+    RKI_ADD(k->blocked_us, r->pt_us > k->full_us ? r->pt_us - k->full_us : 0);
+    __atomic_store_n(&k->full_us, 0, __ATOMIC_RELAXED);
+}
+
 enum put { PUT_DONE, PUT_LOST, PUT_WAIT };
 
 // As the edge's policy says.  PUT_WAIT: it stays in the box.
@@ -399,8 +417,10 @@ static bool flush_set(rki_runner *r, rki_outset *o)
         enum put what = full & bit ? PUT_WAIT : put(r, o, out);
         if (what == PUT_WAIT) {
             full |= bit;
+            begin_wait(r, o, o->links[out->link]);
             o->box[kept++] = *out;
         } else if (what == PUT_DONE) {
+            end_wait(r, o->links[out->link]);
             touched |= bit;
         }
     }
@@ -445,13 +465,17 @@ static bool all_room(rki_runner *r, uint64_t emission)
         for (uint32_t m = 0; m < n; m++) {
             rki_link *k = o->links[o->box[m].link];
             if (o->edge->overflow == RKI_OVERFLOW_SPILL && !is_control(&o->box[m]) && !rki_spill_room(r, o) &&
-                (behind(o) || !rki_has_room(k, rki_weight(payload(&o->box[m])))))
+                (behind(o) || !rki_has_room(k, rki_weight(payload(&o->box[m]))))) {
+                begin_wait(r, o, k);
                 return false;
+            }
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];
-            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) || behind(o))
+            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) || behind(o)) {
+                begin_wait(r, o, k);
                 return false;
+            }
         }
     }
     return true;
@@ -501,6 +525,7 @@ static bool flush_ordered(rki_runner *r)
                 o->box[m].env.stamp = stamp;
                 if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
                     rki_fail_run(r->acts[0], RKP_INTERNAL, "a ring with room was full");
+                end_wait(r, o->links[o->box[m].link]);
                 touched |= 1ull << o->box[m].link;
             }
             if (!n)

@@ -500,6 +500,29 @@ static bool wait_for_going(rki_run *r, const rki_plan *plan, const char **id)
     return true;
 }
 
+// With the lock.
+static void count_outcome(rki_run *r, rki_reload_result *out)
+{
+    if (out->counted)
+        return;
+    out->counted = true;
+    r->reloads[out->outcome]++;
+    if (out->outcome == RKI_RELOAD_SUPERSEDED)
+        return; // what took its place says whether it went well
+    r->reload_failed = out->outcome != RKI_RELOAD_APPLIED;
+    if (r->reload_failed)
+        return;
+    r->reload_us = rki_wall_us();
+    r->reload_pause_ns = out->pause_ns;
+}
+
+void rki_run_count_reload(rki_run *r, rki_reload_result *out)
+{
+    pthread_mutex_lock(&r->lock);
+    count_outcome(r, out);
+    pthread_mutex_unlock(&r->lock);
+}
+
 void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), void *drop_arg, rkp_diags *d,
                     rki_reload_result *out)
 {
@@ -526,6 +549,7 @@ void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), v
         pthread_mutex_unlock(&r->lock);
         out->outcome = newer ? RKI_RELOAD_SUPERSEDED : RKI_RELOAD_REJECTED;
         snprintf(out->text, sizeof out->text, "%s", newer ? "a newer reload takes its place" : "the run is ending");
+        rki_run_count_reload(r, out);
         drop(drop_arg);
         free(gen);
         return;
@@ -567,6 +591,7 @@ void rki_run_reload(rki_run *r, const rki_plan *plan, void (*drop)(void *arg), v
     job_free(r, j);
     pthread_mutex_lock(&r->lock);
     x->busy = false;
+    count_outcome(r, out);
     pthread_cond_broadcast(&r->obeyed);
     pthread_mutex_unlock(&r->lock);
 }

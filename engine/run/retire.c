@@ -1,5 +1,6 @@
 // run/retire.c - what a reload has taken out gives on what it has, and goes; its memory goes when no batch of its time is left
 // (docs/design/reload.md).  Control thread.
+#include "run/meter.h"
 #include "run/reload.h"
 
 #include "data/pool.h"
@@ -227,6 +228,7 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
         check_left(r, k);
         pthread_rwlock_wrlock(&r->graph_lock); // others count what did not fit
         rki_count_link(&k->reader->past, k);
+        rki_flow_add(&k->flow->past, k);
         *at = k->next_leaving;
         pthread_rwlock_unlock(&r->graph_lock);
         free(k);

@@ -64,6 +64,7 @@ typedef struct rki_run_args {
     void *log_arg;
     rki_replay *replay;     // what is replayed, of a plan for that; NULL: an ordinary run
     const char *const *env; // NAME=VALUE, NULL terminated, of which commands get some; may be NULL
+    const char *version;    // of the program, for metrics; may be NULL
     // The actors' monotonic clock, any thread, never 0; NULL: the system's.  Times to wake are then looked at every
     // millisecond of the system's clock.
     uint64_t (*now_ns)(void *arg);
@@ -111,7 +112,6 @@ typedef struct rki_kernel_counts {
     bool removed;  // by a reload
     rki_reason_count drops[RKI_MAX_REASONS], deads[RKI_MAX_REASONS];
     uint32_t n_drops, n_deads;
-    uint64_t busy_ns;
     uint64_t metrics[16];
 } rki_kernel_counts;
 

@@ -6,7 +6,7 @@
 // message makes.  Chunk marks: on an edge whose producer or consumer is replicated, every input chunk yields at least
 // one message, the last one marked; the consumer reads one ring until the mark, then the next ring in turn.  Chunk
 // numbers are dense, so a ring that has ended at its turn means that no later chunk exists.
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,9 @@ rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
 // Runs one stage on a batch, which stays the caller's.  RKP_RETRY comes back to the caller; all else is settled here.
 static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
 {
+    rki_runner *r = a->r;
+    rkp_actor *was = NULL;
+    uint64_t born_us = b->born_us ? b->born_us : rkp_hlc_us(r->in_stamp); // what was on disk has forgotten it
     rkp_verdict v;
     if (rki_failed(a->run))
         return RKP_FAIL;
@@ -52,14 +55,22 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
             rki_drop_rows(a, rki_batch_rows(b), "stop");
         return RKP_DONE;
     }
-    a->meta.stamp = a->r->in_stamp;
+    a->meta.stamp = r->in_stamp;
+    r->in_born_us = born_us;
     if (RKP_UNLIKELY(a->bound->k->timeout_ns)) // of one message, not of a step
-        __atomic_store_n(&a->r->step_start_ns, rki_run_ns(a->run), __ATOMIC_RELAXED);
+        __atomic_store_n(&r->step_start_ns, rki_run_ns(a->run), __ATOMIC_RELAXED);
+    if (RKP_UNLIKELY(r->timing))
+        was = rki_meter_enter(r, a);
     v = RKP_UNLIKELY(a->life) ? rki_supervised_call(a, b) : rki_call(a, b);
+    if (RKP_UNLIKELY(r->timing))
+        rki_meter_enter(r, was);
     if (v == RKP_RETRY || v == RKI_CRASHED)
         return v;
     if (RKP_UNLIKELY(a->run->args.see) && a->op->kind == RKP_SINK)
         rki_see(a, RKI_SEEN_TAKEN, NULL, NULL, b);
+    r->took += a == r->acts[0];
+    if (a->op->kind == RKP_SINK && a->stage->role != RKI_ENCODE)
+        rki_meter_written(r, a, born_us);
     RKI_ADD(a->counts.batches, 1);
     RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
     RKI_ADD(a->counts.bytes_in, b->blob.p ? b->blob.n : b->in_bytes);
@@ -253,12 +264,12 @@ static void wake_producers(rki_runner *r, bool all)
 }
 
 // Runs the head stage on what the batcher has; false when it asks for a retry.
-static bool give_batches(rki_runner *r, bool flush)
+static bool give_batches(rki_runner *r, rki_flush_why why)
 {
     bool nomem = false;
     uint64_t corr = 0;
     rkp_batch *b;
-    while (!rki_failed(r->run) && (b = rki_batcher_get(r->batcher, r->now_ns, flush, &corr, &nomem))) {
+    while (!rki_failed(r->run) && (b = rki_batcher_get(r->batcher, r->now_ns, why, &corr, &nomem))) {
         rkp_verdict v;
         r->corr = corr;
         v = run_stage(r->acts[0], b);
@@ -299,7 +310,7 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
             r->now_ns = rkp_now_ns(head);
         rki_batcher_put(r->batcher, b, r->corr);
         r->pending_flags = flags;
-        return give_batches(r, false);
+        return give_batches(r, RKI_FLUSH_NO);
     }
     v = run_stage(head, b);
     if (v == RKP_RETRY || v == RKI_CRASHED) {
@@ -557,6 +568,7 @@ static rkp_step poll_source(rki_runner *r)
     if (RKP_UNLIKELY(a->muted))
         return RKP_STEP_DONE;
     for (int i = 0; i < QUANTUM_MESSAGES; i++) {
+        uint64_t polls = a->counts.batches, emission = r->emission;
         rkp_verdict v;
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED)) {
             rki_flush(r);
@@ -599,6 +611,8 @@ static rkp_step poll_source(rki_runner *r)
         } else {
             v = poll_some(r);
         }
+        if (r->emission != emission)
+            r->took += (uint32_t)(a->counts.batches - polls);
         switch (v) {
         case RKP_DONE:
         case RKP_STOP:
@@ -775,7 +789,7 @@ static bool stops_here(rki_runner *r)
 {
     rki_flush(r);
     if (rki_batcher_rows(r->batcher) && !r->pending)
-        give_batches(r, true);
+        give_batches(r, RKI_FLUSH_RELOAD);
     return rki_may_stop(r);
 }
 
@@ -846,7 +860,7 @@ static rkp_step step(rki_runner *r)
             return rki_failed(r->run) ? finish(r) : idle(r);
         if (RKP_UNLIKELY(r->batcher) && !r->pending && r->acts[0]->bound->k->batch_period_ns &&
             rki_batcher_due(r->batcher, r->now_ns = rki_now_ns(r), false, &r->wake_ns)) {
-            if (!give_batches(r, true)) {
+            if (!give_batches(r, RKI_FLUSH_PERIOD)) {
                 rki_flush_or_wait(r);
                 return idle(r);
             }
@@ -854,7 +868,7 @@ static rkp_step step(rki_runner *r)
         }
         if (RKP_UNLIKELY(r->barring) && !r->pending && rki_ckpt_aligned(r)) {
             if (rki_batcher_rows(r->batcher)) {
-                if (!give_batches(r, true)) {
+                if (!give_batches(r, RKI_FLUSH_BARRIER)) {
                     rki_flush_or_wait(r);
                     return idle(r);
                 }
@@ -878,7 +892,7 @@ static rkp_step step(rki_runner *r)
             if (r->pending_flags & RKP_F_LAST)
                 rki_close_chunk(r);
         } else if (RKP_UNLIKELY(r->batcher) && rki_batcher_full(r->batcher)) {
-            took = give_batches(r, false) ? TOOK_SOME : TOOK_RETRY;
+            took = give_batches(r, RKI_FLUSH_NO) ? TOOK_SOME : TOOK_RETRY;
         } else {
             took = take(r, &bytes, false);
         }
@@ -891,7 +905,7 @@ static rkp_step step(rki_runner *r)
         if (took == TOOK_NONE && RKP_UNLIKELY(r->batcher)) {
             bool over = inputs_ended(r);
             if (over || rki_batcher_due(r->batcher, rki_now_ns(r), true, &r->wake_ns)) {
-                if (!give_batches(r, true)) {
+                if (!give_batches(r, over ? RKI_FLUSH_END : RKI_FLUSH_IDLE)) {
                     rki_flush_or_wait(r);
                     return idle(r);
                 }
@@ -932,6 +946,7 @@ static rkp_step whole_step(rki_runner *r)
     rkp_step st = step(r);
     if (RKP_UNLIKELY(r->gathered))
         rki_spill_write(r);
+    rki_meter_end(r);
     return st;
 }
 
@@ -960,6 +975,7 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
         rki_adopt(r);
     r->picks = r->wiring->n_retires || __atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED;
     rki_look_at_clock(r);
+    rki_meter_begin(r);
     if (RKP_UNLIKELY(r->spills))
         r->gathered_ns = rki_now_ns(r);
     RKI_ADD(r->steps, 1);

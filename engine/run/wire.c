@@ -2,7 +2,7 @@
 //
 // A graph is built beside the one that runs, if there is one, and nothing of that is touched: links and runners that stay are shared, and a
 // runner that stays gets a new wiring, which it puts on itself between two messages (rki_adopt).
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <stdlib.h>
 
@@ -64,13 +64,15 @@ static rki_runner *new_runner(rki_run *r, rki_net *g, uint32_t actor, uint32_t r
     __atomic_store_n(&out->clock_word, RKI_CLOCK_RUNNING, __ATOMIC_RELAXED); // until it has a wiring
     out->acts = rki_array(&out->arena, pa->n_stages, sizeof *out->acts);
     for (uint32_t i = 0; out->acts && i < pa->n_stages; i++) {
-        rkp_actor *a = aligned_alloc(64, (sizeof *a + 63) & ~(size_t)63);
+        const rki_stage *s = &p->stages[pa->stages[i]];
+        rkp_actor *a =
+            rki_meter_of(g->ks[s->kernel], s->role, replica) ? aligned_alloc(64, (sizeof *a + 63) & ~(size_t)63) : NULL;
         if (!a)
             return out; // with fewer than it should have
         memset(a, 0, sizeof *a);
         rki_arena_init(&a->arena);
         a->run = r;
-        rki_actor_place(a, out, i, g->ks[p->stages[pa->stages[i]].kernel]);
+        rki_actor_place(a, out, i, g->ks[s->kernel]);
         out->n_stages++;
     }
     return out;
@@ -88,6 +90,7 @@ void rki_actor_place(rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks)
     a->op = a->bound->k->op;
     a->ks = ks;
     a->muted = a->bound->k->muted;
+    a->meter = rki_meter_of(ks, s->role, r->replica); // new_runner has made it
     a->meta.kernel = rkp_word_str(a->bound->k->id);
 }
 
@@ -280,8 +283,9 @@ static uint32_t place_of(const rki_pactor *pa, uint32_t stage)
     return i;
 }
 
-static bool make_links(rki_net *g, uint32_t edge, rki_link *const *old)
+static bool make_links(rki_run *r, rki_net *g, uint32_t edge, rki_link *const *old)
 {
+    bool failed = false;
     const rki_plan *p = g->gen->plan;
     const rki_edge *e = &p->edges[edge];
     uint32_t n = p->actors[e->from_actor].replicas * p->actors[e->to_actor].replicas;
@@ -292,10 +296,12 @@ static bool make_links(rki_net *g, uint32_t edge, rki_link *const *old)
             return false;
         if (!old)
             k->edge = e;
+        if (!old && !(k->flow = rki_flow_of(r, p, e)))
+            failed = true;
         g->shared[g->n_links] = old != NULL;
         g->links[g->n_links++] = k;
     }
-    return true;
+    return !failed;
 }
 
 static bool wire_out(rki_net *g, uint32_t edge, uint32_t f)
@@ -367,7 +373,7 @@ static bool wire_in(rki_run *r, rki_net *g, uint32_t edge, uint32_t t)
         choose_where(in, e->in, tb);
     if (head && e->dead && tb->where)
         in->where = dead_where(p, tb);
-    if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, p, tb)))
+    if (head && tb->k->batches && !run->batcher && !(run->batcher = rki_batcher_new(r, p, tb, run->acts[0]->meter)))
         return false;
     w->hlc_in |= e->hlc;
     w->in_circle |= e->circle;
@@ -420,9 +426,18 @@ static const rkp_topics *topics_of(rki_run *r, const rki_publication *p)
     return &t->topics;
 }
 
+// Whose outputs are wired.
+struct of_stage {
+    const rki_bound *b;
+    rki_kstate *ks;
+    uint32_t replica;
+};
+
 // Adds an edge to what a port emits to: by itself, to the group that shares, or to the route of its templated topic.
-static bool add_out(rki_run *r, rki_wiring *w, struct rki_wired *ws, const rki_bound *b, uint32_t port, rki_outset *o)
+static bool add_out(rki_run *r, rki_wiring *w, struct rki_wired *ws, const struct of_stage *of, uint32_t port,
+                    rki_outset *o)
 {
+    const rki_bound *b = of->b;
     const rki_edge *e = o->edge;
     const rki_publication *pub = e->in && e->in->topic ? &b->k->pubs[e->in->pub] : NULL;
     rki_out *out;
@@ -447,6 +462,9 @@ static bool add_out(rki_run *r, rki_wiring *w, struct rki_wired *ws, const rki_b
     out->first_of_pub = true;
     for (uint32_t i = 0; i + 1 < ws->n_outs[port]; i++)
         out->first_of_pub &= ws->outs[port][i].pub != pub;
+    if (pub && out->first_of_pub &&
+        !(out->published = rki_published_of(r, of->ks, rkp_word_str(pub->topic), of->replica)))
+        return false;
     if (pub && pub->tpl) {
         out->route = rki_route_new(w->gen->plan, b, e->in->pub);
         return out->route && rki_route_add(out->route, o);
@@ -460,8 +478,9 @@ static bool add_out(rki_run *r, rki_wiring *w, struct rki_wired *ws, const rki_b
 }
 
 // Topics that nobody subscribes to can still be tapped.
-static bool add_unheard(rki_run *r, rki_wiring *w, struct rki_wired *ws, const rki_bound *b, const rki_stage *s)
+static bool add_unheard(rki_run *r, rki_wiring *w, struct rki_wired *ws, const struct of_stage *of, const rki_stage *s)
 {
+    const rki_bound *b = of->b;
     const rki_kernel *k = b->k;
     if (!k->n_pubs || s->role == RKI_POLL)
         return true;
@@ -478,18 +497,21 @@ static bool add_unheard(rki_run *r, rki_wiring *w, struct rki_wired *ws, const r
         out->topics = pub->tpl ? NULL : topics_of(r, pub);
         out->route = pub->tpl ? rki_route_new(w->gen->plan, b, q) : NULL;
         ws->n_unheard++;
-        if ((!out->topics && !out->route) || (out->route && !rki_route_seal(out->route)))
+        out->published = rki_published_of(r, of->ks, rkp_word_str(pub->topic), of->replica);
+        if (!out->published || (!out->topics && !out->route) || (out->route && !rki_route_seal(out->route)))
             return false;
     }
     return ws->unheard != NULL;
 }
 
-static bool wire_stage(rki_run *r, rki_net *g, uint32_t actor, rki_wiring *w, uint32_t i)
+static bool wire_stage(rki_run *r, rki_net *g, uint32_t actor, uint32_t replica, uint32_t i)
 {
+    rki_wiring *w = wiring_of(g, actor, replica);
     const rki_plan *p = g->gen->plan;
     const rki_pactor *pa = &p->actors[actor];
     const rki_stage *s = &p->stages[pa->stages[i]];
     const rki_bound *b = &p->kernels[s->kernel];
+    const struct of_stage of = { b, g->ks[s->kernel], replica };
     struct rki_wired *ws = &w->stages[i];
     ws->outs = rki_array(&w->arena, s->n_ports ? s->n_ports : 1, sizeof *ws->outs);
     ws->n_outs = rki_array(&w->arena, s->n_ports ? s->n_ports : 1, sizeof *ws->n_outs);
@@ -509,14 +531,14 @@ static bool wire_stage(rki_run *r, rki_net *g, uint32_t actor, rki_wiring *w, ui
                 continue;
             }
             for (uint32_t j = 0; j < w->n_outs; j++)
-                if (w->outs[j].edge == &p->edges[to.index] && !add_out(r, w, ws, b, q, &w->outs[j]))
+                if (w->outs[j].edge == &p->edges[to.index] && !add_out(r, w, ws, &of, q, &w->outs[j]))
                     return false;
         }
         for (uint32_t o = 0; o < ws->n_outs[q]; o++)
             if (ws->outs[q][o].route && !rki_route_seal(ws->outs[q][o].route))
                 return false;
     }
-    return add_unheard(r, w, ws, b, s);
+    return add_unheard(r, w, ws, &of, s);
 }
 
 // Onto a runner that does not run, or by the runner itself.
@@ -627,7 +649,7 @@ rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
         }
     }
     for (uint32_t i = 0; i < p->n_edges; i++)
-        if (!make_links(g, i, stays ? stays->links[i] : NULL))
+        if (!make_links(r, g, i, stays ? stays->links[i] : NULL))
             goto fail;
     for (uint32_t i = 0; i < p->n_edges; i++) {
         for (uint32_t f = 0; f < p->actors[p->edges[i].from_actor].replicas; f++)
@@ -640,7 +662,7 @@ rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
     for (uint32_t i = 0; i < p->n_actors; i++)
         for (uint32_t j = 0; j < p->actors[i].replicas; j++)
             for (uint32_t s = 0; s < p->actors[i].n_stages; s++)
-                if (!wire_stage(r, g, i, wiring_of(g, i, j), s))
+                if (!wire_stage(r, g, i, j, s))
                     goto fail;
     for (uint32_t i = 0; i < p->n_actors; i++)
         for (uint32_t j = 0; j < p->actors[i].replicas; j++)
@@ -670,7 +692,7 @@ void rki_net_free(rki_run *r, rki_net *g, const rki_stays *stays)
             free(g->links[i]);
     for (uint32_t i = 0; g->ks && i < p->n_kernels; i++)
         if (g->ks[i] && (!stays || !stays->ks[i]) && !g->ks[i]->gone)
-            free(g->ks[i]);
+            rki_kstate_free(g->ks[i]);
     rki_arena_fini(&g->arena);
     free(g);
 }

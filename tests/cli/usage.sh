@@ -76,8 +76,10 @@ for verb in activate suspend resume restart terminate tap; do
 done
 run 69 status --admin unix:nowhere.sock
 has err "cannot reach an engine at 'nowhere.sock': No such file or directory"
-run 69 list metrics
-has err 'not supported yet'
+run 0 list metrics
+has out 'rkpipe_kernel_in_rows_total{kernel}' 'counter, rows: rows taken, or read by a source' 'rkpipe_read_csv_files_total{kernel}'
+run 0 list metrics --format json
+has out '"name": "rkpipe_dead_letter_rows_total"' '"unit": "seconds"' '"reason"'
 run 69 run gone.yaml
 has err "cannot open 'gone.yaml': No such file or directory"
 

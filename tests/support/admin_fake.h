@@ -24,7 +24,8 @@ struct fake {
     bool ended;
     uint64_t missed;
     unsigned taps, reads;
-    size_t big;         // bytes of status, at least
+    size_t big;         // bytes of status and metrics, at least
+    bool no_metrics;    // out of memory
     const char *status; // all of it; NULL: made up
 };
 
@@ -170,6 +171,14 @@ static inline void fake_graph_json(rki_run *r, rki_buf *out)
     rki_putz(out, "{\"edges\":[]}\n");
 }
 
+static inline bool fake_metrics_text(rki_run *r, rki_buf *out)
+{
+    rki_putz(out, "# HELP x Things.\n# TYPE x gauge\nx 1\n");
+    for (size_t i = 0; i < fake_of(r)->big; i++)
+        rki_putc(out, '\n');
+    return !fake_of(r)->no_metrics;
+}
+
 static inline rki_tap *fake_tap_open(rki_run *r, rkp_str pattern, rki_tap_format format, char *text, size_t n)
 {
     rki_tap *t = rkp_str_is(pattern, "none") ? NULL : calloc(1, sizeof *t);
@@ -236,6 +245,7 @@ static inline rki_admin_source fake_source(struct fake *f)
         .kernel_json = fake_kernel_json,
         .topics_json = fake_topics_json,
         .graph_json = fake_graph_json,
+        .metrics_text = fake_metrics_text,
         .tap_open = fake_tap_open,
         .tap_read = fake_tap_read,
         .tap_rows = fake_tap_rows,

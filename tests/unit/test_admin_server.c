@@ -206,7 +206,6 @@ static void what_is_wrong_is_said(void **state)
 {
     static const char *const later[] = {
         "GET /",
-        "GET /metrics",
         "GET /v1/alerts",
         "GET /v1/dlq",
         "POST /v1/config:check",
@@ -251,6 +250,8 @@ static void what_is_wrong_is_said(void **state)
     expect(&r, "GET /v1/tap?topic=a&limit=-1", 400, "'limit' is");
     expect(&r, "GET /v1/tap?topic=a&format=xml", 400, "'format' is json or csv, not 'xml'");
     expect(&r, "GET /v1/tap?topic=none", 400, "no topic matches 'none'");
+    FAKE_SET(&r.f, no_metrics, true);
+    expect(&r, "GET /metrics", 503, "\"code\":\"no-memory\"");
     assert_false(r.f.drained);
     assert_int_equal(r.f.state[0], RKI_ACTIVE);
     close_room(&r);

@@ -102,6 +102,7 @@ struct rkp_batch {
     uint32_t text_stride;
     const rkp_topics *topics; // NULL: it came over no topic
     const uint32_t *topic_of; // per logical row: which of them; NULL: the first
+    uint64_t born_us; // when what it was made of arrived at its source, microseconds of stamps; 0: not known yet
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory

@@ -30,13 +30,13 @@ typedef struct rkp_http_request {
     rkp_str path; // decoded, UTF-8 without controls, begins with '/'
     rkp_http_param params[RKP_HTTP_PARAMS];
     size_t n_params;
-    size_t body;                             // Content-Length; SIZE_MAX: more than can be
-    bool has_length;                         // it was given
-    bool chunked;                            // the body comes in chunks
-    int minor;                               // HTTP/1.minor
-    bool keep;                               // the connection may serve another request
-    bool says_100;                           // the client waits for "100 Continue" before it sends the body
-    rkp_str authorization, content_encoding; // the fields of these names; p NULL: not there
+    size_t body;                                   // Content-Length; SIZE_MAX: more than can be
+    bool has_length;                               // it was given
+    bool chunked;                                  // the body comes in chunks
+    int minor;                                     // HTTP/1.minor
+    bool keep;                                     // the connection may serve another request
+    bool says_100;                                 // the client waits for "100 Continue" before it sends the body
+    rkp_str host, authorization, content_encoding; // the fields of these names; p NULL: not there
 } rkp_http_request;
 
 // Where the head that begins at p ends (after its empty line); 0: not yet.  `*seen` remembers between calls what was
