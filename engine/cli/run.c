@@ -310,9 +310,10 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
                         .fresh = a->fresh,
                         .migrate = a->migrate,
                         .quiet = a->quiet,
-                        .replay = replay };
+                        .replay = replay,
+                        .version = RKI_VERSION };
     rki_run *r = NULL;
-    rki_admin *admin = NULL;
+    rki_servers servers = { 0 };
     char err[1024] = "";
     rkp_status st;
     int code, sig;
@@ -335,7 +336,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     }
     if (reloader)
         reloader->run = r;
-    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, &admin);
+    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, &servers);
     if (code) {
         if (reloader)
             rki_reloader_fini(reloader);
@@ -348,7 +349,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     code = rki_run_execute(r);
     if (reloader)
         rki_reloader_end(reloader);
-    rki_admin_stop(admin);
+    rki_servers_stop(&servers);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
     if (code == RKI_EXIT_SIGNAL && sig)
@@ -357,7 +358,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     if (reloader)
         rki_reloader_fini(reloader);
     rki_data_dir_close(dir);
-    rki_admin_free(admin, code); // who waits for the end may start the next run
+    rki_servers_free(&servers, code); // who waits for the end may start the next run
     if (rki_run_stuck(r))
         _exit(code); // a thread hangs in the system and may still use what would be freed
     rki_run_free(r);

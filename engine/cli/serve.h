@@ -1,14 +1,21 @@
-// cli/serve.h - the admin server of `rkpipe run`.
+// cli/serve.h - the servers of `rkpipe run`: for commands, and for metrics alone.
 #ifndef RKI_SERVE_H
 #define RKI_SERVE_H
 
 #include "admin/server.h"
 #include "cli/cli.h"
 
-// Starts it as the pipeline says, before the run is executed; *out is NULL when there is none.  0, or the exit code when
-// it cannot be: a batch job that did not ask for it goes on without.  `folder`: data_dir is there.
+typedef struct rki_servers {
+    rki_admin *commands, *metrics; // NULL: there is none
+} rki_servers;
+
+// Starts them as the pipeline says, before the run is executed.  0, or the exit code when one cannot be (and there are none): a batch job
+// that did not ask for commands goes on without.  `folder`: data_dir is there.
 struct rki_reloader;
 int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
-              struct rki_reloader *reloader, rki_admin **out);
+              struct rki_reloader *reloader, rki_servers *out);
+// As rki_admin_stop and rki_admin_free.
+void rki_servers_stop(const rki_servers *s);
+void rki_servers_free(rki_servers *s, int code);
 
 #endif

@@ -113,9 +113,10 @@ static rkp_str fill(table *t, uint64_t messages, uint64_t capacity)
     return s.p ? s : (rkp_str){ "", 0 };
 }
 
-static bool sized(table *t, const rki_json_node *list)
+// Rows for a list, `each` for one of it.
+static bool sized(table *t, const rki_json_node *list, size_t each)
 {
-    t->cap = list ? list->n : 0;
+    t->cap = list ? list->n * each : 0;
     t->rows = rki_array(t->a, t->cap ? t->cap : 1, sizeof *t->rows);
     return t->rows != NULL;
 }
@@ -126,7 +127,7 @@ static bool kernels(rki_arena *a, const rki_json_node *status, rki_buf *out)
                                          ">rows out", ">dropped", ">dead-lettered", ">queue" };
     const rki_json_node *list = rki_json_get(status, "kernels");
     table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
-    if (!sized(&t, list))
+    if (!sized(&t, list, 1))
         return false;
     for (const rki_json_node *k = list ? list->child : NULL; k; k = k->next) {
         const rki_json_node *queue = rki_json_get(k, "queue");
@@ -171,7 +172,7 @@ static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
                                          ">filtered", ">overflowed", ">spilled", ">queue" };
     const rki_json_node *list = rki_json_get(status, "edges");
     table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
-    if (!sized(&t, list))
+    if (!sized(&t, list, 1))
         return false;
     for (const rki_json_node *e = list ? list->child : NULL; e; e = e->next) {
         rkp_str *row, from = rki_json_text(rki_json_get(e, "from"), "?"),
@@ -194,6 +195,60 @@ static bool edges(rki_arena *a, const rki_json_node *status, rki_buf *out)
         row[6] = number(&t, count(e, "spilled"));
         row[7] = fill(&t, count(e, "messages"), count(e, "capacity"));
     }
+    if (t.n) {
+        rki_putc(out, '\n');
+        print(&t, out);
+    }
+    return true;
+}
+
+// 0.0000123 -> "12.3 us"
+static rkp_str duration(table *t, const rki_json_node *n)
+{
+    static const struct {
+        double least, per;
+        const char *unit;
+    } units[] = { { 1, 1, "s" }, { 1e-3, 1e3, "ms" }, { 0, 1e6, "us" } };
+    double v = 0;
+    int i = 0;
+    rkp_str s;
+    if (!n || !rki_json_float(n, &v) || v < 0)
+        return (rkp_str){ "", 0 };
+    while (v < units[i].least)
+        i++;
+    s = rki_printf(t->a, v * units[i].per < 99.95 ? "%.1f %s" : "%.0f %s", v * units[i].per, units[i].unit);
+    return s.p ? s : (rkp_str){ "", 0 };
+}
+
+static bool time_row(table *t, const rki_json_node *k, const char *key, const char *what)
+{
+    static const char *const quantiles[] = { "p50", "p90", "p99", "p999" };
+    const rki_json_node *of = rki_json_get(k, key);
+    rkp_str *row;
+    if (!count(of, "count"))
+        return true;
+    row = new_row(t);
+    if (!row)
+        return false;
+    row[0] = cell(t, rki_json_text(rki_json_get(k, "kernel"), "?"));
+    row[1] = rkp_str_of(what);
+    row[2] = number(t, count(of, "count"));
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
+        row[3 + i] = duration(t, rki_json_get(of, quantiles[i]));
+    return true;
+}
+
+// How long batches took: at a kernel, and from their arrival until a sink had written them.
+static bool times(rki_arena *a, const rki_json_node *status, rki_buf *out)
+{
+    static const char *const heads[] = { "kernel", "time", ">batches", ">p50", ">p90", ">p99", ">p99.9" };
+    const rki_json_node *list = rki_json_get(status, "kernels");
+    table t = { .a = a, .heads = heads, .n_columns = sizeof heads / sizeof *heads };
+    if (!sized(&t, list, 2))
+        return false;
+    for (const rki_json_node *k = list ? list->child : NULL; k; k = k->next)
+        if (!time_row(&t, k, "batch_seconds", "at work") || !time_row(&t, k, "latency_seconds", "since arrival"))
+            return false;
     if (t.n) {
         rki_putc(out, '\n');
         print(&t, out);
@@ -246,6 +301,7 @@ static int verb_status(rki_cli *c)
         out.failed = !kernels(&arena, s, &out) || out.failed;
         why(s, &out);
         out.failed = !edges(&arena, s, &out) || out.failed;
+        out.failed = !times(&arena, s, &out) || out.failed;
         code = rki_cli_out(&out) ? RKI_EXIT_OK : RKI_EXIT_FAILED;
     } else {
         rki_cli_say("error: %s", rki_arena_failed(&arena) ? "out of memory" : "the engine's answer is not JSON");
@@ -264,7 +320,8 @@ const rki_verb rki_verb_status = {
     .args_size = sizeof(struct status_args),
     .details =
         "Kernels with their state, rows in and out, dropped and dead-lettered rows and how full the queue before "
-        "them is; then every edge. " RKI_REMOTE_DETAILS "\n\n"
+        "them is; then every edge; then how long batches took at each kernel, and from their arrival until a sink had "
+        "written them. " RKI_REMOTE_DETAILS "\n\n"
         "Exit codes: 0; 64 several engines run here; 69 none can be reached.",
     .examples = "  rkpipe status\n"
                 "  rkpipe status --admin unix:/run/fraud/admin.sock --json\n",

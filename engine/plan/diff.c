@@ -627,6 +627,10 @@ static bool settings(struct differ *w)
     ok &=
         fixed(w, a->admin.listen.kind == b->admin.listen.kind && same_word(a->admin.listen.path, b->admin.listen.path),
               "admin.listen");
+    ok &= fixed(w, a->telemetry.interval_ns == b->telemetry.interval_ns, "telemetry.interval");
+    ok &= fixed(w, same_word(a->telemetry.prometheus.listen, b->telemetry.prometheus.listen),
+                "telemetry.prometheus.listen");
+    ok &= fixed(w, same_word(a->telemetry.prometheus.path, b->telemetry.prometheus.path), "telemetry.prometheus.path");
     ok &= fixed(w, a->dead_store.bytes == b->dead_store.bytes && a->dead_store.age_ns == b->dead_store.age_ns,
                 "dead_letter.store");
     return ok;

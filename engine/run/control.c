@@ -3,7 +3,7 @@
 // Counters are read while their owners write them: each value is whole, sums may be a message apart.
 #include "base/json.h"
 #include "flow/topic.h"
-#include "run/actor.h"
+#include "run/meter.h"
 
 #include <rkpipe/num.h>
 #include <stdio.h>
@@ -98,6 +98,7 @@ static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki
     field_u64(j, "capacity", q.capacity);
     field_u64(j, "bytes", q.bytes);
     rki_json_end_object(j);
+    rki_times_json(j, of);
     rki_json_end_object(j);
 }
 

@@ -124,6 +124,33 @@ void rki_meters_times(const rki_kstate *k, uint64_t *busy_ns, rki_hist *work, rk
     }
 }
 
+static void quantiles_json(rki_json *j, const char *key, const rki_hist *h)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } all[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p999", 0.999 } };
+    rki_json_key(j, key);
+    rki_json_object(j);
+    rki_json_key(j, "count");
+    rki_json_u64(j, rki_hist_count(h));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        rki_json_key(j, all[i].name);
+        rki_json_f64(j, rki_hist_quantile(h, all[i].q) / 1e9);
+    }
+    rki_json_end_object(j);
+}
+
+void rki_times_json(rki_json *j, const rki_kstate *k)
+{
+    rki_hist work = { 0 }, late = { 0 };
+    bool sink = k->op->kind == RKP_SINK;
+    rki_meters_times(k, NULL, &work, sink ? &late : NULL);
+    quantiles_json(j, "batch_seconds", &work);
+    if (sink)
+        quantiles_json(j, "latency_seconds", &late);
+}
+
 // ---- steps ----------------------------------------------------------------------------------------------------------
 //
 // A step is measured as a whole.  Where it runs several stages, every 64th is also measured between them, and the others are divided in

@@ -82,6 +82,8 @@ void rki_kstate_free(rki_kstate *k);
 void rki_flow_add(rki_flow_sums *to, const rki_link *k);
 void rki_meters_times(const rki_kstate *k, uint64_t *busy_ns, rki_hist *work,
                       rki_hist *late); // merged; each may be NULL
+// "batch_seconds": {"count":..,"p50":..,"p90":..,"p99":..,"p999":..}, and "latency_seconds" of a sink.
+void rki_times_json(rki_json *j, const rki_kstate *k);
 
 // ---- the runner's
 

@@ -226,7 +226,7 @@ static void batch_time(const struct walk *w, const struct kernel *k)
     rki_label l = label("kernel", k->ks->id);
     memset(w->hist, 0, sizeof *w->hist);
     rki_meters_times(k->ks, NULL, w->hist, NULL);
-    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_KERNEL_BATCH_TIME], &l, 1, w->hist, 1e-9);
+    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_KERNEL_BATCH_TIME], &l, 1, w->hist, 1e9);
 }
 
 static void sink_latency(const struct walk *w, const struct kernel *k)
@@ -236,7 +236,7 @@ static void sink_latency(const struct walk *w, const struct kernel *k)
         return;
     memset(w->hist, 0, sizeof *w->hist);
     rki_meters_times(k->ks, NULL, NULL, w->hist);
-    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_SINK_LATENCY], &l, 1, w->hist, 1e-9);
+    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_SINK_LATENCY], &l, 1, w->hist, 1e9);
 }
 
 static void flushes(const struct walk *w, const struct kernel *k)
@@ -254,7 +254,7 @@ static void kernels(const struct walk *w)
     static const struct {
         int id;
         size_t at; // in a struct kernel
-        double scale;
+        double per;
     } numbers[] = {
         { RKI_M_KERNEL_RESTARTS, offsetof(struct kernel, restarts), 1 },
         { RKI_M_KERNEL_FAILURES, offsetof(struct kernel, failures), 1 },
@@ -265,7 +265,7 @@ static void kernels(const struct walk *w)
         { RKI_M_KERNEL_REJECTED_ROWS, offsetof(struct kernel, c.bad), 1 },
         { RKI_M_KERNEL_IN_BYTES, offsetof(struct kernel, c.bytes_in), 1 },
         { RKI_M_KERNEL_OUT_BYTES, offsetof(struct kernel, c.bytes_out), 1 },
-        { RKI_M_KERNEL_BUSY, offsetof(struct kernel, busy_ns), 1e-9 },
+        { RKI_M_KERNEL_BUSY, offsetof(struct kernel, busy_ns), 1e9 },
     };
     static void (*const families[])(const struct walk *w, const struct kernel *k) = {
         kernel_info, kernel_states, dropped, dead_lettered, batch_time, sink_latency, flushes,
@@ -274,7 +274,7 @@ static void kernels(const struct walk *w)
         for (uint32_t i = 0; i < w->n; i++) {
             uint64_t v;
             memcpy(&v, (const char *)&w->kernels[i] + numbers[f].at, sizeof v);
-            by(w, numbers[f].id, "kernel", w->kernels[i].ks->id, (double)v * numbers[f].scale);
+            by(w, numbers[f].id, "kernel", w->kernels[i].ks->id, (double)v / numbers[f].per);
         }
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)
         for (uint32_t i = 0; i < w->n; i++)
@@ -384,7 +384,7 @@ static void edges(const struct walk *w)
         int id;
         bool (*applies)(const rki_flow *f);
         size_t at;
-        double scale;
+        double per;
     } families[] = {
         { RKI_M_EDGE_SENT_ROWS, always, offsetof(rki_flow, now.sent), 1 },
         { RKI_M_EDGE_RECEIVED_ROWS, always, offsetof(rki_flow, now.got), 1 },
@@ -392,14 +392,14 @@ static void edges(const struct walk *w)
         { RKI_M_EDGE_SPILLED_ROWS, may_spill, offsetof(rki_flow, now.spilled), 1 },
         { RKI_M_EDGE_FILTERED_ROWS, may_filter, offsetof(rki_flow, now.filtered), 1 },
         { RKI_M_EDGE_WAITS, always, offsetof(rki_flow, now.waits), 1 },
-        { RKI_M_EDGE_BLOCKED, always, offsetof(rki_flow, now.blocked_us), 1e-6 },
+        { RKI_M_EDGE_BLOCKED, always, offsetof(rki_flow, now.blocked_us), 1e6 },
         { RKI_M_EDGE_MESSAGES, always, offsetof(rki_flow, messages), 1 },
         { RKI_M_EDGE_CAPACITY, always, offsetof(rki_flow, capacity), 1 },
         { RKI_M_EDGE_BYTES, always, offsetof(rki_flow, bytes), 1 },
         { RKI_M_EDGE_LIMIT, always, offsetof(rki_flow, limit), 1 },
         { RKI_M_HLC_LATE, is_hlc, offsetof(rki_flow, now.late), 1 },
         { RKI_M_HLC_EXCLUDED, is_hlc, offsetof(rki_flow, now.excluded), 1 },
-        { RKI_M_HLC_LAG, is_hlc, offsetof(rki_flow, lag_us), 1e-6 },
+        { RKI_M_HLC_LAG, is_hlc, offsetof(rki_flow, lag_us), 1e6 },
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (const rki_flow *f = first_flow(w->r); f; f = f->next) {
@@ -410,7 +410,7 @@ static void edges(const struct walk *w)
                 continue;
             memcpy(&v, (const char *)f + families[i].at, sizeof v);
             give(w, &rki_metrics[families[i].id], l, families[i].id == RKI_M_EDGE_OVERFLOWED_ROWS ? 5 : 4,
-                 (double)v * families[i].scale);
+                 (double)v / families[i].per);
         }
 }
 
@@ -475,11 +475,11 @@ static void checkpoints(const struct walk *w)
         return;
     one(w, RKI_M_CKPT_COUNT, (double)c->count);
     one(w, RKI_M_CKPT_FAILURES, (double)c->failures);
-    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_CKPT_DURATION], NULL, 0, &c->took, 1e-9);
+    rki_emit_hist(w->emit, w->arg, &rki_metrics[RKI_M_CKPT_DURATION], NULL, 0, &c->took, 1e9);
     if (c->last_us)
-        one(w, RKI_M_CKPT_TIMESTAMP, (double)c->last_us * 1e-6);
+        one(w, RKI_M_CKPT_TIMESTAMP, (double)c->last_us / 1e6);
     since = c->last_us ? c->last_us : RKI_LOOK(w->r->started_us);
-    one(w, RKI_M_CKPT_AGE, now > since ? (double)(now - since) * 1e-6 : 0);
+    one(w, RKI_M_CKPT_AGE, now > since ? (double)(now - since) / 1e6 : 0);
 }
 
 static void reloads(const struct walk *w)
@@ -501,8 +501,8 @@ static void reloads(const struct walk *w)
     for (size_t i = 0; i < sizeof n / sizeof *n; i++)
         by(w, RKI_M_RELOADS, "outcome", outcomes[i], (double)n[i]);
     one(w, RKI_M_RELOAD_OK, !failed);
-    one(w, RKI_M_RELOAD_TIMESTAMP, (double)(us ? us : RKI_LOOK(r->started_us)) * 1e-6);
-    one(w, RKI_M_RELOAD_PAUSE, (double)pause * 1e-9);
+    one(w, RKI_M_RELOAD_TIMESTAMP, (double)(us ? us : RKI_LOOK(r->started_us)) / 1e6);
+    one(w, RKI_M_RELOAD_PAUSE, (double)pause / 1e9);
 }
 
 static void memory(const struct walk *w)
@@ -546,7 +546,7 @@ static bool walk(struct walk *w)
     edges(w);
     topics(w);
     if (w->r->leased)
-        one(w, RKI_M_HLC_DRIFT, (double)__atomic_load_n(&w->r->drift_us, __ATOMIC_RELAXED) * 1e-6);
+        one(w, RKI_M_HLC_DRIFT, (double)__atomic_load_n(&w->r->drift_us, __ATOMIC_RELAXED) / 1e6);
     checkpoints(w);
     reloads(w);
     memory(w);

@@ -151,6 +151,7 @@ typedef struct rki_top {
     rki_dead_conf dead_letter;
     const rkp_node *topics;
     rki_admin_conf admin;
+    rki_telemetry_conf telemetry;
     rki_reload_conf reload;
 } rki_top;
 
@@ -175,9 +176,10 @@ typedef struct rki_kernel_conf {
 } rki_kernel_conf;
 
 extern const rkp_opt rki_top_rows[];
-extern const rkp_opt rki_kernel_rows[];   // without use and args
-extern const rkp_opt rki_defaults_rows[]; // the part of them that `defaults` may hold
-extern const rkp_opt rki_topic_rows[];    // an entry of `topics`
+extern const rkp_opt rki_telemetry_rows[]; // telemetry.c
+extern const rkp_opt rki_kernel_rows[];    // without use and args
+extern const rkp_opt rki_defaults_rows[];  // the part of them that `defaults` may hold
+extern const rkp_opt rki_topic_rows[];     // an entry of `topics`
 extern const rkp_opt rki_subscribe_rows[];
 extern const rkp_opt rki_secret_rows[];
 extern const rkp_opt rki_template_rows[];

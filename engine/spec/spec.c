@@ -198,6 +198,7 @@ static void top_level(rki_load *l, rki_top *top)
     l->s->engine.allow_exec = l->s->engine.allow_exec || l->args->allow_exec;
     l->s->run = top->run;
     l->s->admin = top->admin;
+    l->s->telemetry = top->telemetry;
     l->s->reload = top->reload;
     l->s->description = top->description;
     take_name(l, top->name);

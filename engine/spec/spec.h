@@ -95,6 +95,16 @@ typedef struct rki_admin_conf {
     rki_listen listen;
 } rki_admin_conf;
 
+typedef struct rki_telemetry_conf {
+    uint64_t interval_ns; // between two looks of alerts at the metrics
+    struct {
+        rkp_word listen;  // as it stands in the file; p NULL: nobody listens
+        rkp_word address; // "127.0.0.1"
+        uint16_t port;    // 0: any that is free
+        rkp_word path;
+    } prometheus;
+} rki_telemetry_conf;
+
 typedef enum { RKI_KEEP_FAIL, RKI_KEEP_RESET } rki_keep_state;
 
 typedef enum { RKI_CONSISTENT_HOP, RKI_CONSISTENT_PATH } rki_consistency;
@@ -248,6 +258,7 @@ typedef struct rki_spec {
     rki_engine_conf engine;
     rki_run_conf run;
     rki_admin_conf admin;
+    rki_telemetry_conf telemetry;
     rki_reload_conf reload;
     rki_var *vars;
     size_t n_vars;

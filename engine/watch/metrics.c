@@ -82,7 +82,7 @@ static const struct {
 };
 
 void rki_emit_hist(rki_emit emit, void *arg, const rki_metric *row, const rki_label *labels, uint32_t n_labels,
-                   const rki_hist *h, double scale)
+                   const rki_hist *h, double per)
 {
     rki_label with[RKI_EMIT_LABELS + 1];
     char name[RKI_METRIC_NAME + 16];
@@ -97,13 +97,12 @@ void rki_emit_hist(rki_emit emit, void *arg, const rki_metric *row, const rki_la
     with[n_labels].name = RKP_STR("le");
     for (size_t i = 0; i < sizeof borders / sizeof *borders; i++) {
         with[n_labels].value = rkp_str_of(borders[i].text);
-        emit(arg, row, (rkp_str){ name, n + 7 }, with, n_labels + 1,
-             (double)rki_hist_up_to(h, borders[i].most / scale));
+        emit(arg, row, (rkp_str){ name, n + 7 }, with, n_labels + 1, (double)rki_hist_up_to(h, borders[i].most * per));
     }
     with[n_labels].value = RKP_STR("+Inf");
     emit(arg, row, (rkp_str){ name, n + 7 }, with, n_labels + 1, (double)count);
     memcpy(name + n, "_sum", 5);
-    emit(arg, row, (rkp_str){ name, n + 4 }, labels, n_labels, (double)h->sum * scale);
+    emit(arg, row, (rkp_str){ name, n + 4 }, labels, n_labels, (double)h->sum / per);
     memcpy(name + n, "_count", 7);
     emit(arg, row, (rkp_str){ name, n + 6 }, labels, n_labels, (double)count);
 }

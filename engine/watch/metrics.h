@@ -63,10 +63,10 @@ typedef struct rki_label {
 typedef void (*rki_emit)(void *arg, const rki_metric *row, rkp_str name, const rki_label *labels, uint32_t n_labels,
                          double value);
 
-// Counters of the histogram in units of `scale` (1e-9: of nanoseconds).  At most RKI_EMIT_LABELS labels.
+// `per` of the histogram's units are one of the row's (1e9: nanoseconds).  At most RKI_EMIT_LABELS labels.
 enum { RKI_EMIT_LABELS = 24 };
 void rki_emit_hist(rki_emit emit, void *arg, const rki_metric *row, const rki_label *labels, uint32_t n_labels,
-                   const rki_hist *h, double scale);
+                   const rki_hist *h, double per);
 
 // ---- text format 0.0.4
 

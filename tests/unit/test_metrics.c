@@ -221,7 +221,7 @@ static void a_histogram_becomes_buckets_a_sum_and_a_count(void **state)
     assert_non_null(h);
     for (uint64_t i = 1; i <= 1000; i++)
         rki_hist_add(h, i * 1000000, 1); // 1 ms .. 1 s
-    rki_emit_hist(note, &s, &m, &l, 1, h, 1e-9);
+    rki_emit_hist(note, &s, &m, &l, 1, h, 1e9);
     assert_int_equal(s.buckets, 16);
     assert_float_equal(s.count, 1000, 0);
     assert_float_equal(s.inf, 1000, 0);
