@@ -53,11 +53,18 @@ static struct fill fill_of(const rki_link *k)
 static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki_kernel_counts *counts)
 {
     rki_kernel_counts c = *counts;
-    rki_kstate k;
+    struct {
+        uint32_t state;
+        uint64_t restarts, since_us;
+        char reason[sizeof of->reason];
+    } k;
     struct fill q = { 0 };
     char since[RKP_TIMESTAMP_TEXT];
     pthread_mutex_lock(&r->lock);
-    k = *of;
+    k.state = of->state;
+    k.restarts = of->restarts;
+    k.since_us = of->since_us;
+    memcpy(k.reason, of->reason, sizeof k.reason);
     pthread_mutex_unlock(&r->lock);
     for (uint32_t i = 0; i < r->n_links; i++) {
         const rki_edge *e = r->links[i]->edge;
@@ -77,7 +84,7 @@ static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki
     rki_json_key(j, "since");
     rki_json_str(j, (rkp_str){ since, rkp_print_timestamp(since, (int64_t)k.since_us) });
     field_text(j, "reason", k.reason);
-    if (k.gone) {
+    if (of->gone) {
         rki_json_key(j, "removed");
         rki_json_bool(j, true);
     }

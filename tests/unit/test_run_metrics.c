@@ -354,6 +354,7 @@ static void a_kernel_that_fails_takes_nothing_back_that_was_shown(void **state)
     live *l;
     (void)state;
     case_forget();
+    case_set(case_gate[1], 3000);
     l = live_start(&kept, "run: { mode: stream }\nkernels:\n"
                           "  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
                           "  x: { op: t.step, from: [src], with: { id: 2, fail_from: 20, fail_to: 40 }, restart: { "
@@ -361,7 +362,6 @@ static void a_kernel_that_fails_takes_nothing_back_that_was_shown(void **state)
                           "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
     w.l = l;
     assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
-    case_set(case_gate[1], 3000);
     live_until(l, case_look(case_results[1].rows) == 3000);
     rki_run_drain(l->r);
     assert_int_equal(live_end(l), RKI_EXIT_OK);
@@ -383,11 +383,11 @@ static void states_follow_commands(void **state)
     live *l;
     (void)state;
     case_forget();
+    case_set(case_gate[1], 10);
     l = live_start(&kept,
                    "run: { mode: stream }\nkernels:\n"
                    "  src: { op: t.pub, with: { id: 1, gate: 1 }, labels: { team: risk, 'a-b': 'x\"y', a_b: two } }\n"
                    "  out: { op: t.sink, from: [src], with: { into: 1 } }\n");
-    case_set(case_gate[1], 10);
     live_until(l, case_look(case_results[1].rows) == 10);
     s = walk(l->r);
     EXPECT(value(&s, "rkpipe_kernel_state{kernel=\"out\",state=\"active\"}"), 1);
@@ -422,11 +422,11 @@ static void a_full_queue_blocks_its_producer_and_says_for_how_long(void **state)
     case_forget();
     case_set(case_gate[2], 0);
     at = case_now_ns();
+    case_set(case_gate[1], 100);
     l = live_start(
         &kept, "run: { mode: stream }\nkernels:\n"
                "  src: { op: t.pub, with: { id: 1, gate: 1 }, fuse: never }\n"
                "  out: { op: t.sink, from: [src], queue: { capacity: 4 }, with: { into: 1, gate: 2 }, fuse: never }\n");
-    case_set(case_gate[1], 100);
     do { // it waits, and the time that it does grows while it does
         s = walk(l->r);
         blocked = value(&s, "rkpipe_edge_blocked_seconds_total{%s}", edge);
