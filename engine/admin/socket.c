@@ -205,12 +205,15 @@ static bool loopback(const char *address, uint16_t port, struct sockaddr_storage
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage at;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at = { 0 };
     socklen_t n = sizeof at;
-    if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
+    if (getsockname(fd, &at.any, &n) != 0)
         return 0;
-    return ntohs(at.ss_family == AF_INET ? ((struct sockaddr_in *)&at)->sin_port
-                                         : ((struct sockaddr_in6 *)&at)->sin6_port);
+    return ntohs(at.any.sa_family == AF_INET ? at.v4.sin_port : at.v6.sin6_port);
 }
 
 rkp_status rki_socket_listen_at(const char *address, uint16_t port, rki_socket *out, char *err, size_t n)

@@ -46,22 +46,22 @@ bool rki_metric_of_op(const rkp_op *op, unsigned i, char name[RKI_METRIC_NAME], 
     } of[] = {
         [RKP_UNIT_ROWS] = { "_rows", RKI_METRIC_ROWS },
         [RKP_UNIT_BYTES] = { "_bytes", RKI_METRIC_BYTES },
-        [RKP_UNIT_COUNT] = { "", RKI_METRIC_COUNT },
+        [RKP_UNIT_COUNT] = { NULL, RKI_METRIC_COUNT },
         [RKP_UNIT_SECONDS] = { "_seconds", RKI_METRIC_SECONDS },
     };
     const rkp_metric *m = op->metrics;
+    const char *end;
     int n;
     for (unsigned k = 0; m && k < i && m[k].name; k++)
         if (!m[k + 1].name)
             return false;
     if (!m || !m[i].name)
         return false;
-    n = snprintf(name, RKI_METRIC_NAME, "rkpipe_%s_%s", op->name, m[i].name);
-    if (n < 0 || n >= RKI_METRIC_NAME - 16)
+    end = of[m[i].unit].end;
+    n = snprintf(name, RKI_METRIC_NAME, "rkpipe_%s_%s%s_total", op->name, m[i].name,
+                 end && !ends_with(m[i].name, end + 1) ? end : ""); // metric `bytes` of unit bytes says it once
+    if (n < 0 || n >= RKI_METRIC_NAME)
         return false;
-    if (!ends_with(name, of[m[i].unit].end))
-        strcat(name, of[m[i].unit].end);
-    strcat(name, "_total");
     for (char *p = name; *p; p++)
         if (*p == '.' || *p == '-')
             *p = '_';
