@@ -374,7 +374,7 @@ struct rki_runner {
     bool timing; // of this step its stages are
     struct {
         struct rkp_actor *a;
-        uint64_t us;
+        uint64_t us, times;
     } born[RKI_BORN]; // batches that sinks have taken in this step
 };
 

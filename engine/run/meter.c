@@ -189,21 +189,13 @@ rkp_actor *rki_meter_enter(rki_runner *r, rkp_actor *a)
     return was;
 }
 
-static void count_late(rki_runner *r, uint64_t now_us)
+void rki_meter_late(rki_runner *r, uint64_t now_us)
 {
     for (uint32_t i = 0; i < r->n_born; i++) {
         uint64_t born = r->born[i].us;
-        rki_hist_add(&r->born[i].a->meter->late, now_us > born ? (now_us - born) * 1000 : 0, 1);
+        rki_hist_add(&r->born[i].a->meter->late, now_us > born ? (now_us - born) * 1000 : 0, r->born[i].times);
     }
     r->n_born = 0;
-}
-
-void rki_meter_written(rki_runner *r, rkp_actor *a, uint64_t born_us)
-{
-    if (r->n_born == RKI_BORN)
-        count_late(r, rki_clock_now_us(&r->run->clock));
-    r->born[r->n_born].a = a;
-    r->born[r->n_born++].us = born_us;
 }
 
 // What part of a timed step each stage had; the newest counts for a fourth.
@@ -236,7 +228,7 @@ void rki_meter_end(rki_runner *r)
     now = mono_ns(r);
     ns = now - r->begun_ns;
     if (r->n_born)
-        count_late(r, rki_clock_at_us(&r->run->clock, now));
+        rki_meter_late(r, rki_clock_at_us(&r->run->clock, now));
     if (RKP_LIKELY(r->n_stages == 1)) {
         count_work(r->acts[0], ns, r->took);
         return;

@@ -92,6 +92,24 @@ rkp_batch *rki_batcher_get(rki_batcher *s, uint64_t now_ns, rki_flush_why why, u
 void rki_meter_begin(rki_runner *r);                     // of a step, after it has looked at the clock
 void rki_meter_end(rki_runner *r);                       // of the step
 rkp_actor *rki_meter_enter(rki_runner *r, rkp_actor *a); // r->timing: a stage begins; gives whose turn it was
-void rki_meter_written(rki_runner *r, rkp_actor *a, uint64_t born_us); // a sink has taken a batch
+void rki_meter_late(rki_runner *r, uint64_t now_us);     // counts what r->born holds
+
+// A sink has taken a batch.  Those of one poll of a source have the same time.
+static inline void rki_meter_written(rki_runner *r, rkp_actor *a, uint64_t born_us)
+{
+    uint32_t n = r->n_born;
+    if (n && r->born[n - 1].us == born_us && r->born[n - 1].a == a) {
+        r->born[n - 1].times++;
+        return;
+    }
+    if (RKP_UNLIKELY(n == RKI_BORN)) {
+        rki_meter_late(r, rki_clock_now_us(&r->run->clock));
+        n = 0;
+    }
+    r->born[n].a = a;
+    r->born[n].us = born_us;
+    r->born[n].times = 1;
+    r->n_born = n + 1;
+}
 
 #endif
