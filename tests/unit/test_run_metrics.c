@@ -1,5 +1,6 @@
 // labels: threads
 // run/metrics.c: the series of a run agree with its summary, never go back, and measure what they say.
+#include "nomem.h"
 #include "run_expect.h"
 
 #include <math.h>
@@ -565,6 +566,43 @@ static void checkpoints_are_counted_and_have_an_age(void **state)
     live_free(l);
 }
 
+static void without_memory_it_says_so(void **state)
+{
+    live *l;
+    rki_buf all;
+    (void)state;
+    if (!nomem_works()) {
+        print_message("skipped: allocations cannot be made to fail here\n");
+        skip();
+    }
+    case_forget();
+    l = live_start(&kept, "dead_letter: { kernel: bin }\nkernels:\n"
+                          "  src: { op: t.pub, with: { id: 1, rows: 100 } }\n"
+                          "  work: { op: t.step, from: [src], with: { id: 2, bad_every: 5 } }\n"
+                          "  out: { op: t.sink, from: [work], with: { into: 1 } }\n"
+                          "  bin: { op: t.sink, with: { into: 2 } }\n");
+    assert_int_equal(live_end(l), RKI_EXIT_OK);
+    rki_buf_init(&all);
+    assert_true(rki_run_metrics_text(l->r, &all));
+    for (long n = 1;; n++) {
+        rki_buf b;
+        bool ok, done;
+        rki_buf_init(&b);
+        nomem_at(n);
+        ok = rki_run_metrics_text(l->r, &b);
+        done = nomem_count() < n;
+        nomem_at(0);
+        assert_true(ok || !done);
+        if (ok) // as many lines as with memory
+            assert_true(b.n + 200 > all.n);
+        rki_buf_fini(&b);
+        if (done)
+            break;
+    }
+    rki_buf_fini(&all);
+    live_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +616,7 @@ int main(void)
         cmocka_unit_test(kernels_that_share_an_actor_divide_its_time),
         cmocka_unit_test(batches_say_why_they_were_made),
         cmocka_unit_test(checkpoints_are_counted_and_have_an_age),
+        cmocka_unit_test(without_memory_it_says_so),
     };
     return cmocka_run_group_tests_name("run_metrics", tests, NULL, NULL);
 }
