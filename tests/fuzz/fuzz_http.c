@@ -33,6 +33,14 @@ static void request(char *p, size_t n, const rki_admin_source *s)
         return;
     else
         rki_api_answer(s, &r, (rkp_str){ p + end, r.body }, &ans);
+    if (!status) { // the listener for metrics: those, or a refusal
+        rki_answer other;
+        rki_api_scrape(s, "/metrics", &r, (rkp_str){ p + end, r.body }, &other);
+        if (other.kind != RKI_ANSWER_BODY || (other.status == 200) == (strcmp(other.type, "application/json") == 0) ||
+            (other.status == 200 && !rkp_str_is(r.path, "/metrics")))
+            abort();
+        rki_answer_fini(&other);
+    }
     if (!status && (r.path.n == 0 || r.path.p[0] != '/' || r.method.n == 0))
         abort();
     if (ans.kind == RKI_ANSWER_COMMAND)
@@ -41,9 +49,10 @@ static void request(char *p, size_t n, const rki_admin_source *s)
         s->tap_close(ans.tap);
     } else if (ans.kind == RKI_ANSWER_BODY) {
         rki_buf_init(&head);
-        rki_http_head(&head, ans.status, "application/json", ans.fields, ans.body.n, true);
-        if (!is_json(&ans.body) || !rki_http_parse_answer(head.p, head.n, &seen) || seen.status != ans.status ||
-            !seen.has_length || seen.length != ans.body.n)
+        rki_http_head(&head, ans.status, ans.type, ans.fields, ans.body.n, true);
+        if ((strcmp(ans.type, "application/json") == 0 && !is_json(&ans.body)) ||
+            !rki_http_parse_answer(head.p, head.n, &seen) || seen.status != ans.status || !seen.has_length ||
+            seen.length != ans.body.n)
             abort();
         rki_buf_fini(&head);
     }
