@@ -2,9 +2,6 @@
 # Metrics of a running engine over its two listeners, and what the file may say about them.
 . "$(dirname "$0")/lib.sh"
 
-pid=
-trap '[ "$BASHPID" != $$ ] || { [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$work"; }' EXIT
-
 get() { # get PATH [HOST] [METHOD]: the answer in `out`
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
     printf '%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${3:-GET}" "$1" "${2:-127.0.0.1:$port}" >&3
@@ -30,8 +27,7 @@ kernels:
   wait: { op: generate, with: { columns: { n: row }, rows: 1 }, start: suspended }
   end: { op: write.null, from: [wait] }
 YAML
-"$rkpipe" run job.yaml --summary none >run.out 2>run.err </dev/null &
-pid=$!
+launch job.yaml --summary none
 true_that 'it says where metrics are' until_true listening
 all_done() { get /rkpipe/metrics && [ "$(value 'rkpipe_kernel_absorbed_rows_total{kernel="out"}')" = 1500 ]; }
 true_that 'the rows come through' until_true all_done
@@ -76,24 +72,19 @@ is_value 'rkpipe_config_last_reload_successful' 0
 is_value 'rkpipe_config_generation' 1
 
 run 0 activate wait
-code=0
-wait "$pid" || code=$?
-pid=
-[ "$code" = 0 ] || bad "the run ends with $code"
+ended
 checks=$((checks + 1))
 ! get /rkpipe/metrics 2>/dev/null || bad 'somebody listens after the end'
 
 # A port that is taken.
 sed 's/localhost:0/127.0.0.1:0/' job.yaml >one.yaml
-"$rkpipe" run one.yaml --summary none >run.out 2>run.err </dev/null &
-pid=$!
+launch one.yaml --summary none
 true_that 'it says where metrics are' until_true listening
 sed "s/name: job/name: two/; s/localhost:0/127.0.0.1:$port/" job.yaml >two.yaml
 run 69 run two.yaml
 has err "error: telemetry.prometheus: cannot listen at 127.0.0.1 port $port: Address already in use"
 run 0 activate wait
-wait "$pid"
-pid=
+ended
 
 # What the file may say.
 pipeline() { # pipeline TELEMETRY: in file.yaml

@@ -6,8 +6,8 @@ command -v promtool >/dev/null || {
     echo 'skipped: no promtool'
     exit 77
 }
-pids=
-trap '[ "$BASHPID" != $$ ] || { for p in $pids; do kill -KILL "$p" 2>/dev/null; done; rm -rf "$work"; }' EXIT
+prometheus_pid=
+trap '[ "$BASHPID" != $$ ] || { for p in $engine $prometheus_pid; do kill -KILL "$p" 2>/dev/null; done; rm -rf "$work"; }' EXIT
 
 http() { # http PORT PATH: the body of the answer in `out`
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
@@ -44,17 +44,17 @@ kernels:
   end: { op: write.null, from: [wait] }
 YAML
 sed -i "s/\"if_bad\"/\"n % 7 == 0 ? 'bad' : '1'\"/" job.yaml
-"$rkpipe" run job.yaml --summary none >run.out 2>run.err </dev/null &
-pids=$!
+launch job.yaml --summary none
 true_that 'it says where metrics are' until_true listening || cat run.err
 # A line for each kernel of the status, without what changes by itself.
 steps() { "$rkpipe" status --json | sed 's/"edges":.*//; s/{"kernel":/\n"kernel":/g' | grep '^"kernel":' | sed 's/"since":"[^"]*",//' >"$1"; }
-quiet() {
+quiet() { # every second row is left out, every seventh of the others is bad
+    local kernel
     steps before
-    grep -q '"kernel":"all"' before && ! grep -q '"kernel":"gen","op":"generate","state":"active"' before || return 1
-    sleep 0.2
-    steps after
-    cmp -s before after
+    for kernel in gen even add sum save all few; do
+        grep -q "^\"kernel\":\"$kernel\".*\"state\":\"terminated\"" before || return 1
+    done
+    grep -q '^"kernel":"bin".*"absorbed":1429,' before
 }
 true_that 'all is done but for what waits' until_true quiet
 http "$port" /metrics
@@ -82,17 +82,24 @@ for try in 1 2 3; do
     server=$((20000 + (RANDOM + $$ * try) % 20000))
     prometheus --config.file=prometheus.yml --storage.tsdb.path=tsdb --web.listen-address="127.0.0.1:$server" >prometheus.log 2>&1 &
     prometheus_pid=$!
-    until kill -0 "$prometheus_pid" 2>/dev/null && serving 2>/dev/null; do
-        kill -0 "$prometheus_pid" 2>/dev/null || break
-        sleep 0.1
-    done
-    kill -0 "$prometheus_pid" 2>/dev/null && break
+    serves_or_ends() { ! kill -0 "$prometheus_pid" 2>/dev/null || serving 2>/dev/null; }
+    until_true serves_or_ends
+    kill -0 "$prometheus_pid" 2>/dev/null && break # or somebody has that port
 done
-pids="$pids $prometheus_pid"
 query() { http "$server" "/api/v1/query?query=$1"; }
 up() { query up && grep -q '"value":\[[0-9.]*,"1"\]' out; }
 true_that 'Prometheus scrapes it' until_true up || cat prometheus.log
-sleep 1
+scrapes() {
+    query "count_over_time(up%5B10m%5D)"
+    sed -n 's/.*"value":\[[0-9.]*,"\([0-9]*\)".*/\1/p' out
+}
+seen=0
+more() { [ "$(scrapes)" -gt $((seen + 2)) ]; }
+scraped_again() { # all that it has is from now on
+    seen=$(scrapes)
+    true_that 'Prometheus scrapes on' until_true more
+}
+scraped_again
 # from_prometheus METRIC LABEL..: lines "label label value", sorted
 from_prometheus() {
     local metric=$1 labels=
@@ -153,8 +160,8 @@ echo "a scrape took at most $(sed 's/.*"value":\[[0-9.]*,"\([^"]*\)".*/\1/' out)
 
 # What a reload does is no reset of a counter.
 sed 's/n % 2 == 0/n % 2 == 1/; s/few: .*/few2: { op: write.null, subscribe: out\/all }/' job.yaml >other.yaml
-"$rkpipe" reload other.yaml >out 2>err || cat err
-sleep 1
+run 0 reload other.yaml
+scraped_again
 http "$port" /metrics
 lint 'what is scraped after a reload'
 for name in $(sed -n 's/^# TYPE \(rkpipe_[a-z_]*\) counter/\1/p' scraped) rkpipe_kernel_batch_seconds_bucket rkpipe_sink_latency_seconds_count; do
@@ -163,7 +170,8 @@ for name in $(sed -n 's/^# TYPE \(rkpipe_[a-z_]*\) counter/\1/p' scraped) rkpipe
     grep -q '"value":\[[0-9.]*,"0"\]' out || bad "a counter went back: $name"
 done
 run 0 activate wait
+ended
 kill "$prometheus_pid"
-wait $pids 2>/dev/null
-pids=
+wait "$prometheus_pid" 2>/dev/null
+prometheus_pid=
 finish
