@@ -24,7 +24,7 @@ await work rows_in 3
 say suspend work
 printf '%s\n' four five >&3
 await read rows_out 5
-"$RKPIPE" status | awk '$1 == "work" { print "work is " $3 ", and has done " $5 " of 5 rows" }'
+"$RKPIPE" status | awk '$1 == "work" { print "work is " $3 ", and has done " $5 " of 5 rows"; exit }'
 say resume work
 await work rows_in 5
 
