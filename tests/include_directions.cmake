@@ -2,7 +2,7 @@
 #   cmake -DROOT=<source tree> -DSCRATCH=<folder to write in> -P include_directions.cmake
 # First a self-test: small trees with one include each, of which we know whether it is allowed. Then the tree itself.
 #
-#   cli -> admin -> run -> plan -> spec -> expr, flow -> data -> base        run, admin -> watch -> expr, flow
+#   cli -> admin -> run -> plan -> spec -> watch -> expr, flow -> data -> base
 #   backends/*, operators/* -> the contract (engine/include/rkpipe) and headers of their own folder, nothing else
 #   engine/include/rkpipe -> itself and libc
 cmake_minimum_required(VERSION 3.25)
@@ -15,8 +15,8 @@ set(allowed_data base)
 set(allowed_expr data base)
 set(allowed_flow data base)
 set(allowed_watch expr flow data base)
-set(allowed_spec expr flow data base)
-set(allowed_plan spec expr flow data base)
+set(allowed_spec watch expr flow data base)
+set(allowed_plan spec watch expr flow data base)
 set(allowed_run plan spec watch expr flow data base)
 set(allowed_admin run plan spec watch expr flow data base)
 set(allowed_cli admin run plan spec watch expr flow data base)

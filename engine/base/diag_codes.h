@@ -118,6 +118,13 @@ typedef struct rki_diag_code {
     { "port-name", "A name that cannot be the name of a port." }, \
     { "port-unknown", "The kernel has no output port of this name." }, \
     { "port-which", "The kernel has several output ports, and it is not said which one is meant." }, \
+    { "promql-args", "A function or an aggregation of an alert's expression gets the wrong number or kind of arguments." }, \
+    { "promql-function", "There is no function of this name in an alert's expression." }, \
+    { "promql-limit", "An alert's expression is too long, nested too deeply, or looks back too far." }, \
+    { "promql-metric", "An alert's expression names a metric that the engine does not have." }, \
+    { "promql-regex", "A regular expression of an alert is none that Prometheus reads." }, \
+    { "promql-syntax", "An alert's expression is not complete, or has something where it cannot stand." }, \
+    { "promql-type", "Values of these types do not go together in an alert's expression." }, \
     { "publish-sink", "A sink has no output to publish." }, \
     { "queue-no-spill", "What may spill is limited, and no queue of the kernel spills." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/hist.h"
+#include "watch/labels.h"
 #include "watch/metric_rows.h"
 #include <rkpipe/op.h>
 
@@ -54,10 +55,6 @@ enum { RKI_METRIC_NAME = 128 };
 bool rki_metric_of_op(const rkp_op *op, unsigned i, char name[RKI_METRIC_NAME], rki_metric *out);
 
 // ---- the visitor
-
-typedef struct rki_label {
-    rkp_str name, value; // any bytes in the value
-} rki_label;
 
 // `name` is the series' whole name; everything is borrowed for the call.
 typedef void (*rki_emit)(void *arg, const rki_metric *row, rkp_str name, const rki_label *labels, uint32_t n_labels,
