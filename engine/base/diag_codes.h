@@ -15,6 +15,9 @@ typedef struct rki_diag_code {
     { "aggregate-repeated", "A column stands twice in `by`." }, \
     { "aggregate-type", "A column of this type cannot be grouped by or aggregated." }, \
     { "aggregate-unknown", "There is no aggregate function of this name." }, \
+    { "alert-label", "A label or an annotation of an alert has a name that it cannot have." }, \
+    { "alert-name", "The name of an alert has a form that names cannot have, or two alerts have the same name and labels." }, \
+    { "alert-template", "`{{ .. }}` in a label or an annotation is not written right." }, \
     { "call-unanswered", "No `reply` kernel can be reached by the requests of a `call`." }, \
     { "cast-array", "A fixed array cannot be cast yet." }, \
     { "column-duplicate", "Two columns would have the same name." }, \

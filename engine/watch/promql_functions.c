@@ -8,10 +8,10 @@
 
 // From the first to the last sample, stretched to the ends of the range where the samples come near enough to them.
 static bool extrapolated(const rki_prom *call, const rki_prom_eval_at *x, const rki_sample *v, uint32_t n, bool counter,
-                         double *out)
+                         bool per_second, double *out)
 {
     const rki_prom *sel = call->arg[0];
-    double value, sampled, average, to_start, to_end, whole, near;
+    double value, sampled, average, to_start, to_end, whole, near, factor;
 
     if (n < 2)
         return false;
@@ -35,30 +35,26 @@ static bool extrapolated(const rki_prom *call, const rki_prom_eval_at *x, const 
     whole = sampled;
     whole += to_start < near ? to_start : average / 2;
     whole += to_end < near ? to_end : average / 2;
-    *out = value * (whole / sampled);
+    factor = whole / sampled;
+    if (per_second)
+        factor /= (double)sel->range_ms / 1000; // before the value is multiplied: the last bit is Prometheus' as well
+    *out = value * factor;
     return true;
 }
 
 static bool fn_rate(const rki_prom *call, const rki_prom_eval_at *x, const rki_sample *v, uint32_t n, double *out)
 {
-    const rki_prom *sel = call->arg[0];
-
-    while (sel->kind == RKI_PROM_PAREN)
-        sel = sel->arg[0];
-    if (!extrapolated(call, x, v, n, true, out))
-        return false;
-    *out /= (double)sel->range_ms / 1000;
-    return true;
+    return extrapolated(call, x, v, n, true, true, out);
 }
 
 static bool fn_increase(const rki_prom *call, const rki_prom_eval_at *x, const rki_sample *v, uint32_t n, double *out)
 {
-    return extrapolated(call, x, v, n, true, out);
+    return extrapolated(call, x, v, n, true, false, out);
 }
 
 static bool fn_delta(const rki_prom *call, const rki_prom_eval_at *x, const rki_sample *v, uint32_t n, double *out)
 {
-    return extrapolated(call, x, v, n, false, out);
+    return extrapolated(call, x, v, n, false, false, out);
 }
 
 // Kahan's sum with Neumaier's correction.

@@ -23,6 +23,14 @@ endfunction()
 promtool_program(oracle_promtool)
 add_test(NAME oracle.promtool_all COMMAND oracle_promtool 100000 7)
 set_tests_properties(oracle.promtool_all PROPERTIES LABELS "oracle;slow" TIMEOUT 1800 SKIP_RETURN_CODE 77)
-promtool_mutant(promtool no_extrapolation promql_functions.c "value * (whole / sampled)" "value" 2000 1)
+promtool_mutant(promtool no_extrapolation promql_functions.c "factor = whole / sampled" "factor = 1" 2000 1)
 promtool_mutant(promtool no_reset promql_functions.c "if (v[i].v < v[i - 1].v)" "if (false)" 2000 1)
 promtool_mutant(promtool back_exclusive series.c ">= ms - back@ t--" "> ms - back@ t--" 2000 1)
+
+promtool_program(oracle_promtool_rules)
+add_test(NAME oracle.promtool_rules_all COMMAND oracle_promtool_rules 1000000 7)
+set_tests_properties(oracle.promtool_rules_all PROPERTIES LABELS "oracle;slow" TIMEOUT 1800 SKIP_RETURN_CODE 77)
+promtool_mutant(promtool_rules keep_exclusive rules.c "t->ms - a->keep_since_ms >= r->conf.keep_ms"
+  "t->ms - a->keep_since_ms > r->conf.keep_ms" 20000 1)
+promtool_mutant(promtool_rules for_exclusive rules.c "t->ms - a->active_ms >= r->conf.for_ms"
+  "t->ms - a->active_ms > r->conf.for_ms" 20000 1)
