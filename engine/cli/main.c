@@ -8,7 +8,6 @@
 // Known, and not there yet: SPEC.md 10 has them all.
 #define LATER(id, n, what) static const rki_verb id = { .name = n, .summary = what }
 LATER(verb_top, "top", "Watch a running engine");
-LATER(verb_alerts, "alerts", "Show the alerts of a running engine");
 LATER(verb_devices, "devices", "List the devices that kernels can run on");
 LATER(verb_bench, "bench", "Measure a pipeline");
 
@@ -21,7 +20,7 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_terminate,  &rki_verb_drain,   &rki_verb_dlq,
     &rki_verb_checkpoint, &rki_verb_version, &rki_verb_completion,
     &rki_verb_help,       &rki_verb_test,    &verb_top,
-    &verb_alerts,         &rki_verb_reload,  &rki_verb_rollback,
+    &rki_verb_alerts,     &rki_verb_reload,  &rki_verb_rollback,
     &verb_devices,        &verb_bench,       NULL,
 };
 

@@ -608,14 +608,14 @@ void rki_interp_all(rki_load *l, rkp_node *n, const rki_interp *how)
 }
 
 // An expression: nothing is filled in, so that no value can change what it computes.
-static void expression(rki_load *l, rkp_node *n)
+static void expression(rki_load *l, rkp_node *n, bool prom)
 {
     const char *from;
     rkp_str body;
 
     key_ok(l, n);
     for (rkp_node *c = n->child; c; c = c->next)
-        expression(l, c);
+        expression(l, c, prom);
     if (n->kind != RKI_SCALAR)
         return;
     n->expression = true;
@@ -627,7 +627,9 @@ static void expression(rki_load *l, rkp_node *n)
     n->bad = true;
     rkp_diag(l->d, RKP_ERROR, rki_node_part(n, (size_t)(from - n->text.p), 2), "interp-expr",
              "'${..}' is not allowed in an expression");
-    if (starts(body, "var:") && body.n > 4)
+    if (prom)
+        rkp_diag_hint(l->d, "an alert's expression has no variables: write the value");
+    else if (starts(body, "var:") && body.n > 4)
         rkp_diag_hint(l->d, "write var.%.*s", cut(after(body, 4)), body.p + 4);
     else if (starts(body, "this.") && body.n > 5)
         rkp_diag_hint(l->d, "write the column's name, %.*s", cut(after(body, 5)), body.p + 5);
@@ -644,7 +646,7 @@ static void by_row(rki_load *l, rkp_node *n, const rkp_opt *row, rki_settings *p
     if (row->not_yet || row->type == &rki_any)
         return;
     if (rki_opt_is_expr(row)) {
-        expression(l, n);
+        expression(l, n, row->type == &rki_prom_text);
     } else if (!row->sub || n->kind == RKI_SCALAR) {
         const rkp_opt *one = row->short_key ? rki_opts_find(row->sub, rkp_str_of(row->short_key)) : NULL;
 

@@ -141,6 +141,15 @@ typedef struct rki_dead_conf {
     rki_store_conf store;
 } rki_dead_conf;
 
+typedef enum { RKI_SEVERITY_INFO, RKI_SEVERITY_WARN, RKI_SEVERITY_PAGE } rki_severity;
+
+typedef struct rki_alert_conf {
+    rkp_word name, expr, resolve;
+    uint64_t for_ns, keep_ns, every_ns, limit;
+    int no_data, severity;
+    rkp_pairs labels, annotations;
+} rki_alert_conf;
+
 typedef struct rki_top {
     const rkp_node *include, *vars, *secrets, *schemas, *templates, *kernels, *tests, *defaults;
     uint64_t version;
@@ -150,6 +159,7 @@ typedef struct rki_top {
     rkp_words fail_on;
     rki_dead_conf dead_letter;
     const rkp_node *topics;
+    rkp_objects_of alerts;
     rki_admin_conf admin;
     rki_telemetry_conf telemetry;
     rki_reload_conf reload;
@@ -183,7 +193,9 @@ extern const rkp_opt rki_topic_rows[];     // an entry of `topics`
 extern const rkp_opt rki_subscribe_rows[];
 extern const rkp_opt rki_secret_rows[];
 extern const rkp_opt rki_template_rows[];
-extern const rkp_opt_type rki_any; // const rkp_node *: checked elsewhere
+extern const rkp_opt rki_alert_rows[];   // an entry of `alerts` (alerts.c)
+extern const rkp_opt_type rki_prom_text; // rkp_word
+extern const rkp_opt_type rki_any;       // const rkp_node *: checked elsewhere
 
 // ---- words.c
 
@@ -220,6 +232,10 @@ typedef struct rki_graph_in {
 
 void rki_load_graph(rki_load *l, const rki_graph_in *in);
 const char *rki_load_port_list(rki_load *l, const rki_kernel *k); // "a, b and c"
+
+// ---- alerts.c
+
+void rki_load_alerts(rki_load *l, const rkp_objects_of *v); // `alerts:`
 
 // ---- topics.c
 

@@ -203,6 +203,7 @@ static void top_level(rki_load *l, rki_top *top)
     l->s->description = top->description;
     take_name(l, top->name);
     take_fail_on(l, &top->fail_on);
+    rki_load_alerts(l, &top->alerts);
     take_backend(l);
     dead = rki_node_get(l->root, "dead_letter");
     if (dead && dead->kind == RKI_MAP && dead->n == 0)

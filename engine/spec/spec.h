@@ -13,6 +13,7 @@
 #include "spec/opt.h"
 #include "spec/sources.h"
 #include "spec/tree.h"
+#include "watch/rules.h"
 #include <rkpipe/op.h>
 
 typedef struct rki_kv {
@@ -28,10 +29,11 @@ typedef struct rki_spec_args {
     size_t n_vars;
     const rki_kv *sets; // --set a.b=v: applied to the tree before it is checked; v is YAML
     size_t n_sets;
-    const char *const *env;   // NAME=VALUE, NULL terminated; the library reads no environment itself
-    const rkp_op *const *ops; // the registry, NULL terminated
-    const rkp_op *engine_op;  // publishes `$` topics; NULL: they are not there
-    const char *backend;      // --backend, or NULL
+    const char *const *env;        // NAME=VALUE, NULL terminated; the library reads no environment itself
+    const rkp_op *const *ops;      // the registry, NULL terminated
+    const rkp_op *engine_op;       // publishes `$` topics; NULL: they are not there
+    const rki_prom_names *metrics; // what alerts can be about; NULL: not known, and any name is taken
+    const char *backend;           // --backend, or NULL
     bool allow_exec;
     const struct rki_test *test; // what it is loaded for; NULL: to run
 } rki_spec_args;
@@ -276,7 +278,10 @@ typedef struct rki_spec {
     rki_store_conf dead_store;        //   they are kept on disk as well
     bool test;                        // of rkpipe test: every column of every kernel is looked at
     const rkp_op *given_op, *seen_op; // in place of sources with rows, and of sinks that only look
-    bool replay;                      // dead letters are put in front of kernels again, and nothing else is read
+    rki_rule_conf *alerts;            // `alerts`, checked; `severity` is a label
+    size_t n_alerts;
+    rkp_loc alerts_at;
+    bool replay; // dead letters are put in front of kernels again, and nothing else is read
 } rki_spec;
 
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);
