@@ -20,7 +20,7 @@ typedef struct one {
     void *memory;       // labels and their texts
     size_t bytes;       // of all of it
     uint64_t last_tick; // in which it had a value
-    bool there, stale;  // it was in the last tick; a marker has been set
+    bool there;         // it was in the last tick
 } one;
 
 struct rki_series {
@@ -283,6 +283,30 @@ void rki_series_end(rki_series *s)
 void rki_series_end_quiet(rki_series *s)
 {
     s->open = false;
+}
+
+bool rki_series_copy(rki_series *to, const rki_series *from)
+{
+    uint64_t first = from->tick + 1 - from->first > to->cap ? from->tick + 1 - to->cap : from->first;
+
+    to->tick = from->tick;
+    to->first = first;
+    for (uint64_t t = first; t <= from->tick; t++)
+        to->times[t % to->cap] = from->times[t % from->cap];
+    for (uint32_t i = 0; i < from->n; i++) {
+        const one *old = &from->v[i];
+        one *o = old->values ? new_one(to, &old->labels) : NULL;
+
+        if (!old->values)
+            continue;
+        if (!o)
+            return false;
+        for (uint64_t t = first; t <= from->tick; t++)
+            o->values[t % to->cap] = old->values[t % from->cap];
+        o->there = old->there;
+        o->last_tick = old->last_tick;
+    }
+    return true;
 }
 
 rki_series_stats rki_series_count(const rki_series *s)

@@ -35,6 +35,9 @@ void rki_series_end(rki_series *s);
 // The same without marking: who adds samples of another origin says itself what is stale.
 void rki_series_end_quiet(rki_series *s);
 
+// Ticks and samples of `from` into an empty store, as far back as it keeps them.  False without memory.
+bool rki_series_copy(rki_series *to, const rki_series *from);
+
 typedef struct rki_series_stats {
     uint32_t series, max_series;
     size_t bytes, max_bytes;

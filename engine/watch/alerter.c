@@ -1,0 +1,365 @@
+// alerter.c - alert rules at work: one thread, one lock.
+//
+// The lock is held during a tick, so that who looks or replaces sees whole ticks.  Inside it are only the locks of `feed`.
+#include "watch/alerter.h"
+
+#include "base/json.h"
+#include <pthread.h>
+#include <rkpipe/num.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct rki_alerter {
+    rki_alerter_args args;    // without the rules
+    int64_t wall_ms, mono_ms; // at the beginning
+    pthread_mutex_t lock;     // of everything below
+    rki_rules *rules;
+    rki_series *series;
+    int64_t back_ms;
+    bool *failing; // by rule: it has been said
+    // The thread.
+    pthread_mutex_t sleep_lock;
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool started, over; // over: with sleep_lock
+};
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t now(const rki_alerter *a)
+{
+    if (a->args.now_ms)
+        return a->args.now_ms(a->args.now_arg);
+    return a->wall_ms + clock_ms(CLOCK_MONOTONIC) - a->mono_ms;
+}
+
+static rki_series *series_for(const rki_alerter *a, int64_t back_ms)
+{
+    // One tick more than the range: its edge is part of it.
+    rki_series_conf c = { .keep_ms = back_ms + a->args.interval_ms, .interval_ms = a->args.interval_ms };
+
+    return rki_series_new(&c);
+}
+
+// Rules with what they need; false without memory, and nothing has changed.
+static bool set_rules(rki_alerter *a, const rki_rule_conf *v, size_t n)
+{
+    rki_rules *rules = rki_rules_new(v, n);
+    int64_t back = rules ? rki_rules_back(rules) : 0;
+    bool *failing = calloc(n ? n : 1, sizeof *failing);
+    rki_series *series = NULL;
+
+    if (!rules || !failing)
+        goto fail;
+    if (!a->series || back > a->back_ms) {
+        series = series_for(a, back);
+        if (!series || (a->series && !rki_series_copy(series, a->series)))
+            goto fail;
+        rki_series_free(a->series);
+        a->series = series;
+        a->back_ms = back;
+    }
+    if (a->rules)
+        rki_rules_adopt(rules, a->rules);
+    rki_rules_free(a->rules);
+    free(a->failing);
+    a->rules = rules;
+    a->failing = failing;
+    return true;
+fail:
+    rki_rules_free(rules);
+    rki_series_free(series);
+    free(failing);
+    return false;
+}
+
+rki_alerter *rki_alerter_new(const rki_alerter_args *args)
+{
+    rki_alerter *a = calloc(1, sizeof *a);
+    pthread_condattr_t attr;
+
+    if (!a)
+        return NULL;
+    a->args = *args;
+    a->args.rules = NULL;
+    a->wall_ms = clock_ms(CLOCK_REALTIME);
+    a->mono_ms = clock_ms(CLOCK_MONOTONIC);
+    if (!set_rules(a, args->rules, args->n)) {
+        free(a);
+        return NULL;
+    }
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->sleep_lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&a->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    return a;
+}
+
+void rki_alerter_free(rki_alerter *a)
+{
+    if (!a)
+        return;
+    rki_rules_free(a->rules);
+    rki_series_free(a->series);
+    free(a->failing);
+    pthread_cond_destroy(&a->wake);
+    pthread_mutex_destroy(&a->sleep_lock);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+void rki_alerter_sample(rki_alerter *a, rkp_str name, const rki_label *labels, uint32_t n, double value)
+{
+    if (rki_rules_wants(a->rules, name))
+        rki_series_add(a->series, name, labels, n, value);
+}
+
+// ---- the log --------------------------------------------------------------------------------------------------------
+
+static void put_line(rki_alerter *a, rki_buf *b)
+{
+    rki_putc(b, '\n');
+    if (!b->failed && a->args.log)
+        a->args.log(a->args.log_arg, (rkp_str){ b->p, b->n });
+    rki_buf_fini(b);
+}
+
+// alert Full is firing: {kernel="read", severity="page"} value 0.97, summary "read is full"
+static void log_change(void *arg, const rki_rules *r, size_t i, const rki_alert *al, rki_alert_state from)
+{
+    rki_rule_view v = rki_rules_view(r, i);
+    rki_buf b;
+
+    if (al->state != RKI_ALERT_FIRING && !(al->state == RKI_ALERT_RESOLVED && from == RKI_ALERT_FIRING))
+        return;
+    rki_buf_init(&b);
+    rki_putf(&b, "alert " RKP_STR_FMT " is %s: ", RKP_STR_ARG(v.name), rki_alert_word(al->state));
+    rki_labels_print(al->labels, &b);
+    rki_putz(&b, " value ");
+    rki_go_float(al->value, &b);
+    for (size_t k = 0; k < v.n_notes; k++) {
+        rki_putf(&b, ", " RKP_STR_FMT " ", RKP_STR_ARG(v.notes[k]));
+        rki_quote((rkp_str){ al->notes[k].p, al->notes[k].n }, &b);
+    }
+    put_line(arg, &b);
+}
+
+// Once when a rule begins to fail, and once when it works again.
+static void log_failures(rki_alerter *a)
+{
+    for (size_t i = 0; i < rki_rules_n(a->rules); i++) {
+        rki_rule_view v = rki_rules_view(a->rules, i);
+        rki_buf b;
+
+        if ((v.error != NULL) == a->failing[i])
+            continue;
+        a->failing[i] = v.error != NULL;
+        rki_buf_init(&b);
+        rki_putf(&b, "alert " RKP_STR_FMT " %s%s", RKP_STR_ARG(v.name),
+                 v.error ? "cannot be evaluated: " : "is evaluated again", v.error ? v.error : "");
+        put_line(a, &b);
+    }
+}
+
+// ---- ticks ----------------------------------------------------------------------------------------------------------
+
+bool rki_alerter_tick(rki_alerter *a)
+{
+    int64_t ms = now(a);
+    bool ok;
+
+    pthread_mutex_lock(&a->lock);
+    ok = rki_series_begin(a->series, ms) == RKP_OK;
+    if (ok) {
+        a->args.feed(a->args.feed_arg, a);
+        rki_series_end(a->series);
+        ok = rki_rules_tick(a->rules, a->series, ms, log_change, a);
+        log_failures(a);
+    }
+    pthread_mutex_unlock(&a->lock);
+    return ok;
+}
+
+static void *ticks(void *arg)
+{
+    rki_alerter *a = arg;
+    int64_t next = clock_ms(CLOCK_MONOTONIC);
+
+    pthread_mutex_lock(&a->sleep_lock);
+    while (!a->over) {
+        struct timespec until;
+        int64_t late;
+
+        next += a->args.interval_ms;
+        late = clock_ms(CLOCK_MONOTONIC) - next;
+        if (late > 0)
+            next += late - late % a->args.interval_ms; // those that were missed are not made up for
+        until = (struct timespec){ .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
+        while (!a->over && clock_ms(CLOCK_MONOTONIC) < next)
+            pthread_cond_timedwait(&a->wake, &a->sleep_lock, &until);
+        if (a->over)
+            break;
+        pthread_mutex_unlock(&a->sleep_lock);
+        rki_alerter_tick(a);
+        pthread_mutex_lock(&a->sleep_lock);
+    }
+    pthread_mutex_unlock(&a->sleep_lock);
+    return NULL;
+}
+
+bool rki_alerter_start(rki_alerter *a)
+{
+    a->started = pthread_create(&a->thread, NULL, ticks, a) == 0;
+    return a->started;
+}
+
+void rki_alerter_stop(rki_alerter *a)
+{
+    if (!a || !a->started)
+        return;
+    pthread_mutex_lock(&a->sleep_lock);
+    a->over = true;
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->sleep_lock);
+    pthread_join(a->thread, NULL);
+    a->started = false;
+    rki_alerter_tick(a);
+}
+
+bool rki_alerter_replace(rki_alerter *a, const rki_rule_conf *rules, size_t n)
+{
+    bool ok;
+
+    pthread_mutex_lock(&a->lock);
+    ok = set_rules(a, rules, n);
+    pthread_mutex_unlock(&a->lock);
+    return ok;
+}
+
+// ---- as JSON --------------------------------------------------------------------------------------------------------
+
+static void put_time(rki_json *j, const char *key, int64_t ms)
+{
+    char text[RKP_TIMESTAMP_TEXT];
+
+    rki_json_key(j, key);
+    rki_json_str(j, (rkp_str){ text, rkp_print_timestamp(text, ms * 1000) });
+}
+
+static void put_alert(rki_json *j, const rki_rule_view *v, const rki_alert *al)
+{
+    rki_json_object(j);
+    rki_json_key(j, "alert");
+    rki_json_str(j, v->name);
+    rki_json_key(j, "state");
+    rki_json_z(j, rki_alert_word(al->state));
+    rki_json_key(j, "labels");
+    rki_json_object(j);
+    for (uint32_t i = 0; i < al->labels->n; i++) {
+        rki_json_key_str(j, al->labels->v[i].name);
+        rki_json_str(j, al->labels->v[i].value);
+    }
+    rki_json_end_object(j);
+    rki_json_key(j, "annotations");
+    rki_json_object(j);
+    for (size_t i = 0; i < v->n_notes; i++) {
+        rki_json_key_str(j, v->notes[i]);
+        rki_json_str(j, (rkp_str){ al->notes[i].p, al->notes[i].n });
+    }
+    rki_json_end_object(j);
+    rki_json_key(j, "value");
+    rki_json_f64(j, al->value);
+    put_time(j, "active_at", al->active_ms);
+    if (al->fired_ms)
+        put_time(j, "fired_at", al->fired_ms);
+    if (al->state == RKI_ALERT_RESOLVED)
+        put_time(j, "resolved_at", al->resolved_ms);
+    rki_json_end_object(j);
+}
+
+static void put_rule(rki_json *j, const rki_rule_view *v)
+{
+    rki_json_object(j);
+    rki_json_key(j, "alert");
+    rki_json_str(j, v->name);
+    rki_json_key(j, "expr");
+    rki_json_str(j, v->expr);
+    rki_json_key(j, "state");
+    rki_json_z(j, rki_alert_word(v->state));
+    rki_json_key(j, "for_seconds");
+    rki_json_f64(j, (double)v->for_ms / 1000);
+    rki_json_key(j, "keep_firing_for_seconds");
+    rki_json_f64(j, (double)v->keep_ms / 1000);
+    rki_json_key(j, "evaluations");
+    rki_json_u64(j, v->evaluations);
+    rki_json_key(j, "failures");
+    rki_json_u64(j, v->failures);
+    if (v->last_ms != INT64_MIN)
+        put_time(j, "last_evaluation", v->last_ms);
+    if (v->error) {
+        rki_json_key(j, "error");
+        rki_json_z(j, v->error);
+    }
+    rki_json_end_object(j);
+}
+
+static void put_series(rki_json *j, const rki_series *s)
+{
+    rki_series_stats c = rki_series_count(s);
+
+    rki_json_object(j);
+    rki_json_key(j, "count");
+    rki_json_u64(j, c.series);
+    rki_json_key(j, "limit");
+    rki_json_u64(j, c.max_series);
+    rki_json_key(j, "bytes");
+    rki_json_u64(j, c.bytes);
+    rki_json_key(j, "ticks");
+    rki_json_u64(j, c.ticks);
+    rki_json_key(j, "refused_samples");
+    rki_json_u64(j, c.refused);
+    rki_json_key(j, "lost_ticks");
+    rki_json_u64(j, c.lost);
+    rki_json_end_object(j);
+}
+
+void rki_alerter_json(rki_alerter *a, rki_buf *out)
+{
+    rki_json j;
+
+    rki_json_init(&j, out, 0);
+    pthread_mutex_lock(&a->lock);
+    rki_json_object(&j);
+    rki_json_key(&j, "alerts");
+    rki_json_array(&j);
+    for (size_t i = 0; i < rki_rules_n(a->rules); i++) {
+        rki_rule_view v = rki_rules_view(a->rules, i);
+
+        for (size_t k = 0; k < v.n; k++) {
+            rki_alert al = rki_rules_alert(a->rules, i, k);
+
+            put_alert(&j, &v, &al);
+        }
+    }
+    rki_json_end_array(&j);
+    rki_json_key(&j, "rules");
+    rki_json_array(&j);
+    for (size_t i = 0; i < rki_rules_n(a->rules); i++) {
+        rki_rule_view v = rki_rules_view(a->rules, i);
+
+        put_rule(&j, &v);
+    }
+    rki_json_end_array(&j);
+    rki_json_key(&j, "series");
+    put_series(&j, a->series);
+    rki_json_end_object(&j);
+    pthread_mutex_unlock(&a->lock);
+}
