@@ -218,6 +218,13 @@ static void get_metrics(const rki_admin_source *s, const rki_http_request *r, rk
         error(a, 503, "no-memory", "out of memory");
 }
 
+static void get_alerts(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)r;
+    s->alerts_json(s->alerter, &a->body);
+    rki_putc(&a->body, '\n');
+}
+
 static void get_topics(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
 {
     (void)r;
@@ -368,7 +375,7 @@ static const struct route {
     { .path = "/metrics", .get = get_metrics },
     { .path = "/v1/config", .get = get_config },
     { .path = "/v1/generations", .get = get_generations },
-    { .path = "/v1/alerts", .later = "GET" },
+    { .path = "/v1/alerts", .get = get_alerts },
     { .path = "/v1/dlq", .later = "GET" },
     { .path = "/v1/config:check", .later = "POST" },
     { .path = "/v1/config:apply", .post = post_apply, .params = apply_params },

@@ -9,6 +9,7 @@
 #define RKI_SOURCE_H
 
 #include "run/control.h"
+#include "watch/alerter.h"
 
 typedef struct rki_admin_source {
     rki_run *run;
@@ -27,6 +28,8 @@ typedef struct rki_admin_source {
     void (*topics_json)(rki_run *r, rki_buf *out);
     void (*graph_json)(rki_run *r, rki_buf *out);
     bool (*metrics_text)(rki_run *r, rki_buf *out);
+    void (*alerts_json)(rki_alerter *a, rki_buf *out);
+    rki_alerter *alerter;
     rki_tap *(*tap_open)(rki_run *r, rkp_str pattern, rki_tap_format f, char *text, size_t n);
     int (*tap_read)(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);
     uint64_t (*tap_rows)(const rki_tap *t);

@@ -1,4 +1,5 @@
 // cli/load.c - a file to a checked and planned pipeline, with all findings.
+#include "cli/alerting.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -43,13 +44,21 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
                          .backend = backend,
                          .test = l->test,
                          .allow_exec = allow_exec || (a && a->allow_exec) };
+    rki_prom_names metrics = { 0 };
+    char **names;
     if (!l->diags)
         l->diags = rki_diags_new();
     if (!l->diags)
         return rki_cli_nomem();
     if (!l->sources && !readable(file, l->diags))
         return RKI_EXIT_UNAVAILABLE;
+    names = rki_metric_series_names(c->ops);
+    if (!names)
+        return rki_cli_nomem();
+    metrics.names = (const char *const *)names;
+    sa.metrics = &metrics;
     l->spec = rki_spec_load(&sa, l->diags);
+    free(names);
     if (!l->spec)
         return rki_diags_failed(l->diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
     return RKI_EXIT_OK;

@@ -15,6 +15,7 @@
 #include "cli/generations.h"
 #include "cli/watch.h"
 #include "run/control.h"
+#include "watch/alerter.h"
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -24,6 +25,7 @@ typedef struct rki_reloader {
     const char *file, *backend;
     bool quiet, watch; // watch: also when the file does not ask for it
     rki_run *run;
+    rki_alerter *alerter;
 
     sem_t wake; // of the thread
     pthread_t thread;

@@ -402,6 +402,7 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     rki_loaded *l = calloc(1, sizeof *l);
     rki_snapshot *s = NULL;
     rki_reload_conf conf = { 0 };
+    rki_rules *rules = NULL;
     int code;
     if (!l) {
         snprintf(r->text, sizeof r->text, "out of memory");
@@ -419,10 +420,17 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     } else if (a->dry) {
         rki_run_compare(v->run, l->plan, d, r);
         drop_loaded(l);
+    } else if (!(rules = rki_rules_new(l->spec->alerts, l->spec->n_alerts))) {
+        snprintf(r->text, sizeof r->text, "out of memory");
+        drop_loaded(l);
     } else {
         conf = l->spec->reload;
         rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
     }
+    if (rules && v->alerter && r->outcome == RKI_RELOAD_APPLIED)
+        rki_alerter_replace(v->alerter, rules);
+    else
+        rki_rules_free(rules);
     if (a->dry || r->outcome == RKI_RELOAD_TIMED_OUT || r->outcome == RKI_RELOAD_SUPERSEDED)
         rki_snapshot_free(s);
     else if (r->outcome == RKI_RELOAD_APPLIED)

@@ -4,9 +4,11 @@
 // remembers which signal it was for the exit code.  Stopping is the run's business; but a thread that waits in the
 // kernel (a write to a pipe that nobody reads) cannot be told to stop, so an alarm ends the process when the time to
 // stop is long over.
+#include "cli/alerting.h"
 #include "cli/job.h"
 #include "cli/progress.h"
 #include "cli/reload.h"
+#include "cli/remote.h"
 #include "cli/serve.h"
 #include "cli/verbs.h"
 
@@ -194,6 +196,19 @@ static void log_lines(void *arg, rkp_str lines)
     rki_buf_fini(&b);
 }
 
+// A line about an alert.
+static void log_alert(void *arg, rkp_str line)
+{
+    rki_buf b;
+    rki_buf_init(&b);
+    rki_putz(&b, "rkpipe: ");
+    rki_remote_text(&b, line);
+    rki_putc(&b, '\n');
+    if (!b.failed)
+        log_lines(arg, (rkp_str){ b.p, b.n });
+    rki_buf_fini(&b);
+}
+
 // Whole or not at all: a temporary name beside it, then its own.
 static bool write_file(const char *path, const rki_buf *b)
 {
@@ -314,6 +329,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
                         .version = RKI_VERSION };
     rki_run *r = NULL;
     rki_servers servers = { 0 };
+    rki_alerter *alerter = NULL;
     char err[1024] = "";
     rkp_status st;
     int code, sig;
@@ -336,8 +352,14 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     }
     if (reloader)
         reloader->run = r;
-    code = replay ? 0 : rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, &servers);
+    alerter = replay ? NULL : rki_alerting_begin(l->spec, r, log_alert, &log);
+    if (reloader)
+        reloader->alerter = alerter;
+    code = replay    ? 0
+           : alerter ? rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, alerter, &servers)
+                     : rki_cli_nomem();
     if (code) {
+        rki_alerter_free(alerter);
         if (reloader)
             rki_reloader_fini(reloader);
         rki_run_free(r);
@@ -346,9 +368,12 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     catch_signals(r, l->spec, a->quiet);
     if (reloader)
         rki_reloader_begin(reloader);
+    if (alerter && !rki_alerter_start(alerter))
+        rki_cli_say("warning: alerts are not evaluated: no thread can be made");
     code = rki_run_execute(r);
     if (reloader)
         rki_reloader_end(reloader);
+    rki_alerter_stop(alerter);
     rki_servers_stop(&servers);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
@@ -359,6 +384,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
         rki_reloader_fini(reloader);
     rki_data_dir_close(dir);
     rki_servers_free(&servers, code); // who waits for the end may start the next run
+    rki_alerter_free(alerter);
     if (rki_run_stuck(r))
         _exit(code); // a thread hangs in the system and may still use what would be freed
     rki_run_free(r);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader)
+static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, rki_alerter *alerter)
 {
     return (rki_admin_source){
         .run = r,
@@ -23,6 +23,8 @@ static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader)
         .topics_json = rki_run_topics_json,
         .graph_json = rki_run_graph_json,
         .metrics_text = rki_run_metrics_text,
+        .alerts_json = rki_alerter_json,
+        .alerter = alerter,
         .tap_open = rki_tap_open,
         .tap_read = rki_tap_read,
         .tap_rows = rki_tap_rows,
@@ -88,9 +90,9 @@ static int serve_metrics(const rki_spec *s, bool quiet, const rki_admin_source *
 }
 
 int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
-              struct rki_reloader *reloader, rki_servers *out)
+              struct rki_reloader *reloader, rki_alerter *alerter, rki_servers *out)
 {
-    const rki_admin_source source = source_of(r, reloader);
+    const rki_admin_source source = source_of(r, reloader, alerter);
     int code = serve_commands(p, data_dir, folder, quiet, &source, &out->commands);
     if (code == 0)
         code = serve_metrics(p->spec, quiet, &source, &out->metrics);

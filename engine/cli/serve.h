@@ -4,6 +4,7 @@
 
 #include "admin/server.h"
 #include "cli/cli.h"
+#include "watch/alerter.h"
 
 typedef struct rki_servers {
     rki_admin *commands, *metrics; // NULL: there is none
@@ -13,7 +14,7 @@ typedef struct rki_servers {
 // that did not ask for commands goes on without.  `folder`: data_dir is there.
 struct rki_reloader;
 int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
-              struct rki_reloader *reloader, rki_servers *out);
+              struct rki_reloader *reloader, rki_alerter *alerter, rki_servers *out);
 // As rki_admin_stop and rki_admin_free.
 void rki_servers_stop(const rki_servers *s);
 void rki_servers_free(rki_servers *s, int code);

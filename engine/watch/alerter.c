@@ -16,12 +16,12 @@ struct rki_alerter {
     rki_rules *rules;
     rki_series *series;
     int64_t back_ms;
-    bool *failing; // by rule: it has been said
     // The thread.
     pthread_mutex_t sleep_lock;
     pthread_cond_t wake;
     pthread_t thread;
-    bool started, over; // over: with sleep_lock
+    bool running, started; // with lock
+    bool over;             // with sleep_lock
 };
 
 static int64_t clock_ms(clockid_t id)
@@ -47,36 +47,23 @@ static rki_series *series_for(const rki_alerter *a, int64_t back_ms)
     return rki_series_new(&c);
 }
 
-// Rules with what they need; false without memory, and nothing has changed.
-static bool set_rules(rki_alerter *a, const rki_rule_conf *v, size_t n)
+// A store that goes as far back as the rules look.
+static bool widen(rki_alerter *a, const rki_rules *rules)
 {
-    rki_rules *rules = rki_rules_new(v, n);
-    int64_t back = rules ? rki_rules_back(rules) : 0;
-    bool *failing = calloc(n ? n : 1, sizeof *failing);
-    rki_series *series = NULL;
+    int64_t back = rki_rules_back(rules);
+    rki_series *series;
 
-    if (!rules || !failing)
-        goto fail;
-    if (!a->series || back > a->back_ms) {
-        series = series_for(a, back);
-        if (!series || (a->series && !rki_series_copy(series, a->series)))
-            goto fail;
-        rki_series_free(a->series);
-        a->series = series;
-        a->back_ms = back;
+    if (a->series && back <= a->back_ms)
+        return true;
+    series = series_for(a, back);
+    if (!series || (a->series && !rki_series_copy(series, a->series))) {
+        rki_series_free(series);
+        return false;
     }
-    if (a->rules)
-        rki_rules_adopt(rules, a->rules);
-    rki_rules_free(a->rules);
-    free(a->failing);
-    a->rules = rules;
-    a->failing = failing;
+    rki_series_free(a->series);
+    a->series = series;
+    a->back_ms = back;
     return true;
-fail:
-    rki_rules_free(rules);
-    rki_series_free(series);
-    free(failing);
-    return false;
 }
 
 rki_alerter *rki_alerter_new(const rki_alerter_args *args)
@@ -90,7 +77,9 @@ rki_alerter *rki_alerter_new(const rki_alerter_args *args)
     a->args.rules = NULL;
     a->wall_ms = clock_ms(CLOCK_REALTIME);
     a->mono_ms = clock_ms(CLOCK_MONOTONIC);
-    if (!set_rules(a, args->rules, args->n)) {
+    a->rules = rki_rules_new(args->rules, args->n);
+    if (!a->rules || !widen(a, a->rules)) {
+        rki_rules_free(a->rules);
         free(a);
         return NULL;
     }
@@ -109,7 +98,6 @@ void rki_alerter_free(rki_alerter *a)
         return;
     rki_rules_free(a->rules);
     rki_series_free(a->series);
-    free(a->failing);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->sleep_lock);
     pthread_mutex_destroy(&a->lock);
@@ -159,9 +147,8 @@ static void log_failures(rki_alerter *a)
         rki_rule_view v = rki_rules_view(a->rules, i);
         rki_buf b;
 
-        if ((v.error != NULL) == a->failing[i])
+        if (!rki_rules_turned(a->rules, i))
             continue;
-        a->failing[i] = v.error != NULL;
         rki_buf_init(&b);
         rki_putf(&b, "alert " RKP_STR_FMT " %s%s", RKP_STR_ARG(v.name),
                  v.error ? "cannot be evaluated: " : "is evaluated again", v.error ? v.error : "");
@@ -215,33 +202,56 @@ static void *ticks(void *arg)
     return NULL;
 }
 
-bool rki_alerter_start(rki_alerter *a)
+// With the lock, or before there is anybody else.
+static bool begin_thread(rki_alerter *a)
 {
+    if (!a->running || a->started || rki_rules_n(a->rules) == 0)
+        return true;
     a->started = pthread_create(&a->thread, NULL, ticks, a) == 0;
     return a->started;
 }
 
+bool rki_alerter_start(rki_alerter *a)
+{
+    bool ok;
+
+    pthread_mutex_lock(&a->lock);
+    a->running = true;
+    ok = begin_thread(a);
+    pthread_mutex_unlock(&a->lock);
+    return ok;
+}
+
 void rki_alerter_stop(rki_alerter *a)
 {
-    if (!a || !a->started)
+    bool started;
+
+    if (!a)
+        return;
+    pthread_mutex_lock(&a->lock);
+    a->running = false; // nobody begins a thread any more
+    started = a->started;
+    a->started = false;
+    pthread_mutex_unlock(&a->lock);
+    if (!started)
         return;
     pthread_mutex_lock(&a->sleep_lock);
     a->over = true;
     pthread_cond_signal(&a->wake);
     pthread_mutex_unlock(&a->sleep_lock);
     pthread_join(a->thread, NULL);
-    a->started = false;
     rki_alerter_tick(a);
 }
 
-bool rki_alerter_replace(rki_alerter *a, const rki_rule_conf *rules, size_t n)
+void rki_alerter_replace(rki_alerter *a, rki_rules *rules)
 {
-    bool ok;
-
     pthread_mutex_lock(&a->lock);
-    ok = set_rules(a, rules, n);
+    rki_rules_adopt(rules, a->rules);
+    rki_rules_free(a->rules);
+    a->rules = rules;
+    widen(a, rules);
+    begin_thread(a);
     pthread_mutex_unlock(&a->lock);
-    return ok;
 }
 
 // ---- as JSON --------------------------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ void rki_alerter_free(rki_alerter *a);                      // after stop
 // Inside of `feed`.  Series that no rule asks for are let go.
 void rki_alerter_sample(rki_alerter *a, rkp_str name, const rki_label *labels, uint32_t n, double value);
 
-bool rki_alerter_start(rki_alerter *a);
-void rki_alerter_stop(rki_alerter *a); // a last tick, so that a short run has had one; may be called twice
-bool rki_alerter_tick(rki_alerter *a); // one tick now: false when memory was out, or time has not gone on
+bool rki_alerter_start(rki_alerter *a); // without rules there is no thread, until there are some
+void rki_alerter_stop(rki_alerter *a);  // a last tick, so that a short run has had one; may be called twice
+bool rki_alerter_tick(rki_alerter *a);  // one tick now: false when memory was out, or time has not gone on
 
-// Other rules from here on; those that are the same keep their state and all keep their series.
-bool rki_alerter_replace(rki_alerter *a, const rki_rule_conf *rules, size_t n);
+// Other rules from here on (rki_rules_new; taken); those that are the same keep their state, and all keep their series.  Without memory for a
+// longer look-back it stays as long as it was.
+void rki_alerter_replace(rki_alerter *a, rki_rules *rules);
 // {"alerts":[{"alert":..,"state":..,"labels":{..},"annotations":{..},"value":..,"active_at":..}],"rules":[..],"series":{..}}
 void rki_alerter_json(rki_alerter *a, rki_buf *out);
 

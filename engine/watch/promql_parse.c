@@ -303,6 +303,16 @@ static bool takes_empty(const rki_matcher *m)
     return (hit == 1) == (m->how == RKI_MATCH_RE);
 }
 
+// Is there name_bucket among them?
+static bool is_histogram(rkp_str name, const char *const *names)
+{
+    for (; *names; names++)
+        if (strlen(*names) == name.n + 7 && memcmp(*names, name.p, name.n) == 0 &&
+            strcmp(*names + name.n, "_bucket") == 0)
+            return true;
+    return false;
+}
+
 // A metric that is not there will never fire anything.
 static bool known_name(parser *p, rkp_str name, uint32_t from, uint32_t to)
 {
@@ -315,7 +325,9 @@ static bool known_name(parser *p, rkp_str name, uint32_t from, uint32_t to)
         return true;
     rki_say(p->s, from, to, "promql-metric", "there is no metric '" RKP_STR_FMT "'", RKP_STR_ARG(name));
     near = rki_nearest(name, p->names->names);
-    if (near)
+    if (is_histogram(name, p->names->names))
+        rki_hint(p->s, "it is a histogram: " RKP_STR_FMT "_bucket, _sum and _count are", RKP_STR_ARG(name));
+    else if (near)
         rki_hint(p->s, "did you mean '%s'?", near);
     else
         rki_hint(p->s, "'rkpipe list metrics' lists them");

@@ -28,7 +28,7 @@ typedef struct rule {
     size_t n, room;
     int64_t last_ms;
     uint64_t evaluations, failures;
-    bool failed;
+    bool failed, failed_before;
     char error[400];
 } rule;
 
@@ -582,6 +582,7 @@ bool rki_rules_tick(rki_rules *r, const rki_series *s, int64_t ms, rki_rules_cha
     for (size_t i = 0; i < r->n; i++) {
         tick t = { r, i, ms, change, arg };
 
+        r->v[i].failed_before = r->v[i].failed;
         if (due(&r->v[i], ms) && !evaluate(&t, &r->v[i], s))
             ok = ok && strcmp(r->v[i].error, oom_text) != 0;
     }
@@ -643,12 +644,19 @@ void rki_rules_adopt(rki_rules *to, rki_rules *from)
         a->n = b->n;
         a->room = b->room;
         a->last_ms = b->last_ms;
+        a->failed = b->failed;
+        memcpy(a->error, b->error, sizeof a->error);
         b->v = NULL;
         b->n = b->room = 0;
     }
 }
 
 // ---- looking --------------------------------------------------------------------------------------------------------
+
+bool rki_rules_turned(const rki_rules *r, size_t i)
+{
+    return r->v[i].failed != r->v[i].failed_before;
+}
 
 size_t rki_rules_n(const rki_rules *r)
 {

@@ -79,6 +79,8 @@ typedef struct rki_rule_view {
 } rki_rule_view;
 
 size_t rki_rules_n(const rki_rules *r);
+// In the last tick it has begun to fail, or to work again.
+bool rki_rules_turned(const rki_rules *r, size_t i);
 rki_rule_view rki_rules_view(const rki_rules *r, size_t i);
 rki_alert rki_rules_alert(const rki_rules *r, size_t i, size_t k);
 const char *rki_alert_word(rki_alert_state s);

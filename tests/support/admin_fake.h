@@ -171,6 +171,12 @@ static inline void fake_graph_json(rki_run *r, rki_buf *out)
     rki_putz(out, "{\"edges\":[]}\n");
 }
 
+static inline void fake_alerts_json(rki_alerter *a, rki_buf *out)
+{
+    (void)a;
+    rki_putz(out, "{\"alerts\":[],\"rules\":[]}");
+}
+
 static inline bool fake_metrics_text(rki_run *r, rki_buf *out)
 {
     rki_putz(out, "# HELP x Things.\n# TYPE x gauge\nx 1\n");
@@ -246,6 +252,7 @@ static inline rki_admin_source fake_source(struct fake *f)
         .topics_json = fake_topics_json,
         .graph_json = fake_graph_json,
         .metrics_text = fake_metrics_text,
+        .alerts_json = fake_alerts_json,
         .tap_open = fake_tap_open,
         .tap_read = fake_tap_read,
         .tap_rows = fake_tap_rows,

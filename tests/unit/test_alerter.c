@@ -138,7 +138,7 @@ static void other_rules_take_over_state_and_samples(void **state)
     (void)state;
     tick(a, &w, 9, (double)NAN);
     tick(a, &w, 9, (double)NAN);
-    assert_true(rki_alerter_replace(a, after, 2)); // looks further back: the store is made larger
+    rki_alerter_replace(a, rki_rules_new(after, 2)); // looks further back: the store is made larger
     tick(a, &w, 9, (double)NAN);
     assert_string_equal(w.log, "");
     tick(a, &w, 9, (double)NAN);
@@ -183,7 +183,7 @@ static void the_thread_ticks_while_others_look_and_replace(void **state)
         rki_buf_init(&b);
         rki_alerter_json(a, &b);
         rki_buf_fini(&b);
-        assert_true(rki_alerter_replace(a, &c, 1));
+        rki_alerter_replace(a, rki_rules_new(&c, 1));
         sched_yield();
     }
     rki_alerter_stop(a);

@@ -48,6 +48,8 @@ static void mistakes_are_told_at_their_place_with_a_remedy(void **state)
           "1: an alert needs an instant vector or a scalar, and this is a range vector [promql-type] (put it into a "
           "function: rate(x[5m]))" },
         { "rate(rows_totl[5m])", "6: there is no metric 'rows_totl' [promql-metric] (did you mean 'rows_total'?)" },
+        { "rate(wait[5m])",
+          "6: there is no metric 'wait' [promql-metric] (it is a histogram: wait_bucket, _sum and _count are)" },
         { "rats(rows_total[5m])", "1: there is no function 'rats' [promql-function] (did you mean 'rate'?)" },
         { "irate(rows_total[5m])", "1: 'irate' in an alert's expression is not supported yet [not-supported]" },
         { "topk(3, fill)", "1: 'topk' in an alert's expression is not supported yet [not-supported]" },
