@@ -196,8 +196,11 @@ static one *new_one(rki_series *s, const rki_labels *l)
         return NULL;
     o = &s->v[i];
     o->values = malloc(bytes);
-    if (!o->values || !copy_labels(o, l)) {
-        one_fini(o);
+    if (!o->values)
+        return NULL;
+    if (!copy_labels(o, l)) {
+        free(o->values);
+        o->values = NULL;
         return NULL;
     }
     for (uint32_t k = 0; k < s->cap; k++)

@@ -60,12 +60,12 @@ void rki_go_float(double v, rki_buf *out)
         int n = snprintf(text, sizeof text, "%.*e", digits - 1, v);
 
         if (rkp_parse_f64(text, (size_t)n, &back) && back == v) {
-            int e = atoi(strchr(text, 'e') + 1);
+            long e = strtol(strchr(text, 'e') + 1, NULL, 10);
 
             // As strconv's 'g' with the shortest digits: an exponent from 1e-05 down and from 1e+06 up.
             if (e < -4 || e >= 6)
                 break;
-            snprintf(text, sizeof text, "%.*f", digits - 1 > e ? digits - 1 - e : 0, v);
+            snprintf(text, sizeof text, "%.*f", digits - 1 > e ? digits - 1 - (int)e : 0, v);
             break;
         }
     }

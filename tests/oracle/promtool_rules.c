@@ -22,7 +22,7 @@ typedef struct rule_set {
 } rule_set;
 
 static uint64_t seed = 1;
-static long assertions, firing, pending, dropped;
+static long assertions, firing, pending, dropped, undecided;
 
 // ---- rules ----------------------------------------------------------------------------------------------------------
 
@@ -39,19 +39,20 @@ static void make_rule(rng *r, rule_set *set)
         "{{- $value | humanizePercentage -}} of {{ .Labels.port }}{{ $labels.nothing }}",
         "{{ humanizeDuration $value }}, {{ printf \"%.2f|%8.1f|%-6.0f|%e\" $value $value .Value $value }}",
         "{{ printf \"%s-%v-%10s|\" $labels.kernel .Value $labels.port }} {{ $labels.__name__ }}",
-        "{{ $labels.kernel | toUpper | printf \"%s!%%\" }} {{ \"{{\" }} {{/* nothing */}}",
+        "{{ $labels.kernel | toUpper | printf \"%s!%%\" }} {{ \"{{\" }} {{/* nothing */}}", // from here on without the value
         "plain text, 100 %",
-        "{{ $value | printf \"%+.3g %v\" 1 }}",
+        "{{- $labels.port | toLower | printf \"%-6s|\" -}} {{ .Labels.__name__ }}",
     };
     static const char *const labels[] = { "page", "t-{{ $labels.kernel }}", "x{{ .Labels.zone }}", "one" };
     static const char *const names[] = { "severity", "team", "kernel", "port" };
     size_t i = set->n;
     rki_rule_conf *c = &set->v[i];
+    bool exact;
     rki_buf b;
     size_t n;
 
     rki_buf_init(&b);
-    world_condition(r, &b);
+    exact = world_condition(r, &b);
     set->texts[i] = rki_buf_take(&b, &n);
     snprintf(set->names[i], sizeof set->names[i], "R%zu", i);
     *c = (rki_rule_conf){
@@ -65,7 +66,8 @@ static void make_rule(rng *r, rule_set *set)
     for (c->n_notes = 0; c->n_notes < 3 && chance(r, 70); c->n_notes++) {
         static const char *const keys[] = { "summary", "description", "runbook" };
 
-        set->notes[i][c->n_notes] = (rki_rule_text){ word_of(keys[c->n_notes]), word_of(notes[below(r, 7)]) };
+        set->notes[i][c->n_notes] =
+            (rki_rule_text){ word_of(keys[c->n_notes]), word_of(notes[exact ? below(r, 8) : 5 + below(r, 3)]) };
     }
     set->n++;
 }
@@ -234,6 +236,21 @@ static void save(const char *path, rki_buf *b)
     rki_buf_fini(b);
 }
 
+// Does promtool itself give another answer when it is asked again?
+static bool wavers(const char *command, const char *answer)
+{
+    bool other = false;
+
+    for (int i = 0; i < 8 && !other; i++) {
+        int status;
+        char *again = answer_of(command, &status);
+
+        other = again && strcmp(again, answer) != 0;
+        free(again);
+    }
+    return other;
+}
+
 static bool one_file(rng *r)
 {
     static world w[WORLDS];
@@ -272,6 +289,10 @@ static bool one_file(rng *r)
     save(tests_path, &tests);
     snprintf(command, sizeof command, "promtool test rules %s 2>&1", tests_path);
     answer = answer_of(command, &status);
+    if (status != 0 && answer && wavers(command, answer)) {
+        undecided++;
+        status = 0;
+    }
     if (status != 0 && answer)
         printf("promtool does not agree:\n%.3000s\n", answer);
     free(answer);
@@ -297,7 +318,7 @@ int main(int argc, char **argv)
         failures += !one_file(&r);
     printf("%ld assertions, seed %" PRIu64
            ": %ld firing and %ld pending alerts in them, %ld rules left out because they "
-           "fail; %s\n",
-           assertions, seed, firing, pending, dropped, failures ? "some differ" : "0 differ");
+           "fail, %ld files about which promtool changes its mind; %s\n",
+           assertions, seed, firing, pending, dropped, undecided, failures ? "some differ" : "0 differ");
     return (failures != 0) != mutant;
 }

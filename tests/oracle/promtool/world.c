@@ -406,7 +406,7 @@ void world_expr(rng *r, int depth, rki_buf *out)
     } while (!out->failed && memchr(out->p, '^', out->n) && memchr(out->p, '%', out->n));
 }
 
-void world_condition(rng *r, rki_buf *out)
+bool world_condition(rng *r, rki_buf *out)
 {
     static const char *const conditions[] = {
         "fill > 20",
@@ -427,10 +427,11 @@ void world_condition(rng *r, rki_buf *out)
 
     if (chance(r, 75)) {
         rki_putz(out, PICK(r, conditions));
-        return;
+        return true;
     }
     vector(r, 2, out);
-    rki_putf(out, " > %g", (below(r, 100) - 20.0) * 0.25);
+    rki_putf(out, " > %g", (below(r, 100) - 20.0) * 0.25 + 0.1); // no sum is just that
+    return false;
 }
 
 // ---- promtool -------------------------------------------------------------------------------------------------------

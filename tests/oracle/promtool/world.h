@@ -36,7 +36,9 @@ void world_tick(const world *w, rki_series *s, uint32_t tick); // feeds one tick
 void world_yaml(const world *w, rki_buf *out);                 // interval and input_series of one test
 // An expression whose value is a vector or a scalar.
 void world_expr(rng *r, int depth, rki_buf *out);
-void world_condition(rng *r, rki_buf *out); // for an alert: filters
+// For an alert.  False: its value may depend, in the last bit, on the order in which series are added up, which in Prometheus is
+// another one each time.
+bool world_condition(rng *r, rki_buf *out);
 void yaml_quote(const char *p, size_t n, rki_buf *out);
 
 // The answer of a command, standard output and error together, NUL terminated; NULL: it could not be started.
