@@ -429,7 +429,10 @@ bool world_condition(rng *r, rki_buf *out)
         rki_putz(out, PICK(r, conditions));
         return true;
     }
-    vector(r, 2, out);
+    do { // in Prometheus the alerts themselves are series, which a selector of every name finds as well
+        rki_buf_clear(out);
+        vector(r, 2, out);
+    } while (!out->failed && memmem(out->p, out->n, "__name__!=", 10));
     rki_putf(out, " > %g", (below(r, 100) - 20.0) * 0.25 + 0.1); // no sum is just that
     return false;
 }
