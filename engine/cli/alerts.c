@@ -186,7 +186,7 @@ static int verb_alerts(rki_cli *c)
 const rki_verb rki_verb_alerts = {
     .name = "alerts",
     .summary = "Show the alerts of a running engine, or export the rules of a pipeline",
-    .pos = { "[export PIPELINE]", 0, 2, RKI_WORDS_YAML, NULL, "export: the pipeline whose rules are written" },
+    .pos = { "export PIPELINE", 0, 2, RKI_WORDS_YAML, NULL, "export: the pipeline whose rules are written" },
     .args = alerts_rows,
     .args_size = sizeof(struct alerts_args),
     .details =
