@@ -64,8 +64,8 @@ bool rki_prom_duration(rkp_str s, int64_t *ms)
             i++;
         while (unit < N_UNITS && !rkp_str_is((rkp_str){ s.p + word, i - word }, units[unit].name))
             unit++;
-        if (unit == N_UNITS || word == from || !rkp_parse_u64(s.p + from, word - from, &v) || v > 1u << 31)
-            return false;
+        if (unit == N_UNITS || word == from || !rkp_parse_u64(s.p + from, word - from, &v) || v > 1u << 24)
+            return false; // 2^24 years are as good as for ever
         sum += (int64_t)v * units[unit++].ms;
     }
     *ms = sum;

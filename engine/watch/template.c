@@ -191,40 +191,69 @@ static size_t directive(rkp_str f, size_t i, char *verb)
     return i + 1 - from;
 }
 
-static void pad(rkp_str flags, size_t from, rki_buf *out)
-{
-    bool left = memchr(flags.p, '-', flags.n) != NULL;
-    size_t i = 0, n, width;
+// A directive taken apart: flags, width, precision.
+typedef struct form {
+    bool left, plus, zero;
+    int precision; // -1: none
+    size_t width;
+} form;
 
-    while (i < flags.n && strchr("-+0", flags.p[i]))
-        i++;
-    width = (size_t)strtoul(flags.p + i, NULL, 10);
-    n = out->n - from;
-    if (n >= width || out->failed || !rki_buf_reserve(out, width - n))
-        return;
-    if (!left)
-        memmove(out->p + from + width - n, out->p + from, n);
-    memset(out->p + from + (left ? n : 0), ' ', width - n);
-    out->n += width - n;
+static form form_of(rkp_str t)
+{
+    form f = { .precision = -1 };
+    size_t i = 0;
+
+    for (; i < t.n && strchr("-+0", t.p[i]); i++) {
+        f.left |= t.p[i] == '-';
+        f.plus |= t.p[i] == '+';
+        f.zero |= t.p[i] == '0';
+    }
+    for (; i < t.n && t.p[i] != '.'; i++)
+        f.width = f.width * 10 + (size_t)(t.p[i] - '0');
+    if (i < t.n)
+        for (f.precision = 0, i++; i < t.n; i++)
+            f.precision = f.precision * 10 + (t.p[i] - '0');
+    return f;
 }
 
-// A number with e, f or g; %g and %v without a precision have as many digits as it takes.
+// Fills what was written from `from` on up to the width, before `at` or behind it all.
+static void pad(const form *f, size_t from, size_t at, char with, rki_buf *out)
+{
+    size_t n = out->n - from, more = f->width > n ? f->width - n : 0;
+
+    if (more == 0 || out->failed || !rki_buf_reserve(out, more))
+        return;
+    if (f->left)
+        at = out->n;
+    memmove(out->p + at + more, out->p + at, out->n - at);
+    memset(out->p + at, f->left ? ' ' : with, more);
+    out->n += more;
+}
+
+// With e, f or g; %g and %v without a precision have as many digits as it takes.
 static void print_number(rkp_str flags, char verb, double v, rki_buf *out)
 {
-    char format[16];
-    size_t from = out->n;
+    form f = form_of(flags);
+    int precision = f.precision < 0 ? 6 : f.precision;
+    size_t from = out->n, digits;
 
-    if (isnan(v) || isinf(v) || verb == 'v' || (verb == 'g' && !memchr(flags.p, '.', flags.n))) {
-        if (!odd(v, out))
-            rki_go_float(v, out);
-        pad(flags, from, out);
+    if (isnan(v) || isinf(v)) {
+        odd(v, out);
+        pad(&f, from, from, ' ', out);
         return;
     }
-    snprintf(format, sizeof format, "%%%.*s%c", (int)flags.n, flags.p, verb);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    rki_putf(out, format, v); // made of flags, digits and one of e, f, g: directive()
-#pragma GCC diagnostic pop
+    if (signbit(v) || f.plus)
+        rki_putc(out, signbit(v) ? '-' : '+');
+    digits = out->n;
+    if (verb == 'f')
+        rki_putf(out, "%.*f", precision, fabs(v));
+    else if (verb == 'e')
+        rki_putf(out, "%.*e", precision, fabs(v));
+    else if (f.precision >= 0)
+        rki_putf(out, "%.*g", precision, fabs(v));
+    else
+        rki_go_float(fabs(v), out);
+    pad(&f, from, f.zero ? digits : from, f.zero ? '0' : ' ', out);
 }
 
 static void run_printf(const part *p, const rki_labels *l, double value, rki_buf *out)
@@ -247,8 +276,10 @@ static void run_printf(const part *p, const rki_labels *l, double value, rki_buf
             print_number((rkp_str){ f.p + i + 1, n - 1 }, verb, value, out);
             arg++;
         } else {
+            form how = form_of((rkp_str){ f.p + i + 1, n - 1 });
+
             run_value(p->arg[arg++], l, value, out);
-            pad((rkp_str){ f.p + i + 1, n - 1 }, from, out);
+            pad(&how, from, from, how.zero ? '0' : ' ', out);
         }
         i += n;
     }

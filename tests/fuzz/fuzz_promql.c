@@ -13,6 +13,7 @@ static rki_prom_run *run;
 static void fill(void)
 {
     static const char *const names[] = { "fill", "rows_total", "wait_bucket" };
+    static const char *const kernels[] = { "a", "b", "c" };
     static const char *const bounds[] = { "1", "2.5", "+Inf" };
     rki_series_conf conf = { .keep_ms = 3600000, .interval_ms = 15000 };
 
@@ -22,7 +23,7 @@ static void fill(void)
         rki_series_begin(store, t * 15000);
         for (int m = 0; m < 3; m++) {
             for (int k = 0; k < 3 && (t + k) % 7; k++) {
-                rki_label l[] = { { RKP_STR("k"), { "abc" + k, 1 } }, { RKP_STR("le"), rkp_str_of(bounds[k]) } };
+                rki_label l[] = { { RKP_STR("k"), rkp_str_of(kernels[k]) }, { RKP_STR("le"), rkp_str_of(bounds[k]) } };
 
                 rki_series_add(store, rkp_str_of(names[m]), l, m == 2 ? 2 : 1, t % 11 == 0 ? 0 : t * (k + 1));
             }
