@@ -765,7 +765,8 @@ bool rki_ckpt_restored(rki_runner *r, rki_inset **in, rkp_envelope *e);
 bool rki_ckpt_front(rki_runner *r, rkp_envelope *e); // it, without taking it
 bool rki_ckpt_join(rki_runner *r);                   // one that is built while the run is at work
 void rki_ckpt_drop(rki_runner *r);
-bool rki_ckpt_idle(const rki_run *r); // control thread: none is under way
+bool rki_ckpt_idle(const rki_run *r);             // control thread: none is under way
+const char *rki_ckpt_waits_for(const rki_run *r); // control thread: a kernel that is suspended; NULL: none such
 // Before a reload changes anything: so that who begins again with the new file may go on.  False: why is in text.
 bool rki_ckpt_intend(rki_run *r, const rki_plan *to, char *text, size_t n);
 void rki_ckpt_changed(rki_run *r);   // control thread: another pipeline from now on

@@ -268,6 +268,22 @@ bool rki_ckpt_idle(const rki_run *r)
     return !r->ckpt || !r->ckpt->under_way;
 }
 
+const char *rki_ckpt_waits_for(const rki_run *r)
+{
+    const char *id = NULL;
+    pthread_mutex_lock(&r->ckpt->lock);
+    for (uint32_t i = 0; i < r->n_runners && !id; i++) {
+        const rki_runner *run = r->runners[i];
+        if (run->parts->cut.number == r->ckpt->wanted || run->parts->retired)
+            continue;
+        for (uint32_t s = 0; s < run->n_stages && !id; s++)
+            if (RKI_LOOK(run->acts[s]->ks->state) == RKI_SUSPENDED || RKI_LOOK(run->acts[s]->ks->state) == RKI_LAUNCHED)
+                id = run->acts[s]->ks->id;
+    }
+    pthread_mutex_unlock(&r->ckpt->lock);
+    return id;
+}
+
 bool rki_ckpt_intend(rki_run *r, const rki_plan *to, char *text, size_t n)
 {
     struct rki_ckpt *c = r->ckpt;

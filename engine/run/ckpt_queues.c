@@ -172,7 +172,7 @@ bool rki_ckpt_at_rest(rki_runner *r)
 {
     uint32_t number = __atomic_load_n(&r->run->ckpt->wanted, __ATOMIC_ACQUIRE);
     bool logging = r->n_logs != 0;
-    if (r->plan->replicas > 1 || r->pending || rki_batcher_rows(r->batcher) || r->end_stage)
+    if (r->pending || rki_batcher_rows(r->batcher) || r->end_stage)
         return true; // when it goes on again
     for (uint32_t i = 0; i < r->n_ins; i++)
         for (uint32_t l = 0; l < r->ins[i].n; l++) {
@@ -180,7 +180,10 @@ bool rki_ckpt_at_rest(rki_runner *r)
             rki_link *k = in->links[l];
             if (!rests(in, k) || k->barred || (logging && !k->logs))
                 continue;
-            if ((in->n > 1 && in->edge->chunked) || in->retires || !in->edge->in || barrier_at(k, number) == UINT64_MAX)
+            uint64_t at = barrier_at(k, number);
+            // Between two halves of a kernel is what only its own kind knows; and what is of a chunk has its place among replicas.
+            bool apart = !in->edge->in || r->plan->replicas > 1 || (in->n > 1 && in->edge->chunked);
+            if (in->retires || at == UINT64_MAX || (apart && at > 0))
                 return true;
         }
     if (!logging && !rki_ckpt_begin_cut(r, number))

@@ -392,6 +392,14 @@ static void adopting_look(rki_run *r, rki_job *j, uint64_t *until, uint64_t now)
     rki_job_over(r, j, RKI_RELOAD_APPLIED);
 }
 
+static void say_what_is_under_way(const rki_run *r, bool wished, rki_reload_result *out)
+{
+    const char *id = wished ? NULL : rki_ckpt_waits_for(r);
+    snprintf(out->text, sizeof out->text, "%s is under way and did not end within reload.quiesce_timeout%s%s%s",
+             wished ? "a command to a kernel" : "a checkpoint", id ? ": it waits for kernel '" : "", id ? id : "",
+             id ? "', which is suspended" : "");
+}
+
 bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until)
 {
     struct rki_reload *x = r->reload;
@@ -410,6 +418,8 @@ bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until)
             j->phase = RKI_JOB_STOPPING;
     }
     pthread_mutex_unlock(&r->lock);
+    if (asked && !j->asked_ns)
+        j->asked_ns = now;
     if (asked) {
         if (ending) {
             snprintf(j->out->text, sizeof j->out->text, "the run is ending");
@@ -422,6 +432,10 @@ bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until)
                 rki_job_over(r, j, RKI_RELOAD_REJECTED);
                 j = NULL;
             }
+        } else if (now - j->asked_ns >= j->gen->plan->spec->reload.quiesce_ns) {
+            say_what_is_under_way(r, wished, j->out);
+            rki_job_over(r, j, RKI_RELOAD_TIMED_OUT);
+            j = NULL;
         } else {
             *until = !*until || now + 1000000u < *until ? now + 1000000u : *until;
         }

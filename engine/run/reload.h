@@ -36,7 +36,7 @@ typedef struct rki_job {
     rki_origin *origins;    // per new runner and stage, one after the other
     uint32_t *first_origin; // per runner of the net
     uint8_t phase;          // RKI_JOB_*
-    uint64_t begin_ns, stop_ns, commit_ns, deadline_ns;
+    uint64_t begin_ns, asked_ns, stop_ns, commit_ns, deadline_ns;
     rki_reload_result *out;
     // Made beforehand, for what may not fail.
     rkp_task **tasks;   // per runner of the net, and removed

@@ -799,6 +799,21 @@ static bool has_stopped(const rki_runner *r)
     return __atomic_load_n(&r->stop, __ATOMIC_RELAXED) == RKI_STOP_DONE;
 }
 
+// The second half of a kernel that is suspended: what the first one has sent only it can read, and it cannot be part of a checkpoint, so it is
+// given on up to the barrier.  Not to another kernel of this runner that is suspended.
+static bool gives_on(const rki_runner *r)
+{
+    uint32_t own = 0;
+    rki_ring *ring = r->n_ins ? r->ins[0].links[r->ins[0].cur]->ring : NULL;
+    if (!ring || r->ins[0].edge->in || r->ins[0].edge->dead || r->phase != PHASE_RUN || !rki_ckpt_due(r))
+        return false;
+    if (rki_ring_ready(ring) && rki_ring_peek(ring, 0)->flags & RKP_F_END) // it does not end meanwhile
+        return false;
+    for (uint32_t i = 0; i < r->n_stages; i++)
+        own += r->acts[i]->suspended && r->acts[i]->ks == r->acts[0]->ks;
+    return own == r->n_suspended;
+}
+
 static rkp_step step(rki_runner *r)
 {
     uint64_t bytes = 0;
@@ -814,7 +829,7 @@ static rkp_step step(rki_runner *r)
     if (RKP_UNLIKELY(__atomic_load_n(&r->commands, __ATOMIC_RELAXED)) &&
         __atomic_exchange_n(&r->commands, 0, __ATOMIC_ACQ_REL))
         rki_obey(r);
-    if (RKP_UNLIKELY(r->n_suspended)) {
+    if (RKP_UNLIKELY(r->n_suspended) && !gives_on(r)) {
         bool empty = rki_flush_or_wait(r);
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && rki_may_stop(r))
             return RKP_STEP_DONE;
@@ -846,6 +861,8 @@ static rkp_step step(rki_runner *r)
     }
     for (int i = 0; r->phase == PHASE_RUN && i < QUANTUM_MESSAGES && bytes < QUANTUM_BYTES; i++) {
         enum took took = TOOK_SOME;
+        if (RKP_UNLIKELY(r->n_suspended) && !gives_on(r))
+            break;
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && stops_here(r))
             return RKP_STEP_DONE;
         if (!rki_flush_or_wait(r)) {

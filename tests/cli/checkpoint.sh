@@ -210,4 +210,33 @@ kill -KILL $pid
 wait $pid 2>/dev/null
 run 65 run lost.yaml
 has err 'going on from checkpoint' '1 rows that should have gone on were dropped'
+
+# Sources that are suspended, whose two halves run apart, keep nobody from making checkpoints, nor from a reload.
+cat >rest.yaml <<END
+version: 1
+name: rest
+engine: { checkpoint: 10ms, delivery: exactly_once }
+kernels:
+  wait: { op: read.csv, with: { path: in.csv }, start: suspended }
+  end: { op: write.csv, from: [wait], with: { path: waited.csv } }
+  in: { op: generate, with: { columns: { n: row }, rate: 20000/s, batch_rows: 10 } }
+  out: { op: write.jsonl, from: [in], with: { path: rest.jsonl } }
+END
+printf 'a,b\n1,2\n3,4\n' >in.csv
+launch rest.yaml --summary none
+made() { # so many, or more
+    local n
+    n=$("$rkpipe" status --json | sed -n 's/.*"checkpoints":{[^}]*"count":\([0-9]*\).*/\1/p')
+    [ "${n:-0}" -ge "$1" ]
+}
+true_that 'checkpoints beside a source that is launched' until_true made 2
+run 0 suspend in
+true_that 'checkpoints while a source is suspended' until_true made 200
+sed 's/from: \[in\]/from: [in], queue: { capacity: 8 }/' rest.yaml >rest2.yaml
+run 0 reload rest2.yaml
+run 0 resume in
+true_that 'checkpoints when it goes on' until_true made 210
+kill -KILL "$engine"
+wait "$engine" 2>/dev/null
+engine=
 finish
