@@ -141,9 +141,9 @@ uint64_t rki_machine_cgroup_memory(const char *proc, const char *sys);
 uint32_t rki_machine_cgroup_cores(const char *proc, const char *sys);
 
 typedef struct rki_loaded {
-    const rki_sources *sources; // load these texts, not the files; NULL: the files
+    const rki_sources *sources;  // load these texts, not the files; NULL: the files
     const struct rki_test *test; // what it is loaded for; NULL: to run
-    rki_snapshot **texts;       // gets what was read, also when it is wrong; NULL: not wanted
+    rki_snapshot **texts;        // gets what was read, also when it is wrong; NULL: not wanted
     rkp_diags *diags;
     rki_spec *spec;
     rki_plan *plan;

@@ -39,7 +39,7 @@ typedef struct rki_reloader {
     bool watching;    // as debounce_ns
     uint64_t debounce_ns;
     uint64_t n_looks, n_settled; // of the watch, with what has come of it
-    bool busy; // somebody is at work; what follows is theirs
+    bool busy;                   // somebody is at work; what follows is theirs
     rki_generations kept;
     rki_generation first;  // until it is kept
     uint64_t running;      // hash of what runs

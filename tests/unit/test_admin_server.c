@@ -205,11 +205,7 @@ static void every_endpoint_answers(void **state)
 static void what_is_wrong_is_said(void **state)
 {
     static const char *const later[] = {
-        "GET /",
-        "GET /v1/dlq",
-        "POST /v1/config:check",
-        "POST /v1/config:check",
-        "POST /v1/dlq:replay",
+        "GET /", "GET /v1/dlq", "POST /v1/config:check", "POST /v1/config:check", "POST /v1/dlq:replay",
     };
     struct room r;
 

@@ -23,7 +23,7 @@ endfunction()
 promtool_program(oracle_promtool)
 add_test(NAME oracle.promtool_all COMMAND oracle_promtool 100000 7)
 set_tests_properties(oracle.promtool_all PROPERTIES LABELS "oracle;slow" TIMEOUT 1800 SKIP_RETURN_CODE 77)
-promtool_mutant(promtool no_extrapolation promql_functions.c "factor = whole / sampled" "factor = 1" 2000 1)
+promtool_mutant(promtool no_extrapolation promql_functions.c "factor = whole / sampled" "factor = whole > 0 ? 1 : sampled" 2000 1)
 promtool_mutant(promtool no_reset promql_functions.c "if (v[i].v < v[i - 1].v)" "if (false)" 2000 1)
 promtool_mutant(promtool back_exclusive series.c ">= ms - back@ t--" "> ms - back@ t--" 2000 1)
 
