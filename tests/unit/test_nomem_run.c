@@ -774,6 +774,7 @@ static void something_kept(void)
 static void check_kept(const struct job *j, bool well, long n, bool later)
 {
     char *text;
+    bool first = well;
     if (!well) { // what was kept is whole: the next one is not disturbed
         char was[sizeof last_error];
         memcpy(was, last_error, sizeof was);
@@ -785,7 +786,8 @@ static void check_kept(const struct job *j, bool well, long n, bool later)
     }
     text = get_file("added.csv");
     if (well && (!text || strcmp(text, added) != 0))
-        complain("%s, allocation %ld%s: 'added.csv' is not what it must be", j->name, n, later ? "+" : "");
+        complain("%s, allocation %ld%s: 'added.csv' is not what it must be: %zu bytes, not %zu%s", j->name, n,
+                 later ? "+" : "", text ? strlen(text) : 0, strlen(added), first ? ", after the failure itself" : "");
     free(text);
 }
 
