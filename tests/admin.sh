@@ -94,6 +94,9 @@ if [ "$(rows_of even)" = "$before" ]; then ok; else bad 'a suspended kernel work
 ask 0 resume even
 more_rows() { [ "$(rows_of even)" -gt "$before" ]; }
 if until_true more_rows; then ok; else bad 'a resumed kernel does not work'; fi
+ask 0 deactivate even
+has out "^kernel 'even' is suspended$"
+ask 0 resume even
 ask 0 activate late
 ask 0 restart late
 has out "^kernel 'late' is active$"
@@ -112,6 +115,20 @@ if [ "$(grep -cE '^\{"topic":"sensors/raw","kernel":"gen","stamp":[0-9]+,"row":\
 fi
 ask 0 tap kernel:even --limit 5 --format csv
 if [ "$(wc -l <out)" = 6 ] && [ "$(head -1 out)" = topic,kernel,stamp,n,t ]; then ok; else bad 'five rows of a kernel'; fi
+ask 0 tap 'sensors/#' --where "n % 10 == 3 && t != 's9' && meta.kernel == 'gen'" --limit 4
+if [ "$(grep -cE '"row":\{"n":[0-9]*3,' out)" = 4 ] && [ "$(wc -l <out)" = 4 ]; then ok; else bad 'rows that fit a condition'; fi
+ask 0 tap kernel:even --where "n % 4 == 2" --limit 2 --format csv
+if [ "$(wc -l <out)" = 3 ] && [ "$(head -1 out)" = topic,kernel,stamp,n,t ]; then ok; else bad 'rows of a kernel that fit a condition'; fi
+ask 0 tap 'sensors/#' --where '1 // (n % 2) == 1' --limit 2 # rows for which it cannot be computed are not shown
+if [ "$(grep -cE '"row":\{"n":[0-9]*[13579],' out)" = 2 ]; then ok; else bad 'rows for which a condition can be computed'; fi
+ask 1 tap 'sensors/#' --where 'nn == 3'
+has err "'where': .*'nn'"
+ask 1 tap 'sensors/#' --where 'n +'
+has err "'where': "
+ask 1 tap 'sensors/#' --where 'n + 1'
+ask 1 tap 'sensors/#' --where ''
+ask 1 tap 'cards/#' --where 'n > 1'
+has err "'cards/#'"
 ask 1 tap 'cards/#'
 has err "'cards/#'"
 ask 1 tap 'sensors/dev*'

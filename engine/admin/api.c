@@ -1,10 +1,13 @@
 // admin/api.c - the routes.  GET changes nothing; what changes something is a POST and says so in its path.
 #include "admin/api.h"
 
+#include "admin/guard.h"
 #include "base/json.h"
 #include <rkpipe/num.h>
 
 #include <stdio.h>
+
+enum { LETTERS = 100, MAX_LETTERS = 1000 };
 
 // The last part of a path: KERNEL:command.
 static const struct {
@@ -45,20 +48,18 @@ const char *rki_api_status_code(int status)
     }
 }
 
-static void error_body(rki_answer *a, const char *code, rkp_str message)
+void rki_api_error_json(rki_buf *out, const char *code, rkp_str message)
 {
     rki_json j;
-    rki_json_init(&j, &a->body, 0);
+    rki_json_init(&j, out, 0);
     rki_json_object(&j);
     rki_json_key(&j, "error");
     rki_json_object(&j);
-    rki_json_key(&j, "code");
-    rki_json_z(&j, code);
-    rki_json_key(&j, "message");
-    rki_json_str(&j, message);
+    rki_json_put_z(&j, "code", code);
+    rki_json_put_str(&j, "message", message);
     rki_json_end_object(&j);
     rki_json_end_object(&j);
-    rki_putc(&a->body, '\n');
+    rki_putc(out, '\n');
 }
 
 static void init(rki_answer *a, int status)
@@ -70,7 +71,7 @@ static void init(rki_answer *a, int status)
 void rki_api_error(rki_answer *out, int status, const char *code, const char *message)
 {
     init(out, status);
-    error_body(out, code, rkp_str_of(message));
+    rki_api_error_json(&out->body, code, rkp_str_of(message));
 }
 
 // printf-like; the user's words go through JSON, so any bytes may be in them.
@@ -84,7 +85,7 @@ static void RKP_PRINTF(4, 5) error(rki_answer *a, int status, const char *code, 
     a->status = status;
     a->type = "application/json";
     rki_buf_clear(&a->body);
-    error_body(a, code, rkp_str_of(text));
+    rki_api_error_json(&a->body, code, rkp_str_of(text));
 }
 
 static int shown(rkp_str s)
@@ -112,17 +113,14 @@ void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_out
     }
     init(out, as[o].status);
     if (as[o].code) {
-        error_body(out, as[o].code, rkp_str_of(text));
+        rki_api_error_json(&out->body, as[o].code, rkp_str_of(text));
         return;
     }
     rki_json_init(&j, &out->body, 0);
     rki_json_object(&j);
-    rki_json_key(&j, "kernel");
-    rki_json_z(&j, kernel);
-    rki_json_key(&j, "command");
-    rki_json_z(&j, command_word(c));
-    rki_json_key(&j, "message");
-    rki_json_z(&j, text);
+    rki_json_put_z(&j, "kernel", kernel);
+    rki_json_put_z(&j, "command", command_word(c));
+    rki_json_put_z(&j, "message", text);
     rki_json_end_object(&j);
     rki_putc(&out->body, '\n');
 }
@@ -131,7 +129,9 @@ void rki_api_reloaded(rki_answer *out, int status, rki_buf *body)
 {
     init(out, status);
     rki_put(&out->body, body->p, body->n);
-    rki_putc(&out->body, '\n');
+    if (!body->n || body->p[body->n - 1] != '\n')
+        rki_putc(&out->body, '\n');
+    out->body.failed |= body->failed;
 }
 
 void rki_api_ended(rki_answer *out, int exit_code)
@@ -243,7 +243,7 @@ static void get_kernels(const rki_admin_source *s, const rki_http_request *r, rk
 
 static void get_tap(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
 {
-    rkp_str v;
+    rkp_str v, where = { 0 };
     char text[512] = "";
     uint64_t limit = UINT64_MAX;
     if (param(r, "limit", &v) && (!rkp_parse_u64(v.p, v.n, &limit) || limit == 0)) {
@@ -263,7 +263,11 @@ static void get_tap(const rki_admin_source *s, const rki_http_request *r, rki_an
         error(a, 400, "parameter", "'topic' is missing: a pattern, or kernel:ID");
         return;
     }
-    a->tap = s->tap_open(s->run, v, a->format, text, sizeof text);
+    if (param(r, "where", &where) && where.n == 0) {
+        error(a, 400, "parameter", "'where' is a condition, as in a filter");
+        return;
+    }
+    a->tap = s->tap_open(s->run, v, where, a->format, text, sizeof text);
     if (a->tap)
         a->kind = RKI_ANSWER_TAP;
     else
@@ -298,6 +302,19 @@ static bool asks(const rki_admin_source *s, rki_ask ask, rki_answer *a)
     return true;
 }
 
+static bool take_text(const rki_http_request *r, const char *name, size_t most, char *to, rki_answer *a)
+{
+    rkp_str v;
+    if (!param(r, name, &v))
+        return true;
+    if (v.n == 0 || v.n >= most || memchr(v.p, 0, v.n)) {
+        error(a, 400, "parameter", "'%s' has no value, or one of more than %zu bytes", name, most - 1);
+        return false;
+    }
+    memcpy(to, v.p, v.n);
+    return true;
+}
+
 static bool take_dry(const rki_http_request *r, rki_answer *a)
 {
     rkp_str v;
@@ -313,17 +330,47 @@ static bool take_dry(const rki_http_request *r, rki_answer *a)
 
 static void post_apply(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
 {
-    rkp_str v;
-    if (s->reload && !take_dry(r, a))
+    if (take_dry(r, a) && take_text(r, "file", sizeof a->file, a->file, a))
+        asks(s, RKI_ASK_RELOAD, a);
+}
+
+static void post_check(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    if (!take_text(r, "file", sizeof a->file, a->file, a))
         return;
-    if (s->reload && param(r, "file", &v)) {
-        if (v.n == 0 || v.n >= sizeof a->file || memchr(v.p, 0, v.n)) {
-            error(a, 400, "parameter", "'file' is the path of a pipeline");
-            return;
-        }
-        memcpy(a->file, v.p, v.n);
-    }
-    asks(s, RKI_ASK_RELOAD, a);
+    if (a->text.n && a->file[0])
+        error(a, 400, "body", "a text, or a 'file': not both");
+    else
+        asks(s, RKI_ASK_CHECK, a);
+}
+
+static bool take_letters(const rki_http_request *r, rki_answer *a)
+{
+    return take_text(r, "kernel", sizeof a->kernel, a->kernel, a) &&
+           take_text(r, "reason", sizeof a->reason, a->reason, a);
+}
+
+static void get_dlq(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    a->limit = 0;
+    if (take_letters(r, a))
+        asks(s, RKI_ASK_LETTERS, a);
+}
+
+static void get_letters(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v;
+    a->limit = LETTERS;
+    if (param(r, "limit", &v) && (!rkp_parse_u64(v.p, v.n, &a->limit) || !a->limit || a->limit > MAX_LETTERS))
+        error(a, 400, "parameter", "'limit' is a number from 1 to %d, not '%.*s'", MAX_LETTERS, shown(v), v.p);
+    else if (take_letters(r, a))
+        asks(s, RKI_ASK_LETTERS, a);
+}
+
+static void post_replay(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    if (take_dry(r, a) && take_letters(r, a))
+        asks(s, RKI_ASK_REPLAY, a);
 }
 
 static void post_rollback(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
@@ -350,9 +397,62 @@ static void get_config(const rki_admin_source *s, const rki_http_request *r, rki
     asks(s, RKI_ASK_CONFIG, a);
 }
 
+static bool notifies(const rki_admin_source *s, rki_answer *a)
+{
+    if (!s->notify_json)
+        error(a, 501, "not-supported", "this run notifies nobody");
+    return s->notify_json;
+}
+
+static void get_notify(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)r;
+    if (notifies(s, a))
+        s->notify_json(s->notifying, &a->body);
+}
+
+static void post_silence(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v = RKP_STR(""), by = RKP_STR(""), comment = RKP_STR("");
+    uint64_t seconds = 0;
+    char text[400] = "";
+    if (!notifies(s, a))
+        return;
+    if (!param(r, "seconds", &v) || !rkp_parse_u64(v.p, v.n, &seconds) || !seconds || seconds > 10 * 366 * 86400ULL) {
+        error(a, 400, "parameter", "'seconds' is how long: a number from 1 to ten years, not '%.*s'", shown(v), v.p);
+        return;
+    }
+    param(r, "by", &by);
+    param(r, "comment", &comment);
+    if (!param(r, "matchers", &v) || v.n == 0)
+        error(a, 400, "parameter", "'matchers' is missing: conditions on labels");
+    else if (!s->silence(s->notifying, v, (int64_t)seconds * 1000, by, comment, &a->body, text, sizeof text))
+        error(a, 400, "silence", "%s", text);
+}
+
+static void post_unsilence(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    rkp_str v = RKP_STR("");
+    char text[400] = "";
+    if (!notifies(s, a))
+        return;
+    if (!param(r, "id", &v))
+        error(a, 400, "parameter", "'id' is missing: of the silence");
+    else if (s->unsilence(s->notifying, v, text, sizeof text))
+        rki_putz(&a->body, "{\"ended\":true}\n");
+    else
+        error(a, 404, "silence", "%s", text);
+}
+
+static const char *const silence_params[] = { "matchers", "seconds", "by", "comment", NULL };
+static const char *const unsilence_params[] = { "id", NULL };
 static const char *const apply_params[] = { "file", "dry", NULL };
+static const char *const check_params[] = { "file", NULL };
+static const char *const dlq_params[] = { "kernel", "reason", NULL };
+static const char *const letters_params[] = { "kernel", "reason", "limit", NULL };
+static const char *const replay_params[] = { "kernel", "reason", "dry", NULL };
 static const char *const rollback_params[] = { "generation", "dry", NULL };
-static const char *const tap_params[] = { "topic", "limit", "format", NULL };
+static const char *const tap_params[] = { "topic", "where", "limit", "format", NULL };
 static const char *const shutdown_params[] = { "wait", NULL };
 
 // get or post NULL: that method is not for this path.  Neither: known, and not supported yet.
@@ -361,6 +461,7 @@ static const struct route {
     void (*get)(const rki_admin_source *s, const rki_http_request *r, rki_answer *a);
     void (*post)(const rki_admin_source *s, const rki_http_request *r, rki_answer *a);
     const char *const *params;
+    bool body;         // it may have one
     const char *later; // methods of what is not there yet
 } routes[] = {
     { .path = "/live", .get = get_live },
@@ -376,12 +477,40 @@ static const struct route {
     { .path = "/v1/config", .get = get_config },
     { .path = "/v1/generations", .get = get_generations },
     { .path = "/v1/alerts", .get = get_alerts },
-    { .path = "/v1/dlq", .later = "GET" },
-    { .path = "/v1/config:check", .later = "POST" },
+    { .path = "/v1/notify", .get = get_notify },
+    { .path = "/v1/notify:silence", .post = post_silence, .params = silence_params },
+    { .path = "/v1/notify:unsilence", .post = post_unsilence, .params = unsilence_params },
+    { .path = "/v1/dlq", .get = get_dlq, .params = dlq_params },
+    { .path = "/v1/dlq/letters", .get = get_letters, .params = letters_params },
+    { .path = "/v1/dlq:replay", .post = post_replay, .params = replay_params },
+    { .path = "/v1/config:check", .post = post_check, .params = check_params, .body = true },
     { .path = "/v1/config:apply", .post = post_apply, .params = apply_params },
     { .path = "/v1/config:rollback", .post = post_rollback, .params = rollback_params },
-    { .path = "/v1/dlq:replay", .later = "POST" },
 };
+
+bool rki_api_route_at(size_t i, rki_api_route *out)
+{
+    enum { COMMANDS = sizeof commands / sizeof *commands };
+    *out = (rki_api_route){ .method = "GET" };
+    for (size_t k = 0; k < sizeof routes / sizeof *routes; k++) {
+        if (routes[k].later || i-- > 0)
+            continue;
+        out->method = routes[k].post ? "POST" : "GET";
+        out->params = routes[k].params;
+        out->body = routes[k].body;
+        snprintf(out->path, sizeof out->path, "%s", routes[k].path);
+        return true;
+    }
+    if (i == 0) {
+        snprintf(out->path, sizeof out->path, "/v1/kernels/{id}");
+        return true;
+    }
+    if (i > COMMANDS)
+        return false;
+    out->method = "POST";
+    snprintf(out->path, sizeof out->path, "/v1/kernels/{id}:%s", commands[i - 1].name);
+    return true;
+}
 
 // ---- methods
 
@@ -406,7 +535,7 @@ static rkp_str trim(rkp_str s)
     return s;
 }
 
-// Nothing takes a body yet; an empty object is what some clients send with every POST.
+// Where no body is taken; an empty object is what some clients send with every POST.
 static bool no_body(rkp_str body, rki_answer *a)
 {
     body = trim(body);
@@ -472,7 +601,9 @@ static void route(const rki_admin_source *s, const rki_http_request *r, rkp_str 
         error(a, 501, "not-supported", "not supported yet");
         return;
     }
-    if (only_params(r, to->params, a) && no_body(body, a))
+    if (to->body && trim(body).n)
+        a->text = body;
+    if (only_params(r, to->params, a) && (to->body || no_body(body, a)))
         (to->get ? to->get : to->post)(s, r, a);
 }
 
@@ -485,28 +616,10 @@ void rki_api_answer(const rki_admin_source *s, const rki_http_request *r, rkp_st
 
 // ---- a listener for metrics alone
 
-// An address of this machine, or a name that is not looked up anywhere else; with or without a port.
-static bool names_this_machine(rkp_str host)
-{
-    static const char *const names[] = { "localhost", "127.", "[::1]" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t n = strlen(names[i]);
-        rkp_str rest;
-        if (host.n < n || !rkp_http_same_word((rkp_str){ host.p, n }, names[i]))
-            continue;
-        rest = (rkp_str){ host.p + n, host.n - n };
-        if (i == 1) // the rest of an address
-            while (rest.n && ((rest.p[0] >= '0' && rest.p[0] <= '9') || rest.p[0] == '.'))
-                rest = (rkp_str){ rest.p + 1, rest.n - 1 };
-        return rest.n == 0 || rest.p[0] == ':';
-    }
-    return false;
-}
-
 void rki_api_scrape(const rki_admin_source *s, const char *path, const rki_http_request *r, rkp_str body, rki_answer *a)
 {
     init(a, 200);
-    if (r->host.p && !names_this_machine(r->host))
+    if (r->host.p && !rki_guard_host(r->host))
         error(a, 403, "host", "only the names of this machine are answered here, not '%.*s'", shown(r->host),
               r->host.p);
     else if (!rkp_str_is(r->path, path))

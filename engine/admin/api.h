@@ -24,6 +24,9 @@ typedef enum rki_ask {
     RKI_ASK_ROLLBACK, // to `generation`
     RKI_ASK_GENERATIONS,
     RKI_ASK_CONFIG,
+    RKI_ASK_CHECK,   // `file`, or `text` in its place
+    RKI_ASK_LETTERS, // of `kernel` and `reason`: counted, or (limit not 0) the newest so many
+    RKI_ASK_REPLAY,
 } rki_ask;
 
 typedef struct rki_answer {
@@ -35,6 +38,8 @@ typedef struct rki_answer {
     rki_command command;
     char kernel[64];
     char file[4096];
+    char reason[64];
+    rkp_str text; // of the request; p NULL: none
     rki_ask ask;
     uint64_t generation;
     bool dry; // only what would change
@@ -52,9 +57,19 @@ void rki_api_scrape(const rki_admin_source *s, const char *path, const rki_http_
 // The answer to a request that is not well formed, or comes at a bad time.
 void rki_api_error(rki_answer *out, int status, const char *code, const char *message);
 void rki_api_outcome(rki_answer *out, const char *kernel, rki_command c, rki_outcome o, const char *text);
-void rki_api_reloaded(rki_answer *out, int status, rki_buf *body); // takes the text of body
+void rki_api_error_json(rki_buf *out, const char *code, rkp_str message); // the body of rki_api_error
+void rki_api_reloaded(rki_answer *out, int status, rki_buf *body);        // takes the text of body
 void rki_api_ended(rki_answer *out, int exit_code);
 const char *rki_api_status_code(int status); // "too-large": the code of rki_http_parse's statuses
 void rki_answer_fini(rki_answer *a);         // its body; not its tap
+
+typedef struct rki_api_route {
+    const char *method;
+    char path[64];             // "/v1/kernels/{id}:suspend"
+    const char *const *params; // NULL terminated; NULL: none
+    bool body;                 // it may have one
+} rki_api_route;
+
+bool rki_api_route_at(size_t i, rki_api_route *out); // false: there are no more
 
 #endif

@@ -150,10 +150,13 @@ rki_called rki_admin_call(const rki_call *c, rki_reply *out, char *err, size_t n
     rki_buf request;
     *out = (rki_reply){ 0 };
     rki_buf_init(&out->body);
-    if (rki_socket_connect(c->path, &w.fd, err, n) != RKI_CONNECTED)
+    if ((c->address ? rki_socket_connect_at(c->address, c->port, &w.fd, err, n)
+                    : rki_socket_connect(c->path, &w.fd, err, n)) != RKI_CONNECTED)
         return rc;
     rki_buf_init(&request);
     rki_putf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\n", c->method, c->target);
+    if (c->token)
+        rki_putf(&request, "Authorization: Bearer %.*s\r\n", (int)c->token->n, c->token->text);
     rki_putz(&request, strcmp(c->method, "POST") == 0 ? "Content-Length: 0\r\n\r\n" : "\r\n");
     if (request.failed)
         rc = cut(&w, "cannot be asked: out of memory");
@@ -161,6 +164,8 @@ rki_called rki_admin_call(const rki_call *c, rki_reply *out, char *err, size_t n
         rc = cut(&w, "takes no request");
     else
         rc = answer(&w);
+    if (request.p)
+        explicit_bzero(request.p, request.n); // the token
     rki_buf_fini(&request);
     close(w.fd);
     return rc;

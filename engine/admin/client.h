@@ -8,10 +8,14 @@
 #ifndef RKI_CLIENT_H
 #define RKI_CLIENT_H
 
+#include "base/bearer.h"
 #include "base/buf.h"
 
 typedef struct rki_call {
-    const char *path; // of the socket
+    const char *path; // of the socket, as it is shown; and, when it is an address,
+    const char *address;
+    uint16_t port;
+    const rki_bearer *token; // may be NULL
     const char *method;
     const char *target;
     int timeout_ms; // without a byte; 0: none

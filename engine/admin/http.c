@@ -1,6 +1,8 @@
 // admin/http.c - what the admin room adds to rkpipe/http.h: its limits, answers, and the client's side.
 #include "admin/http.h"
 
+#include "base/hex.h"
+
 int rki_http_parse(char *p, size_t n, rki_http_request *r)
 {
     int status = rkp_http_parse(p, n, r);
@@ -9,14 +11,6 @@ int rki_http_parse(char *p, size_t n, rki_http_request *r)
     if ((status == 0 || status == 417) && r->body > RKI_HTTP_BODY_BYTES)
         return 413;
     return status;
-}
-
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static rkp_str trim(rkp_str s)
@@ -54,7 +48,7 @@ static bool number(rkp_str s, int base, uint64_t *out)
 {
     uint64_t v = 0;
     for (size_t i = 0; i < s.n; i++) {
-        int d = hex_of(s.p[i]);
+        int d = rki_hex_digit(s.p[i]);
         if (d < 0 || d >= base || v >> 59)
             return false;
         v = v * (uint64_t)base + (uint64_t)d;

@@ -14,6 +14,7 @@
 #include "admin/server.h"
 
 #include "admin/api.h"
+#include "admin/guard.h"
 #include "admin/socket.h"
 
 #include <errno.h>
@@ -30,7 +31,9 @@
 
 enum {
     CONNECTIONS = 100,
-    JOBS = 4, // commands at once
+    JOBS = 4,  // commands at once
+    LOOKS = 3, // checks and looks into the store of dead letters at once: each may take memory and a while
+    ALL_JOBS = JOBS + LOOKS + CONNECTIONS,
     IN_BYTES = RKP_HTTP_HEAD_BYTES + RKI_HTTP_BODY_BYTES,
     ENOUGH = 64 << 10, // bytes of output that wait
     KEEP = 64 << 10,   // buffers that grew beyond are given back
@@ -60,7 +63,9 @@ struct conn {
     bool eof;          // the client will send no more
     bool last;         // close when all is sent
     bool served;       // at least one request
+    bool known;        // it has shown the token
     bool broken;       // nothing more can be sent or received
+    uint64_t number;   // as they came
     uint64_t since_in; // of the first byte of the request at hand, or the end of the last one
     uint64_t since_out;
     size_t lingered;
@@ -80,8 +85,10 @@ struct job {
     char text[512];
     char *file; // of a reload; NULL: a command
     rki_ask ask;
-    uint64_t generation;
+    uint64_t generation, limit;
     bool dry;
+    char reason[64];
+    rkp_str posted; // its own; p NULL: none
     int status;
     rki_buf body;
     enum { FREE, RUNNING, DONE } state; // DONE is stored by its thread
@@ -92,14 +99,17 @@ struct rki_admin {
     rki_admin_times times;
     rki_socket socket;
     char *metrics; // NULL: everything
+    rki_secrets *secrets;
+    rki_bearer token; // n 0: of a unix socket, or of metrics, nobody has to show any
     int wake;
     pthread_t thread;
     uint32_t stopping; // atomic
     // the server's thread only, until it has ended
     struct conn *conns[CONNECTIONS];
     size_t n_conns;
-    struct job jobs[JOBS + CONNECTIONS]; // commands, and reloads: each of those waits for its turn
-    uint64_t pause_until;                // no accepting before: out of descriptors
+    uint64_t n_accepted;
+    struct job jobs[ALL_JOBS]; // commands, looks, and reloads: each of those waits for its turn
+    uint64_t pause_until;      // no accepting before: out of descriptors
     uint64_t next_tap;
 };
 
@@ -128,7 +138,7 @@ static size_t pending(const struct conn *c)
 
 static void drop(rki_admin *a, struct conn *c)
 {
-    for (size_t i = 0; i < JOBS + CONNECTIONS; i++)
+    for (size_t i = 0; i < ALL_JOBS; i++)
         if (a->jobs[i].c == c)
             a->jobs[i].c = NULL;
     if (c->tap)
@@ -169,10 +179,12 @@ static void begin_output(struct conn *c, uint64_t now)
         c->since_out = now;
 }
 
-static void put_answer(struct conn *c, rki_answer *ans, bool head_only, uint64_t now)
+static void put_answer(const rki_admin *a, struct conn *c, rki_answer *ans, bool head_only, uint64_t now)
 {
     rki_answer full;
     begin_output(c, now);
+    rki_secrets_mask(a->secrets, strcmp(ans->type, "application/json") == 0 ? RKI_MASK_JSON : RKI_MASK_TEXT,
+                     &ans->body);
     if (ans->body.failed) {
         rki_api_error(&full, 503, "no-memory", "out of memory");
         c->last = true;
@@ -187,12 +199,12 @@ static void put_answer(struct conn *c, rki_answer *ans, bool head_only, uint64_t
     c->broken = c->broken || c->out.failed;
 }
 
-static void refuse(struct conn *c, int status, const char *code, const char *message, uint64_t now)
+static void refuse(const rki_admin *a, struct conn *c, int status, const char *code, const char *message, uint64_t now)
 {
     rki_answer ans;
     rki_api_error(&ans, status, code, message);
     c->last = true;
-    put_answer(c, &ans, false, now);
+    put_answer(a, c, &ans, false, now);
     rki_answer_fini(&ans);
 }
 
@@ -217,18 +229,34 @@ static void next_request(struct conn *c, uint64_t now)
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
+static int run_ask(struct job *j, const rki_admin_source *s)
+{
+    const char *kernel = j->kernel[0] ? j->kernel : NULL, *reason = j->reason[0] ? j->reason : NULL;
+    switch (j->ask) {
+    case RKI_ASK_ROLLBACK:
+        return s->rollback(s->reload_arg, j->generation, j->dry, &j->body);
+    case RKI_ASK_GENERATIONS:
+        return s->generations(s->reload_arg, &j->body);
+    case RKI_ASK_CONFIG:
+        return s->config(s->reload_arg, &j->body);
+    case RKI_ASK_CHECK:
+        return s->check(s->reload_arg, j->file, j->posted, &j->body);
+    case RKI_ASK_LETTERS:
+        return s->letters(s->reload_arg, kernel, reason, j->limit, &j->body);
+    case RKI_ASK_REPLAY:
+        return s->replay(s->reload_arg, kernel, reason, j->dry, &j->body);
+    case RKI_ASK_RELOAD:
+        break;
+    }
+    return s->reload(s->reload_arg, j->file, j->dry, &j->body);
+}
+
 static void *run_command(void *arg)
 {
     struct job *j = arg;
     const rki_admin_source *s = &j->a->source;
-    if (j->file && j->ask == RKI_ASK_ROLLBACK)
-        j->status = s->rollback(s->reload_arg, j->generation, j->dry, &j->body);
-    else if (j->file && j->ask == RKI_ASK_GENERATIONS)
-        j->status = s->generations(s->reload_arg, &j->body);
-    else if (j->file && j->ask == RKI_ASK_CONFIG)
-        j->status = s->config(s->reload_arg, &j->body);
-    else if (j->file)
-        j->status = s->reload(s->reload_arg, j->file, j->dry, &j->body);
+    if (j->file)
+        j->status = run_ask(j, s);
     else
         j->outcome = s->command(s->run, rkp_str_of(j->kernel), j->command, now_ns() + j->a->times.command_ns, j->text,
                                 sizeof j->text);
@@ -254,42 +282,62 @@ static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
     return rc;
 }
 
+static void free_job(struct job *j)
+{
+    rki_buf_fini(&j->body);
+    free(j->file);
+    free((char *)(uintptr_t)j->posted.p);
+    j->file = NULL;
+    j->posted.p = NULL;
+    j->c = NULL;
+    j->state = FREE;
+}
+
+static rkp_str copied(rkp_str s)
+{
+    char *p = s.p ? malloc(s.n + 1) : NULL;
+    if (p)
+        memcpy(p, s.p, s.n);
+    return (rkp_str){ p, p ? s.n : 0 };
+}
+
 static void start_command(rki_admin *a, struct conn *c, const rki_answer *ans, uint64_t now)
 {
-    bool reload = ans->kind == RKI_ANSWER_RELOAD;
+    bool asks = ans->kind == RKI_ANSWER_RELOAD, looks = asks && ans->ask >= RKI_ASK_CHECK;
+    size_t first = looks ? JOBS : asks ? JOBS + LOOKS : 0, end = looks ? JOBS + LOOKS : asks ? ALL_JOBS : JOBS;
     struct job *j = NULL;
     rki_answer busy;
-    for (size_t i = reload ? JOBS : 0; i < (reload ? JOBS + CONNECTIONS : JOBS) && !j; i++)
+    for (size_t i = first; i < end && !j; i++)
         // Only this thread leaves FREE, and makes it so; what RUNNING becomes does not matter here.
         if ((int)__atomic_load_n(&a->jobs[i].state, __ATOMIC_RELAXED) == FREE)
             j = &a->jobs[i];
     if (j) {
         *j = (struct job){ .a = a, .c = c, .command = ans->command, .state = RUNNING };
         memcpy(j->kernel, ans->kernel, sizeof j->kernel);
+        memcpy(j->reason, ans->reason, sizeof j->reason);
         rki_buf_init(&j->body);
+        j->limit = ans->limit;
         j->ask = ans->ask;
         j->generation = ans->generation;
         j->dry = ans->dry;
-        j->file = reload ? strdup(ans->file) : NULL;
-        if ((!reload || j->file) && start_thread(&j->thread, run_command, j) == 0) {
+        j->file = asks ? strdup(ans->file) : NULL;
+        j->posted = copied(ans->text);
+        if ((!asks || j->file) && !j->posted.p == !ans->text.p && start_thread(&j->thread, run_command, j) == 0) {
             c->state = COMMAND;
             return;
         }
-        free(j->file);
-        j->file = NULL;
-        j->state = FREE;
-        j->c = NULL;
+        free_job(j);
     }
     rki_api_error(&busy, 503, "busy", "too many commands at once; try again");
     busy.fields = "Retry-After: 1\r\n";
-    put_answer(c, &busy, false, now);
+    put_answer(a, c, &busy, false, now);
     rki_answer_fini(&busy);
     next_request(c, now);
 }
 
 static void collect(rki_admin *a, bool wait, uint64_t now)
 {
-    for (size_t i = 0; i < JOBS + CONNECTIONS; i++) {
+    for (size_t i = 0; i < ALL_JOBS; i++) {
         struct job *j = &a->jobs[i];
         int state = (int)__atomic_load_n(&j->state, __ATOMIC_ACQUIRE);
         rki_answer ans;
@@ -301,15 +349,11 @@ static void collect(rki_admin *a, bool wait, uint64_t now)
                 rki_api_reloaded(&ans, j->status, &j->body);
             else
                 rki_api_outcome(&ans, j->kernel, j->command, j->outcome, j->text);
-            put_answer(j->c, &ans, rkp_str_is(j->c->r.method, "HEAD"), now);
+            put_answer(a, j->c, &ans, rkp_str_is(j->c->r.method, "HEAD"), now);
             rki_answer_fini(&ans);
             next_request(j->c, now);
         }
-        rki_buf_fini(&j->body);
-        free(j->file);
-        j->file = NULL;
-        j->c = NULL;
-        j->state = FREE;
+        free_job(j);
     }
 }
 
@@ -351,7 +395,8 @@ static bool look_at_tap(rki_admin *a, struct conn *c, uint64_t now)
     if (left && !c->eof)
         rc = a->source.tap_read(c->tap, left < TAP_ROWS ? left : TAP_ROWS, now, &rows);
     some = rows.n > 0;
-    if (some) {
+    rki_secrets_mask(a->secrets, c->format == RKI_TAP_JSON ? RKI_MASK_JSON : RKI_MASK_TEXT, &rows);
+    if (rows.n) {
         begin_output(c, now);
         if (c->chunked)
             rki_http_chunk(&c->out, rows.p, rows.n);
@@ -389,7 +434,7 @@ static void answer(rki_admin *a, struct conn *c, uint64_t now)
         rki_api_answer(&a->source, &c->r, (rkp_str){ c->in, c->r.body }, &ans);
     switch (ans.kind) {
     case RKI_ANSWER_BODY:
-        put_answer(c, &ans, rkp_str_is(c->r.method, "HEAD"), now);
+        put_answer(a, c, &ans, rkp_str_is(c->r.method, "HEAD"), now);
         next_request(c, now);
         break;
     case RKI_ANSWER_RELOAD:
@@ -407,20 +452,21 @@ static void answer(rki_admin *a, struct conn *c, uint64_t now)
 }
 
 // Takes a whole head off the input.  False: none is there, or it was refused.
-static bool take_head(struct conn *c, uint64_t now)
+static bool take_head(const rki_admin *a, struct conn *c, uint64_t now)
 {
+    rki_answer no;
     size_t n = rkp_http_head_end(c->in, c->n_in, &c->seen);
     int status;
     if (n > RKP_HTTP_HEAD_BYTES || (n == 0 && c->n_in > RKP_HTTP_HEAD_BYTES)) {
         bool line = memchr(c->in, '\n', RKP_HTTP_LINE_BYTES) != NULL;
-        refuse(c, line ? 431 : 414, "too-large",
+        refuse(a, c, line ? 431 : 414, "too-large",
                line ? "the head of a request has at most 16 KiB" : "a request line has at most 8 KiB", now);
         return false;
     }
     if (n == 0) {
         // What begins with no letter is another protocol: no need to wait for an end of it.
         if ((c->in[0] < 'A' || c->in[0] > 'z') && c->in[0] != '\r')
-            refuse(c, 400, "bad-request", "this is not HTTP", now);
+            refuse(a, c, 400, "bad-request", "this is not HTTP", now);
         return false;
     }
     c->head = malloc(n);
@@ -433,8 +479,15 @@ static bool take_head(struct conn *c, uint64_t now)
     memmove(c->in, c->in + n, c->n_in);
     c->since_in = now; // the body has its own time
     status = rki_http_parse(c->head, n, &c->r);
+    if (a->token.n && rki_guard_refuses(&a->token, &c->r, status, &no)) { // before anything of its body is kept
+        c->last = true;
+        put_answer(a, c, &no, rkp_str_is(c->r.method, "HEAD"), now);
+        rki_answer_fini(&no);
+        return false;
+    }
+    c->known = status == 0;
     if (status)
-        refuse(c, status, rki_api_status_code(status),
+        refuse(a, c, status, rki_api_status_code(status),
                status == 413 ? "a body has at most 64 KiB" : rkp_http_reason(status), now);
     return status == 0;
 }
@@ -448,7 +501,7 @@ static void requests(rki_admin *a, struct conn *c, uint64_t now)
             memmove(c->in, c->in + 2, c->n_in);
             c->seen = 0;
         }
-        if (!c->head && (c->n_in == 0 || !take_head(c, now)))
+        if (!c->head && (c->n_in == 0 || !take_head(a, c, now)))
             break;
         if (c->n_in < c->r.body) {
             if (c->r.says_100 && !c->said_100) {
@@ -529,6 +582,19 @@ static void turn_away(int fd, int status, const char *code, const char *message)
     close(fd);
 }
 
+// When all places are taken: that of who has been here longest without having shown a token.
+static void make_room(rki_admin *a)
+{
+    size_t at = a->n_conns;
+    for (size_t i = 0; i < a->n_conns; i++)
+        if (!a->conns[i]->known && (at == a->n_conns || a->conns[i]->number < a->conns[at]->number))
+            at = i;
+    if (at == a->n_conns)
+        return;
+    drop(a, a->conns[at]);
+    a->conns[at] = a->conns[--a->n_conns];
+}
+
 static void accept_some(rki_admin *a, uint64_t now)
 {
     for (int i = 0; i < ACCEPTS; i++) {
@@ -545,12 +611,15 @@ static void accept_some(rki_admin *a, uint64_t now)
             turn_away(fd, 403, "forbidden", "only the user that runs the engine, and root, may talk to it");
             continue;
         }
+        if (a->token.n && a->n_conns == CONNECTIONS)
+            make_room(a);
         c = a->n_conns < CONNECTIONS ? calloc(1, sizeof *c) : NULL;
         if (!c) {
             turn_away(fd, 503, "busy", "too many connections");
             continue;
         }
         c->fd = fd;
+        c->number = a->n_accepted++;
         c->since_in = now;
         rki_buf_init(&c->out);
         a->conns[a->n_conns++] = c;
@@ -605,10 +674,10 @@ static void serve(rki_admin *a, struct conn *c, short events, uint64_t now)
     }
 }
 
-static void too_slow(struct conn *c, uint64_t now)
+static void too_slow(const rki_admin *a, struct conn *c, uint64_t now)
 {
     if (c->state == READ && !pending(c) && !c->last && (c->n_in || c->head || !c->served)) {
-        refuse(c, 408, "timeout", "the request took too long", now);
+        refuse(a, c, 408, "timeout", "the request took too long", now);
         send_some(c, now);
     }
     c->broken = true;
@@ -665,7 +734,7 @@ static void serve_all(rki_admin *a)
         serve(a, c, fds[2 + i].revents, now);
         t = due(a, c);
         if (t && now >= t && !c->broken)
-            too_slow(c, now);
+            too_slow(a, c, now);
     }
     drop_broken(a);
     if (fds[1].revents)
@@ -748,10 +817,14 @@ rkp_status rki_admin_start(const rki_admin_args *args, rki_admin **out, char *er
         st = RKP_UNAVAILABLE;
         goto fail;
     }
+    a->secrets = args->secrets;
+    if (args->token)
+        a->token = *args->token;
     a->metrics = args->metrics ? strdup(args->metrics) : NULL;
-    st = args->metrics && !a->metrics ? RKP_NOMEM
-         : args->path                 ? rki_socket_listen(args->path, &a->socket, err, n)
-                                      : rki_socket_listen_at(args->address, args->port, &a->socket, err, n);
+    st = args->metrics && !a->metrics                   ? RKP_NOMEM
+         : !args->path && !args->metrics && !a->token.n ? RKP_INTERNAL // nobody shall command it who only reaches it
+         : args->path                                   ? rki_socket_listen(args->path, &a->socket, err, n)
+                      : rki_socket_listen_at(args->address, args->port, &a->socket, err, n);
     if (st != RKP_OK)
         goto fail;
     e = start_thread(&a->thread, server_main, a);
@@ -767,6 +840,7 @@ fail:
     if (a->wake >= 0)
         close(a->wake);
     free(a->metrics);
+    rki_bearer_wipe(&a->token);
     free(a);
     return st;
 }
@@ -794,12 +868,13 @@ void rki_admin_free(rki_admin *a, int exit_code)
         rki_answer ans;
         c->last = true;
         rki_api_ended(&ans, exit_code);
-        put_answer(c, &ans, false, 0);
+        put_answer(a, c, &ans, false, 0);
         rki_answer_fini(&ans);
         send_some(c, 0);
         drop(a, c);
     }
     close(a->wake);
     free(a->metrics);
+    rki_bearer_wipe(&a->token);
     free(a);
 }

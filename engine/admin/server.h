@@ -13,6 +13,8 @@
 #define RKI_SERVER_H
 
 #include "admin/source.h"
+#include "base/bearer.h"
+#include "base/secrets.h"
 
 typedef struct rki_admin rki_admin;
 
@@ -31,7 +33,9 @@ typedef struct rki_admin_args {
     const char *path;               // of a unix socket; or NULL, and
     const char *address;            // "127.0.0.1" or "::1"
     uint16_t port;                  //   with this port (0: any that is free)
-    const char *metrics;            // not NULL: serves metrics at this path, and nothing else (of an address always)
+    const char *metrics;            // not NULL: serves metrics at this path, and nothing else; NULL, with an address:
+    const rki_bearer *token;        //   commands, for those who have this one; copied
+    rki_secrets *secrets;           // put over in everything that is answered; may be NULL
     rki_admin_times times;
 } rki_admin_args;
 

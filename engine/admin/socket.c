@@ -238,6 +238,32 @@ rkp_status rki_socket_listen_at(const char *address, uint16_t port, rki_socket *
     return RKP_OK;
 }
 
+rki_connected rki_socket_connect_at(const char *address, uint16_t port, int *fd, char *err, size_t n)
+{
+    struct sockaddr_storage at;
+    socklen_t len;
+    int e = 0;
+    *fd = -1;
+    if (!loopback(address, port, &at, &len)) {
+        snprintf(err, n, "'%s' is not an address of this machine alone", address);
+        return RKI_NOT_TRUSTED;
+    }
+    *fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd < 0)
+        e = errno;
+    while (!e && connect(*fd, (struct sockaddr *)&at, len) != 0)
+        if (errno != EINTR)
+            e = errno;
+    if (!e)
+        return RKI_CONNECTED;
+    snprintf(err, n, "cannot reach an engine at %s port %u: %s", address, port,
+             e == ECONNREFUSED ? "nobody listens there" : strerror(e));
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return RKI_NOBODY;
+}
+
 void rki_socket_close(rki_socket *s)
 {
     struct stat st;

@@ -34,6 +34,8 @@ typedef enum rki_connected {
 
 // A blocking connection to a server of the same user, or of root.  `*fd` is -1 unless connected.
 rki_connected rki_socket_connect(const char *path, int *fd, char *err, size_t n);
+// The same to an address of this machine alone; who is there is not known.
+rki_connected rki_socket_connect_at(const char *address, uint16_t port, int *fd, char *err, size_t n);
 // Is the process at the other end root, or does it run as the same user as this one?
 bool rki_socket_trusted(int fd);
 

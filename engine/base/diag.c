@@ -135,6 +135,16 @@ void rki_diags_hide(rkp_diags *d, rkp_str secret)
         d->lost++;
 }
 
+size_t rki_diags_n_hidden(const rkp_diags *d)
+{
+    return d ? d->n_hidden : 0;
+}
+
+rkp_str rki_diags_hidden(const rkp_diags *d, size_t i)
+{
+    return d->hidden[i];
+}
+
 // Puts *** over every hidden text.
 static void hide(const rkp_diags *d, char *t, size_t *len)
 {
@@ -589,19 +599,14 @@ static void json_one(rki_json *j, const rki_finding *f)
     uint32_t len = f->at.len ? f->at.len : 1;
 
     rki_json_object(j);
-    rki_json_key(j, "severity");
-    rki_json_z(j, sev_name[f->sev]);
-    rki_json_key(j, "file");
-    rki_json_z(j, f->at.file);
+    rki_json_put_z(j, "severity", sev_name[f->sev]);
+    rki_json_put_z(j, "file", f->at.file);
     json_num(j, "line", f->at.line);
     json_num(j, "column", f->at.line ? f->at.col : 0);
     json_num(j, "length", f->at.line && f->at.col ? len : 0);
-    rki_json_key(j, "code");
-    rki_json_z(j, f->code);
-    rki_json_key(j, "message");
-    rki_json_z(j, f->text);
-    rki_json_key(j, "hint");
-    rki_json_z(j, f->hint);
+    rki_json_put_z(j, "code", f->code);
+    rki_json_put_z(j, "message", f->text);
+    rki_json_put_z(j, "hint", f->hint);
     rki_json_end_object(j);
 }
 
@@ -644,12 +649,9 @@ static void uri(rki_buf *out, const char *file)
 static void sarif_one(rki_json *j, rki_buf *tmp, const rki_finding *f, size_t rule)
 {
     rki_json_object(j);
-    rki_json_key(j, "ruleId");
-    rki_json_z(j, f->code);
-    rki_json_key(j, "ruleIndex");
-    rki_json_u64(j, rule);
-    rki_json_key(j, "level");
-    rki_json_z(j, sev_name[f->sev]);
+    rki_json_put_z(j, "ruleId", f->code);
+    rki_json_put_u64(j, "ruleIndex", rule);
+    rki_json_put_z(j, "level", sev_name[f->sev]);
     rki_json_key(j, "message");
     rki_json_object(j);
     rki_json_key(j, "text");
@@ -676,13 +678,10 @@ static void sarif_one(rki_json *j, rki_buf *tmp, const rki_finding *f, size_t ru
         if (f->at.line) {
             rki_json_key(j, "region");
             rki_json_object(j);
-            rki_json_key(j, "startLine");
-            rki_json_u64(j, f->at.line);
+            rki_json_put_u64(j, "startLine", f->at.line);
             if (f->at.col) {
-                rki_json_key(j, "startColumn");
-                rki_json_u64(j, f->at.col);
-                rki_json_key(j, "endColumn");
-                rki_json_u64(j, (uint64_t)f->at.col + (f->at.len ? f->at.len : 1));
+                rki_json_put_u64(j, "startColumn", f->at.col);
+                rki_json_put_u64(j, "endColumn", (uint64_t)f->at.col + (f->at.len ? f->at.len : 1));
             }
             rki_json_end_object(j);
         }
@@ -728,10 +727,8 @@ void rki_diags_sarif(rkp_diags *d, rki_buf *out)
     rki_buf_init(&tmp);
     rki_json_init(&j, out, 2);
     rki_json_object(&j);
-    rki_json_key(&j, "$schema");
-    rki_json_z(&j, "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json");
-    rki_json_key(&j, "version");
-    rki_json_z(&j, "2.1.0");
+    rki_json_put_z(&j, "$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json");
+    rki_json_put_z(&j, "version", "2.1.0");
     rki_json_key(&j, "runs");
     rki_json_array(&j);
     rki_json_object(&j);
@@ -739,8 +736,7 @@ void rki_diags_sarif(rkp_diags *d, rki_buf *out)
     rki_json_object(&j);
     rki_json_key(&j, "driver");
     rki_json_object(&j);
-    rki_json_key(&j, "name");
-    rki_json_z(&j, "rkpipe");
+    rki_json_put_z(&j, "name", "rkpipe");
     rki_json_key(&j, "rules");
     rki_json_array(&j);
     for (size_t i = 0, rules = 0; i < n; i++) {
@@ -748,15 +744,13 @@ void rki_diags_sarif(rkp_diags *d, rki_buf *out)
             continue;
         rules++;
         rki_json_object(&j);
-        rki_json_key(&j, "id");
-        rki_json_z(&j, all[i]->code);
+        rki_json_put_z(&j, "id", all[i]->code);
         rki_json_end_object(&j);
     }
     rki_json_end_array(&j);
     rki_json_end_object(&j);
     rki_json_end_object(&j);
-    rki_json_key(&j, "columnKind");
-    rki_json_z(&j, "unicodeCodePoints");
+    rki_json_put_z(&j, "columnKind", "unicodeCodePoints");
     rki_json_key(&j, "results");
     rki_json_array(&j);
     for (size_t i = 0; i < n; i++)

@@ -24,6 +24,9 @@ bool rki_diags_failed(const rkp_diags *d); // any error, or findings lost for wa
 // Copies it; a text of less than 4 bytes is left alone, it would hide half of every finding.
 void rki_diags_hide(rkp_diags *d, rkp_str secret);
 
+size_t rki_diags_n_hidden(const rkp_diags *d);
+rkp_str rki_diags_hidden(const rkp_diags *d, size_t i); // lives as long as d
+
 typedef struct rki_finding {
     rkp_severity sev;
     rkp_loc at;

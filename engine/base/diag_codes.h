@@ -9,12 +9,14 @@ typedef struct rki_diag_code {
 
 // clang-format off
 #define RKI_DIAG_CODES \
+    { "admin-token", "Who may command the engine over TCP is not said, or anybody can read the token that says so." }, \
     { "aggregate-arguments", "An aggregate function gets the wrong number or kind of arguments." }, \
     { "aggregate-call", "A value of `compute` is not one call of an aggregate function." }, \
     { "aggregate-many", "A kernel has more than 256 aggregates." }, \
     { "aggregate-repeated", "A column stands twice in `by`." }, \
     { "aggregate-type", "A column of this type cannot be grouped by or aggregated." }, \
     { "aggregate-unknown", "There is no aggregate function of this name." }, \
+    { "alert-kind", "A key of an alert on metrics stands in one on data, or the other way round." }, \
     { "alert-label", "A label or an annotation of an alert has a name that it cannot have." }, \
     { "alert-name", "The name of an alert has a form that names cannot have, or two alerts have the same name and labels." }, \
     { "alert-template", "`{{ .. }}` in a label or an annotation is not written right." }, \
@@ -55,6 +57,7 @@ typedef struct rki_diag_code {
     { "expr-type", "Values of these types do not go together, or the result is not of the type that is needed here." }, \
     { "expr-var", "The pipeline has no variable of this name." }, \
     { "extract-groups", "The pattern has no named group, so it makes no column." }, \
+    { "field-useless", "A field of a kernel means nothing for its operator." }, \
     { "file-open", "A file cannot be opened." }, \
     { "findings-cut", "There were more findings than are shown (1,000)." }, \
     { "findings-lost", "Memory ran out while findings were collected, so some are missing." }, \
@@ -65,6 +68,7 @@ typedef struct rki_diag_code {
     { "from-unknown", "`from` names no kernel of the pipeline." }, \
     { "group-key", "Members of one group have different orders or keys, so a key would not stay with one member." }, \
     { "group-order", "Members of a group share messages, so they cannot be promised an order between them." }, \
+    { "group-start", "A member of a group asks for retained messages, which are not shared." }, \
     { "group-topic", "Members of one group subscribe to different patterns." }, \
     { "group-unknown", "`types` names a group that the pattern does not have." }, \
     { "id", "A name has a form that names cannot have." }, \
@@ -106,6 +110,10 @@ typedef struct rki_diag_code {
     { "no-memory", "Memory ran out." }, \
     { "not-supported", "This is known, and not supported yet." }, \
     { "not-yet", "This is known, and not supported yet." }, \
+    { "notify-matcher", "A condition on labels in `notify` is not written right, or its label cannot be one." }, \
+    { "notify-receiver", "A route names a receiver that there is not, or no route names one that there is." }, \
+    { "notify-route", "The route at the top of `notify` has conditions, and it takes every alert." }, \
+    { "notify-url", "The URL of a receiver, or a field of its requests, cannot be one." }, \
     { "op-unknown", "There is no operator of this name." }, \
     { "opt-choice", "An option does not have one of the words that it can have." }, \
     { "opt-empty", "A key has no value." }, \
@@ -128,6 +136,7 @@ typedef struct rki_diag_code {
     { "promql-regex", "A regular expression of an alert is none that Prometheus reads." }, \
     { "promql-syntax", "An alert's expression is not complete, or has something where it cannot stand." }, \
     { "promql-type", "Values of these types do not go together in an alert's expression." }, \
+    { "promql-units", "An alert's expression compares, adds or subtracts what is of unlike units: seconds and bytes." }, \
     { "publish-sink", "A sink has no output to publish." }, \
     { "queue-no-spill", "What may spill is limited, and no queue of the kernel spills." }, \
     { "queue-rounded", "A queue's capacity is a power of two, so another number is rounded up." }, \
@@ -136,14 +145,17 @@ typedef struct rki_diag_code {
     { "reload-state", "A reload changes a kernel in a way that what it has kept does not fit." }, \
     { "reload-unsupported", "A reload changes something that cannot be changed while it runs yet." }, \
     { "replay-columns", "Stored dead letters have no such column as the kernel reads now, or of another type." }, \
-    { "replicas-single", "A kernel with replicas has an edge that needs a single producer or consumer." }, \
+    { "replicas-one", "A kernel is asked to have several replicas, and can have only one where it stands." }, \
+    { "replicas-single", "A kernel is asked to have several replicas, and something else that the file says of it allows one only." }, \
     { "replicas-stateful", "A kernel that keeps state can have replicas only with `partition_by`." }, \
     { "reply-unasked", "No request can reach a `reply` kernel." }, \
+    { "restart-impossible", "A new instance of this kernel could not go on where the one was that failed." }, \
+    { "retry-error", "`errors` of `retry` names none, or one that the operator does not know." }, \
     { "route-default", "Port `default` takes what no condition took, so it has none itself." }, \
     { "route-empty", "`ports` names no port." }, \
     { "schema-unknown", "No schema has this name." }, \
     { "secret-file", "The file of a secret store is not a mapping of keys to texts." }, \
-    { "secret-here", "A secret stands where others could see it: in the arguments or the environment of a command." }, \
+    { "secret-here", "A secret stands where others could see it: in the arguments or the environment of a command, a label, the name of a topic, an annotation." }, \
     { "secret-missing", "The secret store has no such key." }, \
     { "secret-path", "A store that reads the environment has been given a path." }, \
     { "secret-store", "There is no secret store of this name." }, \

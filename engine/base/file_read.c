@@ -8,13 +8,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-enum { IN_BYTES = 256 * 1024, SNIFF_BYTES = 4, WINDOW = 4096, SKIP_BYTES = 16 * 1024, SKIPS = 256 };
+enum {
+    IN_BYTES = 256 * 1024,
+    SNIFF_BYTES = 4,
+    WINDOW = 4096,
+    SKIP_BYTES = 16 * 1024,
+    SKIPS = 256,
+    AHEAD_BYTES = 8 << 20, // asked of the disk at a time
+    LATER_MAX = 100,       // answers of RKP_READ_LATER in a row
+};
 
 const rkp_choice rkp_compression_names[] = {
     { "auto", RKP_COMPRESS_AUTO, "reading: look at the first bytes; writing: by the name's .gz or .zst" },
@@ -25,14 +36,17 @@ const rkp_choice rkp_compression_names[] = {
 };
 
 struct rkp_reader {
-    int fd;        // -1: only the kept bytes
-    bool own;      // close it
-    bool ended;    // the descriptor has no more
-    bool failed;   // sticky
-    bool in_frame; // the decoder is inside a member or frame
-    bool holds;    // the decoder may hold output
-    bool regular;  // a file: reads do not wait
-    bool padding;  // gzip: only zero bytes may follow
+    int fd;         // -1: only the kept bytes
+    bool own;       // close it
+    bool ended;     // the descriptor has no more
+    bool failed;    // sticky
+    bool in_frame;  // the decoder is inside a member or frame
+    bool holds;     // the decoder may hold output
+    bool regular;   // a file: reads do not wait
+    bool padding;   // gzip: only zero bytes may follow
+    bool no_wait;   // see rkp_reader_no_wait
+    uint32_t later; // answers of RKP_READ_LATER since the last byte
+    uint64_t asked; // no_wait: the disk has been asked for the bytes before that one; 0: not yet
     int compression;
     rkp_str kept;
     uint64_t done, total;
@@ -46,6 +60,31 @@ static int64_t fail(rkp_reader *r)
 {
     r->failed = true;
     return -1;
+}
+
+// The disk reads on while what is in memory already is looked at.
+static void ask_ahead(rkp_reader *r)
+{
+    if (r->asked >= r->done + AHEAD_BYTES / 2)
+        return;
+    posix_fadvise(r->fd, (off_t)r->done, AHEAD_BYTES, POSIX_FADV_WILLNEED);
+    r->asked = r->done + AHEAD_BYTES;
+}
+
+// Like read(), but for a file of which nothing is in memory: EAGAIN then.
+static ssize_t read_now(rkp_reader *r, void *to, size_t n)
+{
+    struct iovec v = { to, n };
+    ssize_t k = preadv2(r->fd, &v, 1, -1, RWF_NOWAIT);
+    if (k < 0 && errno != EAGAIN && errno != EINTR) {
+        r->no_wait = false;
+        return read(r->fd, to, n);
+    }
+    if (k < 0 && errno == EAGAIN && r->later == LATER_MAX)
+        k = read(r->fd, to, n);
+    if (r->asked && k > 0)
+        ask_ahead(r);
+    return k;
 }
 
 // Bytes of the file itself, as they are; 0 at the end.
@@ -64,10 +103,17 @@ static int64_t read_raw(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR
     if (r->ended)
         return 0;
     for (;;) {
-        ssize_t k = read(r->fd, to, n);
+        bool now = r->no_wait && r->compression == RKP_COMPRESS_NONE;
+        ssize_t k = now ? read_now(r, to, n) : read(r->fd, to, n);
         if (k > 0) {
             r->done += (uint64_t)k;
+            r->later = 0;
             return k;
+        }
+        if (k < 0 && errno == EAGAIN && now) {
+            ask_ahead(r);
+            r->later++;
+            return RKP_READ_LATER;
         }
         if (k == 0) {
             r->ended = true;
@@ -273,12 +319,71 @@ static bool ready(rkp_reader *r, char err[RKP_FILE_ERR])
     return r->compression == RKP_COMPRESS_NONE || r->dec || settle(r, err);
 }
 
+// Are the bytes in memory that tell how it is compressed?
+static bool begins_later(rkp_reader *r)
+{
+    uint8_t b[SNIFF_BYTES];
+    struct iovec v = { b, sizeof b };
+    if (!r->no_wait || r->compression != RKP_COMPRESS_AUTO || r->in_n || r->later == LATER_MAX)
+        return false;
+    if (preadv2(r->fd, &v, 1, (off_t)r->done, RWF_NOWAIT) >= 0 || errno != EAGAIN)
+        return false;
+    ask_ahead(r);
+    r->later++;
+    return true;
+}
+
+void rkp_reader_no_wait(rkp_reader *r)
+{
+    r->no_wait = r->regular && r->own && !r->kept.n;
+}
+
+// A file system without a disk: it cannot tell, for there is nothing to wait for.
+static bool lives_in_memory(int fd)
+{
+    struct statfs of;
+    return fstatfs(fd, &of) == 0 && (of.f_type == TMPFS_MAGIC || of.f_type == RAMFS_MAGIC);
+}
+
+static bool no_wait_file(const char *path, int compression)
+{
+    uint8_t b[SNIFF_BYTES];
+    struct iovec v = { b, sizeof b };
+    struct stat st;
+    ssize_t k = 0;
+    bool can =
+        strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode); // who opens a pipe is seen by its writer
+    int fd = can ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+    if (fd >= 0)
+        k = preadv2(fd, &v, 1, 0, RWF_NOWAIT);
+    can = fd >= 0 && (k >= 0 || errno == EAGAIN || (errno == EOPNOTSUPP && lives_in_memory(fd)));
+    if (can && compression == RKP_COMPRESS_AUTO && k < (ssize_t)sizeof b)
+        k = pread(fd, b, sizeof b, 0);
+    if (compression == RKP_COMPRESS_AUTO)
+        can = can && k >= 0 && sniff(b, (size_t)k, k < (ssize_t)sizeof b) == RKP_COMPRESS_NONE;
+    if (fd >= 0)
+        close(fd);
+    return can;
+}
+
+bool rkp_files_no_wait(const rkp_words *files, int compression)
+{
+    if (compression != RKP_COMPRESS_AUTO && compression != RKP_COMPRESS_NONE)
+        return false;
+    for (size_t i = 0; i < files->n; i++)
+        if (!no_wait_file(files->v[i].p, compression))
+            return false;
+    return true;
+}
+
 int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR])
 {
     if (n == 0 && !r->failed)
         return 0;
     if (n > INT32_MAX)
         n = INT32_MAX;
+    if (RKP_UNLIKELY(begins_later(r)))
+        return RKP_READ_LATER;
     if (!ready(r, err))
         return -1;
     if (r->dec)

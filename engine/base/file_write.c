@@ -11,7 +11,8 @@
 // What is written to a file is sent to the disk soon, without waiting for it, so that an fsync finds little to do.  Once somebody has made a
 // place, and so will make more, writes also keep within AHEAD_BYTES of the disk.  These are hints: only fsync makes anything durable.
 //
-// A failed write or fsync is final: what the kernel did with the pages is not known then, so nothing is tried again.
+// A failed write or fsync is final: what the kernel did with the pages is not known then, so nothing is tried again.  But a write that found
+// no room has left alone what it did not take: the same write may come again, and goes on there.
 #include "base/compress.h"
 #include "base/crc32c.h"
 
@@ -36,6 +37,7 @@ struct rkp_writer {
     bool prepared;
     bool committed;
     bool hung_up;
+    bool full;     // the write at hand found no room
     bool in_frame; // compressed: something has been put into the frame at hand
     bool framed;   // compressed: there is a whole frame in the file
     bool entered;  // the folder's entry of the file is durable
@@ -47,10 +49,11 @@ struct rkp_writer {
     rkp_writer_place was;          // there: its place, but the name
     rki_encoder *enc;
     uint8_t *out;
-    size_t out_n;
-    char *name;   // as the user wrote it, for messages
-    char *folder; // of the file, made at the start: a commit needs no memory
-    char *final;  // RENAME: where it goes, links followed; NULL: written directly
+    size_t out_n, out_at; // bytes in it, and how many of them have been written
+    size_t taken;         // of the write at hand
+    char *name;           // as the user wrote it, for messages
+    char *folder;         // of the file, made at the start: a commit needs no memory
+    char *final;          // RENAME: where it goes, links followed; NULL: written directly
     char *temp;
 };
 
@@ -116,18 +119,32 @@ static rkp_status send_soon(rkp_writer *w, size_t n, char err[RKP_FILE_ERR])
     return st;
 }
 
-static rkp_status write_all(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR])
+static rkp_status no_room(rkp_writer *w, int e, char err[RKP_FILE_ERR])
+{
+    failed(w, e, "write", err);
+    w->failed = false;
+    w->full = true;
+    return RKP_IO;
+}
+
+// *done: bytes written, also when not all are.
+static rkp_status write_all(rkp_writer *w, const void *p, size_t n, size_t *done, char err[RKP_FILE_ERR])
 {
     const char *at = p;
     size_t all = n;
+    *done = 0;
     while (n) {
         ssize_t k = write(w->fd, at, n < INT32_MAX ? n : INT32_MAX);
         if (k > 0) {
             at += k;
             n -= (size_t)k;
+            *done += (size_t)k;
         } else if (k < 0 && errno == EAGAIN) {
             struct pollfd f = { .fd = w->fd, .events = POLLOUT };
             poll(&f, 1, -1);
+        } else if (k < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+            w->length += *done;
+            return no_room(w, errno, err);
         } else if (k == 0 || errno != EINTR) {
             return failed(w, k == 0 ? EIO : errno, "write", err);
         }
@@ -380,14 +397,31 @@ rkp_status rkp_writer_open_own(const char *path, int commit, int compression, ui
 
 // ---- write ----------------------------------------------------------------------------------------------------------
 
+// What is in the buffer goes to the file; what finds no room stays.
+static rkp_status put_out(rkp_writer *w, char err[RKP_FILE_ERR])
+{
+    size_t done;
+    rkp_status st = write_all(w, w->out + w->out_at, w->out_n - w->out_at, &done, err);
+    w->out_at += done;
+    if (st == RKP_OK)
+        w->out_at = w->out_n = 0;
+    return st;
+}
+
 static rkp_status encode(rkp_writer *w, const uint8_t *p, size_t n, bool end, char err[RKP_FILE_ERR])
 {
+    if (w->out_n == OUT_BYTES) { // from a write that found no room
+        rkp_status st = put_out(w, err);
+        if (st != RKP_OK || (!end && n == 0))
+            return st;
+    }
     for (;;) {
         size_t n_in = n, n_out = OUT_BYTES - w->out_n;
         rki_comp c = rki_encoder_step(w->enc, p, &n_in, w->out + w->out_n, &n_out, end);
         rkp_status st;
         p += n_in;
         n -= n_in;
+        w->taken += n_in;
         w->out_n += n_out;
         if (c == RKI_COMP_BAD || c == RKI_COMP_NOMEM) {
             w->failed = true;
@@ -395,8 +429,7 @@ static rkp_status encode(rkp_writer *w, const uint8_t *p, size_t n, bool end, ch
             return c == RKI_COMP_NOMEM ? RKP_NOMEM : RKP_IO;
         }
         if (w->out_n == OUT_BYTES || c == RKI_COMP_END) {
-            st = write_all(w, w->out, w->out_n, err);
-            w->out_n = 0;
+            st = put_out(w, err);
             if (st != RKP_OK)
                 return st;
         }
@@ -407,7 +440,7 @@ static rkp_status encode(rkp_writer *w, const uint8_t *p, size_t n, bool end, ch
 
 static rkp_status usable(const rkp_writer *w, const char *what, char err[RKP_FILE_ERR])
 {
-    if (!w->failed)
+    if (!w->failed && !w->full)
         return RKP_OK;
     snprintf(err, RKP_FILE_ERR, "cannot %s '%s': it failed before", what, w->name);
     return RKP_IO;
@@ -415,7 +448,10 @@ static rkp_status usable(const rkp_writer *w, const char *what, char err[RKP_FIL
 
 rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR])
 {
-    rkp_status st = usable(w, "write", err);
+    size_t skip = w->taken < n ? w->taken : n, done = 0;
+    rkp_status st;
+    w->full = false;
+    st = usable(w, "write", err);
     if (st == RKP_OK && w->prepared) {
         snprintf(err, RKP_FILE_ERR, "cannot write '%s': it is complete", w->name);
         return RKP_INTERNAL;
@@ -423,10 +459,24 @@ rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP
     if (st != RKP_OK || n == 0)
         return st;
     w->in_frame = true;
-    st = w->enc ? encode(w, p, n, false, err) : write_all(w, p, n, err);
-    if (st == RKP_OK)
+    if (w->enc) {
+        st = encode(w, (const uint8_t *)p + skip, n - skip, false, err);
+    } else {
+        st = write_all(w, (const char *)p + skip, n - skip, &done, err);
+        w->taken += done;
+    }
+    if (st == RKP_OK) {
         w->bytes += n;
+        w->taken = 0;
+    }
     return st;
+}
+
+bool rkp_writer_full(const rkp_writer *w, uint64_t *length)
+{
+    if (length)
+        *length = w->length;
+    return w->full;
 }
 
 static rkp_status flush(rkp_writer *w, char err[RKP_FILE_ERR])
@@ -455,6 +505,8 @@ static rkp_status end_frame(rkp_writer *w, char err[RKP_FILE_ERR])
     if (!w->enc || (w->framed && !w->in_frame))
         return RKP_OK;
     st = encode(w, NULL, 0, true, err);
+    w->taken = 0;
+    w->failed |= st != RKP_OK; // also for want of room
     if (st == RKP_OK)
         w->framed = true;
     return st;

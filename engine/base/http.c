@@ -1,6 +1,7 @@
 // base/http.c - RFC 9112 for small servers: only what they need, and nothing lenient.
 #include <rkpipe/http.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 static bool is_token(char c)
@@ -12,14 +13,6 @@ static bool is_token(char c)
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static int hex_of(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 // ASCII only, whatever the locale.
@@ -61,7 +54,7 @@ static bool decode(char *p, size_t n, bool plus, rkp_str *out)
     size_t to = 0;
     for (size_t i = 0; i < n; i++) {
         if (p[i] == '%') {
-            int hi = n - i > 2 ? hex_of(p[i + 1]) : -1, lo = n - i > 2 ? hex_of(p[i + 2]) : -1;
+            int hi = n - i > 2 ? rki_hex_digit(p[i + 1]) : -1, lo = n - i > 2 ? rki_hex_digit(p[i + 2]) : -1;
             if (hi < 0 || lo < 0)
                 return false;
             p[to++] = (char)(hi << 4 | lo);
@@ -308,7 +301,7 @@ static bool chunk_step(rkp_http_chunks *c, char ch)
     int digit;
     switch (c->state) {
     case SIZE:
-        digit = hex_of(ch);
+        digit = rki_hex_digit(ch);
         if (digit >= 0) {
             if (++c->digits > 15)
                 return false;

@@ -201,3 +201,19 @@ void rki_json_raw(rki_json *j, rkp_str json)
     before(j);
     rki_put(j->out, json.p, json.n);
 }
+
+// ---- a key and its value --------------------------------------------------------------------------------------------
+
+#define PUT(name, type)                                                                                                \
+    void rki_json_put_##name(rki_json *j, const char *key, type v)                                                     \
+    {                                                                                                                  \
+        rki_json_key(j, key);                                                                                          \
+        rki_json_##name(j, v);                                                                                         \
+    }
+
+PUT(str, rkp_str)
+PUT(z, const char *)
+PUT(i64, int64_t)
+PUT(u64, uint64_t)
+PUT(f64, double)
+PUT(bool, bool)

@@ -34,4 +34,12 @@ void rki_json_bool(rki_json *j, bool v);
 void rki_json_null(rki_json *j);
 void rki_json_raw(rki_json *j, rkp_str json); // the caller vouches that it is one JSON value
 
+// A key of an object and its value.
+void rki_json_put_str(rki_json *j, const char *key, rkp_str s);
+void rki_json_put_z(rki_json *j, const char *key, const char *z);
+void rki_json_put_i64(rki_json *j, const char *key, int64_t v);
+void rki_json_put_u64(rki_json *j, const char *key, uint64_t v);
+void rki_json_put_f64(rki_json *j, const char *key, double v);
+void rki_json_put_bool(rki_json *j, const char *key, bool v);
+
 #endif

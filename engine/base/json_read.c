@@ -1,6 +1,7 @@
 // base/json_read.c - a recursive descent over RFC 8259, strict.
 #include "base/json_read.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include <rkpipe/num.h>
 
@@ -39,40 +40,10 @@ static bool word(struct reader *r, const char *z)
 
 static bool hex4(struct reader *r, uint32_t *out)
 {
-    uint32_t v = 0;
-    if (r->end - r->p < 4)
+    if (r->end - r->p < 4 || !rki_hex4(r->p, out))
         return false;
-    for (int i = 0; i < 4; i++) {
-        char c = *r->p++;
-        if (c >= '0' && c <= '9')
-            v = v << 4 | (uint32_t)(c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            v = v << 4 | (uint32_t)((c | 0x20) - 'a' + 10);
-        else
-            return false;
-    }
-    *out = v;
+    r->p += 4;
     return true;
-}
-
-static char *put_code_point(char *to, uint32_t cp)
-{
-    if (cp < 0x80) {
-        *to++ = (char)cp;
-        return to;
-    }
-    if (cp < 0x800) {
-        *to++ = (char)(0xc0 | cp >> 6);
-    } else if (cp < 0x10000) {
-        *to++ = (char)(0xe0 | cp >> 12);
-        *to++ = (char)(0x80 | (cp >> 6 & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | cp >> 18);
-        *to++ = (char)(0x80 | (cp >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (cp >> 6 & 0x3f));
-    }
-    *to++ = (char)(0x80 | (cp & 0x3f));
-    return to;
 }
 
 // After a backslash; NULL when it is no escape.
@@ -96,7 +67,7 @@ static char *escape(struct reader *r, char *to)
             return NULL;
         cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
     }
-    return put_code_point(to, cp);
+    return to + rki_utf8_put(to, cp);
 }
 
 // The length of the quoted text that begins at p, escapes and all: an upper bound of what it stands for.

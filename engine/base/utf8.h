@@ -1,4 +1,4 @@
-// base/utf8.h - one step through text that may or may not be UTF-8.
+// base/utf8.h - one step through text that may or may not be UTF-8, and one code point as UTF-8.
 //
 //   Owns     nothing
 //   Threads  any
@@ -51,6 +51,29 @@ static inline size_t rki_utf8_next(const char *p, const char *end, uint32_t *cp)
     }
     *cp = v;
     return len;
+}
+
+// Writes a code point, at most U+10FFFF and no surrogate, to `to`; returns how many bytes it took, at most 4.
+static inline size_t rki_utf8_put(char *to, uint32_t cp)
+{
+    size_t n = 0;
+
+    if (cp < 0x80) {
+        to[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        to[n++] = (char)(0xc0 | cp >> 6);
+    } else if (cp < 0x10000) {
+        to[n++] = (char)(0xe0 | cp >> 12);
+        to[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+    } else {
+        to[n++] = (char)(0xf0 | cp >> 18);
+        to[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
+        to[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+    }
+    to[n++] = (char)(0x80 | (cp & 0x3f));
+    return n;
 }
 
 // May this code point go to a terminal as it is?  Not the C0 and C1 controls, line separators, and the marks that

@@ -3,11 +3,8 @@
 #include "cli/test.h"
 #include "cli/verbs.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const format_names[] = { "text", "json", "sarif", NULL };
@@ -38,25 +35,16 @@ static const rki_arg check_rows[] = {
     { 0 },
 };
 
+static bool is_pipeline(const char *name)
+{
+    return rki_is_yaml(name) && !rki_is_test_file(name);
+}
+
 // The pipelines of a folder: *.yaml and *.yml, without files of tests, in the order of their bytes.
 static int add_folder(rki_paths *p, const char *folder)
 {
     size_t first = p->n;
-    const struct dirent *e;
-    int rc = 0;
-    DIR *d = opendir(folder);
-    if (!d) {
-        rki_cli_say("error: cannot open the folder '%s': %s", folder, strerror(errno));
-        return RKI_EXIT_UNAVAILABLE;
-    }
-    while (rc == 0 && (e = readdir(d))) {
-        if (e->d_name[0] == '.' || !rki_is_yaml(e->d_name) || rki_is_test_file(e->d_name))
-            continue;
-        if (!rki_paths_add(p, folder, e->d_name))
-            rc = rki_cli_nomem();
-    }
-    closedir(d);
-    rki_paths_sort(p, first);
+    int rc = rki_paths_add_folder(p, folder, is_pipeline);
     if (rc == 0 && p->n == first) {
         rki_cli_say("error: no *.yaml or *.yml in '%s'", folder);
         rc = RKI_EXIT_UNAVAILABLE;
@@ -167,8 +155,7 @@ static int verb_check(rki_cli *c)
     if (a->print && a->format != FORMAT_TEXT)
         return rki_cli_usage(c, NULL, "--print and --format %s exclude each other", format_names[a->format]);
     for (size_t i = 0; code == 0 && i < c->n_pos; i++) {
-        struct stat st;
-        if (stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode))
+        if (rki_is_folder(c->pos[i]))
             code = add_folder(&p, c->pos[i]);
         else if (!rki_paths_add(&p, c->pos[i], NULL))
             code = rki_cli_nomem();

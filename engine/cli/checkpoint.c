@@ -35,7 +35,7 @@ static size_t stages(const rki_manifest *m)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->n; i++)
-        n += m->v[i].role <= RKI_WRITE;
+        n += m->v[i].role < RKI_N_ROLES;
     return n;
 }
 
@@ -51,7 +51,7 @@ static const char *role_name(uint32_t role)
 {
     return role == RKI_MANIFEST_QUEUES ? ", on its way"
            : role == RKI_MANIFEST_PAST ? ", gone"
-           : role <= RKI_WRITE         ? rki_role_name((int)role)
+           : role < RKI_N_ROLES        ? rki_role_name((int)role)
                                        : "/?";
 }
 

@@ -57,6 +57,7 @@ COMMAND(rki_verb_activate, "activate", "Activate a kernel",
 COMMAND(rki_verb_suspend, "suspend", "Suspend a kernel",
         "The kernel stops after the batch at hand and keeps its state and its queue; when the queue is full, what "
         "feeds it does what the queue's overflow says.");
+COMMAND(rki_verb_deactivate, "deactivate", "Suspend a kernel", "The same as suspend.");
 COMMAND(rki_verb_resume, "resume", "Resume a suspended kernel", "The same as activate.");
 COMMAND(rki_verb_restart, "restart", "Restart a kernel",
         "A new instance takes over at a batch boundary, with the same queues and without the state.");

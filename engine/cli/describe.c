@@ -62,6 +62,8 @@ void rki_traits_text(const rkp_op *op, rki_buf *out, const char *bullet)
         rki_putf(out, "%sthe same input gives the same output\n", bullet);
     else
         rki_putf(out, "%sthe same input may give another output\n", bullet);
+    if (op->retries)
+        rki_putf(out, "%s`retry` tries again after: %s\n", bullet, op->retries);
     if ((t & RKP_ROWWISE) && op->kind == RKP_TRANSFORM)
         rki_putf(out, "%severy row that comes in is accounted for: passed, dropped with a reason, or rejected\n",
                  bullet);

@@ -1,11 +1,11 @@
 // cli/dlq.c - `rkpipe dlq`: the dead letters that a pipeline has kept on disk.
 //
-// The store is read as another process than its writer, so this works while the pipeline runs, and when it does not.
+// Reading them is letters.c's business, what a replay is replay.c's.
 #include "cli/dlq.h"
+#include "cli/letters.h"
 #include "cli/remote.h"
 #include "cli/verbs.h"
 #include "data/row_text.h"
-#include "flow/deadstore.h"
 #include <rkpipe/num.h>
 
 #include <dirent.h>
@@ -18,7 +18,7 @@ static const char *const format_names[] = { "table", "json", "csv", NULL };
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 static const char *const what_names[] = { "list", "show", "replay", NULL };
 enum { LIST, SHOW, REPLAY };
-enum { STORES = 32, TABLE_ROWS = 20, POOL = 64 << 20, OUT_BYTES = 256 << 10 };
+enum { STORES = 32, TABLE_ROWS = 20, OUT_BYTES = 256 << 10 };
 
 static const rki_arg dlq_rows[] = {
     RKI_ARGS_LOAD,
@@ -168,63 +168,28 @@ static int find(rki_cli *c, char **out)
 
 // ---- reading --------------------------------------------------------------------------------------------------------
 
+static const rkp_status said = RKP_UNSUPPORTED; // of a pass that was ended by who saw the letters
+
 struct store {
-    rki_deadstore *d;
-    rkp_pool *pool;
+    rki_letters l;
     const struct rki_dlq_args *a;
-    uint64_t unreadable;
 };
 
-typedef int seen_fn(void *arg, const rki_dead_record *r, uint32_t row); // not 0: an exit code
-
-// Calls `seen` for each row that is asked for, oldest first.
-static int each(struct store *s, seen_fn *seen, void *arg)
+// The exit code of a pass; what is wrong is said here, unless whoever saw the letters has said it (said).
+static int exit_of(const struct store *s, rkp_status st)
 {
-    char err[RKI_SPOOL_ERR] = "";
-    rki_dead_record r;
-    int code = 0;
-    s->unreadable = 0;
-    rki_deadstore_rewind(s->d);
-    while (!code) {
-        rkp_status st = rki_deadstore_next(s->d, s->pool, &r, err);
-        if (st == RKP_INVALID) {
-            s->unreadable++;
-            continue;
-        }
-        if (st != RKP_OK) {
-            rki_cli_say("error: %s", err);
-            return RKI_EXIT_FAILED;
-        }
-        if (!r.seq)
-            break;
-        for (uint32_t i = 0; i < r.letters->rows && !code; i++) {
-            if (rki_dead_done(&r, i))
-                continue;
-            if (s->a->kernel && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_KERNEL), s->a->kernel))
-                continue;
-            if (s->a->reason && !rkp_str_is(rki_dead_text(&r, i, RKI_DEAD_REASON), s->a->reason))
-                continue;
-            code = seen(arg, &r, i);
-        }
-        rki_dead_record_put(&r);
-    }
-    return code;
+    if (st == RKP_OK)
+        return 0;
+    if (st != said)
+        rki_cli_say("error: %s", s->l.err);
+    return RKI_EXIT_FAILED;
 }
 
-static void tell_damage(const struct store *s)
+static void tell_damage(struct store *s)
 {
-    rki_spool_stats st;
-    unsigned long long n;
-    rki_deadstore_look(s->d, &st);
-    n = st.lost + s->unreadable;
+    unsigned long long n = rki_letters_damaged(&s->l);
     if (n)
         rki_cli_say("warning: %llu record%s damaged and left out", n, n == 1 ? " is" : "s are");
-}
-
-static void put_time(rki_buf *out, uint64_t us)
-{
-    char text[RKP_TIMESTAMP_TEXT];
-    rki_put(out, text, rkp_print_timestamp(text, us < INT64_MAX ? (int64_t)us : INT64_MAX));
 }
 
 // ---- tables ---------------------------------------------------------------------------------------------------------
@@ -271,7 +236,7 @@ static void cell(struct table *t, rkp_str s, size_t most)
 static void cell_time(struct table *t, uint64_t us)
 {
     size_t from = t->text.n;
-    put_time(&t->text, us);
+    rki_letter_time(&t->text, us);
     cell_end(t, from);
 }
 
@@ -299,99 +264,7 @@ static void table_text(struct table *t, rki_buf *out)
 
 // ---- list -----------------------------------------------------------------------------------------------------------
 
-struct group {
-    char *kernel, *reason;
-    uint64_t rows, oldest, newest;
-};
-
-struct groups {
-    struct group *v;
-    size_t n, cap, last;
-    uint64_t rows;
-};
-
-static bool is_group(const struct group *g, rkp_str kernel, rkp_str reason)
-{
-    return rkp_str_is(kernel, g->kernel) && rkp_str_is(reason, g->reason);
-}
-
-static int count_row(void *arg, const rki_dead_record *r, uint32_t row)
-{
-    struct groups *gs = arg;
-    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL), reason = rki_dead_text(r, row, RKI_DEAD_REASON);
-    struct group *g;
-    size_t i = gs->last;
-    if (i >= gs->n || !is_group(&gs->v[i], kernel, reason))
-        for (i = 0; i < gs->n && !is_group(&gs->v[i], kernel, reason); i++)
-            ;
-    if (i == gs->n) {
-        if (gs->n == gs->cap) {
-            size_t cap = gs->cap ? gs->cap * 2 : 16;
-            g = reallocarray(gs->v, cap, sizeof *g);
-            if (!g)
-                return rki_cli_nomem();
-            gs->v = g;
-            gs->cap = cap;
-        }
-        gs->v[i] = (struct group){ strndup(kernel.p, kernel.n), strndup(reason.p, reason.n), 0, r->at_us, r->at_us };
-        if (!gs->v[i].kernel || !gs->v[i].reason) {
-            free(gs->v[i].kernel);
-            free(gs->v[i].reason);
-            return rki_cli_nomem();
-        }
-        gs->n++;
-    }
-    g = &gs->v[i];
-    gs->last = i;
-    gs->rows++;
-    g->rows++;
-    g->oldest = r->at_us < g->oldest ? r->at_us : g->oldest;
-    g->newest = r->at_us > g->newest ? r->at_us : g->newest;
-    return 0;
-}
-
-static void list_json(const struct groups *gs, const char *path, const rki_spool_stats *st, rki_buf *out)
-{
-    rki_buf text;
-    rki_json j;
-    rki_buf_init(&text);
-    rki_json_init(&j, out, 2);
-    rki_json_object(&j);
-    rki_json_key(&j, "store");
-    rki_json_z(&j, path);
-    rki_json_key(&j, "bytes");
-    rki_json_u64(&j, st->bytes);
-    rki_json_key(&j, "rows");
-    rki_json_u64(&j, gs->rows);
-    rki_json_key(&j, "groups");
-    rki_json_array(&j);
-    for (size_t i = 0; i < gs->n; i++) {
-        const struct group *g = &gs->v[i];
-        rki_json_object(&j);
-        rki_json_key(&j, "kernel");
-        rki_json_z(&j, g->kernel);
-        rki_json_key(&j, "reason");
-        rki_json_z(&j, g->reason);
-        rki_json_key(&j, "rows");
-        rki_json_u64(&j, g->rows);
-        rki_json_key(&j, "oldest");
-        rki_buf_clear(&text);
-        put_time(&text, g->oldest);
-        rki_json_str(&j, (rkp_str){ text.p, text.n });
-        rki_json_key(&j, "newest");
-        rki_buf_clear(&text);
-        put_time(&text, g->newest);
-        rki_json_str(&j, (rkp_str){ text.p, text.n });
-        rki_json_end_object(&j);
-    }
-    rki_json_end_array(&j);
-    rki_json_end_object(&j);
-    rki_putc(out, '\n');
-    out->failed |= text.failed;
-    rki_buf_fini(&text);
-}
-
-static void list_csv(const struct groups *gs, rki_buf *out)
+static void list_csv(const rki_letter_groups *gs, rki_buf *out)
 {
     rki_putz(out, "kernel,reason,rows,oldest,newest\n");
     for (size_t i = 0; i < gs->n; i++) {
@@ -399,14 +272,14 @@ static void list_csv(const struct groups *gs, rki_buf *out)
         rki_putc(out, ',');
         rki_put_csv(out, rkp_str_of(gs->v[i].reason));
         rki_putf(out, ",%llu,", (unsigned long long)gs->v[i].rows);
-        put_time(out, gs->v[i].oldest);
+        rki_letter_time(out, gs->v[i].oldest);
         rki_putc(out, ',');
-        put_time(out, gs->v[i].newest);
+        rki_letter_time(out, gs->v[i].newest);
         rki_putc(out, '\n');
     }
 }
 
-static void list_table(const struct groups *gs, const char *path, const rki_spool_stats *st, rki_buf *out)
+static void list_table(const rki_letter_groups *gs, const char *path, const rki_spool_stats *st, rki_buf *out)
 {
     struct table t = { .cols = 5, .right = 1u << 2 };
     rki_buf_init(&t.text);
@@ -432,116 +305,46 @@ static void list_table(const struct groups *gs, const char *path, const rki_spoo
              (unsigned long long)st->bytes);
 }
 
-static int list(struct store *s, const char *path)
+static int list(struct store *s)
 {
-    struct groups gs = { 0 };
+    rki_letter_groups gs = { 0 };
     rki_spool_stats st;
     rki_buf out;
-    int code = each(s, count_row, &gs);
+    int code = exit_of(s, rki_letters_group(&s->l, &gs));
     rki_buf_init(&out);
-    rki_deadstore_look(s->d, &st);
     if (!code) {
-        if (s->a->format == FORMAT_JSON)
-            list_json(&gs, path, &st, &out);
-        else if (s->a->format == FORMAT_CSV)
+        rki_deadstore_look(s->l.d, &st);
+        if (s->a->format == FORMAT_JSON) {
+            rki_letter_groups_json(&s->l, &gs, 2, &out);
+            rki_putc(&out, '\n');
+        } else if (s->a->format == FORMAT_CSV) {
             list_csv(&gs, &out);
-        else
-            list_table(&gs, path, &st, &out);
+        } else {
+            list_table(&gs, s->l.dir, &st, &out);
+        }
         if (!rki_cli_out(&out))
             code = RKI_EXIT_FAILED;
     }
     rki_buf_fini(&out);
-    for (size_t i = 0; i < gs.n; i++) {
-        free(gs.v[i].kernel);
-        free(gs.v[i].reason);
-    }
-    free(gs.v);
+    rki_letter_groups_fini(&gs);
     return code;
 }
 
 // ---- show -----------------------------------------------------------------------------------------------------------
 
 struct showing {
-    const struct store *s;
+    struct store *s;
     uint64_t skip; // the oldest
     rki_buf out, json;
     struct table t;
 };
-
-static int count_only(void *arg, const rki_dead_record *r, uint32_t row)
-{
-    (void)r;
-    (void)row;
-    ++*(uint64_t *)arg;
-    return 0;
-}
-
-// The columns as a JSON object in `to`; nothing when it never had any.  False without memory.
-static bool columns_json(struct showing *w, const rki_dead_record *r, uint32_t row, rki_buf *to)
-{
-    rkp_batch *mem;
-    rki_json j;
-    if (!r->rows)
-        return true;
-    mem = rkp_batch_new(w->s->pool, NULL, 0, 4096);
-    if (!mem)
-        return false;
-    rki_json_init(&j, to, 0);
-    rki_row_json(&j, mem, r->rows, row);
-    rkp_batch_put(mem);
-    return !to->failed;
-}
-
-static void text_json(rki_json *j, const char *key, rkp_str s)
-{
-    if (!s.p)
-        return;
-    rki_json_key(j, key);
-    rki_json_str(j, s);
-}
-
-static void show_json(struct showing *w, const rki_dead_record *r, uint32_t row, rkp_str columns)
-{
-    rkp_str kernel = rki_dead_text(r, row, RKI_DEAD_KERNEL), to = rki_dead_text(r, row, RKI_DEAD_TO);
-    char id[48], at[RKP_TIMESTAMP_TEXT];
-    size_t n = rkp_print_timestamp(at, (int64_t)(r->at_us & INT64_MAX));
-    rki_json j;
-    snprintf(id, sizeof id, "%llu.%u", (unsigned long long)r->seq, row);
-    rki_json_init(&j, &w->out, 0);
-    rki_json_object(&j);
-    text_json(&j, "id", rkp_str_of(id));
-    text_json(&j, "at", (rkp_str){ at, n });
-    text_json(&j, "kernel", kernel);
-    if (!rkp_str_eq(kernel, to))
-        text_json(&j, "to", to);
-    text_json(&j, "reason", rki_dead_text(r, row, RKI_DEAD_REASON));
-    text_json(&j, "error", rki_dead_text(r, row, RKI_DEAD_ERROR));
-    text_json(&j, "source", rki_dead_text(r, row, RKI_DEAD_SOURCE));
-    if (rki_dead_line(r, row)) {
-        rki_json_key(&j, "line");
-        rki_json_i64(&j, rki_dead_line(r, row));
-    }
-    if (r->rows)
-        text_json(&j, "topic", rkp_batch_topic(r->rows, row));
-    if (r->stamp) {
-        rki_json_key(&j, "stamp");
-        rki_json_u64(&j, r->stamp);
-    }
-    text_json(&j, "text", rki_dead_text(r, row, RKI_DEAD_TEXT));
-    if (columns.n) {
-        rki_json_key(&j, "row");
-        rki_json_raw(&j, columns);
-    }
-    rki_json_end_object(&j);
-    rki_putc(&w->out, '\n');
-}
 
 static void show_csv(struct showing *w, const rki_dead_record *r, uint32_t row, rkp_str columns)
 {
     static const unsigned texts[] = { RKI_DEAD_KERNEL, RKI_DEAD_TO, RKI_DEAD_REASON, RKI_DEAD_ERROR, RKI_DEAD_SOURCE };
     int64_t line = rki_dead_line(r, row);
     rki_putf(&w->out, "%llu.%u,", (unsigned long long)r->seq, row);
-    put_time(&w->out, r->at_us);
+    rki_letter_time(&w->out, r->at_us);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         rki_putc(&w->out, ',');
         rki_put_csv(&w->out, rki_dead_text(r, row, texts[i]));
@@ -582,29 +385,31 @@ static void show_row(struct showing *w, const rki_dead_record *r, uint32_t row, 
     cell(&w->t, columns.n ? columns : rki_dead_text(r, row, RKI_DEAD_TEXT), most);
 }
 
-static int show_one(void *arg, const rki_dead_record *r, uint32_t row)
+static rkp_status show_one(void *arg, const rki_dead_record *r, uint32_t row)
 {
     struct showing *w = arg;
     rkp_str columns;
     if (w->skip) {
         w->skip--;
-        return 0;
+        return RKP_OK;
     }
     rki_buf_clear(&w->json);
-    if (!columns_json(w, r, row, &w->json))
-        return rki_cli_nomem();
+    if (!rki_letter_columns(&w->s->l, r, row, &w->json))
+        return RKP_NOMEM;
     columns = (rkp_str){ w->json.p, w->json.n };
     if (w->s->a->format == FORMAT_TABLE) {
         show_row(w, r, row, columns);
-        return w->t.text.failed ? rki_cli_nomem() : 0;
+        return w->t.text.failed ? RKP_NOMEM : RKP_OK;
     }
-    if (w->s->a->format == FORMAT_JSON)
-        show_json(w, r, row, columns);
-    else
+    if (w->s->a->format == FORMAT_JSON) {
+        rki_letter_json(r, row, columns, &w->out);
+        rki_putc(&w->out, '\n');
+    } else {
         show_csv(w, r, row, columns);
+    }
     if (w->out.n >= OUT_BYTES && !rki_cli_out(&w->out))
-        return RKI_EXIT_FAILED;
-    return w->out.failed ? rki_cli_nomem() : 0;
+        return said;
+    return w->out.failed ? RKP_NOMEM : RKP_OK;
 }
 
 static int show(struct store *s, uint64_t most)
@@ -616,14 +421,14 @@ static int show(struct store *s, uint64_t most)
     rki_buf_init(&w.out);
     rki_buf_init(&w.json);
     rki_buf_init(&w.t.text);
-    code = most == UINT64_MAX ? 0 : each(s, count_only, &rows);
+    code = most == UINT64_MAX ? 0 : exit_of(s, rki_letters_count(&s->l, &rows));
     w.skip = rows > most ? rows - most : 0;
     if (s->a->format == FORMAT_CSV)
         rki_putz(&w.out, "id,at,kernel,to,reason,error,source,line,topic,stamp,text,row\n");
     for (size_t i = 0; s->a->format == FORMAT_TABLE && i < w.t.cols; i++)
         cell(&w.t, rkp_str_of(titles[i]), 0);
     if (!code)
-        code = each(s, show_one, &w);
+        code = exit_of(s, rki_letters_each(&s->l, show_one, &w));
     if (!code && s->a->format == FORMAT_TABLE) {
         uint64_t shown = w.t.rows - 1;
         if (shown)
@@ -662,9 +467,8 @@ static int check_options(const rki_cli *c, const struct rki_dlq_args *a, int wha
 
 static int verb_dlq(rki_cli *c)
 {
-    const rki_deadstore_opts o = { .read_only = true };
     struct store s = { .a = c->args };
-    char err[RKI_SPOOL_ERR] = "", *path = NULL;
+    char hint[80], *path = NULL;
     uint64_t most = s.a->format == FORMAT_TABLE ? TABLE_ROWS : UINT64_MAX;
     const char *near;
     rkp_status st;
@@ -675,8 +479,8 @@ static int verb_dlq(rki_cli *c)
         near = rki_nearest(rkp_str_of(c->pos[0]), what_names);
         if (!near)
             return rki_cli_usage(c, "it knows list, show and replay", "'dlq' does not know '%s'", c->pos[0]);
-        snprintf(err, sizeof err, "did you mean '%s'?", near);
-        return rki_cli_usage(c, err, "'dlq' does not know '%s'", c->pos[0]);
+        snprintf(hint, sizeof hint, "did you mean '%s'?", near);
+        return rki_cli_usage(c, hint, "'dlq' does not know '%s'", c->pos[0]);
     }
     if (s.a->limit && !rkp_parse_u64(s.a->limit, strlen(s.a->limit), &most))
         return rki_cli_usage(c, NULL, "--limit needs a number, not '%s'", s.a->limit);
@@ -688,19 +492,18 @@ static int verb_dlq(rki_cli *c)
     code = find(c, &path);
     if (code)
         return code;
-    s.pool = rkp_pool_new(POOL);
-    st = s.pool ? rki_deadstore_open(path, &o, &s.d, err) : RKP_NOMEM;
+    s.l = (rki_letters){ .dir = path, .kernel = s.a->kernel, .reason = s.a->reason };
+    st = rki_letters_open(&s.l);
     if (st != RKP_OK) {
-        rki_cli_say("error: %s", st == RKP_NOMEM ? "out of memory" : err);
+        rki_cli_say("error: %s", s.l.err);
         code = rki_status_exit(st);
     } else {
-        if (*rki_deadstore_warning(s.d))
-            rki_cli_say("warning: %s", rki_deadstore_warning(s.d));
-        code = what == SHOW ? show(&s, most) : list(&s, path);
+        if (*rki_deadstore_warning(s.l.d))
+            rki_cli_say("warning: %s", rki_deadstore_warning(s.l.d));
+        code = what == SHOW ? show(&s, most) : list(&s);
         tell_damage(&s);
     }
-    rki_deadstore_close(s.d);
-    rkp_pool_free(s.pool);
+    rki_letters_close(&s.l);
     free(path);
     return code;
 }

@@ -48,14 +48,10 @@ static void ops_json(const rki_cli *c, rki_json *j)
 {
     for (size_t i = 0; c->ops[i]; i++) {
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_z(j, c->ops[i]->name);
-        rki_json_key(j, "kind");
-        rki_json_z(j, rki_op_kind_name(c->ops[i]));
-        rki_json_key(j, "summary");
-        rki_json_z(j, c->ops[i]->summary);
-        rki_json_key(j, "supported");
-        rki_json_bool(j, !(c->ops[i]->traits & RKP_NOT_YET));
+        rki_json_put_z(j, "name", c->ops[i]->name);
+        rki_json_put_z(j, "kind", rki_op_kind_name(c->ops[i]));
+        rki_json_put_z(j, "summary", c->ops[i]->summary);
+        rki_json_put_bool(j, "supported", !(c->ops[i]->traits & RKP_NOT_YET));
         rki_json_end_object(j);
     }
 }
@@ -79,14 +75,10 @@ static void functions_json(rki_json *j)
     rki_function f;
     for (size_t i = 0; rki_function_at(i, &f); i++) {
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_z(j, f.name);
-        rki_json_key(j, "group");
-        rki_json_z(j, f.group);
-        rki_json_key(j, "usage");
-        rki_json_z(j, f.usage);
-        rki_json_key(j, "summary");
-        rki_json_z(j, f.help);
+        rki_json_put_z(j, "name", f.name);
+        rki_json_put_z(j, "group", f.group);
+        rki_json_put_z(j, "usage", f.usage);
+        rki_json_put_z(j, "summary", f.help);
         rki_json_end_object(j);
     }
 }
@@ -101,10 +93,8 @@ static void backends_json(const rki_cli *c, rki_json *j)
 {
     for (size_t i = 0; c->backends[i]; i++) {
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_z(j, c->backends[i]->name);
-        rki_json_key(j, "summary");
-        rki_json_z(j, c->backends[i]->summary);
+        rki_json_put_z(j, "name", c->backends[i]->name);
+        rki_json_put_z(j, "summary", c->backends[i]->summary);
         rki_json_end_object(j);
     }
 }
@@ -149,12 +139,9 @@ static void metrics_json(const rki_cli *c, rki_json *j)
     rki_metric m;
     for (size_t i = 0; metric_at(c, i, name, &m); i++) {
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_z(j, m.name);
-        rki_json_key(j, "type");
-        rki_json_z(j, rki_metric_kind_name((int)m.kind));
-        rki_json_key(j, "unit");
-        rki_json_z(j, rki_metric_unit_text((int)m.unit));
+        rki_json_put_z(j, "name", m.name);
+        rki_json_put_z(j, "type", rki_metric_kind_name((int)m.kind));
+        rki_json_put_z(j, "unit", rki_metric_unit_text((int)m.unit));
         rki_json_key(j, "labels");
         rki_json_array(j);
         for (const char *p = m.labels; *p;) {
@@ -163,8 +150,7 @@ static void metrics_json(const rki_cli *c, rki_json *j)
             p += n + (p[n] == ' ');
         }
         rki_json_end_array(j);
-        rki_json_key(j, "summary");
-        rki_json_z(j, m.help);
+        rki_json_put_z(j, "summary", m.help);
         rki_json_end_object(j);
     }
 }

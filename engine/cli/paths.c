@@ -2,8 +2,12 @@
 #include "cli/paths.h"
 
 #include "base/buf.h"
+#include "cli/cli.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 bool rki_paths_add(rki_paths *p, const char *folder, const char *name)
 {
@@ -29,10 +33,29 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void rki_paths_sort(rki_paths *p, size_t from)
+int rki_paths_add_folder(rki_paths *p, const char *folder, bool (*takes)(const char *name))
 {
+    size_t from = p->n;
+    const struct dirent *e;
+    int rc = 0;
+    DIR *d = opendir(folder);
+    if (!d) {
+        rki_cli_say("error: cannot open the folder '%s': %s", folder, strerror(errno));
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    while (rc == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && (!takes || takes(e->d_name)) && !rki_paths_add(p, folder, e->d_name))
+            rc = rki_cli_nomem();
+    closedir(d);
     if (p->n > from)
         qsort(p->v + from, p->n - from, sizeof *p->v, by_bytes);
+    return rc;
+}
+
+bool rki_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 void rki_paths_fini(rki_paths *p)

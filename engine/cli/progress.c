@@ -151,25 +151,18 @@ void rki_progress_json(const rki_progress *p, rki_buf *out)
     rki_json j;
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
-    rki_json_key(&j, "elapsed_seconds");
-    rki_json_f64(&j, (double)ms / 1e3);
-    rki_json_key(&j, "rows_in");
-    rki_json_u64(&j, p->rows_in);
-    rki_json_key(&j, "rows_out");
-    rki_json_u64(&j, p->rows_out);
-    rki_json_key(&j, "bad_rows");
-    rki_json_u64(&j, p->bad);
-    rki_json_key(&j, "bytes_in");
-    rki_json_u64(&j, p->bytes_in);
-    rki_json_key(&j, "done_bytes");
-    rki_json_u64(&j, p->done);
+    rki_json_put_f64(&j, "elapsed_seconds", (double)ms / 1e3);
+    rki_json_put_u64(&j, "rows_in", p->rows_in);
+    rki_json_put_u64(&j, "rows_out", p->rows_out);
+    rki_json_put_u64(&j, "bad_rows", p->bad);
+    rki_json_put_u64(&j, "bytes_in", p->bytes_in);
+    rki_json_put_u64(&j, "done_bytes", p->done);
     rki_json_key(&j, "total_bytes");
     if (p->total)
         rki_json_u64(&j, p->total);
     else
         rki_json_null(&j);
-    rki_json_key(&j, "final");
-    rki_json_bool(&j, p->final);
+    rki_json_put_bool(&j, "final", p->final);
     rki_json_end_object(&j);
     rki_putc(out, '\n');
 }

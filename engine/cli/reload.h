@@ -11,11 +11,13 @@
 #ifndef RKI_CLI_RELOAD_H
 #define RKI_CLI_RELOAD_H
 
+#include "cli/alerting.h"
 #include "cli/cli.h"
 #include "cli/generations.h"
+#include "cli/log.h"
+#include "cli/notify.h"
 #include "cli/watch.h"
 #include "run/control.h"
-#include "watch/alerter.h"
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -25,7 +27,10 @@ typedef struct rki_reloader {
     const char *file, *backend;
     bool quiet, watch; // watch: also when the file does not ask for it
     rki_run *run;
-    rki_alerter *alerter;
+    const rki_alerting *alerting;
+    const rki_notify *notify; // who is told that it is at work
+    const char *data_dir;     // of the run; NULL: it has none
+    rki_logger *log;
 
     sem_t wake; // of the thread
     pthread_t thread;
@@ -63,6 +68,11 @@ int rki_reload_file(void *reloader, const char *file, bool dry, rki_buf *out);
 int rki_rollback(void *reloader, uint64_t generation, bool dry, rki_buf *out);
 int rki_generations_json(void *reloader, rki_buf *out);
 int rki_config_json(void *reloader, rki_buf *out); // the texts that run, and those that were rejected last
+// .check (text.p NULL: of the file), .letters and .replay (answers.c).
+int rki_check_json(void *reloader, const char *file, rkp_str text, rki_buf *out);
+int rki_letters_answer(void *reloader, const char *kernel, const char *reason, uint64_t limit, rki_buf *out);
+int rki_replay_answer(void *reloader, const char *kernel, const char *reason, bool dry, rki_buf *out);
+rki_snapshot *rki_reloader_texts(rki_reloader *v); // a copy of those that run; NULL without memory
 // SIGHUP loads the file again, and so does a change of it where it is watched; what came of it is on standard error.
 void rki_reloader_begin(rki_reloader *v);
 void rki_reloader_end(rki_reloader *v);

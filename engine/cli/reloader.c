@@ -30,8 +30,7 @@ static void drop_loaded(void *arg)
 static void ms(rki_json *j, const char *key, uint64_t ns)
 {
     uint64_t us = ns / 1000u;
-    rki_json_key(j, key);
-    rki_json_f64(j, (double)us / 1000.0);
+    rki_json_put_f64(j, key, (double)us / 1000.0);
 }
 
 // back_to: the generation that a rollback has found, or 0.
@@ -40,22 +39,17 @@ static void answer(rki_json *j, const rki_reload_result *r, rkp_diags *d, uint64
     rki_buf found;
     rki_buf_init(&found);
     rki_json_object(j);
-    rki_json_key(j, "outcome");
-    rki_json_z(j, dry && r->outcome == RKI_RELOAD_APPLIED ? "would_apply" : rki_reload_outcomes[r->outcome]);
-    rki_json_key(j, "generation");
-    rki_json_u64(j, r->generation);
-    if (back_to) {
-        rki_json_key(j, "back_to");
-        rki_json_u64(j, back_to);
-    }
+    rki_json_put_z(j, "outcome",
+                   dry && r->outcome == RKI_RELOAD_APPLIED ? "would_apply" : rki_reload_outcomes[r->outcome]);
+    rki_json_put_u64(j, "generation", r->generation);
+    if (back_to)
+        rki_json_put_u64(j, "back_to", back_to);
     if (r->diff.n) {
         rki_json_key(j, "diff");
         rki_json_raw(j, (rkp_str){ r->diff.p, r->diff.n });
     }
-    if (r->text[0]) {
-        rki_json_key(j, "message");
-        rki_json_z(j, r->text);
-    }
+    if (r->text[0])
+        rki_json_put_z(j, "message", r->text);
     rki_diags_json(d, &found);
     while (found.n && found.p[found.n - 1] == '\n')
         found.n--;
@@ -167,7 +161,7 @@ bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_di
     }
     // A batch job may be over in a moment: its first one is written when another follows.
     if (l->plan->stream && data_dir && !keep_first(v, l->spec->reload.generations + 1, err) && !v->quiet)
-        rki_cli_say("note: the pipeline cannot be kept for a rollback: %s", err);
+        rki_logger_say(v->log, "note: the pipeline cannot be kept for a rollback: %s", err);
     return true;
 }
 
@@ -268,6 +262,15 @@ static bool find_kept(rki_reloader *v, const struct ask *a, uint32_t runs, rki_g
     return false;
 }
 
+rki_snapshot *rki_reloader_texts(rki_reloader *v)
+{
+    rki_snapshot *s;
+    look_on(v);
+    s = rki_snapshot_copy(&v->current->s);
+    give_turn(v);
+    return s;
+}
+
 static const char *file_of(const rki_snapshot *s)
 {
     return s && s->s.first ? s->s.first->name : "";
@@ -282,10 +285,8 @@ int rki_generations_json(void *reloader, rki_buf *out)
     rki_run_generation(v->run, &r);
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
-    rki_json_key(&j, "generation");
-    rki_json_u64(&j, r.generation);
-    rki_json_key(&j, "file");
-    rki_json_z(&j, file_of(v->current));
+    rki_json_put_u64(&j, "generation", r.generation);
+    rki_json_put_z(&j, "file", file_of(v->current));
     rki_json_key(&j, "generations");
     rki_json_array(&j);
     for (uint64_t n = rki_generations_before(&v->kept, UINT64_MAX); n; n = rki_generations_before(&v->kept, n)) {
@@ -294,23 +295,17 @@ int rki_generations_json(void *reloader, rki_buf *out)
         bool ok = rki_generations_read(&v->kept, n, &g, err);
         uint64_t files = 0;
         rki_json_object(&j);
-        rki_json_key(&j, "generation");
-        rki_json_u64(&j, n);
+        rki_json_put_u64(&j, "generation", n);
         if (ok) {
             for (const rki_source *s = g.s->s.first; s; s = s->next)
                 files++;
-            rki_json_key(&j, "applied");
-            rki_json_str(&j, (rkp_str){ at, rkp_print_timestamp(at, g.us) });
-            rki_json_key(&j, "file");
-            rki_json_z(&j, g.s->s.first->name);
-            rki_json_key(&j, "files");
-            rki_json_u64(&j, files);
-            rki_json_key(&j, "same");
-            rki_json_bool(&j, rki_sources_hash(&g.s->s) == v->running);
+            rki_json_put_str(&j, "applied", (rkp_str){ at, rkp_print_timestamp(at, g.us) });
+            rki_json_put_z(&j, "file", g.s->s.first->name);
+            rki_json_put_u64(&j, "files", files);
+            rki_json_put_bool(&j, "same", rki_sources_hash(&g.s->s) == v->running);
             rki_snapshot_free(g.s);
         } else {
-            rki_json_key(&j, "error");
-            rki_json_z(&j, err);
+            rki_json_put_z(&j, "error", err);
         }
         rki_json_end_object(&j);
     }
@@ -326,10 +321,8 @@ static void texts_json(rki_json *j, const rki_snapshot *s)
     rki_json_array(j);
     for (const rki_source *o = s->s.first; o; o = o->next) {
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_z(j, o->name);
-        rki_json_key(j, "text");
-        rki_json_str(j, o->text);
+        rki_json_put_z(j, "name", o->name);
+        rki_json_put_str(j, "text", o->text);
         rki_json_end_object(j);
     }
     rki_json_end_array(j);
@@ -351,10 +344,8 @@ static void watch_json(rki_reloader *v, rki_json *j)
         return;
     }
     rki_json_object(j);
-    rki_json_key(j, "looks");
-    rki_json_u64(j, looks);
-    rki_json_key(j, "settled");
-    rki_json_u64(j, settled);
+    rki_json_put_u64(j, "looks", looks);
+    rki_json_put_u64(j, "settled", settled);
     rki_json_end_object(j);
 }
 
@@ -368,18 +359,14 @@ int rki_config_json(void *reloader, rki_buf *out)
     rki_run_generation(v->run, &r);
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
-    rki_json_key(&j, "generation");
-    rki_json_u64(&j, r.generation);
+    rki_json_put_u64(&j, "generation", r.generation);
     texts_json(&j, v->current);
     rki_json_key(&j, "rejected");
     if (v->rejected.s) {
         rki_json_object(&j);
-        rki_json_key(&j, "at");
-        rki_json_str(&j, (rkp_str){ at, rkp_print_timestamp(at, v->rejected.us) });
-        if (v->rejected.message) {
-            rki_json_key(&j, "message");
-            rki_json_z(&j, v->rejected.message);
-        }
+        rki_json_put_str(&j, "at", (rkp_str){ at, rkp_print_timestamp(at, v->rejected.us) });
+        if (v->rejected.message)
+            rki_json_put_z(&j, "message", v->rejected.message);
         rki_json_key(&j, "findings");
         rki_json_raw(&j, rkp_str_of(v->rejected.findings ? v->rejected.findings : "[]"));
         texts_json(&j, v->rejected.s);
@@ -402,7 +389,7 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     rki_loaded *l = calloc(1, sizeof *l);
     rki_snapshot *s = NULL;
     rki_reload_conf conf = { 0 };
-    rki_rules *rules = NULL;
+    rki_alert_change *alerts = NULL;
     int code;
     if (!l) {
         snprintf(r->text, sizeof r->text, "out of memory");
@@ -415,22 +402,22 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     if (code == 0 && !l->plan->known)
         snprintf(r->text, sizeof r->text, "an input is missing, so its columns are not known");
     l->diags = NULL; // the caller's: it speaks of what may be gone
+    rki_logger_hide(v->log, d);
     if (code || !l->plan->known) {
         drop_loaded(l);
     } else if (a->dry) {
         rki_run_compare(v->run, l->plan, d, r);
         drop_loaded(l);
-    } else if (!(rules = rki_rules_new(l->spec->alerts, l->spec->n_alerts))) {
-        snprintf(r->text, sizeof r->text, "out of memory");
+    } else if (!(alerts = rki_alerting_prepare(v->alerting, l->spec, r->text, sizeof r->text))) {
         drop_loaded(l);
     } else {
         conf = l->spec->reload;
         rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
     }
-    if (rules && v->alerter && r->outcome == RKI_RELOAD_APPLIED)
-        rki_alerter_replace(v->alerter, rules);
+    if (alerts && r->outcome == RKI_RELOAD_APPLIED)
+        rki_alerting_replace(v->alerting, alerts);
     else
-        rki_rules_free(rules);
+        rki_alert_change_free(alerts);
     if (a->dry || r->outcome == RKI_RELOAD_TIMED_OUT || r->outcome == RKI_RELOAD_SUPERSEDED)
         rki_snapshot_free(s);
     else if (r->outcome == RKI_RELOAD_APPLIED)
@@ -439,7 +426,26 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
         keep_rejected(v, s, d, r);
 }
 
-static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *j, rki_buf *say)
+// To those who subscribe to $reload.
+static void publish(const rki_reloader *v, const struct ask *a, const rki_reload_result *r, rkp_diags *d,
+                    uint64_t back_to)
+{
+    rki_buf b;
+    rki_json j;
+    rki_buf_init(&b);
+    rki_json_init(&j, &b, 0);
+    answer(&j, r, d, back_to, false);
+    rki_run_tell_reload(v->run,
+                        &(rki_reload_message){ .outcome = rki_reload_outcomes[r->outcome],
+                                               .generation = r->generation,
+                                               .by = rkp_str_of(a->by),
+                                               .message = rkp_str_of(r->text),
+                                               .answer = b.failed || !b.n ? RKP_STR("null") : (rkp_str){ b.p, b.n },
+                                               .us = wall_us() });
+    rki_buf_fini(&b);
+}
+
+static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *j, bool say)
 {
     rki_reload_result r = { .outcome = RKI_RELOAD_REJECTED };
     rkp_diags *d = rki_diags_new();
@@ -456,6 +462,8 @@ static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *
     }
     rki_run_generation(v->run, &r);
     if (r.outcome == RKI_RELOAD_REJECTED) {
+        if (!a->dry)
+            rki_notify_reloading(v->notify);
         if (!d)
             snprintf(r.text, sizeof r.text, "out of memory");
         else if (!a->rollback && !a->texts && strcmp(file, "-") == 0)
@@ -464,15 +472,19 @@ static rki_reload_result reload(rki_reloader *v, const struct ask *a, rki_json *
             load_and_apply(v, a, file, a->texts, d, &r);
         else if (find_kept(v, a, r.generation, &to, &r))
             load_and_apply(v, a, to.s->s.first->name, to.s, d, &r);
+        if (!a->dry)
+            rki_notify_reloaded(v->notify, &r);
         give_turn(v);
     }
     if (!a->dry)
         rki_run_count_reload(v->run, &r);
+    if (!a->dry && d)
+        publish(v, a, &r, d, to.number);
     rki_snapshot_free(to.s);
     if (j && d)
         answer(j, &r, d, to.number, a->dry);
-    if (say && d)
-        rki_diags_text(d, say, false);
+    if (say && d && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
+        rki_logger_findings(v->log, v->cli, d);
     rki_diags_free(d);
     return r;
 }
@@ -502,10 +514,11 @@ static void tell(const rki_reloader *v, const struct ask *a, const rki_reload_re
     if (r->text[0] && r->outcome == RKI_RELOAD_APPLIED)
         rki_putf(&b, "; %s", r->text);
     if (r->outcome == RKI_RELOAD_APPLIED)
-        rki_cli_say("%s applied (%s): generation %u%.*s", what, a->by, r->generation, (int)b.n, b.n ? b.p : "");
+        rki_logger_say(v->log, "%s applied (%s): generation %u%.*s", what, a->by, r->generation, (int)b.n,
+                       b.n ? b.p : "");
     else
-        rki_cli_say("error: %s %s (%s)%s%s; generation %u runs on", what, rki_reload_outcomes[r->outcome], a->by,
-                    r->text[0] ? ": " : "", r->text, r->generation);
+        rki_logger_say(v->log, "error: %s %s (%s)%s%s; generation %u runs on", what, rki_reload_outcomes[r->outcome],
+                       a->by, r->text[0] ? ": " : "", r->text, r->generation);
     rki_buf_fini(&b);
     rki_arena_fini(&mem);
 }
@@ -517,7 +530,7 @@ static int ask(rki_reloader *v, struct ask *a, rki_buf *out)
     a->by = "asked for";
     a->asked = true;
     rki_json_init(&j, out, 0);
-    r = reload(v, a, &j, NULL);
+    r = reload(v, a, &j, false);
     if (!a->dry)
         tell(v, a, &r);
     if (out->n == 0)
@@ -559,14 +572,8 @@ static void on_hangup(int sig)
 static void reload_and_say(rki_reloader *v, const char *by, const rki_snapshot *texts)
 {
     const struct ask a = { .file = "", .texts = texts, .by = by };
-    rki_reload_result r;
-    rki_buf found;
-    rki_buf_init(&found);
-    r = reload(v, &a, NULL, &found);
-    if (found.n && (r.outcome != RKI_RELOAD_APPLIED || !v->quiet))
-        rki_cli_err(&found);
+    rki_reload_result r = reload(v, &a, NULL, true);
     tell(v, &a, &r);
-    rki_buf_fini(&found);
     rki_buf_fini(&r.diff);
     rki_buf_fini(&r.pauses);
     rki_buf_fini(&r.edges);
@@ -596,7 +603,7 @@ static void look(rki_reloader *v, uint64_t debounce_ns)
         break;
     case RKI_WATCH_GONE:
         rki_run_generation(v->run, &r);
-        rki_cli_say("error: '%s' cannot be read any more; generation %u runs on", v->file, r.generation);
+        rki_logger_say(v->log, "error: '%s' cannot be read any more; generation %u runs on", v->file, r.generation);
         break;
     }
     rki_snapshot_free(texts);

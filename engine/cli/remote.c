@@ -2,6 +2,8 @@
 #include "cli/remote.h"
 
 #include "admin/socket.h"
+#include "base/address.h"
+#include "base/bearer.h"
 #include "base/utf8.h"
 
 #include <dirent.h>
@@ -14,20 +16,59 @@ enum { ENGINES = 32, TIMEOUT_MS = 30000 };
 
 // ---- finding --------------------------------------------------------------------------------------------------------
 
-static int given(const rki_cli *c, const char *admin, char **path)
+// Where it is asked.
+struct place {
+    char *path; // of its socket; or, as it was given, an address,
+    char host[64];
+    uint16_t port; //   with this port
+    rki_bearer token;
+};
+
+static int given_address(const rki_cli *c, const rki_remote_args *a, rkp_str host, struct place *to)
 {
-    const char *colon = strrchr(admin, ':');
-    if (strncmp(admin, "unix:", 5) == 0)
-        admin += 5;
-    else if (!strchr(admin, '/') && colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
-        rki_cli_say("error: '--admin %s' is not supported yet", admin);
-        rki_cli_hint("unix:PATH is; ssh -L forwards it from another machine");
+    rki_bearer_error e;
+    rkp_status st;
+    if (host.n < sizeof to->host)
+        memcpy(to->host, host.p, host.n);
+    if (!rki_address_is_local(to->host)) {
+        rki_cli_say("error: '--admin %s' is not an address of this machine, and others are not supported yet",
+                    a->admin);
+        rki_cli_hint("ssh -L brings it here from another machine");
         return RKI_EXIT_UNAVAILABLE;
     }
-    if (!*admin)
-        return rki_cli_usage(c, NULL, "--admin needs unix:PATH");
-    *path = strdup(admin);
-    return *path ? 0 : rki_cli_nomem();
+    if (!a->token_file)
+        return rki_cli_usage(c, "its admin.token_file", "--admin %s needs --token-file FILE", a->admin);
+    st = rki_bearer_read(a->token_file, &to->token, &e);
+    if (st != RKP_OK) {
+        rki_cli_say("error: %s", e.text);
+        if (e.hint[0] && st == RKP_INVALID)
+            rki_cli_hint("%s", e.hint);
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    to->path = strdup(a->admin);
+    return to->path ? 0 : rki_cli_nomem();
+}
+
+static int given(const rki_cli *c, const rki_remote_args *a, struct place *to)
+{
+    const char *admin = a->admin;
+    size_t n = strlen(admin);
+    rkp_str at, host;
+    bool url = strncmp(admin, "http://", 7) == 0;
+    if (strncmp(admin, "unix:", 5) == 0) {
+        admin += 5;
+    } else {
+        at = (rkp_str){ admin + (url ? 7 : 0), n - (url ? 7 : 0) };
+        at.n -= url && at.n && at.p[at.n - 1] == '/';
+        if (rki_address_split(at, &host, &to->port))
+            return given_address(c, a, host, to);
+    }
+    if (!*admin || url)
+        return rki_cli_usage(c, NULL, "--admin needs unix:PATH or ADDRESS:PORT");
+    if (a->token_file)
+        return rki_cli_usage(c, NULL, "--token-file is for an address, and '%s' is a socket", admin);
+    to->path = strdup(admin);
+    return to->path ? 0 : rki_cli_nomem();
 }
 
 static int by_name(const void *a, const void *b)
@@ -69,18 +110,20 @@ static int look_here(char **paths, int *dead)
     return n;
 }
 
-static int find(const rki_cli *c, char **path)
+static int find(const rki_cli *c, struct place *to)
 {
     const rki_remote_args *a = c->args;
     char *paths[ENGINES];
     int n, dead = 0;
     if (a->admin)
-        return given(c, a->admin, path);
+        return given(c, a, to);
+    if (a->token_file)
+        return rki_cli_usage(c, NULL, "--token-file is for an address: --admin ADDRESS:PORT");
     n = look_here(paths, &dead);
     if (n < 0)
         return rki_cli_nomem();
     if (n == 1) {
-        *path = paths[0];
+        to->path = paths[0];
         return 0;
     }
     if (n == 0) {
@@ -142,13 +185,17 @@ static void say_refused(const rki_reply *r)
 
 static int ask(const rki_cli *c, rki_call *call, bool refusals, rki_reply *out)
 {
-    char *path = NULL, err[400] = "";
-    int code = find(c, &path);
+    struct place to = { 0 };
+    char err[400] = "";
+    int code = find(c, &to);
     rki_called rc;
     *out = (rki_reply){ 0 };
     if (code)
         return code;
-    call->path = path;
+    call->path = to.path;
+    call->address = to.host[0] ? to.host : NULL;
+    call->port = to.port;
+    call->token = to.token.n ? &to.token : NULL;
     rc = rki_admin_call(call, out, err, sizeof err);
     if (rc == RKI_ANSWERED && (out->status < 200 || out->status > 299) &&
         !(refusals && (out->status == 409 || out->status == 422))) {
@@ -160,8 +207,10 @@ static int ask(const rki_cli *c, rki_call *call, bool refusals, rki_reply *out)
     }
     if (code)
         rki_buf_fini(&out->body);
-    call->path = NULL;
-    free(path);
+    call->path = call->address = NULL;
+    call->token = NULL;
+    free(to.path);
+    rki_bearer_wipe(&to.token);
     return code;
 }
 

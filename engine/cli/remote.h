@@ -14,13 +14,19 @@
 
 // A verb's struct begins with it, and its rows with RKI_ARGS_ADMIN.
 typedef struct rki_remote_args {
-    const char *admin;
+    const char *admin, *token_file;
 } rki_remote_args;
 
 #define RKI_ARGS_ADMIN                                                                                                 \
+    { .kind = RKI_ARG_TEXT,                                                                                            \
+      .name = "admin",                                                                                                 \
+      .value = "WHERE",                                                                                                \
+      .at = offsetof(rki_remote_args, admin),                                                                          \
+      .words = RKI_WORDS_FILE,                                                                                         \
+      .help = "the engine: unix:PATH, or ADDRESS:PORT; without it the one that runs in this folder" },                 \
     {                                                                                                                  \
-        .kind = RKI_ARG_TEXT, .name = "admin", .value = "unix:PATH", .at = offsetof(rki_remote_args, admin),           \
-        .words = RKI_WORDS_FILE, .help = "the engine's socket; without it the one engine that runs in this folder"     \
+        .kind = RKI_ARG_TEXT, .name = "token-file", .value = "FILE", .at = offsetof(rki_remote_args, token_file),      \
+        .words = RKI_WORDS_FILE, .help = "the token that the engine wants at an address: its admin.token_file"         \
     }
 
 // How verbs explain how they find it.

@@ -6,6 +6,8 @@
 // stop is long over.
 #include "cli/alerting.h"
 #include "cli/job.h"
+#include "cli/log.h"
+#include "cli/notify.h"
 #include "cli/progress.h"
 #include "cli/reload.h"
 #include "cli/remote.h"
@@ -18,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const backend_names[] = { "auto", "cpu", "cuda", NULL };
@@ -65,13 +68,16 @@ static int last_signal;     // atomic
 static int announce_signal; // atomic: say what the first signal does
 static unsigned n_signals;  // atomic
 static unsigned grace;      // seconds, set before the handlers
+static bool json_log;       // set before the handlers: who reads standard error expects JSON
 
 enum { STOP_NOW = 2, STOP_LATE = 5 }; // seconds to stop after the second signal, and after the grace of the first
 
 static void on_alarm(int sig)
 {
-    static const char text[] = "rkpipe: error: something that it waits for does not let it stop\n";
-    ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+#define STUCK "something that it waits for does not let it stop"
+    static const char text[] = "rkpipe: error: " STUCK "\n",
+                      json[] = "{\"level\":\"error\",\"message\":\"" STUCK "\"}\n";
+    ssize_t n = json_log ? write(STDERR_FILENO, json, sizeof json - 1) : write(STDERR_FILENO, text, sizeof text - 1);
     (void)n;
     (void)sig;
     _exit(__atomic_load_n(&n_signals, __ATOMIC_SEQ_CST) > 1 ? 128 + __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST)
@@ -94,18 +100,19 @@ static void on_signal(int sig)
     errno = saved;
 }
 
-static void catch_signals(rki_run *r, const rki_spec *s, bool quiet)
+static void catch_signals(rki_run *r, const rki_spec *s, bool quiet, bool json)
 {
     struct sigaction on = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, late = { .sa_handler = on_alarm };
     uint64_t seconds = s->engine.grace_ns / 1000000000u;
     grace = seconds < 86400 ? (unsigned)seconds + 1 : 86400;
+    json_log = json;
     sigemptyset(&on.sa_mask);
     sigaddset(&on.sa_mask, SIGINT);
     sigaddset(&on.sa_mask, SIGTERM);
     sigemptyset(&late.sa_mask);
     __atomic_store_n(&last_signal, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&n_signals, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&announce_signal, !quiet, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&announce_signal, !quiet && !json, __ATOMIC_SEQ_CST);
     __atomic_store_n(&current, r, __ATOMIC_SEQ_CST);
     sigaction(SIGALRM, &late, NULL);
     sigaction(SIGINT, &on, NULL);
@@ -175,40 +182,6 @@ static void choose_progress(const rki_cli *c, const rki_job_args *a, const rki_p
     }
 }
 
-// The log on standard error.  Lines of several threads do not mix, and the progress line makes room for them; it is drawn
-// again in a moment.
-struct log_to {
-    pthread_mutex_t lock;
-    bool bar;
-};
-
-static void log_lines(void *arg, rkp_str lines)
-{
-    struct log_to *to = arg;
-    rki_buf b;
-    rki_buf_init(&b);
-    if (to->bar)
-        rki_putz(&b, "\r\033[K");
-    rki_put(&b, lines.p, lines.n);
-    pthread_mutex_lock(&to->lock);
-    rki_cli_err(&b);
-    pthread_mutex_unlock(&to->lock);
-    rki_buf_fini(&b);
-}
-
-// A line about an alert.
-static void log_alert(void *arg, rkp_str line)
-{
-    rki_buf b;
-    rki_buf_init(&b);
-    rki_putz(&b, "rkpipe: ");
-    rki_remote_text(&b, line);
-    rki_putc(&b, '\n');
-    if (!b.failed)
-        log_lines(arg, (rkp_str){ b.p, b.n });
-    rki_buf_fini(&b);
-}
-
 // Whole or not at all: a temporary name beside it, then its own.
 static bool write_file(const char *path, const rki_buf *b)
 {
@@ -247,19 +220,24 @@ static bool write_file(const char *path, const rki_buf *b)
     return !err;
 }
 
-static int report(const rki_job_args *a, const rki_spec *s, const rki_run *r, int code)
+static int report(const rki_job_args *a, rki_logger *log, const rki_spec *s, const rki_run *r, int code)
 {
     rki_buf b;
     rki_buf_init(&b);
     if (rki_run_failure(r)[0])
-        rki_cli_say("error: %s", rki_run_failure(r));
+        rki_logger_say(log, "%s%s",
+                       code == RKI_EXIT_OK ? "" : "error: ", rki_run_failure(r)); // a stream may end by a signal
     else if (code != RKI_EXIT_OK)
-        rki_cli_say("error: the run did not succeed");
-    if (!a->quiet && a->summary != SUMMARY_NONE) {
+        rki_logger_say(log, "error: the run did not succeed");
+    if (!a->quiet && a->summary != SUMMARY_NONE && rki_logger_owns_stderr(log)) {
+        rki_run_summary_json(r, code, &b);
+        rki_logger_summary(log, &b);
+    } else if (!a->quiet && a->summary != SUMMARY_NONE) {
         if (a->summary == SUMMARY_JSON)
             rki_run_summary_json(r, code, &b);
         else
             rki_run_summary_text(r, &b);
+        rki_secrets_mask(log->secrets, RKI_MASK_TEXT, &b);
         rki_cli_err(&b);
     }
     if (s->run.summary.p) {
@@ -315,10 +293,36 @@ static int take_folder(const struct run_args *a, const rki_loaded *l, const char
     return 0;
 }
 
+static int begin_alerts(rki_alerting *x, const rki_loaded *l, const char *path, const rki_data_dir *dir, rki_run *r,
+                        rki_logger *log, const char *const *env)
+{
+    const rki_alerting_args args = { .spec = l->spec,
+                                     .run = r,
+                                     .folder = dir->fd >= 0 ? path : NULL,
+                                     .env = env,
+                                     .log = rki_logger_alert,
+                                     .log_arg = log };
+    return rki_alerting_begin(x, &args);
+}
+
+static bool open_log(rki_cli *c, const rki_job_args *a, const rki_loaded *l, rki_logger *log)
+{
+    char err[400];
+    if (!rki_logger_open(log, &l->spec->telemetry.logs, err, sizeof err)) {
+        rki_cli_say("error: %s", err);
+        return false;
+    }
+    log->quiet = a->quiet;
+    rki_logger_hide(log, l->diags);
+    if (!a->quiet && rki_logger_owns_stderr(log))
+        rki_logger_findings(log, c, l->diags);
+    return true;
+}
+
 int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const char *path, rki_data_dir *dir,
                 rki_replay *replay, rki_reloader *reloader)
 {
-    struct log_to log = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    rki_logger log;
     rki_bar bar = { 0 };
     rki_run_args ra = { .data_dir = path,
                         .keeps = dir->fd >= 0,
@@ -329,65 +333,91 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
                         .version = RKI_VERSION };
     rki_run *r = NULL;
     rki_servers servers = { 0 };
-    rki_alerter *alerter = NULL;
+    rki_alerting alerting = { 0 };
     char err[1024] = "";
     rkp_status st;
-    int code, sig;
+    int code = 0, sig;
+    rki_notify notify = { .fd = -1 };
     ra.backend = pick_backend(c, l->spec);
     if (!ra.backend)
         return RKI_EXIT_UNAVAILABLE;
-    ra.env = c->env;
+    if (!open_log(c, a, l, &log))
+        return RKI_EXIT_UNAVAILABLE;
+    if (!rki_notify_begin(&notify, c, &log, l->spec->engine.grace_ns)) {
+        code = rki_cli_nomem();
+        goto out;
+    }
+    ra.env = notify.env;
+    ra.beat = notify.fd >= 0 ? rki_notify_beat : NULL;
+    ra.beat_arg = &notify;
     choose_progress(c, a, l->plan, &bar, &ra);
     log.bar = ra.progress == rki_progress_bar;
-    ra.log = log_lines;
+    ra.log = rki_logger_lines;
+    ra.log_rows = rki_logger_rows;
     ra.log_arg = &log;
+    ra.notified = rki_alerting_metrics;
+    ra.notified_arg = &alerting;
+    ra.approve = rki_alerting_approve;
+    ra.approve_arg = &alerting;
     st = rki_run_new(l->plan, &ra, &r, err, sizeof err);
     if (st != RKP_OK) {
-        rki_cli_say("error: %s", err[0] ? err : rki_status_text(st));
-        return rki_status_exit(st);
+        rki_logger_say(&log, "error: %s", err[0] ? err : rki_status_text(st));
+        code = rki_status_exit(st);
+        goto out;
     }
-    if (reloader && !rki_reloader_init(reloader, l, dir->fd >= 0 ? path : NULL)) {
-        rki_run_free(r);
-        return rki_cli_nomem();
+    if (reloader) {
+        reloader->log = &log;
+        if (!rki_reloader_init(reloader, l, dir->fd >= 0 ? path : NULL)) {
+            code = rki_cli_nomem();
+            goto out;
+        }
     }
-    if (reloader)
+    notify.run = r;
+    if (reloader) {
         reloader->run = r;
-    alerter = replay ? NULL : rki_alerting_begin(l->spec, r, log_alert, &log);
+        reloader->notify = &notify;
+        reloader->data_dir = dir->fd >= 0 ? path : NULL;
+    }
+    if (!replay)
+        code = begin_alerts(&alerting, l, path, dir, r, &log, notify.env);
     if (reloader)
-        reloader->alerter = alerter;
-    code = replay    ? 0
-           : alerter ? rki_serve(l->plan, path, dir->fd >= 0, a->quiet, r, reloader, alerter, &servers)
-                     : rki_cli_nomem();
+        reloader->alerting = &alerting;
+    if (!replay && code == 0)
+        code = rki_serve(l->plan, path, dir->fd >= 0, &log, r, reloader, &alerting, &servers);
     if (code) {
-        rki_alerter_free(alerter);
+        rki_alerting_free(&alerting);
         if (reloader)
             rki_reloader_fini(reloader);
-        rki_run_free(r);
-        return code;
+        goto out;
     }
-    catch_signals(r, l->spec, a->quiet);
+    catch_signals(r, l->spec, a->quiet, rki_logger_owns_stderr(&log));
     if (reloader)
         rki_reloader_begin(reloader);
-    if (alerter && !rki_alerter_start(alerter))
-        rki_cli_say("warning: alerts are not evaluated: no thread can be made");
+    if (!rki_alerting_start(&alerting))
+        rki_logger_say(&log, "warning: alerts are not evaluated: no thread can be made");
     code = rki_run_execute(r);
     if (reloader)
         rki_reloader_end(reloader);
-    rki_alerter_stop(alerter);
+    rki_alerting_end(&alerting);
     rki_servers_stop(&servers);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
     if (code == RKI_EXIT_SIGNAL && sig)
         code = 128 + sig;
-    code = report(a, l->spec, r, code);
+    code = report(a, &log, l->spec, r, code);
     if (reloader)
         rki_reloader_fini(reloader);
+    rki_notify_end(&notify, code);
     rki_data_dir_close(dir);
     rki_servers_free(&servers, code); // who waits for the end may start the next run
-    rki_alerter_free(alerter);
+    rki_alerting_free(&alerting);
     if (rki_run_stuck(r))
         _exit(code); // a thread hangs in the system and may still use what would be freed
-    rki_run_free(r);
+out:
+    if (r)
+        rki_run_free(r);
+    rki_notify_free(&notify);
+    rki_logger_close(&log);
     return code;
 }
 
@@ -415,6 +445,12 @@ static int execute(rki_cli *c, const struct run_args *a, const char *file, const
     return code;
 }
 
+// Then findings come when the log is open.
+static bool json_on_stderr(const rki_spec *s)
+{
+    return s->telemetry.logs.format == RKI_LOG_JSON && !s->telemetry.logs.file.p;
+}
+
 static int verb_run(rki_cli *c)
 {
     const struct run_args *a = c->args;
@@ -428,7 +464,7 @@ static int verb_run(rki_cli *c)
         return rki_cli_usage(c, "it knows auto, cpu and cuda", "--backend does not know '%s'", a->backend);
     rki_job_signals();
     code = rki_cli_load(c, c->pos[0], &a->load, a->backend, false, RKI_LOAD_RUN, &l);
-    if (l.diags && (code || !a->job.quiet))
+    if (l.diags && (code || (!a->job.quiet && !json_on_stderr(l.spec))))
         rki_load_print(c, l.diags);
     if (code == 0 && !l.plan->known) {
         if (a->job.quiet)

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, rki_alerter *alerter)
+static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, const rki_alerting *alerting)
 {
     return (rki_admin_source){
         .run = r,
@@ -14,6 +14,9 @@ static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, rki
         .rollback = reloader ? rki_rollback : NULL,
         .generations = reloader ? rki_generations_json : NULL,
         .config = reloader ? rki_config_json : NULL,
+        .check = rki_check_json,
+        .letters = rki_letters_answer,
+        .replay = rki_replay_answer,
         .reload_arg = reloader,
         .drain = rki_run_drain,
         .ready = rki_run_ready,
@@ -24,7 +27,11 @@ static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, rki
         .graph_json = rki_run_graph_json,
         .metrics_text = rki_run_metrics_text,
         .alerts_json = rki_alerter_json,
-        .alerter = alerter,
+        .alerter = alerting->alerter,
+        .notify_json = rki_notifying_json,
+        .silence = rki_notifying_silence,
+        .unsilence = rki_notifying_unsilence,
+        .notifying = alerting->notifying,
         .tap_open = rki_tap_open,
         .tap_read = rki_tap_read,
         .tap_rows = rki_tap_rows,
@@ -33,17 +40,53 @@ static rki_admin_source source_of(rki_run *r, struct rki_reloader *reloader, rki
     };
 }
 
-static int serve_commands(const rki_plan *p, const char *data_dir, bool folder, bool quiet,
+static void say_address(rki_logger *log, const char *what, const char *address, unsigned port, const char *path)
+{
+    bool v6 = strchr(address, ':');
+    rki_logger_say(log, "note: %s at http://%s%s%s:%u%s", what, v6 ? "[" : "", address, v6 ? "]" : "", port, path);
+}
+
+// For those who have the token of the file.
+static int serve_over_tcp(const rki_admin_conf *conf, rki_logger *log, const rki_admin_source *source, rki_admin **out)
+{
+    const rki_loopback *at = &conf->listen.at;
+    rki_bearer token;
+    const rki_admin_args args = {
+        .source = source, .address = at->address.p, .port = at->port, .token = &token, .secrets = log->secrets
+    };
+    rki_bearer_error e;
+    char err[400] = "";
+    rkp_status st = rki_bearer_read(conf->token_file.p, &token, &e);
+    if (st != RKP_OK) {
+        rki_logger_say(log, "error: admin.token_file: %s", e.text);
+        if (e.hint[0])
+            rki_cli_hint("%s", e.hint);
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    st = rki_admin_start(&args, out, err, sizeof err);
+    rki_bearer_wipe(&token);
+    if (st != RKP_OK) {
+        rki_logger_say(log, "error: admin.listen: %s", err);
+        return rki_status_exit(st);
+    }
+    if (at->port == 0)
+        say_address(log, "commands are taken", at->address.p, rki_admin_port(*out), "");
+    return 0;
+}
+
+static int serve_commands(const rki_plan *p, const char *data_dir, bool folder, rki_logger *log,
                           const rki_admin_source *source, rki_admin **out)
 {
     const rki_listen *l = &p->spec->admin.listen;
-    rki_admin_args args = { .source = source };
+    rki_admin_args args = { .source = source, .secrets = log->secrets };
     rki_buf path;
     char *z, err[400] = "";
     rkp_status st;
     *out = NULL;
     if (l->kind == RKI_LISTEN_NONE || (l->kind == RKI_LISTEN_DEFAULT && !folder))
         return 0;
+    if (l->kind == RKI_LISTEN_TCP)
+        return serve_over_tcp(&p->spec->admin, log, source, out);
     rki_buf_init(&path);
     if (l->kind == RKI_LISTEN_UNIX)
         rki_putz(&path, l->path.p);
@@ -58,21 +101,20 @@ static int serve_commands(const rki_plan *p, const char *data_dir, bool folder, 
     if (st == RKP_OK)
         return 0;
     if (l->kind == RKI_LISTEN_UNIX || p->stream) {
-        rki_cli_say("error: %s", err);
+        rki_logger_say(log, "error: %s", err);
         return rki_status_exit(st);
     }
-    if (!quiet)
-        rki_cli_say("note: %s, so commands cannot reach this run", err);
+    rki_logger_say(log, "note: %s, so commands cannot reach this run", err);
     return 0;
 }
 
-static int serve_metrics(const rki_spec *s, bool quiet, const rki_admin_source *source, rki_admin **out)
+static int serve_metrics(const rki_spec *s, rki_logger *log, const rki_admin_source *source, rki_admin **out)
 {
     const rki_admin_args args = { .source = source,
                                   .address = s->telemetry.prometheus.address.p,
                                   .port = s->telemetry.prometheus.port,
-                                  .metrics = s->telemetry.prometheus.path.p };
-    bool v6 = args.address && strchr(args.address, ':');
+                                  .metrics = s->telemetry.prometheus.path.p,
+                                  .secrets = log->secrets };
     char err[400] = "";
     rkp_status st;
     *out = NULL;
@@ -80,22 +122,21 @@ static int serve_metrics(const rki_spec *s, bool quiet, const rki_admin_source *
         return 0;
     st = rki_admin_start(&args, out, err, sizeof err);
     if (st != RKP_OK) {
-        rki_cli_say("error: telemetry.prometheus: %s", err);
+        rki_logger_say(log, "error: telemetry.prometheus: %s", err);
         return rki_status_exit(st);
     }
-    if (!quiet && args.port == 0)
-        rki_cli_say("note: metrics are at http://%s%s%s:%u%s", v6 ? "[" : "", args.address, v6 ? "]" : "",
-                    rki_admin_port(*out), args.metrics);
+    if (args.port == 0)
+        say_address(log, "metrics are", args.address, rki_admin_port(*out), args.metrics);
     return 0;
 }
 
-int rki_serve(const rki_plan *p, const char *data_dir, bool folder, bool quiet, rki_run *r,
-              struct rki_reloader *reloader, rki_alerter *alerter, rki_servers *out)
+int rki_serve(const rki_plan *p, const char *data_dir, bool folder, rki_logger *log, rki_run *r,
+              struct rki_reloader *reloader, const rki_alerting *alerting, rki_servers *out)
 {
-    const rki_admin_source source = source_of(r, reloader, alerter);
-    int code = serve_commands(p, data_dir, folder, quiet, &source, &out->commands);
+    const rki_admin_source source = source_of(r, reloader, alerting);
+    int code = serve_commands(p, data_dir, folder, log, &source, &out->commands);
     if (code == 0)
-        code = serve_metrics(p->spec, quiet, &source, &out->metrics);
+        code = serve_metrics(p->spec, log, &source, &out->metrics);
     if (code) {
         rki_servers_stop(out);
         rki_servers_free(out, code);

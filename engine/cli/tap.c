@@ -15,7 +15,7 @@ static const char *const format_names[] = { "json", "csv", NULL };
 
 struct tap_args {
     rki_remote_args remote;
-    const char *limit;
+    const char *limit, *where;
     int format;
 };
 
@@ -26,6 +26,11 @@ static const rki_arg tap_rows[] = {
       .value = "ROWS",
       .at = offsetof(struct tap_args, limit),
       .help = "end after so many rows were shown" },
+    { .kind = RKI_ARG_TEXT,
+      .name = "where",
+      .value = "EXPR",
+      .at = offsetof(struct tap_args, where),
+      .help = "only rows for which this condition is true, as in a filter" },
     { .kind = RKI_ARG_CHOICE,
       .name = "format",
       .at = offsetof(struct tap_args, format),
@@ -71,6 +76,10 @@ static int verb_tap(rki_cli *c)
     if (limit)
         rki_putf(&target, "&limit=%llu", (unsigned long long)limit);
     rki_putf(&target, "&format=%s", format_names[a->format]);
+    if (a->where) {
+        rki_putz(&target, "&where=");
+        rki_remote_escape(&target, rkp_str_of(a->where));
+    }
     rki_putc(&target, 0);
     if (target.failed) {
         rki_buf_fini(&target);
@@ -101,13 +110,16 @@ const rki_verb rki_verb_tap = {
     .pos = { "PATTERN", 1, 1, RKI_WORDS_NONE, NULL, "a topic pattern, or kernel:ID, or kernel:ID.PORT" },
     .args = tap_rows,
     .args_size = sizeof(struct tap_args),
-    .details = "Rows that pass from now on, on standard output, until Ctrl-C, the limit or the end of the run. "
-               "kernel:ID shows what a kernel emits. The pipeline never waits for it: rows that come faster than they "
-               "are taken are left out, and at the end it says how many were, between those that it has "
-               "shown. " RKI_REMOTE_DETAILS "\n\n"
-               "Exit codes: 0; 1 the pattern is wrong or nothing can match it; 64 usage, or several engines run here; "
-               "69 none can be reached.",
+    .details =
+        "Rows that pass from now on, on standard output, until Ctrl-C, the limit or the end of the run. "
+        "kernel:ID shows what a kernel emits. With --where a row is shown when the condition is true for it; one for "
+        "which it cannot be computed is not. The pipeline never waits for it: rows that come faster than they "
+        "are taken are left out, and at the end it says how many were, between those that it has "
+        "shown. " RKI_REMOTE_DETAILS "\n\n"
+        "Exit codes: 0; 1 the pattern or the condition is wrong, or nothing can match; 64 usage, or several engines "
+        "run here; "
+        "69 none can be reached.",
     .examples = "  rkpipe tap 'scores/#' --limit 10\n"
-                "  rkpipe tap kernel:score --format csv\n",
+                "  rkpipe tap kernel:score --where 'amount > 500 && status =~ \"^ok\"' --format csv\n",
     .run = verb_tap,
 };

@@ -3,7 +3,6 @@
 #include "cli/paths.h"
 #include "cli/verbs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <rkpipe/num.h>
@@ -71,18 +70,7 @@ struct testing {
 static int add_folder(rki_paths *to, const char *folder, int depth)
 {
     rki_paths here = { 0 };
-    const struct dirent *e;
-    int rc = 0;
-    DIR *d = opendir(folder);
-    if (!d) {
-        rki_cli_say("error: cannot open the folder '%s': %s", folder, strerror(errno));
-        return RKI_EXIT_UNAVAILABLE;
-    }
-    while (rc == 0 && (e = readdir(d)))
-        if (e->d_name[0] != '.' && !rki_paths_add(&here, folder, e->d_name))
-            rc = rki_cli_nomem();
-    closedir(d);
-    rki_paths_sort(&here, 0);
+    int rc = rki_paths_add_folder(&here, folder, NULL);
     for (size_t i = 0; rc == 0 && i < here.n; i++) {
         struct stat st;
         if (stat(here.v[i], &st) != 0)
@@ -263,8 +251,7 @@ static int verb_test(rki_cli *c)
         return rki_cli_nomem();
     for (size_t i = 0; i < c->n_pos && !w.stopped; i++) {
         rki_paths p = { 0 };
-        struct stat st;
-        bool folder = stat(c->pos[i], &st) == 0 && S_ISDIR(st.st_mode);
+        bool folder = rki_is_folder(c->pos[i]);
         int one = folder ? add_folder(&p, c->pos[i], 0) : rki_paths_add(&p, c->pos[i], NULL) ? 0 : rki_cli_nomem();
         for (size_t f = 0; one == 0 && f < p.n && !w.stopped && !w.nomem; f++)
             one = one_file(&w, p.v[f], !folder);

@@ -31,22 +31,19 @@ static void json(const rki_cli *c, size_t ops, rki_buf *out)
     rki_json j;
     rki_json_init(&j, out, 2);
     rki_json_object(&j);
-    rki_json_key(&j, "version");
-    rki_json_z(&j, RKI_VERSION);
+    rki_json_put_z(&j, "version", RKI_VERSION);
     rki_json_key(&j, "revision");
     if (rki_revision[0])
         rki_json_z(&j, rki_revision);
     else
         rki_json_null(&j);
-    rki_json_key(&j, "compiler");
-    rki_json_z(&j, compiler);
+    rki_json_put_z(&j, "compiler", compiler);
     rki_json_key(&j, "backends");
     rki_json_array(&j);
     for (size_t i = 0; c->backends[i]; i++)
         rki_json_z(&j, c->backends[i]->name);
     rki_json_end_array(&j);
-    rki_json_key(&j, "operators");
-    rki_json_u64(&j, ops);
+    rki_json_put_u64(&j, "operators", ops);
     rki_json_end_object(&j);
     rki_putc(out, '\n');
 }

@@ -51,6 +51,10 @@ rkp_block *rki_block_get_plain(rkp_pool *p, size_t bytes, int live);
 // Makes k larger without copying it: its payload of at least `bytes`, whose first bytes are those of k.  NULL: cannot, and
 // k is as it was.  k was got with live 0.
 rkp_block *rki_block_grow(rkp_pool *p, rkp_block *k, size_t bytes);
+// This thread takes small blocks from a place of its own from now on, as one of at most as many as there are CPUs; the others go on as
+// they are.  It leaves it when it sits down in another pool, and its place stays empty.  For threads that stay as long as the pool.
+void rki_pool_sit(rkp_pool *p);
+uint64_t rki_pool_seated_bytes(const rkp_pool *p); // that lie unused in such places; while nobody works with p
 // Gives back a chain; `live` is taken from the count of batches, of that epoch.
 void rki_blocks_put(rkp_pool *p, rkp_block *chain, int live, uint32_t epoch);
 

@@ -1,6 +1,7 @@
 // text.c - see text.h.  The JSON check is a loop with a stack of one bit per level.
 #include "data/text.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include <rkpipe/num.h>
 
@@ -30,30 +31,6 @@ bool rkp_text_is_utf8(const char *p, size_t n)
     return true;
 }
 
-static size_t put_utf8(char *to, uint32_t cp)
-{
-    if (cp < 0x80) {
-        to[0] = (char)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        to[0] = (char)(0xc0 | cp >> 6);
-        to[1] = (char)(0x80 | (cp & 0x3f));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        to[0] = (char)(0xe0 | cp >> 12);
-        to[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (cp & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | cp >> 18);
-    to[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (cp & 0x3f));
-    return 4;
-}
-
 // ---- CSV ------------------------------------------------------------------------------------------------------------
 
 size_t rki_csv_unquote(char *to, const char *p, size_t n, char quote)
@@ -78,23 +55,6 @@ size_t rki_csv_unquote(char *to, const char *p, size_t n, char quote)
 }
 
 // ---- JSON -----------------------------------------------------------------------------------------------------------
-
-static bool hex4(const char *p, uint32_t *v)
-{
-    *v = 0;
-    for (int i = 0; i < 4; i++) {
-        unsigned c = (unsigned char)p[i], d = c - '0';
-
-        if (d > 9) {
-            d = (c | 0x20) - 'a';
-            if (d > 5)
-                return false;
-            d += 10;
-        }
-        *v = *v << 4 | d;
-    }
-    return true;
-}
 
 size_t rki_json_unescape(char *to, const char *p, size_t n)
 {
@@ -135,18 +95,19 @@ size_t rki_json_unescape(char *to, const char *p, size_t n)
             to[out++] = '\t';
             break;
         case 'u':
-            if (end - p < 4 || !hex4(p, &cp))
+            if (end - p < 4 || !rki_hex4(p, &cp))
                 return RKI_NO_TEXT_SIZE;
             p += 4;
             if (cp >= 0xdc00 && cp < 0xe000) // the second half of a pair, alone
                 return RKI_NO_TEXT_SIZE;
             if (cp >= 0xd800 && cp < 0xdc00) {
-                if (end - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p + 2, &low) || low < 0xdc00 || low >= 0xe000)
+                if (end - p < 6 || p[0] != '\\' || p[1] != 'u' || !rki_hex4(p + 2, &low) || low < 0xdc00 ||
+                    low >= 0xe000)
                     return RKI_NO_TEXT_SIZE;
                 cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
                 p += 6;
             }
-            out += put_utf8(to + out, cp);
+            out += rki_utf8_put(to + out, cp);
             break;
         default:
             return RKI_NO_TEXT_SIZE;
@@ -205,7 +166,7 @@ static const char *json_string_end(const char *p, const char *end) // p is at th
         if (++p == end)
             return NULL;
         if (*p == 'u') {
-            if (end - p < 5 || !hex4(p + 1, &v))
+            if (end - p < 5 || !rki_hex4(p + 1, &v))
                 return NULL;
             p += 4;
         } else if (!*p || !strchr("\"\\/bfnrt", *p)) {

@@ -14,6 +14,7 @@
 // parse: what follows it would be guesses.  An `=` is reported and taken for `==`, because then there is no doubt.
 #include "expr/program.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include <rkpipe/num.h>
 #include <stdarg.h>
@@ -260,30 +261,6 @@ static void lex_number(parser *p)
     p->at = at;
 }
 
-static size_t put_utf8(char *to, uint32_t cp)
-{
-    if (cp < 0x80) {
-        to[0] = (char)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        to[0] = (char)(0xc0 | cp >> 6);
-        to[1] = (char)(0x80 | (cp & 0x3f));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        to[0] = (char)(0xe0 | cp >> 12);
-        to[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (cp & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | cp >> 18);
-    to[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (cp & 0x3f));
-    return 4;
-}
-
 // \u{1f600}: reads from the `{` and returns the place after the `}`, or 0.
 static uint32_t lex_code_point(const parser *p, uint32_t at, uint32_t *cp)
 {
@@ -292,15 +269,11 @@ static uint32_t lex_code_point(const parser *p, uint32_t at, uint32_t *cp)
     if (peek(p, at) != '{')
         return 0;
     for (at++;; at++) {
-        int c = peek(p, at), d;
+        int c = peek(p, at), d = rki_hex_digit(c);
 
         if (c == '}')
             break;
-        if (is_digit(c))
-            d = c - '0';
-        else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-            d = (c | 32) - 'a' + 10;
-        else
+        if (d < 0)
             return 0;
         v = v << 4 | (uint32_t)d;
         if (++digits > 6)
@@ -364,7 +337,7 @@ static void lex_string(parser *p, bool raw)
         case 'u':
             next = lex_code_point(p, at + 1, &cp);
             if (next) {
-                n += put_utf8(to + n, cp);
+                n += rki_utf8_put(to + n, cp);
                 at = next - 1;
                 break;
             }

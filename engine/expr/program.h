@@ -159,13 +159,19 @@ bool rki_convert(rki_check *c, rki_node *n, uint32_t i, unsigned kind);
 // Evaluates a node for rows.  out->v may be set to memory for the values, which is used when the node makes any;
 // otherwise it must be NULL.
 bool rki_run(rki_eval *x, const rki_node *n, const rki_rows *r, rkp_vec *out);
-void *rki_take(rki_eval *x, size_t bytes); // until the caller of rki_run has done; aligned to 32; NULL: memory is out
-char *rki_text(rki_eval *x, size_t bytes); // until the chunk is done
-void rki_row_bad(rki_eval *x, const rki_rows *r, uint32_t i, rkp_vec *out, unsigned code, int col, rkp_str what);
 // Evaluates a node that depends on no row into to->v; *state is that of rkp_vec.st.
 bool rki_fold(rkp_frame *f, const rki_node *n, rki_node *to, uint8_t *state, rki_arena *a);
 size_t rki_width(unsigned kind);
+
+// ---- frame.c --------------------------------------------------------------------------------------------------------
+
+void *rki_take(rki_eval *x, size_t bytes); // until the caller of rki_run has done; aligned to 32; NULL: memory is out
+char *rki_text(rki_eval *x, size_t bytes); // until the chunk is done
+void rki_row_bad(rki_eval *x, const rki_rows *r, uint32_t i, rkp_vec *out, unsigned code, int col, rkp_str what);
 struct rkp_regex_run *rki_frame_regex(rkp_frame *f, const rkp_regex *r);
+rkp_batch *rki_scratch(rki_eval *x); // memory for decoded fields, until the call is over
+// Is p in memory that lives as long as the batch?
+bool rki_in_batch(const rki_eval *x, const char *p);
 
 // ---- load.c ---------------------------------------------------------------------------------------------------------
 
@@ -173,9 +179,6 @@ bool rki_load(rki_eval *x, uint32_t col, const rki_rows *r, rkp_vec *out);
 // A text column compared with a literal, without making views: 1 equal, 0 not, in v; false in *done when the column is
 // not of that sort and nothing was done.
 bool rki_load_eq(rki_eval *x, uint32_t col, const rki_rows *r, rkp_str lit, rkp_vec *out, bool *done);
-rkp_batch *rki_scratch(rki_eval *x); // memory for decoded fields, until the call is over
-// Is p in memory that lives as long as the batch?
-bool rki_in_batch(const rki_eval *x, const char *p);
 
 // ---- set.c ----------------------------------------------------------------------------------------------------------
 

@@ -150,6 +150,13 @@ static inline const rkp_envelope *rki_ring_peek(const rki_ring *r, uint64_t n)
     return rki_ring_slot(r, __atomic_load_n(&r->head, __ATOMIC_RELAXED) + n);
 }
 
+// Consumer: the message at the front when it is known to be there without another look at the producer's word; or NULL.
+static inline const rkp_envelope *rki_ring_known(const rki_ring *r)
+{
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+    return r->tail_seen != head ? rki_ring_slot(r, head) : NULL;
+}
+
 // Consumer: gives the first n slots back.
 static inline void rki_ring_release(rki_ring *r, uint64_t n)
 {

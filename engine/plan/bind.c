@@ -255,6 +255,12 @@ void rkp_bind_single(rkp_bind *b, const char *why)
         b->to->single = why;
 }
 
+void rkp_bind_no_wait(rkp_bind *b)
+{
+    if (b->checking)
+        b->to->no_wait = true;
+}
+
 void rkp_bind_adds(rkp_bind *b)
 {
     if (b->checking)

@@ -245,12 +245,14 @@ static bool kernel(struct differ *w, rki_kernel_diff *k, const rki_bound *b)
         return true;
     x = node_of(w->a, a);
     y = node_of(w->b, b);
-    with = y ? rki_node_get(y, "with") : NULL;
-    option = changed_option(b->k->op, x ? rki_node_get(x, "with") : NULL, with);
+    with = y ? rki_node_get(y, "with") : b->k->with; // the engine's own are not in the file
+    option = changed_option(b->k->op, x ? rki_node_get(x, "with") : a->k->with, with);
     if (a->k->op != b->k->op)
         return replace(w, k, a, b, "op", "op");
     if (option)
         return replace(w, k, a, b, option, option[0] ? text(w, "with.%s", option) : "with");
+    if (!same_node(x ? rki_node_get(x, "state") : NULL, y ? rki_node_get(y, "state") : NULL))
+        return replace(w, k, a, b, NULL, "state");
     if (w->variables && speaks_of_variables(y))
         return replace(w, k, a, b, NULL, "vars");
     if (a->loads != b->loads)
@@ -624,13 +626,18 @@ static bool settings(struct differ *w)
                 "engine.delivery");
     ok &= fixed(w, !w->kept || !w->variables, "vars");
     ok &= fixed(w, w->a->stream == w->b->stream, "run.mode");
-    ok &=
-        fixed(w, a->admin.listen.kind == b->admin.listen.kind && same_word(a->admin.listen.path, b->admin.listen.path),
-              "admin.listen");
+    ok &= fixed(w,
+                a->admin.listen.kind == b->admin.listen.kind && same_word(a->admin.listen.path, b->admin.listen.path) &&
+                    same_word(a->admin.listen.at.text, b->admin.listen.at.text),
+                "admin.listen");
+    ok &= fixed(w, same_word(a->admin.token_file, b->admin.token_file), "admin.token_file");
     ok &= fixed(w, a->telemetry.interval_ns == b->telemetry.interval_ns, "telemetry.interval");
     ok &= fixed(w, same_word(a->telemetry.prometheus.listen, b->telemetry.prometheus.listen),
                 "telemetry.prometheus.listen");
     ok &= fixed(w, same_word(a->telemetry.prometheus.path, b->telemetry.prometheus.path), "telemetry.prometheus.path");
+    ok &= fixed(w, a->telemetry.logs.level == b->telemetry.logs.level, "telemetry.logs.level");
+    ok &= fixed(w, a->telemetry.logs.format == b->telemetry.logs.format, "telemetry.logs.format");
+    ok &= fixed(w, same_word(a->telemetry.logs.file, b->telemetry.logs.file), "telemetry.logs.file");
     ok &= fixed(w, a->dead_store.bytes == b->dead_store.bytes && a->dead_store.age_ns == b->dead_store.age_ns,
                 "dead_letter.store");
     return ok;

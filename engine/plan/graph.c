@@ -142,19 +142,15 @@ static void json(const struct graph *g, rki_buf *out)
     rki_json j;
     rki_json_init(&j, out, 2);
     rki_json_object(&j);
-    rki_json_key(&j, "pipeline");
-    rki_json_str(&j, rkp_word_str(p->spec->name));
+    rki_json_put_str(&j, "pipeline", rkp_word_str(p->spec->name));
     rki_json_key(&j, "nodes");
     rki_json_array(&j);
     for (uint32_t o = 0; o < p->n_kernels; o++) {
         const rki_kernel *k = p->kernels[p->order[o]].k;
         rki_json_object(&j);
-        rki_json_key(&j, "id");
-        rki_json_z(&j, k->id.p);
-        rki_json_key(&j, "op");
-        rki_json_z(&j, k->op->name);
-        rki_json_key(&j, "kind");
-        rki_json_z(&j, kind_names[k->op->kind]);
+        rki_json_put_z(&j, "id", k->id.p);
+        rki_json_put_z(&j, "op", k->op->name);
+        rki_json_put_z(&j, "kind", kind_names[k->op->kind]);
         rki_json_end_object(&j);
     }
     rki_json_end_array(&j);
@@ -163,14 +159,10 @@ static void json(const struct graph *g, rki_buf *out)
     for (uint32_t i = 0; i < g->n; i++) {
         const struct edge *e = &g->v[i];
         rki_json_object(&j);
-        rki_json_key(&j, "from");
-        rki_json_z(&j, p->kernels[e->from].k->id.p);
-        rki_json_key(&j, "port");
-        rki_json_z(&j, e->port);
-        rki_json_key(&j, "to");
-        rki_json_z(&j, p->kernels[e->to].k->id.p);
-        rki_json_key(&j, "dead_letters");
-        rki_json_bool(&j, e->dead);
+        rki_json_put_z(&j, "from", p->kernels[e->from].k->id.p);
+        rki_json_put_z(&j, "port", e->port);
+        rki_json_put_z(&j, "to", p->kernels[e->to].k->id.p);
+        rki_json_put_bool(&j, "dead_letters", e->dead);
         rki_json_end_object(&j);
     }
     rki_json_end_array(&j);

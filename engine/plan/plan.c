@@ -5,12 +5,14 @@
 // sentence.
 #include "plan/plan.h"
 #include "plan/bind.h"
+#include "plan/many.h"
 #include "spec/given.h"
 #include "spec/tree.h"
 
 #include <stdlib.h>
 
-enum { PARTS = 8, MAX_REPLICAS = 64, MAX_REASONS = 24 };
+// WINDOW: messages of each replica that are dealt and not begun.
+enum { PARTS = 8, MAX_REPLICAS = 64, MAX_REASONS = 24, WINDOW = 2 };
 
 static const rkp_field dead_fields[] = {
     { { "kernel", 6 }, { .kind = RKP_STRING } },
@@ -36,7 +38,7 @@ const char *rki_overflow_name(int overflow)
 
 const char *rki_role_name(int role)
 {
-    static const char *const names[] = { "", "/poll", "/decode", "/encode", "/write" };
+    static const char *const names[RKI_N_ROLES] = { "", "/poll", "/decode", "/encode", "/write", "/deal", "/gather" };
     return names[role];
 }
 
@@ -45,6 +47,7 @@ struct planner {
     rki_spec *s;
     const rki_plan_args *args;
     rkp_diags *d;
+    uint32_t *in_stage; // of each kernel, once stages are made
     bool nomem, invalid;
 };
 
@@ -291,7 +294,7 @@ static void stand_in(struct planner *w, rki_bound *b)
     let_self_go(b);
     k->op = k->given ? w->s->given_op : w->s->seen_op;
     k->with = NULL;
-    b->whole = b->adds = false;
+    b->whole = b->adds = b->no_wait = false;
     b->single = NULL;
     b->delivery = 0;
     b->kept = (rkp_str){ 0 };
@@ -662,20 +665,31 @@ static void add_target(struct planner *w, uint32_t stage, uint32_t port, rki_tar
     s->targets[port] = v;
 }
 
+// It is of the engine, not of the operator.
+static bool passes_on(const rki_stage *s)
+{
+    return s->role == RKI_DEAL || s->role == RKI_GATHER;
+}
+
 static bool stage_stateless(const struct planner *w, const rki_stage *s)
 {
     const rki_bound *b = &w->p->kernels[s->kernel];
     if (s->role == RKI_DECODE || s->role == RKI_ENCODE)
         return !b->single;
+    if (passes_on(s))
+        return true;
     return s->role == RKI_WHOLE && (b->k->op->traits & RKP_STATELESS) && !(b->k->op->traits & RKP_BLOCKING) &&
            !b->single && b->k->op->kind != RKP_SOURCE;
 }
 
 static bool stage_own_thread(const struct planner *w, const rki_stage *s)
 {
-    const rki_kernel *k = w->p->kernels[s->kernel].k;
-    bool half = s->role == RKI_DECODE || s->role == RKI_ENCODE;
-    return !half && ((k->op->traits & RKP_BLOCKING) || k->place_mode == RKI_PLACE_MODE_THREAD);
+    const rki_bound *b = &w->p->kernels[s->kernel];
+    const rki_kernel *k = b->k;
+    bool half = s->role == RKI_DECODE || s->role == RKI_ENCODE || passes_on(s);
+    // Beginning again and replaying look at files in ways of their own.
+    bool waits = (k->op->traits & RKP_BLOCKING) && (!b->no_wait || k->supervised || k->again);
+    return !half && (waits || k->place_mode == RKI_PLACE_MODE_THREAD);
 }
 
 static rki_pactor *new_actor(struct planner *w, uint32_t stage)
@@ -708,6 +722,49 @@ static bool divided(const struct planner *w, const rki_pactor *a)
     return false;
 }
 
+// Why an actor that could be replicated must not be: its edges.  NULL: nothing.
+static const char *single_why(const struct planner *w, uint32_t actor)
+{
+    const rki_pactor *a = &w->p->actors[actor];
+    const rki_stage *head = &w->p->stages[a->stages[0]];
+    const rki_kernel *k = w->p->kernels[head->kernel].k;
+    const char *why = NULL;
+    if (!k->batches || (head->role != RKI_WRITE && head->role != RKI_DECODE))
+        why = rki_many_alone(w->p, head->kernel);
+    if (!why && head->takes)
+        why = rki_many_reader(w->p, head->kernel);
+    for (uint32_t i = 0; !why && i < a->n_stages; i++)
+        if (w->p->stages[a->stages[i]].gives)
+            why = rki_many_writer(w->p, w->p->stages[a->stages[i]].kernel);
+    return why;
+}
+
+// The halves of a kernel with replicas beside those that deal to them and gather from them.
+static const char *not_with_half(const struct planner *w, const rki_stage *s, const rki_stage *f)
+{
+    const rki_kernel *k = w->p->kernels[s->kernel].k;
+    bool one = !k->replicas && w->p->workers == 1 && !k->partition_by.p;
+    if (s->role == RKI_GATHER && (!one || s->n_ports != 1))
+        return "it puts what the replicas made in order";
+    if (f->role == RKI_DEAL && !one)
+        return "its messages are dealt to its replicas";
+    return NULL;
+}
+
+// Why one of two kernels may be several, and the other must be one; NULL: they agree.
+static const char *not_as_many(const struct planner *w, uint32_t stage, uint32_t actor)
+{
+    const rki_stage *s = &w->p->stages[stage];
+    const rki_pactor *a = &w->p->actors[actor];
+    const rki_bound *head = &w->p->kernels[w->p->stages[a->stages[0]].kernel];
+    const rki_kernel *k = w->p->kernels[s->kernel].k;
+    bool wanted = rki_many_wanted(k), several = head->k->n_from > 1 || head->takes_dead;
+    if (wanted && (k->replicas || w->p->workers > 1) && a->stateless &&
+        (single_why(w, actor) || (w->p->stages[a->stages[0]].takes && several)))
+        return "its replicas differ";
+    return !wanted && s->gives && a->stateless && divided(w, a) ? rki_many_writer(w->p, s->kernel) : NULL;
+}
+
 // Why `stage` is not fused into the actor of its only producer; NULL when it can be.
 static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
 {
@@ -715,8 +772,16 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
     const rki_kernel *k = w->p->kernels[s->kernel].k, *fk = w->p->kernels[f->kernel].k;
     const rki_pactor *a = &w->p->actors[f->actor];
     bool halves = s->kernel == f->kernel; // two halves of one kernel
-    if (w->p->kernels[s->kernel].takes_dead)
+    if (s->role == RKI_DEAL)
+        return "one reader deals its messages to its replicas";
+    if (w->p->kernels[s->kernel].takes_dead && f->role != RKI_DEAL && s->role != RKI_GATHER)
         return "it also takes dead letters";
+    if (f->role == RKI_GATHER)
+        return "one of its producer puts in order what its replicas made";
+    if (halves && not_with_half(w, s, f))
+        return not_with_half(w, s, f);
+    if (!halves && not_as_many(w, stage, f->actor))
+        return not_as_many(w, stage, f->actor);
     if (!halves && k->n_from == 1 && k->from[0].topic)
         return "its input is a topic";
     if (!halves && k->n_from == 1 && k->from[0].overflow != RKI_OVERFLOW_BLOCK)
@@ -729,6 +794,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         return "its producer is supervised";
     if (a->own_thread)
         return "its producer has a thread of its own";
+    if (f->role == RKI_POLL)
+        return "its producer only reads";
     if (stage_own_thread(w, s))
         return "it has a thread of its own";
     if (s->role == RKI_DECODE && !w->p->kernels[s->kernel].single && (w->p->workers > 1 || k->replicas_given))
@@ -743,7 +810,7 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
     }
     if (k->op->traits & RKP_CALLS)
         return "it waits for replies";
-    if (k->op->traits & RKP_RETRIES)
+    if ((k->op->traits & RKP_RETRIES) || k->retry.max_attempts)
         return "it may ask for a batch again later";
     if (!halves && (k->fuse_never || fk->fuse_never))
         return "fuse: never";
@@ -766,10 +833,7 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
 // The stage that takes a kernel's input, and the one that gives its output.
 static uint32_t in_stage_of(const struct planner *w, uint32_t kernel)
 {
-    for (uint32_t i = 0; i < w->p->n_stages; i++)
-        if (w->p->stages[i].kernel == kernel)
-            return i;
-    return UINT32_MAX;
+    return w->in_stage[kernel];
 }
 
 static uint32_t out_stage_of(const struct planner *w, uint32_t kernel)
@@ -782,13 +846,17 @@ static uint32_t out_stage_of(const struct planner *w, uint32_t kernel)
 
 static void make_stages(struct planner *w)
 {
-    w->p->stages = take(w, w->p->n_kernels * 2u, sizeof *w->p->stages);
+    w->p->stages = take(w, w->p->n_kernels * 4u, sizeof *w->p->stages);
+    w->in_stage = take(w, w->p->n_kernels, sizeof *w->in_stage);
     if (w->nomem)
         return;
     for (uint32_t o = 0; o < w->p->n_kernels && !w->nomem; o++) {
         uint32_t i = w->p->order[o];
+        w->in_stage[i] = w->p->n_stages;
         rki_bound *b = &w->p->kernels[i];
         const rkp_op *op = b->k->op;
+        if (rki_many_deals(w->p, i))
+            add_stage(w, i, RKI_DEAL, 1);
         if (op->kind == RKP_SOURCE && op->decode && !b->whole) {
             add_stage(w, i, RKI_POLL, 1);
             add_stage(w, i, RKI_DECODE, b->n_out);
@@ -798,6 +866,10 @@ static void make_stages(struct planner *w)
         } else {
             add_stage(w, i, RKI_WHOLE, b->n_out);
         }
+        if (rki_many_gathers(w->p, i))
+            add_stage(w, i, RKI_GATHER, b->n_out);
+        w->p->stages[w->in_stage[i]].takes = true;
+        w->p->stages[w->p->n_stages - 1].gives = true;
     }
 }
 
@@ -810,7 +882,7 @@ static void make_actors(struct planner *w)
         const char *why = NULL;
         uint32_t from = UINT32_MAX, port = 0;
         rki_pactor *a;
-        if (s->role == RKI_DECODE || s->role == RKI_WRITE) {
+        if (!s->takes) {
             from = i - 1;
         } else if (k->n_from == 1) {
             from = out_stage_of(w, k->from[0].kernel);
@@ -832,52 +904,6 @@ static void make_actors(struct planner *w)
         if (why)
             reason(w, a, "'%s%s' starts an actor of its own: %s", k->id.p, rki_role_name(s->role), why);
     }
-}
-
-static bool edge_drops(const rki_input *in)
-{
-    return in->overflow != RKI_OVERFLOW_BLOCK;
-}
-
-// Why an actor that could be replicated must not be: its edges.  NULL: nothing.
-static const char *single_why(const struct planner *w, uint32_t actor)
-{
-    const rki_pactor *a = &w->p->actors[actor];
-    const rki_kernel *head = w->p->kernels[w->p->stages[a->stages[0]].kernel].k;
-    if (head->order == RKI_ORDER_HLC)
-        return "order: hlc";
-    if (head->batches && w->p->stages[a->stages[0]].role != RKI_WRITE && w->p->stages[a->stages[0]].role != RKI_DECODE)
-        return "it has a batch policy";
-    if (head->supervised)
-        return "it is supervised";
-    if (head->start_suspended)
-        return "it starts suspended";
-    for (size_t j = 0; j < head->n_from; j++) {
-        if (w->p->stages[a->stages[0]].role != RKI_WHOLE && w->p->stages[a->stages[0]].role != RKI_ENCODE)
-            break;
-        if (edge_drops(&head->from[j]))
-            return "its queue does not block";
-        if (head->n_subs && head->subs[head->from[j].topic ? head->from[j].sub : 0].group.p)
-            return "it is a member of a group";
-    }
-    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
-        const rki_kernel *to = &w->s->kernels[i];
-        for (size_t j = 0; j < to->n_from; j++) {
-            uint32_t from = out_stage_of(w, to->from[j].kernel);
-            if (w->p->stages[from].actor != actor)
-                continue;
-            if (to->order == RKI_ORDER_HLC)
-                return "a reader has order: hlc";
-            if (edge_drops(&to->from[j]))
-                return "a reader's queue does not block";
-            if (to->from[j].topic && to->subs[to->from[j].sub].group.p)
-                return "a group reads it";
-            if (to->from[j].topic && to->start_suspended && to->from[j].conf && to->from[j].conf->retains &&
-                to->subs[to->from[j].sub].start != RKI_FROM_NOW)
-                return "it retains messages for a reader";
-        }
-    }
-    return NULL;
 }
 
 // What a full edge does where the file does not say (SPEC.md 4).
@@ -917,7 +943,6 @@ static bool refuse_replicas(struct planner *w, uint32_t actor, uint64_t want)
 {
     const rki_stage *head = &w->p->stages[w->p->actors[actor].stages[0]];
     const rki_kernel *k = w->p->kernels[head->kernel].k;
-    bool input = head->role == RKI_WHOLE || head->role == RKI_ENCODE;
     if (want <= 1)
         return false;
     if ((w->p->actors[actor].stateless || k->partition_by.p) && single_why(w, actor)) {
@@ -927,14 +952,26 @@ static bool refuse_replicas(struct planner *w, uint32_t actor, uint64_t want)
         w->invalid = true;
         return true;
     }
-    if (k->batches && input) {
-        rkp_diag(w->d, RKP_ERROR, k->at, "not-supported", "'batch' of kernel '%s' with replicas is not supported yet",
-                 k->id.p);
-        rkp_diag_hint(w->d, "give the kernel before it the batch, or leave out replicas");
-        w->invalid = true;
-        return true;
-    }
     return false;
+}
+
+// Of one that deals to replicas, or gathers from them.
+static void one_for_many(struct planner *w, uint32_t actor)
+{
+    rki_pactor *a = &w->p->actors[actor];
+    const rki_stage *head = &w->p->stages[a->stages[0]];
+    const rki_bound *b = &w->p->kernels[head->kernel];
+    const char *why =
+        head->role == RKI_GATHER ? rki_many_writer(w->p, head->kernel) : rki_many_reader(w->p, head->kernel);
+    a->replicas = 1;
+    if (!why)
+        why = b->k->n_from > 1 ? "several inputs" : "it takes dead letters";
+    if (a->n_stages > 1)
+        reason(w, a, "one replica: one worker");
+    else if (head->role == RKI_GATHER)
+        reason(w, a, "one for all replicas of '%s': it puts what they made in order, because %s", b->k->id.p, why);
+    else
+        reason(w, a, "one for all replicas of '%s': it takes their messages and deals them: %s", b->k->id.p, why);
 }
 
 static void choose_replicas(struct planner *w)
@@ -945,11 +982,15 @@ static void choose_replicas(struct planner *w)
         const rki_bound *hb = &w->p->kernels[head->kernel];
         const rki_kernel *k = hb->k;
         uint64_t want = 0;
-        bool given = false;
+        bool given = false; // a number; auto is as many as there can be
+        if (passes_on(head)) {
+            one_for_many(w, i);
+            continue;
+        }
         for (uint32_t j = 0; j < a->n_stages; j++) {
             const rki_kernel *o = w->p->kernels[w->p->stages[a->stages[j]].kernel].k;
             if (o->replicas_given) {
-                given = true;
+                given = o->replicas != 0;
                 want = o->replicas ? o->replicas : w->p->workers;
             }
         }
@@ -958,9 +999,11 @@ static void choose_replicas(struct planner *w)
                 continue;
             // Rows come out replica by replica in turns, so their order depends on how many there are: auto is the same
             // number on every machine.
-            uint64_t n = k->replicas_given ? (k->replicas ? k->replicas : PARTS) : 1;
+            bool one = !k->replicas_given || (!k->replicas && (single_why(w, i) || k->batches));
+            uint64_t n = one ? 1 : k->replicas ? k->replicas : PARTS;
             a->replicas = (uint32_t)(n > MAX_REPLICAS ? MAX_REPLICAS : n);
-            reason(w, a, "%u replicas, rows divided by the hash of partition_by", a->replicas);
+            reason(w, a, "%u replica%s, rows divided by the hash of partition_by", a->replicas,
+                   a->replicas == 1 ? "" : "s");
             continue;
         }
         if (given && want > 1 && !a->stateless && !a->own_thread && head->role == RKI_WHOLE) {
@@ -980,10 +1023,11 @@ static void choose_replicas(struct planner *w)
         } else if (!a->stateless) {
             a->replicas = 1;
             reason(w, a, "one replica: %s",
-                   head->role == RKI_POLL || k->op->kind == RKP_SOURCE ? "it begins with a source"
-                   : a->n_stages > 1                                   ? "a kernel in it keeps state"
-                                                                       : "it keeps state");
-        } else if (k->n_from > 1 || hb->takes_dead) {
+                   hb->no_wait ? "it reads files, without waiting for the disk"
+                   : head->role == RKI_POLL || k->op->kind == RKP_SOURCE ? "it begins with a source"
+                   : a->n_stages > 1                                     ? "a kernel in it keeps state"
+                                                                         : "it keeps state");
+        } else if (head->takes && (k->n_from > 1 || hb->takes_dead)) {
             a->replicas = 1;
             reason(w, a, "one replica: several inputs");
         } else if (single_why(w, i)) {
@@ -999,6 +1043,15 @@ static void choose_replicas(struct planner *w)
                        a->replicas);
             else
                 reason(w, a, "one replica: one worker");
+        }
+        if (given && want > 1 && a->replicas == 1 && head->role == RKI_WHOLE) {
+            rkp_diag(w->d, RKP_WARNING, k->at, "replicas-one", "kernel '%s' runs as one replica, not %llu: %s", k->id.p,
+                     (unsigned long long)want,
+                     a->own_thread   ? "it has a thread of its own"
+                     : k->n_from > 1 ? "it has several inputs"
+                     : !a->stateless ? "a kernel in its actor keeps state"
+                                     : "it takes dead letters");
+            rkp_diag_hint(w->d, "leave out replicas, or put a kernel with one input before the work that needs them");
         }
         if (a->n_stages > 1)
             reason(w, a, "%u stages fused: a batch goes through all of them on one core while it is warm", a->n_stages);
@@ -1044,7 +1097,9 @@ static void add_edge(struct planner *w, uint32_t from, uint32_t port, uint32_t t
     e->capacity = tb->k->queue_capacity;
     e->bytes = tb->k->queue_bytes;
     e->overflow = RKI_OVERFLOW_BLOCK;
-    if (!dead && (w->p->stages[to].role == RKI_WHOLE || w->p->stages[to].role == RKI_ENCODE)) {
+    if (w->p->stages[from].role == RKI_DEAL)
+        e->capacity = WINDOW;
+    if (!dead && w->p->stages[to].takes) {
         e->in = &tb->k->from[input];
         e->capacity = e->in->capacity;
         e->bytes = e->in->bytes;
@@ -1086,13 +1141,16 @@ static void make_edges(struct planner *w)
     cap += takers * w->p->n_actors;
     for (uint32_t i = 0; i < w->p->n_kernels; i++)
         cap += (uint32_t)w->s->kernels[i].n_from;
+    for (uint32_t i = 0; i < w->p->n_stages; i++)
+        cap += w->p->stages[i].role == RKI_GATHER ? w->p->stages[i].n_ports : 0;
     w->p->edges = take(w, cap, sizeof *w->p->edges);
     for (uint32_t i = 0; i < w->p->n_stages && !w->nomem; i++) {
         rki_stage *s = &w->p->stages[i];
         const rki_kernel *k = w->p->kernels[s->kernel].k;
-        if (s->role == RKI_DECODE || s->role == RKI_WRITE) {
-            if (w->p->stages[i - 1].actor != s->actor)
-                add_edge(w, i - 1, 0, i, 0, false);
+        if (!s->takes) {
+            uint32_t ports = s->role == RKI_GATHER ? s->n_ports : 1;
+            for (uint32_t q = 0; q < ports && w->p->stages[i - 1].actor != s->actor; q++)
+                add_edge(w, i - 1, q, i, q, false);
             continue;
         }
         for (uint32_t j = 0; j < k->n_from; j++) {
@@ -1191,7 +1249,7 @@ static int kernel_keeps(const rki_bound *b, const char **why)
 {
     const rki_kernel *k = b->k;
     *why = NULL;
-    if (k->supervised && k->op->kind == RKP_SOURCE)
+    if (k->supervised && k->op->kind == RKP_SOURCE && !k->op->save)
         *why = "a source that is restarted is not saved yet";
     else if (k->supervised && k->op->kind == RKP_TRANSFORM && !(k->op->traits & RKP_STATELESS))
         *why = "a restart loses its state";
@@ -1231,6 +1289,22 @@ const char *rki_delivery_name(int level)
 {
     static const char *const names[] = { "auto", "at_most_once", "at_least_once", "exactly_once" };
     return names[level];
+}
+
+// A source that goes on where it failed must be able to tell where that is.
+static void check_places(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        const rki_bound *b = &w->p->kernels[i];
+        const rkp_op *op = b->k->op;
+        if (!b->k->supervised || op->kind != RKP_SOURCE || !op->save || (op->traits & RKP_RESTARTS) || !b->delivery ||
+            b->delivery == RKP_EXACTLY_ONCE)
+            continue;
+        rkp_diag(w->d, RKP_ERROR, b->k->at, "restart-impossible", "kernel '%s' (%s) cannot be restarted: %s",
+                 b->k->id.p, op->name, b->delivery_why);
+        rkp_diag_hint(w->d, "leave 'restart' out, or read a file");
+        w->invalid = true;
+    }
 }
 
 static void resolve_delivery(struct planner *w)
@@ -1313,7 +1387,7 @@ static void size_memory(struct planner *w)
     rki_plan *p = w->p;
     p->memory_limit = w->s->engine.memory_limit ? w->s->engine.memory_limit : machine && machine < def ? machine : def;
     for (uint32_t i = 0; i < p->n_stages; i++)
-        if (p->kernels[p->stages[i].kernel].k->op->traits & RKP_HOLDS)
+        if (!passes_on(&p->stages[i]) && p->kernels[p->stages[i].kernel].k->op->traits & RKP_HOLDS)
             p->n_holders += p->actors[p->stages[i].actor].replicas;
     // Batches in flight need little once they are warm; state is what grows.
     p->pool_bytes = p->n_holders ? p->memory_limit / 4 : p->memory_limit - p->memory_limit / 8;
@@ -1382,6 +1456,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         find_circles(&w);
     if (!w.nomem)
         name_actors(&w);
+    if (!w.nomem)
+        check_places(&w);
     if (!w.nomem)
         resolve_delivery(&w);
     if (w.nomem || w.invalid)

@@ -24,6 +24,9 @@ typedef enum rki_role {
     RKI_DECODE, // its other half
     RKI_ENCODE, // a sink's replicable half
     RKI_WRITE,  // its blocking half
+    RKI_DEAL,   // in front of a kernel's replicas: one that takes its messages and deals them
+    RKI_GATHER, // behind a kernel's replicas: one that puts what they made in order and sends it
+    RKI_N_ROLES,
 } rki_role;
 
 // How the columns of one input become those of the united input schema.
@@ -50,6 +53,7 @@ typedef struct rki_bound {
     bool whole;               // encode and decode are not used
     const char *single;       // why it may not be replicated, or NULL
     bool endless;             // a source that never ends by itself
+    bool no_wait;             // a BLOCKING source that a worker may run all the same
     bool adds;                // a sink that adds to what is there
     int delivery;             // rkp_delivery that it can keep; 0: its bind does not say
     const char *delivery_why; // not a stronger one
@@ -73,7 +77,8 @@ typedef struct rki_target {
 
 typedef struct rki_stage {
     uint32_t kernel;
-    uint8_t role; // rki_role
+    uint8_t role;      // rki_role
+    bool takes, gives; // of the stages of its kernel: the first, which has its inputs; the last, which has its outputs
     uint32_t actor;
     rki_target **targets; // per port
     uint32_t *n_targets;

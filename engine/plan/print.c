@@ -330,20 +330,17 @@ void rki_plan_text(const rki_plan *p, rki_buf *out)
 
 static void u64(rki_json *j, const char *key, uint64_t v)
 {
-    rki_json_key(j, key);
-    rki_json_u64(j, v);
+    rki_json_put_u64(j, key, v);
 }
 
 static void text(rki_json *j, const char *key, const char *v)
 {
-    rki_json_key(j, key);
-    rki_json_z(j, v);
+    rki_json_put_z(j, key, v);
 }
 
 static void flag(rki_json *j, const char *key, bool v)
 {
-    rki_json_key(j, key);
-    rki_json_bool(j, v);
+    rki_json_put_bool(j, key, v);
 }
 
 static void columns_json(rki_json *j, const rkp_schema *s, const rki_bound *needed)
@@ -353,8 +350,7 @@ static void columns_json(rki_json *j, const rkp_schema *s, const rki_bound *need
         char type[RKP_TYPE_TEXT];
         rkp_type_print(type, s->f[i].type);
         rki_json_object(j);
-        rki_json_key(j, "name");
-        rki_json_str(j, s->f[i].name);
+        rki_json_put_str(j, "name", s->f[i].name);
         text(j, "type", type);
         if (needed)
             flag(j, "needed", !pruned(needed, i));
@@ -449,8 +445,7 @@ static void edge_json(rki_json *j, const rki_plan *p, const rki_edge *e)
         rki_json_z(j, p->spec->kernels[e->in->kernel].pubs[e->in->pub].topic.p);
     else
         rki_json_null(j);
-    rki_json_key(j, "order");
-    rki_json_z(j, e->hlc ? "hlc" : "fifo");
+    rki_json_put_z(j, "order", e->hlc ? "hlc" : "fifo");
     rki_json_key(j, "group");
     if (e->group)
         rki_json_z(j, p->kernels[p->stages[e->to_stage].kernel].k->subs[e->in->sub].group.p);

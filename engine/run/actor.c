@@ -36,17 +36,6 @@ uint64_t rki_run_wall_us(const rki_run *r)
     return RKP_UNLIKELY(t) ? (uint64_t)t->wall_us(t->ctx) : rki_wall_us();
 }
 
-bool rki_failed(const rki_run *r)
-{
-    // Relaxed: a hint to give up; what the failure says is read under the lock.
-    return __atomic_load_n(&r->failed, __ATOMIC_RELAXED) != 0;
-}
-
-uint64_t rki_batch_rows(const rkp_batch *b)
-{
-    return b->blob.p ? b->blob_rows : b->rows;
-}
-
 static void count_reason(rki_reason_count *v, uint32_t *n, const char *reason, uint64_t rows)
 {
     for (uint32_t i = 0; i < *n; i++) {
@@ -169,7 +158,7 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
         return;
     }
     // Relaxed: a tap may begin a message later.
-    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED))) {
+    if (RKP_UNLIKELY(__atomic_load_n(&a->run->n_taps, __ATOMIC_RELAXED)) && a->stage->gives) {
         rki_tap_offer(a, port, NULL, NULL, b);
         rki_tap_unheard(a, port, b);
     }
@@ -377,8 +366,9 @@ void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes)
 
 bool rkp_stopping(const rkp_actor *a)
 {
-    return __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED) || rki_failed(a->run) || a->r->unwanted || a->leaving ||
-           RKI_LOOK(a->r->leaves);
+    // What happens at the end is told, too: the engine's publisher goes on until all others have ended.
+    bool stopping = a->op != &rki_op_engine && __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED);
+    return stopping || rki_failed(a->run) || a->r->unwanted || a->leaving || RKI_LOOK(a->r->leaves);
 }
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
@@ -392,6 +382,12 @@ void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
 {
     *messages = a->bound->k->queue_capacity;
     *bytes = a->bound->k->queue_bytes;
+}
+
+rkp_bounds rkp_actor_bounds(const rkp_actor *a)
+{
+    const rki_state_conf *s = &a->bound->k->state;
+    return (rkp_bounds){ s->ttl_ns, s->max_keys, s->on_full == RKI_FULL_FAIL };
 }
 
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column)
@@ -514,6 +510,15 @@ void rkp_log(rkp_actor *a, rkp_str lines)
     const rki_run_args *args = &a->run->args;
     if (args->log && lines.n)
         args->log(args->log_arg, lines);
+}
+
+void rkp_log_rows(rkp_actor *a, rkp_str lines)
+{
+    const rki_run_args *args = &a->run->args;
+    if (args->log_rows && lines.n)
+        args->log_rows(args->log_arg, lines);
+    else
+        rkp_log(a, lines);
 }
 
 const char *const *rkp_actor_env(const rkp_actor *a)

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "data/row_text.h"
+#include "data/state.h"
 #include "flow/actor_ids.h"
 #include "flow/clock.h"
 #include "flow/lease.h"
@@ -101,6 +102,7 @@ typedef struct rki_inset {
     const rki_unite *unite;
     const rkp_schema *unite_to;
     bool reply;            // replies to this kernel's requests
+    uint8_t port;          // the first stage's: 1 for replies; of RKI_GATHER: the kernel's port that these come from
     const rkp_expr *where; // rows that the subscription wants; NULL: all, or
     uint64_t where_subs;   // subscriptions that share it: each row's first one that matches decides
     bool where_any;        // dead letters: any subscription
@@ -119,7 +121,7 @@ typedef struct rki_outmsg {
     uint64_t emission; // messages of one emission get one stamp
 } rki_outmsg;
 
-typedef struct rki_kept rki_kept; // retained messages of an edge, route.c
+typedef struct rki_kept rki_kept; // retained messages of an edge, kept.c
 
 typedef struct rki_outset {
     const rki_edge *edge;
@@ -140,6 +142,7 @@ typedef struct rki_outset {
     uint64_t spool_stamp;    // of the last message that left it
     rki_kept *kept;
     bool replies;      // it goes back to the kernel that sent the request
+    bool keeps_stamp;  // what is dealt to replicas keeps the stamp that it came with
     bool closes;       // its edge is not in the plan any more: only what waits is sent, and END
     bool ends;         // END is behind its last message
     bool kept_made;    // it retains, or did
@@ -200,6 +203,14 @@ typedef struct rki_wiring {
 typedef struct rki_grave {
     uint32_t epoch, state_epoch;
 } rki_grave;
+
+// Of an instance that was replaced by a new one of the same actor.
+typedef struct rki_husk {
+    struct rki_husk *next;
+    void *self;
+    rki_arena arena;
+    rki_grave grave;
+} rki_husk;
 
 // A plan that is at work, or whose kernels or batches still are.  The control thread's.
 typedef struct rki_gen {
@@ -335,7 +346,7 @@ struct rki_runner {
     uint32_t at_rest; // atomic, of in_circle: after its last step it held nothing, and what feeds the circle had ended
     rki_batcher *batcher;       // of the head's `batch`; NULL: messages pass as they come
     bool calls, requests_ended; // its head sends requests; and has sent its last
-    uint8_t in_port;            // of the message at hand: 1 for replies
+    uint8_t in_port;            // of the message at hand: rki_inset.port
     uint8_t pending_port;
     uint64_t pending_corr;
     uint64_t next_corr;
@@ -423,6 +434,26 @@ typedef struct rki_event {
     char reason[160];
 } rki_event;
 
+typedef struct rki_news_item {
+    struct rki_news_item *next;
+    size_t bytes;
+    enum { RKI_NEWS_ALERT, RKI_NEWS_RELOAD, RKI_NEWS_NOTICE } kind;
+    rki_alert_message alert; // its texts are behind it, as those of the others
+    rki_reload_message reload;
+    rki_notice_message notice;
+} rki_news_item;
+
+// Changes of alerts, reloads and notifications that wait for the engine's own publisher.
+typedef struct rki_news {
+    rki_news_item *first, *last;
+    size_t n, bytes;
+    uint64_t published, dropped;             // changes of alerts
+    bool told;                               // that messages are dropped
+    bool (*ask)(void *arg, uint64_t number); // rki_run_on_last
+    void *ask_arg;
+    uint64_t asked, awaited; // looks; awaited: atomic, the number of the one that `$` topics wait for, 0: none
+} rki_news;
+
 typedef struct rki_named_topic {
     rkp_str name;
     rkp_topics topics;
@@ -475,6 +506,7 @@ struct rki_run {
     rki_kstate **ks;              // per kernel of the plan
     rki_gen *gens;                // the newest first
     struct rki_reload *reload;    // reload.c
+    rki_husk *husks;              // lock; newest first
     uint32_t number;              // of the newest generation
     const char *name;             // of the pipeline, whatever the file of a later generation is called
     uint16_t last_id;             // of runners
@@ -508,8 +540,11 @@ struct rki_run {
     bool cond_made;
     rki_event *events; // waiting for the engine's own publisher
     uint32_t n_events, cap_events;
-    rki_runner *publisher; // atomic: of $topics; NULL: nobody subscribes
-    uint32_t live;         // atomic: runners that are not behind it and not done
+    struct rki_watch_box *watches; // lock
+    rki_news news;                 // lock
+    rki_runner *publisher;         // atomic: of $topics; NULL: nobody subscribes
+    uint32_t live;                 // atomic: runners that are not behind it and not done
+    rkp_hlc event_clock;           // with lock: of events, as taps get them
     rki_circle *circles;
     uint32_t n_circles;
     pthread_rwlock_t tap_lock; // read: who emits; written: who opens and closes
@@ -533,6 +568,7 @@ static inline bool rki_circle_done(const rki_runner *r)
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker);
 void rki_find_engine(rki_run *r); // control thread: who publishes $ topics, and whom that feeds
 bool rki_is_publisher(const rki_runner *r);
+rkp_batch *rki_event_batch(rkp_pool *pool, const struct rkp_event *e); // one row; NULL: out of memory
 void rki_look_wanted(rki_runner *r); // by a source that waits: does anybody still want rows?  rkp_stopping then says so
 void rki_deliver(struct rkp_actor *a, rkp_batch *b);
 void rki_wake_runner(rki_runner *r);
@@ -549,9 +585,12 @@ void rki_net_place(rki_run *r, rki_net *g); // is the run's from now on; links k
 void rki_actor_place(struct rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks);
 void rki_actor_end(rkp_actor *a);         // lets go of what its instance holds; what it was made of stays
 void rki_actor_free(struct rkp_actor *a); // with its instance
-void rki_runner_free(rki_runner *run);    // with its instances and its wiring
-uint64_t rki_link_empty(rki_link *k);     // lets go of what is in its ring: rows
-void rki_wake_from(const rki_link *k);    // whoever is at that end now
+// Ends the instance and gives the actor room for another.  What batches may refer to goes when none of its time is left.  False: no memory.
+bool rki_actor_renew(struct rkp_actor *a);
+void rki_husks_free(rki_run *r);       // all of them
+void rki_runner_free(rki_runner *run); // with its instances and its wiring
+uint64_t rki_link_empty(rki_link *k);  // lets go of what is in its ring: rows
+void rki_wake_from(const rki_link *k); // whoever is at that end now
 void rki_wake_to(const rki_link *k);
 
 // ---- reload.c
@@ -594,15 +633,20 @@ bool rki_may_stop(
 void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags); // takes b
 void rki_box_end(rki_runner *r, rki_outset *o);                // END, to every consumer
 void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b); // takes b
-void rki_close_chunk(rki_runner *r);
+void rki_close_scattered(rki_runner *r);                       // the chunk at hand, for who has replicas
 // Moves what waits into rings with room, in order per ring.  True when nothing waits any more that must not be lost.
 bool rki_flush(rki_runner *r);
-bool rki_flush_or_wait(rki_runner *r);                 // and asks to be woken otherwise
+bool rki_flush_or_ask(rki_runner *r);                  // to be woken when it does
 void rki_send_barrier(rki_runner *r, uint32_t number); // behind everything, on every edge
 bool rki_out_room(rki_runner *r);                      // flushes: nothing waits any more
 bool rki_out_empty(const rki_runner *r);               // nothing in boxes and spools
 void rki_out_free(rki_outset *o);
-uint64_t rki_weight(const rkp_batch *b);
+
+// What a message holds while it waits: its own memory, and its part of a parent's text; NULL: it has no batch.
+static inline uint64_t rki_weight(const rkp_batch *b)
+{
+    return b ? b->own + (b->blob.p || !b->parent ? 0 : b->in_bytes) : 64u;
+}
 
 bool rki_has_room(rki_link *k, uint64_t w);
 void rki_push_one(rki_runner *r, rki_outset *o, rki_outmsg *m); // there is room
@@ -630,7 +674,7 @@ bool rki_spill_has(const rki_outset *o); // rki_spill_save has something to say
 void rki_spill_begin(rki_runner *r);
 void rki_spill_moved(rki_outset *o, const rki_plan *p); // to a set of this plan
 
-// ---- route.c: topics of rows, groups, retained messages
+// ---- route.c: topics of rows, groups; kept.c: retained messages
 
 void rki_send(struct rkp_actor *a, rki_out *o, rkp_batch *b); // takes b
 void rki_tap_unheard(struct rkp_actor *a, uint32_t port, rkp_batch *b);
@@ -651,6 +695,16 @@ rki_kept *rki_kept_new(const rki_topic_conf *conf, bool last_only);
 void rki_kept_free(rki_outset *o);
 void rki_kept_moved(rki_outset *o); // to a set of another plan
 
+// ---- pass.c: who deals to the replicas of a kernel, and who gathers from them
+
+extern const rkp_op rki_op_pass; // in place of the kernel's operator
+rkp_verdict rki_pass(struct rkp_actor *a, rkp_batch *b);
+// Between two stages of a kernel.
+static inline bool rki_internal(const rki_edge *e)
+{
+    return !e->in && !e->dead;
+}
+
 // ---- life.c: states, commands, supervision
 
 rkp_verdict rki_call(struct rkp_actor *a, rkp_batch *b);
@@ -662,6 +716,8 @@ void rki_crash_at_start(struct rkp_actor *a, rkp_status st);
 bool rki_life_ready(struct rkp_actor *a); // false: it is down, r->wake_ns says until when; or the run has failed
 // What the engine did for a supervised kernel failed: that is no failure of its instance.
 void rki_crash_is_final(struct rkp_actor *a);
+// The wait before attempt n + 1; `salt`: what its jitter is taken from.
+uint64_t rki_backoff_ns(const rki_backoff *b, uint64_t n, uint64_t salt);
 void rki_stop_stage(struct rkp_actor *a);
 void rki_life_leave(rki_run *r, rki_kstate *k); // with the lock: a reload has removed it, and what is left of it drains
 void rki_life_cut(rki_run *r, rki_kstate *k);   // with the lock: what a removed one still has is dropped and counted
@@ -672,6 +728,10 @@ static inline bool rki_life_left(const rki_kstate *k)
 }
 
 void rki_life_begin(rki_run *r, uint32_t kernel); // with the lock held
+// Changes of alerts for the publisher.  With the lock: forget, ask_last_look.
+rki_news_item *rki_next_news(rki_run *r); // free() it; NULL: there is none
+void rki_forget_news(rki_run *r);         // they are dropped
+void rki_ask_last_look(rki_run *r);       // before nobody is alive
 void rki_life_counts(rki_runner *r,
                      bool counts);        // with the lock held: does it keep the run open, while it has not ended?
 void rki_last_words(struct rkp_actor *a); // what it holds is given on, as at its end
@@ -688,6 +748,22 @@ rkp_verdict rki_fail_run(struct rkp_actor *a, rkp_status st, const char *fmt, ..
 void rki_dead_batch(rki_runner *r, rki_link *k, rkp_batch *b); // its queue is full
 void rki_dead_crash(struct rkp_actor *a, rkp_batch *b, const char *text);
 
+// ---- place.c: sources that go on where they were
+
+typedef struct rki_place {
+    rkp_save good, next;
+    bool known;
+} rki_place;
+
+bool rki_place_kept(const rki_bound *b);
+bool rki_keeps_place(const struct rkp_actor *a);            // the half that polls
+bool rki_place_take(struct rkp_actor *a, rki_place *p);     // false: the actor has failed, and the old place stays
+bool rki_place_go(struct rkp_actor *a, const rki_place *p); // a new instance; false: it has failed
+void rki_place_fini(rki_place *p);
+// It has failed, and there is no new instance yet: its place instead of what the failed one would save.
+bool rki_life_lost(const struct rkp_actor *a);
+bool rki_life_save(const struct rkp_actor *a, rkp_save *to); // false: ask the instance
+
 // ---- batcher.c
 
 struct rki_meter;
@@ -698,11 +774,13 @@ void rki_batcher_put(rki_batcher *s, rkp_batch *b, uint64_t corr);
 bool rki_batcher_full(const rki_batcher *s); // a message is at hand that is not given on yet
 bool rki_batcher_due(const rki_batcher *s, uint64_t now_ns, bool idle, uint64_t *wake_ns);
 
-// ---- control.c: taps
+// ---- control.c, tap.c
 
 const char *rki_run_state(const rki_run *r); // "running", "draining", "ending"
 void rki_tap_offer(struct rkp_actor *a, uint32_t port, const rki_publication *pub, const rkp_topics *topics,
                    rkp_batch *b);
+// To the taps of its topic.  With the run's lock held.
+void rki_tap_event(rki_run *r, const rkp_event *e);
 void rki_taps_end(rki_run *r);
 // "no kernel is named 'scroe'; did you mean 'score'?"
 void rki_no_kernel(const rki_run *r, rkp_str name, char *text, size_t n);
@@ -719,20 +797,46 @@ void rki_clock_enter(rki_runner *r);                                   // around
 void rki_clock_leave(rki_runner *r);
 void rki_clock_close(rki_runner *r); // nobody moves it any more: who stops, or goes
 void rki_floors(rki_runner *r);
-bool rki_failed(const rki_run *r);
+static inline bool rki_failed(const rki_run *r)
+{
+    // Relaxed: a hint to give up; what the failure says is read under the lock.
+    return __atomic_load_n(&r->failed, __ATOMIC_RELAXED) != 0;
+}
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
 void rki_lose_rows(struct rkp_actor *a, uint64_t rows,
                    const char *reason);                   // the same, of rows that should have gone on
 void rki_drop_unread(struct rkp_actor *a, uint64_t rows); // that were counted as out, and nobody reads
 void rki_count_dead(struct rkp_actor *a, uint64_t rows, const char *reason);
-uint64_t rki_batch_rows(const rkp_batch *b);
+static inline uint64_t rki_batch_rows(const rkp_batch *b)
+{
+    return b->blob.p ? b->blob_rows : b->rows;
+}
 rkp_batch *rki_unite_batch(struct rkp_actor *a, const rkp_schema *to, const rki_unite *u,
                            rkp_batch *b); // takes b; NULL: failed
 // Dead letters of rows of a batch, or of one raw row; to the runner's dead-letter edge.  Raw rows are gathered:
 // rki_dead_flush sends them, and must be called before what the runner made is given away.
 void rki_dead_rows(struct rkp_actor *a, rkp_batch *b, const rkp_errs *errs, bool made); // made: by the kernel itself
 void rki_dead_raw(struct rkp_actor *a, unsigned code, rkp_str what, rkp_str raw, rkp_str file, uint64_t line);
-void rki_dead_flush(rki_runner *r);
+void rki_dead_send(rki_runner *r);
+static inline void rki_dead_flush(rki_runner *r)
+{
+    if (RKP_UNLIKELY(r->letters.mem))
+        rki_dead_send(r);
+}
+
+// Before the next message: one test where nothing can wait, because it is called for each.
+static inline bool rki_flush_or_wait(rki_runner *r)
+{
+    return (!r->n_outs && !r->wiring->n_closes && !r->letters.mem) || rki_flush_or_ask(r);
+}
+
+// What came with the chunk at hand has been dealt with.
+static inline void rki_close_chunk(rki_runner *r)
+{
+    rki_dead_flush(r);
+    if (r->plan->replicas > 1)
+        rki_close_scattered(r);
+}
 // Dead letters on disk.  Letter i is of row rows[i] of b (rows NULL: of row i; b NULL: they never had columns).  False:
 // the run fails.
 rkp_status rki_store_open(rki_run *r, char *err, size_t n);

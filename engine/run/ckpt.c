@@ -346,8 +346,7 @@ static int by_time(const void *x, const void *y)
 
 static void seconds(rki_json *j, const char *key, uint64_t ns)
 {
-    rki_json_key(j, key);
-    rki_json_f64(j, (double)ns * 1e-9);
+    rki_json_put_f64(j, key, (double)ns * 1e-9);
 }
 
 void rki_ckpt_json(const rki_run *r, rki_json *j)
@@ -366,10 +365,8 @@ void rki_ckpt_json(const rki_run *r, rki_json *j)
     pthread_mutex_unlock(&c->lock);
     qsort(v, (size_t)n, sizeof *v, by_time);
     rki_json_object(j);
-    rki_json_key(j, "newest");
-    rki_json_u64(j, rki_ckpt_committed(r));
-    rki_json_key(j, "count");
-    rki_json_u64(j, count);
+    rki_json_put_u64(j, "newest", rki_ckpt_committed(r));
+    rki_json_put_u64(j, "count", count);
     if (n) {
         seconds(j, "last_seconds", last);
         seconds(j, "p50_seconds", v[(n - 1) / 2]);

@@ -64,6 +64,7 @@ struct rki_ckpt {
 // ---- ckpt_counts.c
 
 void rki_counts_put(rkp_save *s, rkp_actor *a);
+uint64_t rki_counts_rows_out(rkp_str bytes);            // of what rki_counts_put has written
 rkp_status rki_counts_get(rkp_actor *a, rkp_str bytes); // adds
 // What instances have counted that reloads have taken out of a kernel.
 void rki_past_put(rkp_save *s, rki_kernel_counts *c);
@@ -95,6 +96,7 @@ bool rki_ckpt_go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n);
 
 bool rki_ckpt_refuse(rkp_status *st, char *err, size_t n, const char *fmt, const char *what); // false
 // What a reload would have done with kernels that are changed or gone, and that nobody is there for to do it any more.
+bool rki_ckpt_of_alert(const rki_record *v);
 bool rki_ckpt_may_move(const rki_run *r, rkp_status *st, char *err, size_t n);
 // Counts and messages, on the control thread; states come with rki_ckpt_restore.
 bool rki_ckpt_go_on(rki_run *r, rkp_status *st, char *err, size_t n);

@@ -104,6 +104,15 @@ rkp_status rki_counts_get(rkp_actor *a, rkp_str bytes)
     return rki_load_end(&l);
 }
 
+uint64_t rki_counts_rows_out(rkp_str bytes)
+{
+    rkp_load l;
+    rki_load_begin(&l, bytes.p, bytes.n);
+    rkp_load_u64(&l); // as in sums_of
+    rkp_load_u64(&l);
+    return rkp_load_u64(&l);
+}
+
 void rki_past_put(rkp_save *s, rki_kernel_counts *c)
 {
     put_sums(s, sums_of_past(c));

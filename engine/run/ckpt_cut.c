@@ -38,7 +38,7 @@ struct rki_part *rki_ckpt_take(rki_runner *r, bool end)
         rki_counts_put(&v[i].counts, a);
         v[i].ended = end || a->ended;
         if (rki_ckpt_saves(a) && !(v[i].ended && a->op->kind == RKP_TRANSFORM))
-            st = a->op->save(a->self, a, &v[i].state);
+            st = rki_life_save(a, &v[i].state) ? RKP_OK : a->op->save(a->self, a, &v[i].state);
         if (st == RKP_OK)
             st = rki_save_status(&v[i].state);
         if (st == RKP_OK)

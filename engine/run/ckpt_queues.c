@@ -268,7 +268,8 @@ static bool spills_to(const rki_run *r, const char *log)
             const rki_edge *e = r->runners[i]->outs[o].edge;
             rki_buf_clear(&b);
             rki_edge_name(r->plan, e, &b);
-            found = e->overflow == RKI_OVERFLOW_SPILL && !b.failed && strlen(log) == b.n && memcmp(log, b.p, b.n) == 0;
+            found = e->overflow == RKI_OVERFLOW_SPILL &&
+                    (b.failed || (strlen(log) == b.n && memcmp(log, b.p, b.n) == 0)); // in doubt it stays
         }
     rki_buf_fini(&b);
     return found;
@@ -424,7 +425,7 @@ bool rki_ckpt_go_on_queues(rki_run *r, rkp_status *st, char *err, size_t n)
         if (rki_load_end(&q.at) != RKP_OK)
             return rki_ckpt_refuse(st, err, n, "%s", "the checkpoint's queues cannot be read; --fresh begins anew");
         clock = q.clock > clock ? q.clock : clock;
-        if (!messages.n)
+        if (!messages.n || (!to && rki_ckpt_of_alert(v)))
             continue;
         if (!to) {
             snprintf(name, sizeof name, "%.*s", RKP_STR_ARG(v->kernel));

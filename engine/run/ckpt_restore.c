@@ -23,6 +23,13 @@ bool rki_ckpt_refuse(rkp_status *st, char *err, size_t n, const char *fmt, const
     return false;
 }
 
+// Alerts are no part of what a checkpoint is of: they may come, change and go from one run to the next.
+bool rki_ckpt_of_alert(const rki_record *v)
+{
+    const size_t n = sizeof RKI_WATCH_ID - 1;
+    return v->kernel.n > n && memcmp(v->kernel.p, RKI_WATCH_ID, n) == 0;
+}
+
 static bool same_kernel(const rki_record *v, const char *id)
 {
     return v->kernel.n == strlen(id) && memcmp(v->kernel.p, id, v->kernel.n) == 0;
@@ -45,6 +52,8 @@ bool rki_ckpt_may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
         const rki_record *v = &c->from.v[i];
         char id[128];
         const rki_bound *b = NULL;
+        if (rki_ckpt_of_alert(v))
+            continue;
         snprintf(id, sizeof id, RKP_STR_FMT, RKP_STR_ARG(v->kernel));
         for (uint32_t k = 0; k < p->n_kernels && !b; k++)
             if (same_kernel(v, p->kernels[k].k->id.p))
@@ -53,7 +62,7 @@ bool rki_ckpt_may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
             return rki_ckpt_refuse(
                 st, err, n,
                 "the checkpoint has rows on their way to kernel '%s' in an earlier form of the pipeline: " EARLIER, id);
-        if (!v->state.n || v->role > RKI_WRITE || (b && v->form == rki_form_of(b, p->spec)))
+        if (!v->state.n || v->role >= RKI_N_ROLES || (b && v->form == rki_form_of(b, p->spec)))
             continue;
         if (b && b->k->op->kind != RKP_SINK && p->spec->reload.keep_state == RKI_KEEP_RESET)
             continue;
@@ -71,7 +80,7 @@ bool rki_ckpt_may_move(const rki_run *r, rkp_status *st, char *err, size_t n)
 static bool of_other_replicas(const struct rki_ckpt *c, const rkp_actor *a)
 {
     for (size_t i = 0; i < c->from.n; i++)
-        if (c->from.v[i].role <= RKI_WRITE && same_kernel(&c->from.v[i], a->bound->k->id.p) && rki_ckpt_saves(a))
+        if (c->from.v[i].role < RKI_N_ROLES && same_kernel(&c->from.v[i], a->bound->k->id.p) && rki_ckpt_saves(a))
             return true;
     return false;
 }
@@ -91,6 +100,23 @@ static bool restore_pasts(rki_run *r, rkp_status *st, char *err, size_t n)
     return true;
 }
 
+// One that puts in order what replicas made may have come with an alert, which is no part of the checkpoint: everything that they had made
+// has passed.
+static bool gathers_now(const struct rki_ckpt *c, rkp_actor *a)
+{
+    if (a->stage->role != RKI_GATHER)
+        return false;
+    for (size_t i = 0; i < c->from.n; i++) {
+        const rki_record *v = &c->from.v[i];
+        uint64_t rows = same_kernel(v, a->bound->k->id.p) && (v->role == RKI_WHOLE || v->role == RKI_DECODE)
+                            ? rki_counts_rows_out(v->counts)
+                            : 0;
+        a->counts.rows_in += rows;
+        a->counts.rows_out += rows;
+    }
+    return true;
+}
+
 // Counts of all stages, on the control thread; and whether there is a record for each.
 static bool go_on_counts(rki_run *r, rkp_status *st, char *err, size_t n)
 {
@@ -103,8 +129,10 @@ static bool go_on_counts(rki_run *r, rkp_status *st, char *err, size_t n)
             uint32_t more = run->plan->replicas;
             if (v && begins_anew(c, a, v))
                 continue;
-            if (!v && c->moved && !of_other_replicas(c, a))
+            if (!v && ((c->moved && !of_other_replicas(c, a)) || a->op == &rki_op_watch))
                 continue; // it has come with the reload
+            if (!v && gathers_now(c, a))
+                continue;
             if (!v && (rki_ckpt_saves(a) || run->replica == 0))
                 return rki_ckpt_refuse(st, err, n, "the checkpoint knows nothing of kernel '%s'; --fresh begins anew",
                                        a->bound->k->id.p);

@@ -9,6 +9,7 @@
 #define RKI_CONTROL_H
 
 #include "run/run.h"
+#include "watch/message.h"
 #include "watch/metrics.h"
 
 typedef enum rki_state {
@@ -74,6 +75,16 @@ void rki_run_count_reload(rki_run *r, rki_reload_result *out);
 void rki_run_compare(rki_run *r, const rki_plan *plan, rkp_diags *d, rki_reload_result *out);
 void rki_run_generation(rki_run *r, rki_reload_result *out); // the number alone
 
+// What came of one, as a message on $reload; let go when nobody subscribes.  Never waits.
+typedef struct rki_reload_message {
+    const char *outcome;         // a word that stays
+    uint32_t generation;         // that runs now
+    rkp_str by, message, answer; // who asked; a sentence or nothing; JSON, as clients get it
+    int64_t us;
+} rki_reload_message;
+
+void rki_run_tell_reload(rki_run *r, const rki_reload_message *m);
+
 // Drain: sources end, everything on its way is delivered, the run ends.  As the first signal in stream mode.
 void rki_run_drain(rki_run *r);
 // Every kernel has been launched, and the run is neither draining nor ending.
@@ -92,6 +103,17 @@ bool rki_run_kernel_json(rki_run *r, rkp_str kernel, rki_buf *out);
 void rki_run_topics_json(rki_run *r, rki_buf *out);
 void rki_run_graph_json(rki_run *r, rki_buf *out);
 
+// ---- alerts ---------------------------------------------------------------------------------------------------------
+
+// A change of an alert, for those who subscribe to $alerts/<name>; let go when nobody does.  Never waits.
+void rki_run_alert(rki_run *r, const rki_alert_message *m);
+// A notification, for those who subscribe to $notify/<receiver>; let go when nobody does.  Never waits.
+void rki_run_notice(rki_run *r, const rki_notice_message *m);
+// Called, with locks held, when the last kernel ends that does not hang on `$` topics; it must not wait.  When it returns true the `$` topics end
+// after rki_run_looked with that number.  NULL: nobody is asked.
+void rki_run_on_last(rki_run *r, bool (*ask)(void *arg, uint64_t number), void *arg);
+void rki_run_looked(rki_run *r, uint64_t number);
+
 // ---- taps -----------------------------------------------------------------------------------------------------------
 
 typedef struct rki_tap rki_tap;
@@ -99,8 +121,9 @@ typedef struct rki_tap rki_tap;
 typedef enum rki_tap_format { RKI_TAP_JSON, RKI_TAP_CSV } rki_tap_format;
 
 // Messages whose topic matches the pattern, or (pattern "kernel:ID" or "kernel:ID.port") what a kernel emits.  NULL and a sentence in
-// `text` when the pattern is wrong, nothing can ever match, or there are too many taps.
-rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rki_tap_format f, char *text, size_t n);
+// `text` when the pattern is wrong, nothing can ever match, or there are too many taps.  `where` (p NULL: none) is a condition: rows for which it is
+// not true, or cannot be computed, are not shown.
+rki_tap *rki_tap_open(rki_run *r, rkp_str pattern, rkp_str where, rki_tap_format f, char *text, size_t n);
 // Appends the rows that came since the last call, as lines.  1: something was appended; 0: nothing until `deadline_ns`; -1: the run has
 // ended and everything was given.
 int rki_tap_read(rki_tap *t, uint64_t max_rows, uint64_t deadline_ns, rki_buf *out);

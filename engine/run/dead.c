@@ -232,11 +232,9 @@ void rki_dead_crash(rkp_actor *a, rkp_batch *b, const char *text)
     dead_all(a, a->r->in_port ? RKP_STR("") : (rkp_str){ 0 }, b, "crash", text); // a reply is no input of its own
 }
 
-void rki_dead_flush(rki_runner *r)
+void rki_dead_send(rki_runner *r)
 {
     rki_letters l = r->letters;
-    if (!l.mem)
-        return;
     r->letters = (rki_letters){ 0 };
     if (l.n && !rki_failed(r->run))
         send(l.actor, l.mem, NULL, NULL, l.v, l.n);

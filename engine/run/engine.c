@@ -91,8 +91,10 @@ void rki_find_engine(rki_run *r)
     }
     pthread_mutex_lock(&r->lock);
     __atomic_store_n(&r->publisher, publisher, __ATOMIC_RELEASE);
-    if (!publisher)
+    if (!publisher) {
         r->n_events = 0;
+        rki_forget_news(r);
+    }
     for (uint32_t i = 0; i < r->n_runners; i++)
         rki_life_counts(r->runners[i], !r->runners[i]->behind_engine);
     pthread_mutex_unlock(&r->lock);
@@ -239,7 +241,7 @@ static void add_past(const rki_kstate *k, rki_progress *p)
     p->bad += k->past.bad;
     if (k->op->kind == RKP_SOURCE)
         p->rows_in += k->past.rows_in;
-    if (k->op->kind == RKP_SINK)
+    if (k->op->kind == RKP_SINK && k->op != &rki_op_watch)
         p->rows_out += k->past.absorbed;
 }
 
@@ -264,7 +266,7 @@ static void look(const rki_run *r, rki_progress *p)
             }
             if (a->op->kind == RKP_SOURCE && role != RKI_POLL)
                 p->rows_in += RKI_LOOK(a->counts.rows_out) + RKI_LOOK(a->bad);
-            if (a->op->kind == RKP_SINK && role != RKI_ENCODE)
+            if (a->op->kind == RKP_SINK && role != RKI_ENCODE && a->op != &rki_op_watch)
                 p->rows_out += RKI_LOOK(a->counts.absorbed);
         }
     }
@@ -313,13 +315,14 @@ static bool member_quiet(const rki_runner *m)
     if (__atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE) != RKP_TASK_IDLE ||
         !__atomic_load_n(&m->at_rest, __ATOMIC_ACQUIRE))
         return false;
-    for (uint32_t i = 0; i < m->n_ins; i++)
-        for (uint32_t l = 0; l < m->ins[i].n; l++)
-            if (m->ins[i].edge->circle && rki_ring_fill(m->ins[i].links[l]->ring) > 0)
+    for (uint32_t i = 0; i < m->n_ins; i++) // of the others one may be retiring; those of a circle stay
+        for (uint32_t l = 0; m->ins[i].edge->circle && l < m->ins[i].n; l++)
+            if (rki_ring_fill(m->ins[i].links[l]->ring) > 0)
                 return false;
     return true;
 }
 
+// With the lock, under which runners put on what a reload gives them.
 static bool circle_at_rest(const rki_run *r, uint32_t circle)
 {
     rki_circle *c = &r->circles[circle];
@@ -346,12 +349,14 @@ static bool look_at_circles(rki_run *r)
         if (RKI_LOOK(r->circles[c].done))
             continue;
         any = true;
-        if (!circle_at_rest(r, c))
-            continue;
-        __atomic_store_n(&r->circles[c].done, 1, __ATOMIC_RELEASE);
-        for (uint32_t i = 0; i < r->n_runners; i++)
-            if (r->runners[i]->in_circle && r->runners[i]->circle == c)
-                rki_wake_runner(r->runners[i]);
+        pthread_mutex_lock(&r->lock);
+        if (circle_at_rest(r, c)) {
+            __atomic_store_n(&r->circles[c].done, 1, __ATOMIC_RELEASE);
+            for (uint32_t i = 0; i < r->n_runners; i++)
+                if (r->runners[i]->in_circle && r->runners[i]->circle == c)
+                    rki_wake_runner(r->runners[i]);
+        }
+        pthread_mutex_unlock(&r->lock);
     }
     return any;
 }
@@ -412,6 +417,11 @@ static void tell_held(rki_run *r, const rki_kernel *k)
     else if (s->admin.listen.kind == RKI_LISTEN_UNIX)
         rki_log(r, "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s --admin unix:%s\n", k->id.p, what,
                 verb, k->id.p, s->admin.listen.path.p);
+    else if (s->admin.listen.kind == RKI_LISTEN_TCP)
+        rki_log(r,
+                "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s --admin ADDRESS:PORT --token-file %s "
+                "(admin.listen: %s)\n",
+                k->id.p, what, verb, k->id.p, s->admin.token_file.p, s->admin.listen.at.text.p);
     else if (s->engine.data_dir.p && r->args.data_dir)
         rki_log(r, "warning: nothing moves: kernel '%s' %s; to go on: rkpipe %s %s --admin unix:%s/admin.sock\n",
                 k->id.p, what, verb, k->id.p, r->args.data_dir);
@@ -445,7 +455,7 @@ static bool control_loop(rki_run *r)
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
     uint64_t give_up = 0;
-    uint64_t next_clock = 0;
+    uint64_t next_clock = 0, next_beat = 0;
     struct rest drained = { 0 };
     struct held held = { 0 };
     bool cancelled = false, asked = false;
@@ -460,6 +470,7 @@ static bool control_loop(rki_run *r)
         if (signals && !r->interrupted) {
             r->interrupted = true;
             grace_end = now + s->engine.grace_ns;
+            next_beat = 0;
             if (!rki_ckpt_last(r))
                 stop_sources(r);
         }
@@ -495,6 +506,10 @@ static bool control_loop(rki_run *r)
         }
         if (r->n_circles && look_at_circles(r))
             until = !until || now + 1000000u < until ? now + 1000000u : until;
+        if (r->args.beat && now >= next_beat)
+            next_beat = now + r->args.beat(r->args.beat_arg);
+        if (r->args.beat && (!until || next_beat < until))
+            until = next_beat;
         if (tick && now >= next) {
             look(r, &p);
             r->args.progress(r->args.progress_arg, &p);
@@ -693,7 +708,7 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
                  (unsigned long long)t.lost);
         return true;
     }
-    return false;
+    return r->args.approve && !r->args.approve(r->args.approve_arg, s, text, n);
 }
 
 int rki_run_execute(rki_run *r)

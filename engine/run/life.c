@@ -8,8 +8,10 @@
 //
 // A supervised kernel runs alone in its actor.  What it emits for one message lies in boxes until the call is over, so when the call fails
 // it is taken back, the counts are set back, and the message is offered to a new instance after the backoff: nothing is lost or doubled.
-// What a source emitted before it failed stands: nobody would bring it again.
+// A source that keeps its place goes on behind the last poll that did not fail (place.c); what another one emitted before it failed
+// stands: nobody would bring it again.
 #include "run/meter.h"
+#include "run/watch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,9 +55,20 @@ int rki_command_named(rkp_str s)
 
 // ---- states ---------------------------------------------------------------------------------------------------------
 
+static rkp_event news_of(const rki_event *e)
+{
+    rkp_event out = { .kernel = e->kernel->id, .from = state_names[e->from], .to = state_names[e->to], .us = e->us };
+    memcpy(out.reason, e->reason, sizeof out.reason);
+    return out;
+}
+
 static void note(rki_run *r, const rki_kstate *kernel, rki_state from, rki_state to, const char *reason)
 {
-    rki_event *e;
+    rki_event e = { .kernel = kernel, .from = (uint8_t)from, .to = (uint8_t)to, .us = (int64_t)rki_run_wall_us(r) };
+    rkp_event news;
+    snprintf(e.reason, sizeof e.reason, "%s", reason ? reason : "");
+    news = news_of(&e);
+    rki_tap_event(r, &news);
     if (!r->publisher)
         return;
     if (r->n_events == r->cap_events) {
@@ -66,9 +79,7 @@ static void note(rki_run *r, const rki_kstate *kernel, rki_state from, rki_state
         r->events = v;
         r->cap_events = cap;
     }
-    e = &r->events[r->n_events++];
-    *e = (rki_event){ .kernel = kernel, .from = (uint8_t)from, .to = (uint8_t)to, .us = (int64_t)rki_run_wall_us(r) };
-    snprintf(e->reason, sizeof e->reason, "%s", reason ? reason : "");
+    r->events[r->n_events++] = e;
 }
 
 // With the lock held.
@@ -120,18 +131,42 @@ struct rki_life {
     bool down;
     uint32_t in_a_row;
     struct mark *marks;
+    uint32_t n_marks;
+    rki_place place; // of a source that keeps it
+    bool lost;       // the instance that there is has failed
     rki_counts saved;
     uint64_t saved_bad, saved_emission;
 };
 
-static void save(rkp_actor *a)
+// A reload may have given it more outputs.  False: the run was failed.
+static bool room_for_marks(rkp_actor *a)
 {
     rki_life *l = a->life;
+    uint32_t n = a->r->n_outs + 1;
+    struct mark *v;
+    if (l->n_marks >= n)
+        return true;
+    v = realloc(l->marks, n * sizeof *v);
+    if (!v) {
+        rki_fail_run(a, RKP_NOMEM, "out of memory");
+        return false;
+    }
+    l->marks = v;
+    l->n_marks = n;
+    return true;
+}
+
+static bool save(rkp_actor *a)
+{
+    rki_life *l = a->life;
+    if (!room_for_marks(a))
+        return false;
     for (uint32_t i = 0; i < a->r->n_outs; i++)
         l->marks[i] = (struct mark){ a->r->outs[i].n_box, a->r->outs[i].next_chunk };
     l->saved = a->counts;
     l->saved_bad = a->bad;
     l->saved_emission = a->r->emission;
+    return true;
 }
 
 static void set_back(rki_reason_count *v, uint32_t n, const rki_reason_count *saved, uint32_t n_saved)
@@ -193,17 +228,20 @@ static void give_held(rkp_actor *a)
     a->leaving = false;
 }
 
-static bool new_instance(rkp_actor *a)
+// It goes on at `place` (NULL, or not known: where the run began).
+static bool new_instance(rkp_actor *a, const rki_place *place)
 {
     rkp_status st;
+    if (a->op == &rki_op_pass)
+        return true;
     rki_drop_held(a, "restart");
-    rki_actor_end(a);
     a->crashed = false;
+    if (!rki_actor_renew(a)) {
+        rkp_fail(a, RKP_NOMEM, "out of memory for a new instance");
+        return false;
+    }
     a->timer_ns = 0;
     a->state_used = 0;
-    rki_arena_fini(&a->arena);
-    rki_arena_init(&a->arena);
-    memset(a->self, 0, a->op->self_size);
     a->self_made = true;
     a->gen = a->r->gen;
     if (rki_plan_instance((rki_plan *)(uintptr_t)a->gen->plan, a->stage->kernel, &a->arena, a->self) != RKP_OK) {
@@ -213,18 +251,15 @@ static bool new_instance(rkp_actor *a)
     st = a->op->init ? a->op->init(a->self, a) : RKP_OK;
     if (st != RKP_OK && !a->crashed)
         rkp_fail(a, st, "cannot start");
-    return st == RKP_OK && !a->crashed;
-}
-
-static uint64_t backoff_of(const rki_life *l)
-{
-    double ns = (double)l->c->backoff.initial_ns, max = (double)l->c->backoff.max_ns, share;
-    for (uint32_t i = 1; i < l->in_a_row && ns < max; i++)
-        ns *= l->c->backoff.multiplier;
-    ns = ns < max ? ns : max;
-    // Not random: any spread does, as long as kernels that failed together do not all come back together.
-    share = (double)(((uintptr_t)l >> 6) * 0x9e3779b97f4a7c15ull >> 40) / (double)(1 << 24);
-    return (uint64_t)(ns * (1 - l->c->backoff.jitter * share));
+    if (st != RKP_OK || a->crashed)
+        return false;
+    if (a->life)
+        a->life->lost = false;
+    if (!rki_keeps_place(a))
+        return true;
+    if (place && place->known)
+        return rki_place_go(a, place);
+    return !a->run->ckpt || rki_ckpt_restore(a);
 }
 
 static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
@@ -238,7 +273,9 @@ static rkp_verdict exhausted(rkp_actor *a, rkp_batch *b)
         l->n = 0;
         l->in_a_row = 0;
         l->until_ns = 0; // a new instance goes on with the next message
-        return RKP_DONE;
+        if (l->c->policy != RKI_RESTART_NEVER)
+            return RKP_DONE;
+        rows = 0;
     }
     if (l->c->on_exhausted == RKI_EXHAUSTED_ISOLATE) {
         change(r, a->ks, RKI_TERMINATING, "isolated");
@@ -266,7 +303,7 @@ static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
     if (!a->crash[0])
         snprintf(a->crash, sizeof a->crash, "failed");
     change(a->run, a->ks, RKI_FAILED, a->crash);
-    l->down = true;
+    l->down = l->lost = true;
     while (l->n && now - l->times[l->first] > l->c->window_ns) {
         l->first = (l->first + 1) % l->cap;
         l->n--;
@@ -275,7 +312,7 @@ static rkp_verdict crashed(rkp_actor *a, rkp_batch *b)
         return exhausted(a, b);
     l->times[(l->first + l->n++) % l->cap] = now;
     l->in_a_row++;
-    l->until_ns = now + backoff_of(l);
+    l->until_ns = now + rki_backoff_ns(&l->c->backoff, l->in_a_row, a->r->id);
     a->r->wake_ns = l->until_ns;
     return RKI_CRASHED;
 }
@@ -292,7 +329,7 @@ static rkp_verdict revive(rkp_actor *a)
     pthread_mutex_lock(&a->run->lock);
     a->ks->restarts++;
     pthread_mutex_unlock(&a->run->lock);
-    if (!new_instance(a))
+    if (!new_instance(a, &a->life->place))
         return crashed(a, NULL);
     l->down = false;
     change(a->run, a->ks, RKI_ACTIVE, "restart");
@@ -301,7 +338,12 @@ static rkp_verdict revive(rkp_actor *a)
 
 bool rki_life_ready(rkp_actor *a)
 {
-    if (a->life->down)
+    rki_life *l = a->life;
+    if (l->down && l->place.known && rkp_stopping(a) && !rki_failed(a->run)) {
+        a->crashed = l->down = false; // it would give nothing more: it ends where it was
+        return true;
+    }
+    if (l->down)
         revive(a);
     return !a->life->down && !rki_failed(a->run);
 }
@@ -315,7 +357,8 @@ rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
         rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);
         return RKP_DONE;
     }
-    save(a);
+    if (!save(a))
+        return RKI_CRASHED;
     rkp_batch_get(b); // it may be offered again, so it must stay as it is
     v = rki_call(a, b);
     rkp_batch_put(b);
@@ -327,9 +370,32 @@ rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
     return crashed(a, b);
 }
 
+// One poll of a source that keeps its place: it was, with a place behind it, or it was not.
+static rkp_verdict poll_with_place(rkp_actor *a)
+{
+    rki_life *l = a->life;
+    rkp_verdict v;
+    if (!l->place.known && !rki_place_take(a, &l->place)) {
+        rki_crash_is_final(a); // it may have given something that is not known
+        return RKP_FAIL;
+    }
+    rki_dead_flush(a->r);
+    if (!save(a))
+        return RKP_FAIL;
+    v = a->op->poll(a->self, a);
+    if (v != RKP_FAIL && !a->crashed && rki_place_take(a, &l->place))
+        return v;
+    rkp_batch_put(a->r->letters.mem);
+    a->r->letters = (rki_letters){ 0 };
+    take_back(a);
+    return RKP_FAIL;
+}
+
 rkp_verdict rki_supervised_poll(rkp_actor *a)
 {
-    rkp_verdict v = a->op->poll(a->self, a);
+    rkp_verdict v = rki_keeps_place(a) ? poll_with_place(a) : a->op->poll(a->self, a);
+    if (rki_failed(a->run))
+        return RKI_CRASHED;
     if (v == RKP_FAIL || a->crashed)
         return crashed(a, NULL);
     if (v == RKP_DONE && a->life->c->policy == RKI_RESTART_ALWAYS && !rkp_stopping(a)) {
@@ -345,7 +411,8 @@ rkp_verdict rki_supervised_poll(rkp_actor *a)
 rkp_verdict rki_supervised_end(rkp_actor *a)
 {
     rkp_verdict v;
-    save(a);
+    if (!save(a))
+        return RKI_CRASHED;
     v = a->op->on_end(a->self, a);
     if (v != RKP_FAIL && !a->crashed)
         return v;
@@ -356,7 +423,8 @@ rkp_verdict rki_supervised_end(rkp_actor *a)
 void rki_supervised_timer(rkp_actor *a)
 {
     rkp_verdict v;
-    save(a);
+    if (!save(a))
+        return;
     v = a->op->on_timer(a->self, a);
     if (v == RKP_STOP)
         rki_stop_stage(a);
@@ -426,6 +494,8 @@ static void terminate_stage(rkp_actor *a, const char *reason)
     rki_runner *r = a->r;
     bool works = !a->stopped && !a->ended && !(a->life && a->life->down);
     suspend_stage(a, false);
+    if (a->stage->role == RKI_GATHER)
+        return; // gives on what the replicas gave at their ends
     a->stop_reason = reason;
     a->leaving = true;
     if (a->life)
@@ -443,6 +513,22 @@ static void terminate_stage(rkp_actor *a, const char *reason)
     rki_look_wanted(r); // before it is told: whoever shares with it deals it nothing from then on
 }
 
+static void restart_stage(rkp_actor *a)
+{
+    rki_place here = { 0 }, *place = a->life ? &a->life->place : &here;
+    bool ok = true;
+    suspend_stage(a, false);
+    if (!a->life || !a->life->down)
+        give_held(a);
+    if (rki_keeps_place(a) && !(a->life && a->life->lost))
+        ok = rki_place_take(a, place);
+    if (a->life)
+        a->life->down = false;
+    if (!(ok && new_instance(a, place)) && a->life)
+        crashed(a, NULL);
+    rki_place_fini(&here);
+}
+
 static void do_it(rkp_actor *a, rki_command c, bool removed)
 {
     switch (c) {
@@ -453,13 +539,7 @@ static void do_it(rkp_actor *a, rki_command c, bool removed)
         suspend_stage(a, true);
         break;
     case RKI_RESTART:
-        suspend_stage(a, false);
-        if (!a->life || !a->life->down)
-            give_held(a);
-        if (a->life)
-            a->life->down = false;
-        if (!new_instance(a) && a->life)
-            crashed(a, NULL);
+        restart_stage(a);
         break;
     default:
         terminate_stage(a, removed ? "reload" : "terminated");
@@ -569,10 +649,11 @@ static void open_gates_of(rki_run *r, const rki_kstate *kernel)
     }
 }
 
-static bool may_restart(const rkp_op *op)
+static bool may_restart(const rki_bound *b)
 {
+    const rkp_op *op = b->k->op;
     if (op->kind == RKP_SOURCE)
-        return (op->traits & RKP_RESTARTS) != 0;
+        return (op->traits & RKP_RESTARTS) || rki_place_kept(b);
     return !op->commit && !op->abort;
 }
 
@@ -590,6 +671,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     char list[128] = "";
     uint64_t number;
     const rkp_op *op;
+    bool restarts;
     pthread_rwlock_rdlock(&r->graph_lock);
     while (at < r->plan->n_kernels && !rkp_str_eq(rkp_word_str(r->plan->kernels[at].k->id), kernel))
         at++;
@@ -600,6 +682,7 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
     }
     k = r->ks[at];
     op = r->plan->kernels[at].k->op;
+    restarts = may_restart(&r->plan->kernels[at]);
     pthread_rwlock_unlock(&r->graph_lock);
     pthread_mutex_lock(&r->lock);
     while ((k->wished || rki_reload_at_work(r)) && !__atomic_load_n(&r->ending, __ATOMIC_SEQ_CST) &&
@@ -618,9 +701,10 @@ rki_outcome rki_run_command(rki_run *r, rkp_str kernel, rki_command c, uint64_t 
         snprintf(text, n, "kernel '%.*s' is %s; %s needs %s", RKP_STR_ARG(kernel), state_names[k->state],
                  command_names[c], state_list(allowed[c], list, sizeof list));
         out = RKI_REFUSED;
-    } else if (c == RKI_RESTART && !may_restart(op)) {
-        snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted yet: it would begin its file again",
-                 RKP_STR_ARG(kernel), op->name);
+    } else if (c == RKI_RESTART && !restarts) {
+        snprintf(text, n, "kernel '%.*s' (%s) cannot be restarted: %s", RKP_STR_ARG(kernel), op->name,
+                 op->kind == RKP_SOURCE ? "it would begin its input again"
+                                        : "it would lose what it has written since the last checkpoint");
         out = RKI_REFUSED;
     }
     if (out != RKI_DONE) {
@@ -714,6 +798,8 @@ bool rki_life_of(rkp_actor *a)
     const rki_kernel *k = a->bound->k;
     rki_life *l = a->life;
     uint32_t cap = (uint32_t)(k->restart.max < 10000 ? k->restart.max : 10000);
+    if (k->restart.policy == RKI_RESTART_NEVER)
+        cap = 0; // exhausted when it first fails
     if (!k->supervised || a->stage->role == RKI_DECODE || a->stage->role == RKI_ENCODE) {
         rki_life_drop(a);
         return true;
@@ -727,9 +813,21 @@ bool rki_life_of(rkp_actor *a)
     l->cap = cap;
     if (!l->times && !(l->times = calloc(cap + 1u, sizeof *l->times)))
         return false;
-    free(l->marks);
-    l->marks = calloc(a->r->n_outs + 1u, sizeof *l->marks);
-    return l->marks != NULL;
+    l->place.known = false; // its instance may be another one
+    return true;
+}
+
+bool rki_life_lost(const rkp_actor *a)
+{
+    return a->life && a->life->lost && a->life->place.known;
+}
+
+bool rki_life_save(const rkp_actor *a, rkp_save *to)
+{
+    if (!rki_life_lost(a))
+        return false;
+    rkp_save_bytes(to, a->life->place.good.out.p, a->life->place.good.out.n);
+    return true;
 }
 
 void rki_life_drop(rkp_actor *a)
@@ -738,6 +836,7 @@ void rki_life_drop(rkp_actor *a)
         return;
     free(a->life->times);
     free(a->life->marks);
+    rki_place_fini(&a->life->place);
     free(a->life);
     a->life = NULL;
 }
@@ -799,8 +898,13 @@ void rki_life_start(rki_run *r)
 {
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < r->plan->n_kernels; i++) {
+        bool waits = r->plan->kernels[i].k->start_suspended;
+        if (r->ks[i]->state == RKI_TERMINATING) { // somebody was quicker: only where that is taken back does it begin
+            r->ks[i]->before = waits ? RKI_LAUNCHED : RKI_ACTIVE;
+            continue;
+        }
         set_state(r, r->ks[i], RKI_LAUNCHED, "start");
-        if (!r->plan->kernels[i].k->start_suspended)
+        if (!waits)
             set_state(r, r->ks[i], RKI_ACTIVE, "start");
     }
     pthread_mutex_unlock(&r->lock);
@@ -848,10 +952,13 @@ void rki_life_counts(rki_runner *r, bool counts)
     if (r->over_told || counts == r->counts)
         return;
     r->counts = counts;
-    if (counts)
+    if (counts) {
         __atomic_fetch_add(&r->run->live, 1, __ATOMIC_SEQ_CST);
-    else
+    } else {
+        if (__atomic_load_n(&r->run->live, __ATOMIC_SEQ_CST) == 1)
+            rki_ask_last_look(r->run);
         __atomic_fetch_sub(&r->run->live, 1, __ATOMIC_SEQ_CST);
+    }
 }
 
 void rki_life_free(rki_run *r)
@@ -859,6 +966,9 @@ void rki_life_free(rki_run *r)
     if (r->cond_made)
         pthread_cond_destroy(&r->obeyed);
     free(r->events);
+    rki_forget_news(r);
+    rki_watches_free(r);
+    rki_husks_free(r);
 }
 
 // ---- the engine's own publisher -------------------------------------------------------------------------------------
@@ -869,12 +979,10 @@ bool rkp_engine_event(rkp_actor *a, rkp_event *out)
     bool some = false;
     pthread_mutex_lock(&r->lock);
     if (r->n_events) {
-        rki_event e = r->events[0];
         some = true;
+        *out = news_of(&r->events[0]);
         r->n_events--;
         memmove(r->events, r->events + 1, r->n_events * sizeof *r->events);
-        *out = (rkp_event){ .kernel = e.kernel->id, .from = state_names[e.from], .to = state_names[e.to], .us = e.us };
-        memcpy(out->reason, e.reason, sizeof e.reason);
     }
     pthread_mutex_unlock(&r->lock);
     return some;
@@ -882,5 +990,6 @@ bool rkp_engine_event(rkp_actor *a, rkp_event *out)
 
 bool rkp_engine_over(const rkp_actor *a)
 {
-    return __atomic_load_n(&a->run->live, __ATOMIC_SEQ_CST) == 0;
+    return __atomic_load_n(&a->run->live, __ATOMIC_SEQ_CST) == 0 &&
+           __atomic_load_n(&a->run->news.awaited, __ATOMIC_SEQ_CST) == 0;
 }

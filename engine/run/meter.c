@@ -132,12 +132,9 @@ static void quantiles_json(rki_json *j, const char *key, const rki_hist *h)
     } all[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p999", 0.999 } };
     rki_json_key(j, key);
     rki_json_object(j);
-    rki_json_key(j, "count");
-    rki_json_u64(j, rki_hist_count(h));
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        rki_json_key(j, all[i].name);
-        rki_json_f64(j, rki_hist_quantile(h, all[i].q) / 1e9);
-    }
+    rki_json_put_u64(j, "count", rki_hist_count(h));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        rki_json_put_f64(j, all[i].name, rki_hist_quantile(h, all[i].q) / 1e9);
     rki_json_end_object(j);
 }
 

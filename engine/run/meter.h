@@ -35,6 +35,7 @@ typedef struct rki_meter {
     uint64_t pad[8];   // what the runner writes has lines of its own
     uint64_t busy_ns;  // at work
     uint64_t failures; // of supervised instances
+    uint64_t retries;  // further attempts
     uint64_t flushes[RKI_N_FLUSHES];
     rki_hist work; // nanoseconds for a batch
     rki_hist late; // of a sink: nanoseconds since the batch arrived at its source

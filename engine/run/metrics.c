@@ -11,7 +11,7 @@ struct kernel {
     const rki_kernel *conf; // NULL: a reload has removed it, and it drains
     rki_kernel_counts c;
     uint32_t state;
-    uint64_t restarts, failures, busy_ns, flushes[RKI_N_FLUSHES];
+    uint64_t restarts, failures, retries, busy_ns, flushes[RKI_N_FLUSHES];
 };
 
 struct walk {
@@ -132,6 +132,7 @@ static bool read_kernel(struct walk *w, rki_kstate *k, struct kernel *to)
     rki_meters_times(k, &to->busy_ns, NULL, NULL);
     for (const rki_meter *m = __atomic_load_n(&k->meters, __ATOMIC_ACQUIRE); m; m = m->next) {
         to->failures += RKI_LOOK(m->failures);
+        to->retries += RKI_LOOK(m->retries);
         for (int i = 0; i < RKI_N_FLUSHES; i++)
             to->flushes[i] += RKI_LOOK(m->flushes[i]);
     }
@@ -258,6 +259,7 @@ static void kernels(const struct walk *w)
     } numbers[] = {
         { RKI_M_KERNEL_RESTARTS, offsetof(struct kernel, restarts), 1 },
         { RKI_M_KERNEL_FAILURES, offsetof(struct kernel, failures), 1 },
+        { RKI_M_KERNEL_RETRIES, offsetof(struct kernel, retries), 1 },
         { RKI_M_KERNEL_BATCHES, offsetof(struct kernel, c.batches), 1 },
         { RKI_M_KERNEL_IN_ROWS, offsetof(struct kernel, c.rows_in), 1 },
         { RKI_M_KERNEL_OUT_ROWS, offsetof(struct kernel, c.rows_out), 1 },
@@ -505,6 +507,20 @@ static void reloads(const struct walk *w)
     one(w, RKI_M_RELOAD_PAUSE, (double)pause / 1e9);
 }
 
+static void alerts(const struct walk *w)
+{
+    rki_run *r = w->r;
+    uint64_t published, dropped;
+    pthread_mutex_lock(&r->lock);
+    published = r->news.published;
+    dropped = r->news.dropped;
+    pthread_mutex_unlock(&r->lock);
+    by(w, RKI_M_ALERT_MESSAGES, "outcome", "published", (double)published);
+    by(w, RKI_M_ALERT_MESSAGES, "outcome", "dropped", (double)dropped);
+    if (r->args.notified)
+        r->args.notified(r->args.notified_arg, w->emit, w->arg);
+}
+
 static void memory(const struct walk *w)
 {
     static const struct {
@@ -549,6 +565,7 @@ static bool walk(struct walk *w)
         one(w, RKI_M_HLC_DRIFT, (double)__atomic_load_n(&w->r->drift_us, __ATOMIC_RELAXED) / 1e6);
     checkpoints(w);
     reloads(w);
+    alerts(w);
     memory(w);
     process(w);
     return operators(w);

@@ -36,12 +36,6 @@ void rki_wake_from(const rki_link *k)
     } while (RKP_UNLIKELY(from != was));
 }
 
-// What a message holds while it waits: its own memory, and its part of a parent's text.
-uint64_t rki_weight(const rkp_batch *b)
-{
-    return b ? rkp_batch_own_bytes(b) + (b->blob.p || !b->parent ? 0 : b->in_bytes) : 64u;
-}
-
 void rki_box(rki_runner *r, rki_outset *o, uint32_t link, rkp_batch *b, uint64_t chunk, uint8_t flags)
 {
     rki_outmsg *m;
@@ -119,7 +113,7 @@ static void push_part(void *arg, uint32_t i, rkp_batch *part)
 // A circle has ended: what its members give at their ends does not go round any more.
 static bool after_circle(const rki_runner *r, const rki_outset *o)
 {
-    return r->in_circle && o->edge->circle && rki_circle_done(r);
+    return r->in_circle && o->edge->circle && !rki_internal(o->edge) && rki_circle_done(r);
 }
 
 void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
@@ -153,11 +147,8 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
 }
 
 // The input chunk at hand is complete: marks the last message of it on every chunked edge, or sends an empty one.
-void rki_close_chunk(rki_runner *r)
+void rki_close_scattered(rki_runner *r)
 {
-    rki_dead_flush(r);
-    if (r->plan->replicas == 1)
-        return;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
         if (RKP_UNLIKELY(o->closes))
@@ -211,7 +202,7 @@ static bool evicts(const rki_outset *o)
     return o->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
 }
 
-bool rki_has_room(rki_link *k, uint64_t w)
+static inline __attribute__((always_inline)) bool has_room(rki_link *k, uint64_t w)
 {
     uint64_t in = k->ring->bytes_in + w;
     if (rki_ring_room(k->ring, k->n_new + 1u) <= k->n_new)
@@ -223,6 +214,11 @@ bool rki_has_room(rki_link *k, uint64_t w)
     if (in - k->gone_seen <= k->byte_limit)
         return true;
     return k->n_new == 0 && rki_ring_fill(k->ring) == 0; // one message may be larger than the limit
+}
+
+bool rki_has_room(rki_link *k, uint64_t w)
+{
+    return has_room(k, w);
 }
 
 static bool is_control(const rki_outmsg *m)
@@ -267,7 +263,7 @@ static void publish(rki_link *k)
 }
 
 // Written into the ring, and visible after publish, unless its stamp or the ring's kind does not let it wait.
-static void push(rki_outset *o, rki_outmsg *m, uint64_t w)
+static inline __attribute__((always_inline)) void push(rki_outset *o, rki_outmsg *m, uint64_t w)
 {
     rki_link *k = o->links[m->link];
     m->env.seq = k->next_seq++;
@@ -311,9 +307,9 @@ static bool put_due(rki_runner *r)
         rki_outmsg m = { .env = { .flags = RKP_F_BARRIER, .actor = r->id, .generation = 1 } };
         if (!k || !RKI_LOOK(k->due))
             continue;
-        while (evicts(o) && !rki_has_room(k, rki_weight(NULL)) && evict(k))
+        while (evicts(o) && !has_room(k, rki_weight(NULL)) && evict(k))
             ;
-        if (!rki_has_room(k, rki_weight(NULL)))
+        if (!has_room(k, rki_weight(NULL)))
             continue;
         m.env.chunk = RKI_LOOK(k->due);
         m.env.stamp = o->edge->hlc ? rki_ring_floor(k->ring) : r->stamp; // it has no place in their order
@@ -350,7 +346,7 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
 {
     rki_link *k = o->links[m->link];
     uint64_t w = rki_weight(payload(m));
-    if (RKP_LIKELY(rki_has_room(k, w) && !behind(o))) {
+    if (RKP_LIKELY(has_room(k, w) && !behind(o))) {
         push(o, m, w);
         return PUT_DONE;
     }
@@ -362,9 +358,9 @@ static enum put put(rki_runner *r, rki_outset *o, rki_outmsg *m)
         return PUT_LOST;
     case RKI_OVERFLOW_DROP_OLDEST:
         // A barrier at the front is taken by the next step of whoever reads; of one that is suspended it stays there, and what comes is lost.
-        while (!behind(o) && !rki_has_room(k, w) && evict(k))
+        while (!behind(o) && !has_room(k, w) && evict(k))
             ;
-        if (behind(o) || !rki_has_room(k, w)) {
+        if (behind(o) || !has_room(k, w)) {
             if (is_control(m))
                 return PUT_WAIT;
             let_go(k, m);
@@ -465,14 +461,14 @@ static bool all_room(rki_runner *r, uint64_t emission)
         for (uint32_t m = 0; m < n; m++) {
             rki_link *k = o->links[o->box[m].link];
             if (o->edge->overflow == RKI_OVERFLOW_SPILL && !is_control(&o->box[m]) && !rki_spill_room(r, o) &&
-                (behind(o) || !rki_has_room(k, rki_weight(payload(&o->box[m]))))) {
+                (behind(o) || !has_room(k, rki_weight(payload(&o->box[m]))))) {
                 begin_wait(r, o, k);
                 return false;
             }
             if (o->edge->overflow != RKI_OVERFLOW_BLOCK && !is_control(&o->box[m]))
                 continue;
             uint64_t want = ++need[o->box[m].link];
-            if (rki_ring_room(k->ring, want) < want || !rki_has_room(k, rki_weight(payload(&o->box[m]))) || behind(o)) {
+            if (rki_ring_room(k->ring, want) < want || !has_room(k, rki_weight(payload(&o->box[m]))) || behind(o)) {
                 begin_wait(r, o, k);
                 return false;
             }
@@ -522,7 +518,8 @@ static bool flush_ordered(rki_runner *r)
             uint32_t n = run_of(o, first);
             uint64_t touched = 0;
             for (uint32_t m = 0; m < n; m++) {
-                o->box[m].env.stamp = stamp;
+                if (!o->keeps_stamp)
+                    o->box[m].env.stamp = stamp;
                 if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
                     rki_fail_run(r->acts[0], RKP_INTERNAL, "a ring with room was full");
                 end_wait(r, o->links[o->box[m].link]);
@@ -576,7 +573,7 @@ static bool deal_again(rki_runner *r)
         rki_outset *o = &r->outs[i];
         if (!o->n_box || !o->edge->group || o->partition || is_control(&o->box[0]))
             continue;
-        if (rki_has_room(o->links[0], rki_weight(payload(&o->box[0])))) { // it has just taken one
+        if (has_room(o->links[0], rki_weight(payload(&o->box[0])))) { // it has just taken one
             any |= !r->hlc_out || all_room(r, first_emission(r));
             continue;
         }
@@ -584,7 +581,7 @@ static bool deal_again(rki_runner *r)
             rki_outset *to = &r->outs[j];
             rki_outmsg m = o->box[0];
             if (j == i || to->n_box || !to->edge->group || !same_group(o, to) || !rki_takes(to) ||
-                !rki_has_room(to->links[0], rki_weight(payload(&m))))
+                !has_room(to->links[0], rki_weight(payload(&m))))
                 continue;
             shift(o, 1);
             forget_open(o);
@@ -632,7 +629,7 @@ bool rki_flush(rki_runner *r)
 }
 
 // Looks once more after it has said that it waits, so that no wake-up is missed.
-bool rki_flush_or_wait(rki_runner *r)
+bool rki_flush_or_ask(rki_runner *r)
 {
     if (rki_flush(r)) {
         if (RKP_UNLIKELY(r->lossy || r->spills || r->wiring->n_closes) && waits_aside(r)) {

@@ -131,6 +131,69 @@ static void free_buried(rki_run *r, bool all)
     }
 }
 
+// ---- instances that were replaced by their own actor ----------------------------------------------------------------
+
+bool rki_actor_renew(rkp_actor *a)
+{
+    rki_run *r = a->run;
+    rki_husk *h = malloc(sizeof *h);
+    void *self = calloc(1, a->op->self_size ? a->op->self_size : 1);
+    if (!h || !self) {
+        free(h);
+        free(self);
+        return false;
+    }
+    rki_actor_end(a);
+    *h = (rki_husk){ .self = a->self, .arena = a->arena, .grave = grave_now(r) };
+    a->self = self;
+    rki_arena_init(&a->arena);
+    pthread_mutex_lock(&r->lock);
+    h->next = r->husks;
+    r->husks = h;
+    pthread_mutex_unlock(&r->lock);
+    r->backend->poke(r->b);
+    return true;
+}
+
+static void husk_free(rki_husk *h)
+{
+    rki_arena_fini(&h->arena);
+    free(h->self);
+    free(h);
+}
+
+// True when there are some whose epoch is not over.
+static bool free_husks(rki_run *r)
+{
+    rki_husk *gone = NULL;
+    bool now = false, left;
+    pthread_mutex_lock(&r->lock);
+    for (rki_husk **at = &r->husks; *at;) {
+        rki_husk *h = *at;
+        if (!may_go(r, &h->grave)) {
+            now |= h->grave.epoch == rki_pool_epoch(r->pool) || h->grave.state_epoch == rki_pool_epoch(r->state_pool);
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        h->next = gone;
+        gone = h;
+    }
+    left = r->husks != NULL;
+    pthread_mutex_unlock(&r->lock);
+    for (rki_husk *h; (h = gone) != NULL; husk_free(h))
+        gone = h->next;
+    if (now)
+        rki_next_epoch(r);
+    return left;
+}
+
+void rki_husks_free(rki_run *r)
+{
+    for (rki_husk *h; (h = r->husks) != NULL; husk_free(h))
+        r->husks = h->next;
+}
+
 static void bury_gens(rki_run *r)
 {
     pthread_mutex_lock(&r->lock); // wirings are put on with it
@@ -242,7 +305,7 @@ void rki_reap(rki_run *r, uint64_t now, uint64_t *until)
         x->drain_until_ns = 0;
         late(r);
     }
-    if (x->n_going || x->leaving || x->buried || x->buried_gens)
+    if (free_husks(r) || x->n_going || x->leaving || x->buried || x->buried_gens)
         *until = !*until || now + 10000000u < *until ? now + 10000000u : *until;
 }
 

@@ -10,6 +10,7 @@
 
 #include "flow/clock.h"
 #include "run/replay.h"
+#include "watch/metrics.h"
 #include <rkpipe/backend.h>
 
 typedef struct rki_run rki_run;
@@ -57,10 +58,14 @@ typedef struct rki_run_args {
     const char *data_dir; // for spill files; made when first needed
     bool keeps;           // data_dir belongs to this run: checkpoints may be kept there
     bool fresh;           // those of earlier runs are let go
-    bool migrate;         // one of another form of the pipeline is gone on from, where it fits
-    bool quiet;           // that it goes on from one is not said
+    // On the control thread: soon, and when as many nanoseconds have passed as it says, or earlier; may be NULL.
+    uint64_t (*beat)(void *arg);
+    void *beat_arg;
+    bool migrate; // one of another form of the pipeline is gone on from, where it fits
+    bool quiet;   // that it goes on from one is not said
     // Whole lines for the log; any thread, several at a time.  NULL: they are let go.
     void (*log)(void *arg, rkp_str lines);
+    void (*log_rows)(void *arg, rkp_str lines); // the same for rows that were to be written to it; NULL: as `log`
     void *log_arg;
     rki_replay *replay;     // what is replayed, of a plan for that; NULL: an ordinary run
     const char *const *env; // NAME=VALUE, NULL terminated, of which commands get some; may be NULL
@@ -76,6 +81,12 @@ typedef struct rki_run_args {
     // What every kernel gives, on its actor's thread; NULL: nobody looks.
     void (*see)(void *arg, const struct rki_seen *s);
     void *see_arg;
+    // More of rkpipe_notifications_total, from any thread that looks; it must not wait for the run.  NULL: there is none.
+    void (*notified)(void *arg, rki_emit emit, void *emit_arg);
+    void *notified_arg;
+    // Asked when everything else is right, before outputs have their names, on the control thread.  False and a sentence: exit code 65.
+    bool (*approve)(void *arg, const rki_spec *s, char *text, size_t n); // NULL: nobody is asked
+    void *approve_arg;
 } rki_run_args;
 
 #define RKI_STORE_FOLDER "dlq" // of data_dir: where dead letters are kept
@@ -91,6 +102,8 @@ void rki_run_free(rki_run *r);
 
 // The operator that a spec gives a kernel of its own when somebody subscribes to `$` topics (rki_spec_args.engine_op).
 extern const rkp_op rki_op_engine;
+// That of the kernels of alerts on data (rki_spec_args.watch_op).
+extern const rkp_op rki_op_watch;
 // In a test: in the place of sources that are given rows, and of sinks that only look.
 extern const rkp_op rki_op_given, rki_op_seen;
 

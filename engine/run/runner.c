@@ -6,6 +6,7 @@
 // message makes.  Chunk marks: on an edge whose producer or consumer is replicated, every input chunk yields at least
 // one message, the last one marked; the consumer reads one ring until the mark, then the next ring in turn.  Chunk
 // numbers are dense, so a ring that has ended at its turn means that no later chunk exists.
+#include "data/pool.h"
 #include "run/meter.h"
 
 #include <stdlib.h>
@@ -33,6 +34,9 @@ rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
         return a->op->decode(a->self, a, b);
     case RKI_ENCODE:
         return a->op->encode(a->self, a, b);
+    case RKI_DEAL:
+    case RKI_GATHER:
+        return rki_pass(a, b);
     default:
         return a->op->on_batch(a->self, a, a == a->r->acts[0] ? a->r->in_port : 0, b);
     }
@@ -150,10 +154,8 @@ static bool ends_for_nobody(const rkp_actor *a)
            __atomic_load_n(&a->run->any_stop, __ATOMIC_RELAXED) && !read_on(a);
 }
 
-static void check_wanted(rki_runner *r)
+static void stop_unwanted(rki_runner *r)
 {
-    if (r->unwanted || !__atomic_load_n(&r->run->any_stop, __ATOMIC_RELAXED) || wanted(r->acts[0]))
-        return;
     r->unwanted = true;
     rki_stop_stage(r->acts[0]);
     for (uint32_t i = 0; i < r->n_ins; i++) {
@@ -162,6 +164,12 @@ static void check_wanted(rki_runner *r)
             rki_wake_from(r->ins[i].links[l]);
         }
     }
+}
+
+static inline void check_wanted(rki_runner *r)
+{
+    if (RKP_UNLIKELY(__atomic_load_n(&r->run->any_stop, __ATOMIC_RELAXED)) && !r->unwanted && !wanted(r->acts[0]))
+        stop_unwanted(r);
 }
 
 void rki_look_wanted(rki_runner *r)
@@ -220,6 +228,15 @@ static void wake_producer(rki_link *k)
     } while (RKP_UNLIKELY(from != was));
 }
 
+// The batch after the one at hand comes nearer while that is worked on: its memory was last in the hands of who made it.
+static void expect_next(const rki_ring *ring)
+{
+    const rkp_envelope *e = rki_ring_known(ring);
+    const char *b = e ? (const char *)(uintptr_t)e->payload : NULL;
+    for (size_t at = 0; b && at < sizeof(rkp_batch); at += 64)
+        __builtin_prefetch(b + at);
+}
+
 // Takes the message at the front and wakes the producer when it waits for room.  False: its producer took it back.  seq: only this one,
 // which was chosen by its stamp; what stands there now comes later.
 static bool take_front(rki_inset *in, const uint64_t *seq, rkp_envelope *e, uint64_t *bytes)
@@ -238,6 +255,7 @@ static bool take_front(rki_inset *in, const uint64_t *seq, rkp_envelope *e, uint
         w = rki_weight((const rkp_batch *)(uintptr_t)e->payload);
         __atomic_store_n(&k->ring->bytes_out, k->ring->bytes_out + w, __ATOMIC_RELAXED);
         rki_ring_release(k->ring, 1);
+        expect_next(k->ring);
     }
     *bytes += w;
     k->taken = true;
@@ -372,7 +390,7 @@ static enum took take_restored(rki_runner *r)
     rkp_hlc_merge(&r->clock, e.stamp);
     r->in_stamp = e.stamp;
     r->corr = e.corr;
-    r->in_port = in->reply;
+    r->in_port = in->port;
     return feed(r, in, (rkp_batch *)(uintptr_t)e.payload, e.flags) ? TOOK_SOME : TOOK_RETRY;
 }
 
@@ -400,7 +418,7 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     rkp_hlc_merge(&r->clock, e.stamp);
     r->in_stamp = e.stamp;
     r->corr = e.corr;
-    r->in_port = in->reply;
+    r->in_port = in->port;
     r->chunk = in->edge->kind == RKI_EDGE_PARTITION ? e.chunk * r->plan->replicas + r->replica : e.chunk;
     RKI_ADD(k->got_rows, e.rows);
     r->next_in = ((uint32_t)at + 1) % r->n_ins;
@@ -440,8 +458,10 @@ static uint64_t rki_now_ns(const rki_runner *r)
 static bool inputs_ended(const rki_runner *r)
 {
     bool circle = r->in_circle && rki_circle_done(r);
+    // Within a kernel the end comes when the stage before has ended: what that gives at its end is not lost.
     for (uint32_t i = 0; i < r->n_ins; i++)
-        if (!r->ins[i].reply && r->ins[i].n_ended < r->ins[i].n && !(circle && r->ins[i].edge->circle))
+        if (!r->ins[i].reply && r->ins[i].n_ended < r->ins[i].n &&
+            !(circle && r->ins[i].edge->circle && !rki_internal(r->ins[i].edge)))
             return false;
     return true;
 }
@@ -465,7 +485,7 @@ static bool is_source(const rki_runner *r)
 static bool run_timers(rki_runner *r)
 {
     bool any = false;
-    for (uint32_t i = 0; r->timed && i < r->n_stages; i++) {
+    for (uint32_t i = 0; i < r->n_stages; i++) {
         rkp_actor *a = r->acts[i];
         rkp_verdict v;
         if (!a->timer_ns || a->ended || (a->timer_ns > rkp_now_ns(a) && !rkp_stopping(a)))
@@ -567,7 +587,9 @@ static rkp_step poll_source(rki_runner *r)
     rkp_actor *a = r->acts[0];
     if (RKP_UNLIKELY(a->muted))
         return RKP_STEP_DONE;
-    for (int i = 0; i < QUANTUM_MESSAGES; i++) {
+    // A worker that has read so much looks after those who work on it while it is in the cache.
+    uint64_t bytes = a->counts.bytes_out, most = r->task.own_thread ? UINT64_MAX : QUANTUM_BYTES;
+    for (int i = 0; i < QUANTUM_MESSAGES && a->counts.bytes_out - bytes < most; i++) {
         uint64_t polls = a->counts.batches, emission = r->emission;
         rkp_verdict v;
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED)) {
@@ -804,11 +826,13 @@ static bool has_stopped(const rki_runner *r)
 static bool gives_on(const rki_runner *r)
 {
     uint32_t own = 0;
-    rki_ring *ring = r->n_ins ? r->ins[0].links[r->ins[0].cur]->ring : NULL;
-    if (!ring || r->ins[0].edge->in || r->ins[0].edge->dead || r->phase != PHASE_RUN || !rki_ckpt_due(r))
+    if (!r->n_ins || !rki_internal(r->ins[0].edge) || r->phase != PHASE_RUN || !rki_ckpt_due(r))
         return false;
-    if (rki_ring_ready(ring) && rki_ring_peek(ring, 0)->flags & RKP_F_END) // it does not end meanwhile
-        return false;
+    for (uint32_t i = 0; i < r->n_ins; i++) {
+        rki_ring *ring = r->ins[i].links[r->ins[i].cur]->ring;
+        if (rki_ring_ready(ring) && rki_ring_peek(ring, 0)->flags & RKP_F_END) // it does not end meanwhile
+            return false;
+    }
     for (uint32_t i = 0; i < r->n_stages; i++)
         own += r->acts[i]->suspended && r->acts[i]->ks == r->acts[0]->ks;
     return own == r->n_suspended;
@@ -845,7 +869,11 @@ static rkp_step step(rki_runner *r)
     if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0])) {
         if (rki_failed(r->run))
             return finish(r);
-        rki_flush_or_wait(r);
+        if (rki_flush_or_wait(r) && r->phase == PHASE_RUN && rki_ckpt_due(r) && rki_life_lost(r->acts[0])) {
+            if (!rki_ckpt_cut(r, 0)) // a checkpoint need not wait for the new instance: its place is known
+                return finish(r);
+            rki_flush_or_wait(r);
+        }
         return idle(r);
     }
     if (r->phase == PHASE_RUN && is_source(r)) {
@@ -871,7 +899,7 @@ static rkp_step step(rki_runner *r)
             return idle(r);
         }
         check_wanted(r);
-        if (run_timers(r) && !rki_flush_or_wait(r))
+        if (RKP_UNLIKELY(r->timed) && run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
         if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0]))
             return rki_failed(r->run) ? finish(r) : idle(r);
@@ -983,8 +1011,9 @@ rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)
 {
     rki_runner *r = arg;
     rkp_step st;
-    (void)t;
     (void)worker;
+    if (!t->own_thread) // those of workers stay as long as the run
+        rki_pool_sit(r->run->pool);
     // Relaxed: only a wake-up hint of our own; whoever saw 1 wakes us once too often.
     __atomic_store_n(&r->out_waiting, 0, __ATOMIC_RELAXED);
     r->wake_ns = 0;

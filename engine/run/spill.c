@@ -117,12 +117,12 @@ static const char *log_name(const char *dir)
     return strrchr(dir, '/') + 1;
 }
 
-// Of a runner that begins.
+// Of a runner that begins.  Without memory for the name: there may be one, and who opens it says what is wrong.
 bool rki_spill_left(rki_runner *r, const rki_outset *o)
 {
     char *dir = folder(r->run, r->wiring->gen->plan, o);
     uint64_t from, to;
-    bool there = dir && (access(dir, F_OK) == 0 || rki_ckpt_log(r->run, log_name(dir), &from, &to));
+    bool there = !dir || access(dir, F_OK) == 0 || errno != ENOENT || rki_ckpt_log(r->run, log_name(dir), &from, &to);
     free(dir);
     return there;
 }

@@ -66,17 +66,18 @@ void rki_count_actor(rki_kernel_counts *out, const rkp_actor *a)
     add_reasons(out->deads, &out->n_deads, c->deads, __atomic_load_n(&c->n_deads, __ATOMIC_ACQUIRE));
     for (int m = 0; m < 16; m++)
         out->metrics[m] += RKI_LOOK(c->metrics[m]);
-    // The two halves of a source or sink are one kernel to the user.
-    if (role != RKI_DECODE && role != RKI_WRITE) {
+    // The stages of a kernel are one kernel to the user: what the first takes, what the last gives.
+    if (a->stage->takes) {
         out->rows_in += RKI_LOOK(c->rows_in);
         out->bytes_in += RKI_LOOK(c->bytes_in);
         out->batches += RKI_LOOK(c->batches);
     }
     if (role == RKI_POLL)
         out->bytes_in += RKI_LOOK(c->bytes_out);
-    if (role != RKI_POLL && role != RKI_ENCODE) {
-        out->rows_out += RKI_LOOK(c->rows_out);
+    if (role != RKI_POLL && role != RKI_ENCODE)
         out->absorbed += RKI_LOOK(c->absorbed);
+    if (a->stage->gives) {
+        out->rows_out += RKI_LOOK(c->rows_out);
         out->bytes_out += role == RKI_WRITE ? RKI_LOOK(c->bytes_in) : RKI_LOOK(c->bytes_out);
     }
     out->bad += RKI_LOOK(a->bad);
@@ -141,6 +142,8 @@ void rki_run_totals(const rki_run *r, rki_totals *out)
     while (rki_run_next_counts(r, &w, &c)) {
         if (w.kernel->op->kind == RKP_SOURCE)
             out->rows_in += c.rows_in;
+        if (w.kernel->op == &rki_op_watch)
+            continue; // it looks at rows that others have as well
         if (w.kernel->op->kind == RKP_SINK)
             out->rows_out += c.absorbed;
         out->dropped += c.dropped;
@@ -232,20 +235,16 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
     rki_run_totals(r, &t);
     rki_json_init(&j, out, 2);
     rki_json_object(&j);
-    rki_json_key(&j, "pipeline");
-    rki_json_str(&j, rkp_str_of(r->name));
-    rki_json_key(&j, "exit");
-    rki_json_i64(&j, exit_code);
+    rki_json_put_str(&j, "pipeline", rkp_str_of(r->name));
+    rki_json_put_i64(&j, "exit", exit_code);
     rki_json_key(&j, "error");
     if (r->failure[0])
         rki_json_z(&j, r->failure);
     else
         rki_json_null(&j);
 #define FIELD(k, v) (rki_json_key(&j, k), rki_json_u64(&j, v))
-    rki_json_key(&j, "wall_seconds");
-    rki_json_f64(&j, (double)t.wall_ns / 1e9);
-    rki_json_key(&j, "cpu_seconds");
-    rki_json_f64(&j, (double)t.cpu_ns / 1e9);
+    rki_json_put_f64(&j, "wall_seconds", (double)t.wall_ns / 1e9);
+    rki_json_put_f64(&j, "cpu_seconds", (double)t.cpu_ns / 1e9);
     FIELD("peak_bytes", t.peak_bytes);
     FIELD("workers", t.workers);
     FIELD("rows_in", t.rows_in);
@@ -259,14 +258,10 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
     rki_json_array(&j);
     for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
         rki_json_object(&j);
-        rki_json_key(&j, "kernel");
-        rki_json_z(&j, c.kernel);
-        rki_json_key(&j, "op");
-        rki_json_z(&j, c.op);
-        if (c.removed) {
-            rki_json_key(&j, "removed");
-            rki_json_bool(&j, true);
-        }
+        rki_json_put_z(&j, "kernel", c.kernel);
+        rki_json_put_z(&j, "op", c.op);
+        if (c.removed)
+            rki_json_put_bool(&j, "removed", true);
         FIELD("rows_in", c.rows_in);
         FIELD("rows_out", c.rows_out);
         FIELD("absorbed", c.absorbed);

@@ -149,8 +149,8 @@ static void ask_to_stop(rki_run *r, rki_job *j)
         rki_runner *h = i < j->n_stopping ? heir(j, o) : NULL;
         o->stop_retires = !h || j->diff->path || h->plan->replicas > 1 || o->plan->replicas > 1;
         o->stop_pending = h && same_columns(&h->acts[0]->bound->in, &o->acts[0]->bound->in);
-        for (uint32_t s = 0; j->diff->path && s < o->n_ins; s++) // it has met what is before
-            o->stop_pending &= !o->ins[s].n || !drains(o->ins[s].links[0]);
+        for (uint32_t l = 0; j->diff->path && l < r->n_links; l++) // it has met what is before
+            o->stop_pending &= rki_to(r->links[l]) != o || !drains(r->links[l]);
     }
     for (uint32_t i = 0; (o = halting(j, i)); i++)
         if (rki_runner_over(o))
@@ -279,16 +279,101 @@ void rki_add_past(rki_kstate *k, const rkp_actor *a)
         k->past.deads[i].reason = keep_name(a->run, k->past.deads[i].reason);
 }
 
+// Of a stage that takes what its kernel takes, or gives what it gives, and then does not, or the other way round: what it has counted meant
+// that.
+static bool counts_differ(const rkp_actor *a, const rkp_actor *b)
+{
+    return a->stage->takes != b->stage->takes || a->stage->gives != b->stage->gives;
+}
+
+static void forget_counts(rkp_actor *a)
+{
+    memset(&a->counts, 0, sizeof a->counts);
+    a->bad = 0;
+}
+
 static void move_actor(rki_runner *run, uint32_t s, rkp_actor *from)
 {
     rkp_actor *blank = run->acts[s];
     rki_runner *old = from->r;
     rki_kstate *ks = blank->ks;
+    if (counts_differ(from, blank)) {
+        rki_add_past(ks, from);
+        forget_counts(from);
+    }
     for (uint32_t i = 0; i < old->n_stages; i++)
         if (old->acts[i] == from)
             old->acts[i] = NULL;
     rki_actor_place(from, run, s, ks);
     rki_actor_free(blank);
+}
+
+// A number that no runner has; there are 65,535, and at most 4,096 runners.
+static uint16_t free_id(rki_run *r)
+{
+    bool taken = true;
+    while (taken) {
+        taken = ++r->last_id == 0;
+        for (uint32_t i = 0; i < r->n_runners; i++)
+            taken |= r->runners[i]->id == r->last_id;
+        for (uint32_t i = 0; i < r->reload->n_going; i++)
+            taken |= r->reload->going[i]->id == r->last_id;
+    }
+    return r->last_id;
+}
+
+// Before any ring has one of them at its end: who reads in an order looks at the numbers of publishers.
+static void number_new(rki_run *r, const rki_job *j)
+{
+    for (uint32_t i = 0; i < j->net->n_runners; i++) {
+        const rkp_actor *head = rki_job_new_runner(j, i) ? j->origins[j->first_origin[i]].from : NULL;
+        if (rki_job_new_runner(j, i))
+            j->net->runners[i]->id = head && head->r->acts[0] == head ? head->r->id : free_id(r);
+    }
+}
+
+// Whoever reads or sends for a kernel from now on, which had one that did so for its replicas, and has none any more.
+static rki_runner *end_of(const rki_job *j, const rki_runner *o)
+{
+    const rki_stage *old = &j->diff->from->stages[j->diff->from->actors[o->index].stages[0]];
+    if (old->role != RKI_DEAL && old->role != RKI_GATHER)
+        return NULL;
+    for (uint32_t i = 0; i < j->net->n_runners; i++) {
+        rki_runner *run = j->net->runners[i];
+        for (uint32_t s = 0; rki_job_new_runner(j, i) && s < run->n_stages; s++) {
+            const rki_stage *st = run->acts[s]->stage;
+            if (j->diff->kernels[st->kernel].old == (int32_t)old->kernel &&
+                (old->role == RKI_DEAL ? st->takes : st->gives))
+                return run;
+        }
+    }
+    return NULL;
+}
+
+// Where a kernel gets one that reads for its replicas, or one that sends for them, or has none any more: what has been delivered, and what was
+// sent, is before all that comes.
+static void hand_order_over(const rki_job *j)
+{
+    for (uint32_t i = 0; i < j->n_stopping; i++) {
+        const rki_runner *o = j->stopping[i];
+        const rki_plan *from = j->diff->from;
+        for (uint32_t n = 0; n < j->net->n_runners; n++) {
+            rki_runner *run = j->net->runners[n];
+            const rki_stage *st = run->acts[0] ? run->acts[0]->stage : NULL;
+            bool same = false;
+            for (uint32_t s = 0; rki_job_new_runner(j, n) && st && s < o->n_stages; s++)
+                same |=
+                    j->diff->kernels[st->kernel].old == (int32_t)from->stages[from->actors[o->index].stages[s]].kernel;
+            if (!same)
+                continue;
+            if (run->clock.last < o->clock.last)
+                run->clock.last = o->clock.last;
+            if (st->takes && run->front_stamp < o->front_stamp) {
+                run->front_stamp = o->front_stamp;
+                run->front_id = o->front_id;
+            }
+        }
+    }
 }
 
 // From the stopped runners to the new ones; cannot fail.
@@ -303,7 +388,6 @@ static void hand_over(rki_job *j)
                 continue;
             if (s == 0) { // the head's runner goes on in this one
                 const rki_runner *old = o->from->r;
-                run->id = old->id;
                 run->clock = old->clock;
                 run->emission = old->emission;
                 run->stamp = old->stamp;
@@ -335,17 +419,19 @@ static void hand_over(rki_job *j)
             if (!o->carries && !o->from->ended)
                 rki_drop_held(o->from, "reload");
             a->ended = o->from->ended;
+            a->meta.first_row = o->from->meta.first_row;
+            if (counts_differ(o->from, a))
+                continue; // commit adds them to those of instances that have gone
             a->counts = o->from->counts;
             for (uint32_t k = 0; k < a->counts.n_drops; k++)
                 a->counts.drops[k].reason = keep_name(a->run, a->counts.drops[k].reason);
             for (uint32_t k = 0; k < a->counts.n_deads; k++)
                 a->counts.deads[k].reason = keep_name(a->run, a->counts.deads[k].reason);
             a->bad = o->from->bad;
-            a->meta.first_row = o->from->meta.first_row;
-            memset(&o->from->counts, 0, sizeof o->from->counts);
-            o->from->bad = 0;
+            forget_counts(o->from);
         }
     }
+    hand_order_over(j);
 }
 
 // ---- commit ---------------------------------------------------------------------------------------------------------
@@ -361,7 +447,7 @@ rki_runner *rki_job_heir(const rki_job *j, const rki_runner *o)
     for (uint32_t i = 0; !h && i < j->n_stopping && o->replica; i++) // there are fewer replicas now
         if (j->stopping[i]->index == o->index && j->stopping[i]->replica == 0)
             h = rki_job_heir(j, j->stopping[i]);
-    return h;
+    return h ? h : end_of(j, o);
 }
 
 static rki_wiring *wiring_with(const rki_job *j, const rki_link *k, bool out)
@@ -471,20 +557,6 @@ static void take_from_gone(rki_run *r, const rki_net *net)
             }
 }
 
-// A number that no runner has; there are 65,535, and at most 4,096 runners.
-static uint16_t free_id(rki_run *r)
-{
-    bool taken = true;
-    while (taken) {
-        taken = ++r->last_id == 0;
-        for (uint32_t i = 0; i < r->n_runners; i++)
-            taken |= r->runners[i]->id == r->last_id;
-        for (uint32_t i = 0; i < r->reload->n_going; i++)
-            taken |= r->reload->going[i]->id == r->last_id;
-    }
-    return r->last_id;
-}
-
 // Whoever fills a new ring of an order begins above what its reader has delivered (which has stopped: plan/diff.c), as who was left
 // behind does.
 static void begin_orders(const rki_net *g)
@@ -504,8 +576,6 @@ static void start_new(rki_run *r, rki_job *j)
         rki_runner *run = r->runners[i];
         if (!rki_job_new_runner(j, i))
             continue;
-        if (!run->id)
-            run->id = free_id(r);
         if (r->leased && run->clock.last < r->lease.start)
             run->clock.last = r->lease.start;
         rki_mark_following(j->net->wirings[i]);
@@ -535,6 +605,7 @@ static void commit(rki_run *r, rki_job *j)
     pthread_rwlock_wrlock(&r->graph_lock); // others look at runners and their actors
     for (uint32_t i = 0; i < j->n_stopping; i++)
         rki_clock_close(j->stopping[i]);
+    number_new(r, j);
     hand_sets_over(j);
     hand_over(j);
     pthread_mutex_lock(&r->build_lock);
@@ -649,8 +720,7 @@ static void tell_pauses(rki_job *j)
             j->out->pause_ns = ns;
         if (o->replica)
             continue;
-        rki_json_key(&w, j->diff->from->actors[o->index].name);
-        rki_json_f64(&w, (double)us / 1000.0);
+        rki_json_put_f64(&w, j->diff->from->actors[o->index].name, (double)us / 1000.0);
     }
     rki_json_end_object(&w);
 }

@@ -87,7 +87,7 @@ void rki_actor_place(rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks)
     a->r = r;
     a->stage = s;
     a->bound = &p->kernels[s->kernel];
-    a->op = a->bound->k->op;
+    a->op = s->role == RKI_DEAL || s->role == RKI_GATHER ? &rki_op_pass : a->bound->k->op;
     a->ks = ks;
     a->muted = a->bound->k->muted;
     a->meter = rki_meter_of(ks, s->role, r->replica); // new_runner has made it
@@ -119,6 +119,8 @@ bool rki_new_instance(rkp_actor *a)
         return false;
     a->self_made = true;
     a->gen = a->r->gen;
+    if (a->op == &rki_op_pass)
+        return true;
     return rki_plan_instance((rki_plan *)(uintptr_t)a->gen->plan, a->stage->kernel, &a->arena, a->self) == RKP_OK;
 }
 
@@ -318,6 +320,7 @@ static bool wire_out(rki_net *g, uint32_t edge, uint32_t f)
     o->from = place_of(&p->actors[e->from_actor], e->from_stage);
     o->partition = e->kind == RKI_EDGE_PARTITION || e->group ? tb->partition : NULL;
     o->replies = e->in && e->in->reply;
+    o->keeps_stamp = p->stages[e->from_stage].role == RKI_DEAL && !e->dead;
     o->unite_to = o->replies ? &tb->replies : &tb->in;
     o->unite = !e->in ? NULL : &tb->unite[e->to_input];
     w->hlc_out |= e->hlc;
@@ -361,8 +364,9 @@ static bool wire_in(rki_run *r, rki_net *g, uint32_t edge, uint32_t t)
     rki_wiring *w = wiring_of(g, e->to_actor, t);
     rki_runner *run = runner_of(g, e->to_actor, t);
     rki_inset *in = &w->ins[w->n_ins++];
-    bool head = ts->role == RKI_WHOLE || ts->role == RKI_ENCODE;
+    bool head = ts->takes;
     in->edge = e;
+    in->port = ts->role == RKI_GATHER ? (uint8_t)e->from_port : e->in && e->in->reply;
     in->n = nf;
     in->unite = !head ? NULL : e->dead ? &tb->dead_unite : &tb->unite[e->to_input];
     in->reply = e->in && e->in->reply;
@@ -482,7 +486,7 @@ static bool add_unheard(rki_run *r, rki_wiring *w, struct rki_wired *ws, const s
 {
     const rki_bound *b = of->b;
     const rki_kernel *k = b->k;
-    if (!k->n_pubs || s->role == RKI_POLL)
+    if (!k->n_pubs || !s->gives)
         return true;
     ws->unheard = rki_array(&w->arena, k->n_pubs, sizeof *ws->unheard);
     for (uint32_t q = 0; ws->unheard && q < k->n_pubs; q++) {

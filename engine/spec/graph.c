@@ -282,6 +282,13 @@ static void dead_topic(struct graph *g, rkp_word w)
 
             if (!rki_topic_match(rkp_word_str(sub->topic), rkp_word_str(w)))
                 continue;
+            if (g->s->kernels[i].id.p[0] == '$') {
+                rkp_diag(g->l->d, RKP_ERROR, sub->topic.at, "not-supported",
+                         "alerts that watch dead letters are not supported yet, and '%s' matches their topic '%s'",
+                         sub->topic.p, w.p);
+                rkp_diag_hint(g->l->d, "expr: rate(rkpipe_dead_letter_rows_total[1m]) > 0");
+                continue;
+            }
             g->s->takes_dead[i] = 1;
             found = true;
             if (sub->group.p)

@@ -41,8 +41,8 @@ uint64_t rki_hash_variables(uint64_t h, const rki_spec *s)
 // Fields of a kernel that change how it runs, not what it does.
 static bool counts(rkp_str key)
 {
-    static const char *const other[] = { "description", "labels", "priority", "place",
-                                         "fuse",        "queue",  "batch",    "timeout" };
+    static const char *const other[] = { "description", "labels", "priority", "place", "fuse",
+                                         "queue",       "batch",  "timeout",  "retry" };
 
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strlen(other[i]) == key.n && memcmp(other[i], key.p, key.n) == 0)

@@ -57,6 +57,12 @@ typedef struct rki_use {
     struct rki_use *next;
 } rki_use;
 
+// Of an alert: what the file says, and whether it watches a topic.
+typedef struct rki_watching {
+    const rkp_node *node;
+    bool topic;
+} rki_watching;
+
 typedef struct rki_load {
     rki_arena *arena;
     rkp_diags *d;
@@ -70,10 +76,12 @@ typedef struct rki_load {
     rki_store *stores;
     size_t n_stores;
     rki_names store_names;
-    size_t read;     // bytes of small files
-    size_t patterns; // of include
-    rki_use *uses;   // in the order of the kernels
-    size_t errors;   // in the sink before this load
+    size_t read;            // bytes of small files
+    size_t patterns;        // of include
+    rki_use *uses;          // in the order of the kernels
+    size_t errors;          // in the sink before this load
+    rki_watching *watching; // as the spec's alerts
+    bool alerts_wrong;      // there are more in the file than in the spec
 } rki_load;
 
 // ---- include.c
@@ -148,7 +156,20 @@ typedef struct rki_alert_conf {
     uint64_t for_ns, keep_ns, every_ns, limit;
     int no_data, severity;
     rkp_pairs labels, annotations;
+    struct {
+        rkp_word kernel, topic;
+    } watch;
+    rkp_word where;
+    uint64_t throttle_ns;
+    rkp_words key;
 } rki_alert_conf;
+
+// `notify`, as rows take it (notify.c); a route's fields lie in has_route.
+typedef struct rki_notify_conf {
+    const rkp_node *receivers;
+    uint64_t has_route[32];
+    rkp_objects_of inhibit;
+} rki_notify_conf;
 
 typedef struct rki_top {
     const rkp_node *include, *vars, *secrets, *schemas, *templates, *kernels, *tests, *defaults;
@@ -160,6 +181,7 @@ typedef struct rki_top {
     rki_dead_conf dead_letter;
     const rkp_node *topics;
     rkp_objects_of alerts;
+    rki_notify_conf notify;
     rki_admin_conf admin;
     rki_telemetry_conf telemetry;
     rki_reload_conf reload;
@@ -187,13 +209,17 @@ typedef struct rki_kernel_conf {
 
 extern const rkp_opt rki_top_rows[];
 extern const rkp_opt rki_telemetry_rows[]; // telemetry.c
-extern const rkp_opt rki_kernel_rows[];    // without use and args
-extern const rkp_opt rki_defaults_rows[];  // the part of them that `defaults` may hold
-extern const rkp_opt rki_topic_rows[];     // an entry of `topics`
+extern const rkp_opt rki_admin_rows[];     // listen.c
+extern const rkp_opt_type rki_loopback_type;
+extern const rkp_opt rki_kernel_rows[];   // without use and args
+extern const rkp_opt rki_defaults_rows[]; // the part of them that `defaults` may hold
+extern const rkp_opt rki_topic_rows[];    // an entry of `topics`
 extern const rkp_opt rki_subscribe_rows[];
 extern const rkp_opt rki_secret_rows[];
 extern const rkp_opt rki_template_rows[];
 extern const rkp_opt rki_alert_rows[];   // an entry of `alerts` (alerts.c)
+extern const rkp_opt rki_notify_rows[];  // `notify` (notify.c)
+extern const rkp_opt rki_route_rows[];   // an entry of `routes`
 extern const rkp_opt_type rki_prom_text; // rkp_word
 extern const rkp_opt_type rki_any;       // const rkp_node *: checked elsewhere
 
@@ -236,12 +262,27 @@ const char *rki_load_port_list(rki_load *l, const rki_kernel *k); // "a, b and c
 // ---- alerts.c
 
 void rki_load_alerts(rki_load *l, const rkp_objects_of *v); // `alerts:`
+void rki_load_admin(rki_load *l);                           // `admin:`, what its keys mean together
+
+// ---- notify.c
+
+void rki_load_notify(rki_load *l, const rki_notify_conf *c); // `notify:`
+
+// ---- watching.c
+
+size_t rki_watching_n(const rki_load *l); // how many alerts on data have a kernel
+// The kernel of the first of them from alert *at on; false: there are no more.
+bool rki_watching_kernel(rki_load *l, size_t *at, rki_kernel *k, rki_graph_from *from);
 
 // ---- topics.c
 
 void rki_load_topics(rki_load *l, const rkp_node *map); // `topics:`
 void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f);
 // The kernel's subscribe and publish, checked by themselves.
+// fields.c.  Is this field of `defaults` for kernels of this operator?
+bool rki_field_for(const rkp_op *op, rkp_str field);
+void rki_check_fields(rki_load *l, const rkp_node *n, const rki_kernel *k);
+
 void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known,
                      rki_kernel *to);
 bool rki_engine_wanted(const rki_spec *s);
@@ -264,6 +305,7 @@ bool rki_load_test_topic(rki_load *l, rki_kernel *k);              // true: a ke
 bool rki_load_publish(rki_load *l, rki_kernel *k, rkp_word topic); // topics.c: port 0, to a plain name
 
 rkp_opt_ctx rki_load_ctx(rki_load *l, const char *owner);
+void rki_queue_rounded(rki_load *l, const rkp_node *n, uint64_t capacity); // says so when n says another one
 // A mapping of the top level, or NULL: absent, or a finding.  `of` says of what ("variables").
 rkp_node *rki_load_map(rki_load *l, const char *key, const char *of);
 bool rki_load_id(rki_load *l, const rkp_node *n, const char *what); // a finding when the key is no id

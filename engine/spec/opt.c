@@ -242,7 +242,10 @@ static rkp_status no_secrets(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node 
     if (!s)
         return RKP_OK;
     rkp_diag(c->diags, RKP_ERROR, s->at, "secret-here", "'%s' cannot hold a secret: others could see it", row->name);
-    rkp_diag_hint(c->diags, "let the command read it from a file, and tell it the file's name");
+    if (strcmp(row->name, "argv") == 0 || strcmp(row->name, "env") == 0)
+        rkp_diag_hint(c->diags, "let the command read it from a file, and tell it the file's name");
+    else
+        rkp_diag_hint(c->diags, "it is shown by commands, in metrics, messages and the log");
     return RKP_INVALID;
 }
 
@@ -327,8 +330,7 @@ static void schema_text(const rkp_opt *row, rki_json *j)
         rki_putf(&b, " (%s)", row->unit);
     if (row->not_yet)
         rki_putz(&b, " (not supported yet)");
-    rki_json_key(j, "description");
-    rki_json_str(j, (rkp_str){ b.p, b.n });
+    rki_json_put_str(j, "description", (rkp_str){ b.p, b.n });
     j->out->failed |= b.failed;
     rki_buf_fini(&b);
 }
@@ -373,10 +375,8 @@ void rki_opts_schema(const rkp_opt *rows, rki_json *j)
     bool any = false;
 
     rki_json_object(j);
-    rki_json_key(j, "type");
-    rki_json_z(j, "object");
-    rki_json_key(j, "additionalProperties");
-    rki_json_bool(j, false);
+    rki_json_put_z(j, "type", "object");
+    rki_json_put_bool(j, "additionalProperties", false);
     rki_json_key(j, "properties");
     rki_json_object(j);
     for (const rkp_opt *r = rows; r && r->name; r++) {

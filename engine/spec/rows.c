@@ -56,8 +56,7 @@ static void print_u64(const rkp_opt *row, const void *field, struct rki_json *ou
 static void schema_version(const rkp_opt *row, struct rki_json *out)
 {
     (void)row;
-    rki_json_key(out, "const");
-    rki_json_u64(out, 1);
+    rki_json_put_u64(out, "const", 1);
 }
 
 static const rkp_opt_type version_type = { "version", sizeof(uint64_t), parse_version, print_u64, schema_version };
@@ -223,106 +222,14 @@ static const rkp_opt run_rows[] = {
       .help = "share of rows that may be bad before the run fails" },
     { "fail_on", &rkp_word_list, R(fail_on), .optional = true,
       .help = "what makes the exit code 65: dead_letter, drop (bad rows dropped, full queues; not what a filter leaves "
-              "out)" },
+              "out), alert:info, alert:warn or alert:page (an alert of that severity or a worse one has fired)" },
     { "summary", &rkp_path, R(c.summary), .optional = true, .help = "a file for the summary as JSON" },
     { "stop_after", &rkp_object, R(c.stop_rows), .optional = true, .help = "ends the run early", .sub = stop_rows,
       .sub_size = sizeof(struct stop_after) },
     { 0 },
 };
 
-// ---- admin
-
-// host:port, or a port alone: no slash, and a number after the last colon.
-static bool is_host_port(rkp_str s)
-{
-    size_t n = s.n;
-    if (memchr(s.p, '/', s.n))
-        return false;
-    while (n && s.p[n - 1] >= '0' && s.p[n - 1] <= '9')
-        n--;
-    return n < s.n && (n == 0 || s.p[n - 1] == ':');
-}
-
-static rkp_status parse_listen(rkp_opt_ctx *c, const rkp_opt *row, const rkp_node *n, void *field)
-{
-    static const char want[] = "unix:PATH or none";
-    rki_listen *to = field;
-    rkp_word path;
-
-    if (!rki_opt_scalar(c, row, n, want))
-        return RKP_INVALID;
-    if (rkp_str_is(n->text, "none")) {
-        to->kind = RKI_LISTEN_NONE;
-        return RKP_OK;
-    }
-    if (is_host_port(n->text)) {
-        if (!n->bad) {
-            rkp_diag(c->diags, RKP_ERROR, n->at, "not-supported", "'%s: %s' is not supported yet", row->name,
-                     n->text.p);
-            rkp_diag_hint(c->diags, "unix:PATH is; ssh -L forwards it to another machine");
-        }
-        return RKP_INVALID;
-    }
-    if (n->text.n < 5 || memcmp(n->text.p, "unix:", 5) != 0) {
-        static const char *const off[] = { "off", "no", "false", "disabled", "null", NULL };
-        const char *slash = memchr(n->text.p, '/', n->text.n), *hint = NULL;
-
-        if (slash && slash[1] != '/')
-            hint = "write unix: before the path";
-        for (size_t i = 0; off[i]; i++)
-            if (rkp_str_is(n->text, off[i]))
-                hint = "none switches it off";
-        return rki_opt_refuse(c, row, n, want, hint);
-    }
-    path = rki_node_word(n);
-    path.p += 5;
-    path.n -= 5;
-    if (path.n == 0 || path.p[path.n - 1] == '/')
-        return rki_opt_refuse(c, row, n, want, "the path names the socket, not its folder");
-    if (path.n >= 4096) {
-        rkp_diag(c->diags, RKP_ERROR, n->at, "opt-range", "'%s' is longer than a path can be", row->name);
-        return RKP_INVALID;
-    }
-    to->kind = RKI_LISTEN_UNIX;
-    to->path = path;
-    return RKP_OK;
-}
-
-static void print_listen(const rkp_opt *row, const void *field, struct rki_json *out)
-{
-    const rki_listen *l = field;
-    rki_buf b;
-
-    (void)row;
-    rki_buf_init(&b);
-    if (l->kind == RKI_LISTEN_NONE)
-        rki_putz(&b, "none");
-    else if (l->kind == RKI_LISTEN_UNIX)
-        rki_putf(&b, "unix:%s", l->path.p);
-    if (l->kind == RKI_LISTEN_DEFAULT || b.failed)
-        rki_json_null(out);
-    else
-        rki_json_str(out, (rkp_str){ b.p, b.n });
-    rki_buf_fini(&b);
-}
-
-static void schema_listen(const rkp_opt *row, struct rki_json *out)
-{
-    (void)row;
-    rki_schema_or_var(out, "{\"type\":\"string\",\"pattern\":\"^(none|unix:.*[^/])$\"}");
-}
-
-static const rkp_opt_type listen_type = { "unix:PATH or none", sizeof(rki_listen), parse_listen, print_listen,
-                                          schema_listen };
-
-static const rkp_opt admin_rows[] = {
-    { "listen", &listen_type, offsetof(rki_admin_conf, listen), .optional = true,
-      .help = "where commands reach the engine: unix:PATH, or none (DATA_DIR/admin.sock)",
-      .also = "address bind socket" },
-    { "token_file", &rki_any, 0, .optional = true, .help = "who may connect over TCP", .not_yet = "" },
-    { "tls", &rki_any, 0, .optional = true, .help = "certificate and key for TCP", .not_yet = "" },
-    { 0 },
-};
+// ---- reload
 
 static const rkp_choice keep_states[] = {
     { "fail", RKI_KEEP_FAIL, "a change that a kernel's state does not fit is refused" },
@@ -483,8 +390,8 @@ static const rkp_choice starts_from[] = {
 #define S(f) offsetof(rki_subscription, f)
 const rkp_opt rki_subscribe_rows[] = {
     // the pattern first
-    { "topic", &rkp_string, S(topic), .required = true, .help = "a pattern: '*' is one level, '#' at the end the rest",
-      .also = "pattern name" },
+    { "topic", &rkp_string, S(topic), .required = true, .no_secrets = true,
+      .help = "a pattern: '*' is one level, '#' at the end the rest", .also = "pattern name" },
     { "where", &rkp_expr_text, S(where), .optional = true, .help = "only rows for which this is true",
       .also = "filter condition when" },
     { "start", &rkp_choice_type, S(start), .def = "now", .choices = starts_from, .help = "where it begins",
@@ -548,7 +455,7 @@ static const rkp_choice exhausted[] = {
 };
 
 #define X(f) offsetof(rki_restart_conf, f)
-#define Y(f) (X(backoff.f) - X(backoff))
+#define Y(f) offsetof(rki_backoff, f)
 static const rkp_opt backoff_rows[] = {
     { "initial", &rkp_duration, Y(initial_ns), .def = "100ms", .help = "before the first try" },
     { "max", &rkp_duration, Y(max_ns), .def = "10s", .help = "the longest" },
@@ -564,9 +471,40 @@ static const rkp_opt restart_rows[] = {
       .also = "intensity max_restarts limit" },
     { "window", &rkp_duration, X(window_ns), .def = "60s", .help = "time in which restarts count", .also = "period" },
     { "backoff", &rkp_object, X(backoff), .def = "{}", .help = "the wait before a restart", .also = "delay",
-      .sub = backoff_rows, .sub_size = sizeof(((rki_restart_conf *)0)->backoff), .short_key = "initial" },
+      .sub = backoff_rows, .sub_size = sizeof(rki_backoff), .short_key = "initial" },
     { "on_exhausted", &rkp_choice_type, X(on_exhausted), .def = "fail", .choices = exhausted,
       .help = "what happens past 'max'" },
+    { 0 },
+};
+
+#define Z(f) offsetof(rki_retry_conf, f)
+static const rkp_opt retry_rows[] = {
+    { "max_attempts", &rkp_uint, Z(max_attempts), .def = "5", .bounded = true, .min = 1, .max = 1e6, .unit = "attempts",
+      .help = "with the first one", .also = "max_retries retries attempts count limit" },
+    { "max_elapsed", &rkp_duration, Z(max_elapsed_ns), .optional = true,
+      .help = "no attempt begins later than this after the first", .also = "max_elapsed_time deadline timeout" },
+    { "backoff", &rkp_object, Z(backoff), .def = "{}", .help = "the wait before the next attempt", .also = "delay",
+      .sub = backoff_rows, .sub_size = sizeof(rki_backoff), .short_key = "initial" },
+    { "errors", &rkp_word_list, Z(errors), .optional = true,
+      .help = "only after these errors; absent: all that the operator knows ('rkpipe describe OPERATOR')",
+      .also = "on when reasons retry_on" },
+    { 0 },
+};
+
+static const rkp_choice fulls[] = {
+    { "evict", RKI_FULL_EVICT, "the key that was not seen for longest goes, and is counted" },
+    { "fail", RKI_FULL_FAIL, "the kernel fails" },
+    { 0 },
+};
+
+#define SC(f) offsetof(rki_state_conf, f)
+static const rkp_opt state_rows[] = {
+    { "ttl", &rkp_duration, SC(ttl_ns), .optional = true, .bounded = true, .min = 1000, .max = 3e18,
+      .help = "how long a key is remembered; absent: until the end", .also = "within window expire max_age" },
+    { "max_keys", &rkp_uint, SC(max_keys), .optional = true, .bounded = true, .min = 1, .max = 4e9, .unit = "keys",
+      .help = "of each replica; absent: as many as its memory takes", .also = "capacity size limit num_events" },
+    { "on_full", &rkp_choice_type, SC(on_full), .def = "evict", .choices = fulls,
+      .help = "what happens when there is one more key", .also = "overflow" },
     { 0 },
 };
 
@@ -593,7 +531,8 @@ static const rkp_opt restart_rows[] = {
     }
 #define RETRY_ROW                                                                                                      \
     {                                                                                                                  \
-        "retry", &rki_any, 0, .optional = true, .help = "tries again what failed", .not_yet = ""                       \
+        "retry", &rkp_object, K(k.retry), .optional = true, .help = "tries again what failed", .sub = retry_rows,      \
+                                          .sub_size = sizeof(rki_retry_conf), .short_key = "max_attempts"              \
     }
 
 const rkp_opt rki_kernel_rows[] = {
@@ -606,7 +545,7 @@ const rkp_opt rki_kernel_rows[] = {
     { "subscribe", &rkp_objects, K(subscribe), .optional = true, .help = "topics it reads, by pattern",
       .also = "topics topic listen", .sub = rki_subscribe_rows, .sub_size = sizeof(rki_subscription),
       .short_key = "topic" },
-    { "publish", &publish_type, K(publish), .optional = true, .templated = true,
+    { "publish", &publish_type, K(publish), .optional = true, .no_secrets = true, .templated = true,
       .help = "the topic its output goes to, or a topic for each port", .also = "emit produce" },
     PLACE_ROW,
     { "replicas", &replicas_type, K(k.replicas), .def = "1", .bounded = true, .min = 1, .max = 1024,
@@ -631,10 +570,11 @@ const rkp_opt rki_kernel_rows[] = {
     { "start", &rkp_choice_type, K(start), .def = "active", .choices = starts, .help = "does it run from the start" },
     { "timeout", &rkp_duration, K(k.timeout_ns), .optional = true,
       .help = "longest time for one message: past it the kernel hangs, and the run fails" },
-    { "state", &rki_any, 0, .optional = true, .help = "bounds of what it remembers", .not_yet = "" },
+    { "state", &rkp_object, K(k.state), .optional = true, .help = "bounds of what it remembers",
+      .also = "ttl max_keys within cache", .sub = state_rows, .sub_size = sizeof(rki_state_conf) },
     { "enabled", &rkp_bool, K(k.enabled), .def = "true", .help = "false leaves it out, with its edges",
       .also = "disabled active" },
-    { "labels", &rkp_word_map, K(k.labels), .optional = true, .help = "for metrics and people",
+    { "labels", &rkp_word_map, K(k.labels), .optional = true, .no_secrets = true, .help = "for metrics and people",
       .also = "tags metadata annotations" },
     { "description", &rkp_string, K(k.description), .optional = true, .help = "for people",
       .also = "doc comment help" },
@@ -655,7 +595,8 @@ static const rkp_opt store_rows[] = {
 
 static const rkp_opt dead_letter_rows[] = {
     { "kernel", &rkp_string, offsetof(rki_dead_conf, kernel), .optional = true, .help = "the kernel that gets them" },
-    { "topic", &rkp_string, offsetof(rki_dead_conf, topic), .optional = true, .help = "the topic they go to" },
+    { "topic", &rkp_string, offsetof(rki_dead_conf, topic), .optional = true, .no_secrets = true,
+      .help = "the topic they go to" },
     { "store", &rkp_object, offsetof(rki_dead_conf, store), .optional = true,
       .help = "keeps them on disk, with their rows, for 'rkpipe dlq'", .sub = store_rows,
       .sub_size = sizeof(rki_store_conf), .also = "keep disk" },
@@ -665,7 +606,8 @@ static const rkp_opt dead_letter_rows[] = {
 #define T(f) offsetof(rki_top, f)
 const rkp_opt rki_top_rows[] = {
     { "version", &version_type, T(version), .required = true, .help = "the version of this format, as in version: 1" },
-    { "name", &rkp_string, T(name), .optional = true, .help = "of the pipeline; the file's stem when absent" },
+    { "name", &rkp_string, T(name), .optional = true, .no_secrets = true,
+      .help = "of the pipeline; the file's stem when absent" },
     { "description", &rkp_string, T(description), .optional = true, .help = "for people" },
     { "include", &rki_any, T(include), .optional = true, .help = "files, relative to this one; globs" },
     { "vars", &rki_any, T(vars), .optional = true, .help = "values from outside: --var, RKPIPE_VAR_NAME",
@@ -676,7 +618,7 @@ const rkp_opt rki_top_rows[] = {
     { "run", &rkp_object, T(run), .def = "{}", .help = "the run", .sub = run_rows, .sub_size = sizeof(struct run_in) },
     { "reload", &rkp_object, T(reload), .def = "{}", .help = "replacing the pipeline as it runs", .sub = reload_rows,
       .sub_size = sizeof(rki_reload_conf) },
-    { "admin", &rkp_object, T(admin), .def = "{}", .help = "the admin socket", .sub = admin_rows,
+    { "admin", &rkp_object, T(admin), .def = "{}", .help = "the admin socket", .sub = rki_admin_rows,
       .sub_size = sizeof(rki_admin_conf) },
     { "telemetry", &rkp_object, T(telemetry), .def = "{}", .help = "metrics and logs", .sub = rki_telemetry_rows,
       .sub_size = sizeof(rki_telemetry_conf), .also = "metrics logger logging logs tracer" },
@@ -690,7 +632,8 @@ const rkp_opt rki_top_rows[] = {
       .also = "steps nodes stages tasks jobs operators components flow flows actors graph" },
     { "alerts", &rkp_objects, T(alerts), .optional = true, .help = "alert rules", .also = "groups rules",
       .sub = rki_alert_rows, .sub_size = sizeof(rki_alert_conf) },
-    { "notify", &rki_any, 0, .optional = true, .help = "where alerts go", .not_yet = "", .also = "receivers route" },
+    { "notify", &rkp_object, T(notify), .optional = true, .help = "who is told of alerts, and when",
+      .also = "receivers route", .sub = rki_notify_rows, .sub_size = sizeof(rki_notify_conf) },
     { "tests", &rki_any, T(tests), .optional = true, .help = "tests of the pipeline; 'run' ignores them" },
     { 0 },
 };
@@ -698,8 +641,8 @@ const rkp_opt rki_top_rows[] = {
 #define C(f) offsetof(rki_topic_conf, f)
 #define D(f) (C(retain.f) - C(retain))
 static const rkp_opt retain_rows[] = {
-    { "count", &rkp_uint, D(count), .def = "1", .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
-      .help = "of each publisher and topic" },
+    { "count", &rkp_uint, D(count), .optional = true, .bounded = true, .min = 1, .max = 1 << 20, .unit = "messages",
+      .help = "of each publisher and topic; absent: 1, or as many as `bytes` and `age` let when one of them is given" },
     { "bytes", &rkp_size, D(bytes), .def = "8MiB", .bounded = true, .min = 1, .max = 1e15, .unit = "bytes",
       .help = "of each publisher and subscription; the newest message is kept whatever its size" },
     { "age", &rkp_duration, D(age_ns), .optional = true, .help = "older ones are let go" },

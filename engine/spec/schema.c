@@ -6,8 +6,7 @@
 
 static void z(rki_json *j, const char *key, const char *text)
 {
-    rki_json_key(j, key);
-    rki_json_z(j, text);
+    rki_json_put_z(j, key, text);
 }
 
 static void raw(rki_json *j, const char *key, const char *json)
@@ -296,6 +295,8 @@ void rki_spec_schema(const rkp_op *const *ops, rki_buf *out)
     rki_json_end_object(j);
     open(j, "definitions");
     kernel(ops, j);
+    rki_json_key(j, "route");
+    rki_opts_schema(rki_route_rows, j);
     rki_json_end_object(j);
     rki_json_end_object(j);
     rki_putc(out, '\n');

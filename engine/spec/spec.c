@@ -144,22 +144,37 @@ static void take_name(rki_load *l, rkp_word name)
     l->s->name = (rkp_word){ z, n, { 0 } };
 }
 
+static bool severity_of(rkp_word w, const char *const *names, int *out)
+{
+    for (int i = 0; names[i]; i++) {
+        if (rkp_str_is(rkp_word_str(w), names[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_fail_on(rki_load *l, const rkp_words *w)
 {
-    static const char *const names[] = { "dead_letter", "drop", NULL };
+    static const char *const names[] = { "dead_letter", "drop", "alert:info", "alert:warn", "alert:page", NULL };
+    enum { FIRST_ALERT = 2 };
 
     for (size_t i = 0; i < w->n; i++) {
         rkp_word one = w->v[i];
         const char *near;
+        int severity = 0;
 
         if (rkp_str_is(rkp_word_str(one), "dead_letter")) {
             l->s->run.fail_on_dead_letter = true;
         } else if (rkp_str_is(rkp_word_str(one), "drop")) {
             l->s->run.fail_on_drop = true;
-        } else if (one.n > 6 && memcmp(one.p, "alert:", 6) == 0) {
-            rkp_diag(l->d, RKP_ERROR, one.at, "not-supported", "'fail_on: %s' is not supported yet", one.p);
+        } else if (one.n > 6 && memcmp(one.p, "alert:", 6) == 0 && severity_of(one, &names[FIRST_ALERT], &severity)) {
+            if (!l->s->run.fail_on_alert || severity + 1 < l->s->run.fail_on_alert)
+                l->s->run.fail_on_alert = severity + 1;
         } else {
-            rkp_diag(l->d, RKP_ERROR, one.at, "opt-choice", "'fail_on' is dead_letter or drop, not '%s'", one.p);
+            rkp_diag(l->d, RKP_ERROR, one.at, "opt-choice",
+                     "'fail_on' is dead_letter, drop, alert:info, alert:warn or alert:page, not '%s'", one.p);
             near = rki_opt_nearest(l->d, rkp_word_str(one), names);
             if (near)
                 rkp_diag_hint(l->d, "did you mean '%s'?", near);
@@ -204,6 +219,8 @@ static void top_level(rki_load *l, rki_top *top)
     take_name(l, top->name);
     take_fail_on(l, &top->fail_on);
     rki_load_alerts(l, &top->alerts);
+    rki_load_notify(l, &top->notify);
+    rki_load_admin(l);
     take_backend(l);
     dead = rki_node_get(l->root, "dead_letter");
     if (dead && dead->kind == RKI_MAP && dead->n == 0)
@@ -300,9 +317,8 @@ static void add_defaults(rki_load *l, rkp_node *to, const rkp_node *from, const 
     for (const rkp_node *d = from->child; d; d = d->next) {
         rkp_node *have = rki_node_get(to, d->key.p), *copy;
 
-        if (top && op && op->kind == RKP_SOURCE &&
-            (rkp_str_is(rkp_word_str(d->key), "batch") || rkp_str_is(rkp_word_str(d->key), "queue")))
-            continue; // a source has no input
+        if (top && op && !rki_field_for(op, rkp_word_str(d->key)))
+            continue;
         if (have) {
             if (top && have->kind == RKI_MAP && d->kind == RKI_MAP)
                 add_defaults(l, have, d, op, false);
@@ -389,6 +405,13 @@ static uint64_t power_of_two(uint64_t v)
     return p;
 }
 
+void rki_queue_rounded(rki_load *l, const rkp_node *n, uint64_t capacity)
+{
+    if (n && capacity && power_of_two(capacity) != capacity)
+        rkp_diag(l->d, RKP_NOTE, n->at, "queue-rounded", "capacity %llu is rounded up to %llu, a power of two",
+                 (unsigned long long)capacity, (unsigned long long)power_of_two(capacity));
+}
+
 static void take_queue(rki_load *l, const rkp_node *k, const rki_kernel_conf *conf, rki_kernel *to)
 {
     const rkp_node *q = rki_node_get(k, "queue"), *n = q ? rki_node_get(q, "capacity") : NULL;
@@ -399,9 +422,7 @@ static void take_queue(rki_load *l, const rkp_node *k, const rki_kernel_conf *co
     to->capacity_given = n != NULL;
     to->bytes_given = q && rki_node_get(q, "bytes");
     to->queue_capacity = power_of_two(conf->queue.capacity);
-    if (n && to->queue_capacity != conf->queue.capacity && conf->queue.capacity)
-        rkp_diag(l->d, RKP_NOTE, n->at, "queue-rounded", "capacity %llu is rounded up to %llu, a power of two",
-                 (unsigned long long)conf->queue.capacity, (unsigned long long)to->queue_capacity);
+    rki_queue_rounded(l, n, conf->queue.capacity);
 }
 
 // Fields that mean nothing for a source.
@@ -439,23 +460,10 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->delivery = conf->delivery;
     k->order_at = o ? o->at : n->key_at;
     k->start_suspended = conf->start == 1;
-    k->supervised = rki_node_get(n, "restart") && k->restart.policy != RKI_RESTART_NEVER;
+    k->supervised = rki_node_get(n, "restart") &&
+                    (k->restart.policy != RKI_RESTART_NEVER || k->restart.on_exhausted == RKI_EXHAUSTED_ISOLATE);
     k->replicas_given = rki_node_get(n, "replicas") != NULL;
     k->on_error.at = e ? e->at : n->key_at;
-}
-
-// A kernel whose new instance would begin its file again, or lose what it has written, cannot be supervised.
-static void check_restart(rki_load *l, const rkp_node *n, const rki_kernel *k)
-{
-    const rkp_node *r = rki_node_get(n, "restart");
-    bool can = k->op->kind == RKP_SOURCE ? (k->op->traits & RKP_RESTARTS) != 0 : !k->op->commit && !k->op->abort;
-
-    if (!k->supervised || can)
-        return;
-    rkp_diag(l->d, RKP_ERROR, r->key_at, "not-supported", "'restart' of kernel '%s' (%s) is not supported yet", k->id.p,
-             k->op->name);
-    rkp_diag_hint(l->d, k->op->kind == RKP_SOURCE ? "a new instance would begin its input again"
-                                                  : "a new instance would begin its output again");
 }
 
 static rki_settings *params_of(rki_use **use, const rkp_node *k)
@@ -522,7 +530,7 @@ static void one_kernel(rki_load *l, rkp_node *n, rki_settings *params, const rkp
     k->op = op;
     k->with = with;
     take_fields(l, n, &conf, k);
-    check_restart(l, n, k);
+    rki_check_fields(l, n, k);
     if (!k->enabled) {
         check_options(l, k, n);
         all->off[all->n_off++] = n->key;
@@ -570,6 +578,7 @@ static void read_kernels(rki_load *l, const rki_top *top)
     const rkp_node *defaults = check_defaults(l);
     rki_use *use = l->uses;
     struct kernels all = { 0 };
+    size_t alert = 0, room;
     rki_graph_in in;
 
     if (!map)
@@ -578,9 +587,10 @@ static void read_kernels(rki_load *l, const rki_top *top)
         rkp_diag(l->d, RKP_ERROR, map->key_at, "kernels-none", "the pipeline has no kernels");
         return;
     }
-    all.v = rki_array(l->arena, map->n + 2, sizeof *all.v); // and the engine's own, and a test's
-    all.from = rki_array(l->arena, map->n + 2, sizeof *all.from);
-    all.ports_known = rki_alloc(l->arena, map->n + 2);
+    room = map->n + rki_watching_n(l) + 2; // and the engine's own, and a test's
+    all.v = rki_array(l->arena, room, sizeof *all.v);
+    all.from = rki_array(l->arena, room, sizeof *all.from);
+    all.ports_known = rki_alloc(l->arena, room);
     all.off = rki_array(l->arena, map->n, sizeof *all.off);
     all.lost = rki_array(l->arena, map->n, sizeof *all.lost);
     if (rki_arena_failed(l->arena))
@@ -592,6 +602,10 @@ static void read_kernels(rki_load *l, const rki_top *top)
     l->s->kernels = all.v;
     l->s->n_kernels = all.n;
     if (rki_load_test_topic(l, &all.v[all.n])) {
+        all.ports_known[all.n] = true;
+        l->s->n_kernels = ++all.n;
+    }
+    while (l->args->watch_op && rki_watching_kernel(l, &alert, &all.v[all.n], &all.from[all.n])) {
         all.ports_known[all.n] = true;
         l->s->n_kernels = ++all.n;
     }

@@ -13,6 +13,7 @@
 #include "spec/opt.h"
 #include "spec/sources.h"
 #include "spec/tree.h"
+#include "watch/routing.h"
 #include "watch/rules.h"
 #include <rkpipe/op.h>
 
@@ -32,6 +33,7 @@ typedef struct rki_spec_args {
     const char *const *env;        // NAME=VALUE, NULL terminated; the library reads no environment itself
     const rkp_op *const *ops;      // the registry, NULL terminated
     const rkp_op *engine_op;       // publishes `$` topics; NULL: they are not there
+    const rkp_op *watch_op;        // looks at rows for alerts on data; NULL: nobody does
     const rki_prom_names *metrics; // what alerts can be about; NULL: not known, and any name is taken
     const char *backend;           // --backend, or NULL
     bool allow_exec;
@@ -82,20 +84,38 @@ typedef struct rki_run_conf {
     int mode; // rki_run_mode
     double max_bad_ratio;
     bool fail_on_dead_letter, fail_on_drop;
+    int fail_on_alert;           // 0: no; else 1 and the least severity: 1 info, 2 warn, 3 page
     rkp_word summary;            // p NULL: none
     uint64_t stop_rows, stop_ns; // 0: none
 } rki_run_conf;
 
-typedef enum { RKI_LISTEN_DEFAULT, RKI_LISTEN_UNIX, RKI_LISTEN_NONE } rki_listen_kind;
+// Of this machine alone.
+typedef struct rki_loopback {
+    rkp_word text;    // as it stands in the file; p NULL: there is none
+    rkp_word address; // "127.0.0.1"
+    uint16_t port;    // 0: any that is free
+} rki_loopback;
+
+typedef enum { RKI_LISTEN_DEFAULT, RKI_LISTEN_UNIX, RKI_LISTEN_TCP, RKI_LISTEN_NONE } rki_listen_kind;
 
 typedef struct rki_listen {
-    int kind;      // rki_listen_kind; default: a socket in data_dir
-    rkp_word path; // of RKI_LISTEN_UNIX
+    int kind;        // rki_listen_kind; default: a socket in data_dir
+    rkp_word path;   // of RKI_LISTEN_UNIX
+    rki_loopback at; // of RKI_LISTEN_TCP
 } rki_listen;
 
 typedef struct rki_admin_conf {
     rki_listen listen;
+    rkp_word token_file; // of RKI_LISTEN_TCP
 } rki_admin_conf;
+
+typedef enum { RKI_LOG_INFO, RKI_LOG_WARN, RKI_LOG_ERROR } rki_log_level;
+typedef enum { RKI_LOG_TEXT, RKI_LOG_JSON } rki_log_format;
+
+typedef struct rki_logs_conf {
+    int level, format; // rki_log_level, rki_log_format
+    rkp_word file;     // p NULL: standard error
+} rki_logs_conf;
 
 typedef struct rki_telemetry_conf {
     uint64_t interval_ns; // between two looks of alerts at the metrics
@@ -105,6 +125,7 @@ typedef struct rki_telemetry_conf {
         uint16_t port;    // 0: any that is free
         rkp_word path;
     } prometheus;
+    rki_logs_conf logs;
 } rki_telemetry_conf;
 
 typedef enum { RKI_KEEP_FAIL, RKI_KEEP_RESET } rki_keep_state;
@@ -180,15 +201,31 @@ typedef struct rki_input {
 // Does the subscription read (also) this?
 bool rki_input_of_sub(const rki_input *in, uint32_t sub);
 
+typedef struct rki_backoff {
+    uint64_t initial_ns, max_ns;
+    double multiplier, jitter;
+} rki_backoff;
+
 typedef struct rki_restart_conf {
     int policy; // rki_restart_policy
     uint64_t max, window_ns;
-    struct {
-        uint64_t initial_ns, max_ns;
-        double multiplier, jitter;
-    } backoff;
+    rki_backoff backoff;
     int on_exhausted;
 } rki_restart_conf;
+
+typedef struct rki_retry_conf {
+    uint64_t max_attempts,
+        max_elapsed_ns; // max_attempts: with the first one; 0: there is no `retry`.  max_elapsed_ns 0: no limit
+    rki_backoff backoff;
+    rkp_words errors; // v NULL: all that the operator knows
+} rki_retry_conf;
+
+typedef enum { RKI_FULL_EVICT, RKI_FULL_FAIL } rki_full;
+
+typedef struct rki_state_conf {
+    uint64_t ttl_ns, max_keys; // 0: no bound
+    int on_full;               // rki_full
+} rki_state_conf;
 
 typedef struct rki_kernel {
     rkp_word id;
@@ -208,7 +245,9 @@ typedef struct rki_kernel {
     int on_skew;      // rki_skew; of order: hlc
     uint64_t max_skew_ns, heartbeat_ns;
     rki_restart_conf restart;
-    bool supervised; // `restart` is given, and not `never`
+    rki_retry_conf retry;
+    rki_state_conf state;
+    bool supervised; // `restart` is given, and says more than that the run fails
     bool start_suspended;
     uint64_t timeout_ns; // of a step; 0: none
     rki_error_conf on_error;
@@ -281,11 +320,15 @@ typedef struct rki_spec {
     rki_rule_conf *alerts;            // `alerts`, checked; `severity` is a label
     size_t n_alerts;
     rkp_loc alerts_at;
-    bool replay; // dead letters are put in front of kernels again, and nothing else is read
+    const rki_routing *notify; // NULL: nobody is told
+    bool replay;               // dead letters are put in front of kernels again, and nothing else is read
 } rki_spec;
 
 rki_spec *rki_spec_load(const rki_spec_args *args, rkp_diags *d);
 void rki_spec_free(rki_spec *s);
+
+#define RKI_WATCH_ID "$alert:" // and the alert on data that the kernel looks for
+enum { RKI_WATCH_KEYS = 8 };
 
 #define RKI_REPLAY_ID "$replay:" // and the kernel that it feeds
 

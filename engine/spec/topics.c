@@ -133,6 +133,11 @@ void rki_load_topics(rki_load *l, const rkp_node *map)
         rki_interp_rows(l, n, rki_topic_rows, NULL);
         rki_opts_apply(&ctx, rki_topic_rows, n, n->key_at, c);
         c->retains = rki_node_get(n, "retain") != NULL;
+        if (c->retains && !c->retain.count) {
+            const rkp_node *r = rki_node_get(n, "retain");
+            c->retain.count = rki_node_get(r, "bytes") || rki_node_get(r, "age") ? UINT64_MAX : 1;
+        }
+        rki_queue_rounded(l, rki_node_get(n, "capacity"), c->capacity);
         l->s->n_topics++;
     }
 }
@@ -299,7 +304,16 @@ void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf 
 
 // ---- the engine's own topics
 
-enum { ENGINE_TOPICS = 1 };
+// In the order of the publisher's ports.
+static const rkp_word engine_topics[] = { { "$lifecycle/${this.kernel}", 25, { 0 } },
+                                          { "$alerts/${this.alert}", 21, { 0 } },
+                                          { "$reload", 7, { 0 } },
+                                          { "$notify/${this.receiver}", 24, { 0 } } };
+static const rkp_word engine_ports[] = {
+    { "life", 4, { 0 } }, { "alerts", 6, { 0 } }, { "reload", 6, { 0 } }, { "notify", 6, { 0 } }
+};
+
+enum { ENGINE_TOPICS = sizeof engine_topics / sizeof *engine_topics };
 
 bool rki_engine_wanted(const rki_spec *s)
 {
@@ -310,13 +324,11 @@ bool rki_engine_wanted(const rki_spec *s)
     return false;
 }
 
-// A kernel that publishes them, after all others.
+// A kernel that publishes them, after all others.  What happens is not said again after a crash, and that is no reason for other kernels
+// to keep less.
 void rki_engine_kernel(rki_load *l, rki_kernel *k)
 {
-    static const rkp_word port = { "out", 3, { 0 } };
-    static const rkp_word topics[ENGINE_TOPICS] = { { "$lifecycle/${this.kernel}", 25, { 0 } } };
     rki_topic_findings f = { 0 };
-    rki_topic_template *t = rki_alloc(l->arena, sizeof *t);
 
     *k = (rki_kernel){ .id = { "$engine", 7, { 0 } },
                        .at = { .file = l->s->file, .line = 1, .col = 1 },
@@ -329,14 +341,17 @@ void rki_engine_kernel(rki_load *l, rki_kernel *k)
                        .enabled = true,
                        .priority = RKI_PRIO_NORMAL,
                        .order = RKI_ORDER_FIFO,
-                       .ports = &port,
-                       .n_ports = 1 };
+                       .delivery = RKI_DELIVERY_AT_MOST_ONCE,
+                       .ports = engine_ports,
+                       .n_ports = ENGINE_TOPICS };
     k->pubs = rki_array(l->arena, ENGINE_TOPICS, sizeof *k->pubs);
-    if (!t || !k->pubs ||
-        rki_topic_template_parse(l->arena, RKI_TOPIC_ANY, rkp_word_str(topics[0]), t, &f) == RKP_NOMEM)
-        return;
-    k->pubs[0] = (rki_publication){ .topic = topics[0], .tpl = t };
-    k->n_pubs = 1;
+    for (uint32_t i = 0; k->pubs && i < ENGINE_TOPICS; i++) {
+        rki_topic_template *t = rki_alloc(l->arena, sizeof *t);
+
+        if (!t || rki_topic_template_parse(l->arena, RKI_TOPIC_ANY, rkp_word_str(engine_topics[i]), t, &f) == RKP_NOMEM)
+            return;
+        k->pubs[k->n_pubs++] = (rki_publication){ .topic = engine_topics[i], .tpl = t->fixed.p ? NULL : t, .port = i };
+    }
 }
 
 // ---- edges
@@ -620,6 +635,13 @@ static void check_starts(rki_load *l, const rki_kernel *k)
             rkp_diag(l->d, RKP_WARNING, k->subs[i].topic.at, "start-nothing",
                      "no topic that '%s' matches retains messages", k->subs[i].topic.p);
             rkp_diag_hint(l->d, "add it: topics: { TOPIC: { retain: { count: 1 } } }");
+        } else if (k->subs[i].group.p) {
+            // What it is dealt before it begins would be retained in part only, and nobody else would have it.
+            rkp_diag(l->d, RKP_ERROR, k->subs[i].topic.at, "group-start",
+                     "group '%s' shares messages, so kernel '%s' cannot begin with those that are retained",
+                     k->subs[i].group.p, k->id.p);
+            rkp_diag_hint(l->d, "leave out 'start: %s': what it is dealt waits in its queue",
+                          k->subs[i].start == RKI_FROM_LAST ? "last" : "earliest");
         }
     }
 }
@@ -646,12 +668,11 @@ static bool covered(rki_load *l, const rki_kernel *k, uint32_t sub)
     return false;
 }
 
-// What the engine publishes has the name of a kernel in it.  A subscription to another: says so.
-static bool no_such_kernel(rki_load *l, const rki_subscription *sub)
+// What the engine publishes has a name in it, as its second level.  A subscription to another name: says so.
+static bool no_such(rki_load *l, const rki_subscription *sub, const char *before, const char *what, size_t n_names,
+                    const char *(*name)(const rki_spec *s, size_t i))
 {
-    static const char before[] = "$lifecycle/";
-    const size_t n = sizeof before - 1;
-    const rki_spec *s = l->s;
+    const size_t n = strlen(before);
     rkp_str id = rkp_word_str(sub->topic);
     const char **names, *near;
 
@@ -660,25 +681,43 @@ static bool no_such_kernel(rki_load *l, const rki_subscription *sub)
     id = (rkp_str){ id.p + n, id.n - n };
     if (rkp_str_is(id, "*") || rkp_str_is(id, "#") || memchr(id.p, '/', id.n))
         return false;
-    names = rki_array(l->arena, s->n_kernels + 1, sizeof *names);
-    for (size_t i = 0; names && i < s->n_kernels; i++) {
-        if (rkp_str_eq(id, rkp_word_str(s->kernels[i].id)))
+    names = rki_array(l->arena, n_names + 1, sizeof *names);
+    for (size_t i = 0; names && i < n_names; i++) {
+        names[i] = name(l->s, i);
+        if (rkp_str_is(id, names[i]))
             return false;
-        names[i] = s->kernels[i].id.p;
     }
     rkp_diag(l->d, RKP_WARNING, inside(sub->topic, n, id.n), "subscribe-unreached",
-             "nobody publishes '%s': no kernel is named '%.*s'", sub->topic.p, (int)(id.n < 60 ? id.n : 60), id.p);
+             "nobody publishes '%s': no %s is named '%.*s'", sub->topic.p, what, (int)(id.n < 60 ? id.n : 60), id.p);
     near = names ? rki_opt_nearest(l->d, id, names) : NULL;
     if (near)
         rkp_diag_hint(l->d, "did you mean '%s%s'?", before, near);
+    else if (n_names)
+        rkp_diag_hint(l->d, "'%s*' is every %s", before, what);
     else
-        rkp_diag_hint(l->d, "'$lifecycle/*' is every kernel");
+        rkp_diag_hint(l->d, "add one of that name to 'alerts'");
     return true;
+}
+
+static const char *kernel_named(const rki_spec *s, size_t i)
+{
+    return s->kernels[i].id.p;
+}
+
+static const char *alert_named(const rki_spec *s, size_t i)
+{
+    return s->alerts[i].name.p;
+}
+
+static bool no_such_name(rki_load *l, const rki_subscription *sub)
+{
+    return no_such(l, sub, "$lifecycle/", "kernel", l->s->n_kernels, kernel_named) ||
+           (!l->alerts_wrong && no_such(l, sub, "$alerts/", "alert", l->s->n_alerts, alert_named));
 }
 
 static void hint_published(rki_load *l, rkp_str pattern)
 {
-    static const char *const engine[] = { "$lifecycle", NULL };
+    static const char *const engine[] = { "$lifecycle", "$alerts", "$reload", NULL };
     const rki_spec *s = l->s;
     const char *names[64 + 1], *near, *slash = memchr(pattern.p, '/', pattern.n);
     size_t n = 0;
@@ -686,11 +725,15 @@ static void hint_published(rki_load *l, rkp_str pattern)
     if (pattern.n && pattern.p[0] == '$') {
         rkp_str first = { pattern.p, slash ? (size_t)(slash - pattern.p) : pattern.n };
 
-        if (!rkp_str_is(first, engine[0]) && rki_opt_nearest(l->d, first, engine))
-            rkp_diag_hint(l->d, "did you mean '$lifecycle/%s'?",
+        near =
+            rkp_str_is(first, engine[0]) || rkp_str_is(first, engine[1]) ? NULL : rki_opt_nearest(l->d, first, engine);
+        if (near == engine[2])
+            rkp_diag_hint(l->d, "did you mean '%s'?", near);
+        else if (near)
+            rkp_diag_hint(l->d, "did you mean '%s/%s'?", near,
                           slash && (size_t)(slash - pattern.p) + 1 < pattern.n ? slash + 1 : "*");
         else
-            rkp_diag_hint(l->d, "the engine publishes '$lifecycle/KERNEL'");
+            rkp_diag_hint(l->d, "the engine publishes '$lifecycle/KERNEL', '$alerts/ALERT' and '$reload'");
         return;
     }
     for (size_t k = 0; k < s->n_kernels; k++)
@@ -714,7 +757,7 @@ static void unreached(rki_load *l)
 
             for (size_t e = 0; !found && e < s->kernels[i].n_from; e++)
                 found = rki_input_of_sub(&s->kernels[i].from[e], j);
-            if (no_such_kernel(l, sub) || found || covered(l, &s->kernels[i], j))
+            if (no_such_name(l, sub) || found || covered(l, &s->kernels[i], j))
                 continue;
             rkp_diag(l->d, RKP_WARNING, sub->topic.at, "subscribe-unreached", "nobody publishes what '%s' matches",
                      sub->topic.p);

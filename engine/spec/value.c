@@ -2,6 +2,7 @@
 // 100,000,000 ns; what does not come out whole is cut to the unit below (0.3ms is 300us).
 #include "spec/value.h"
 
+#include "base/hex.h"
 #include <math.h>
 #include <rkpipe/num.h>
 
@@ -19,15 +20,6 @@ static size_t digits(rkp_str t, size_t i)
     return n;
 }
 
-static int nibble(char c)
-{
-    if (digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
-}
-
 static rki_verdict based(rkp_str t, unsigned base, uint64_t *out)
 {
     uint64_t v = 0;
@@ -36,9 +28,9 @@ static rki_verdict based(rkp_str t, unsigned base, uint64_t *out)
     if (t.n == 0)
         return RKI_VALUE_FORM;
     for (size_t i = 0; i < t.n; i++) {
-        int d = nibble(t.p[i]);
+        int d = rki_hex_digit(t.p[i]);
 
-        if (d >= (int)base)
+        if (d < 0 || d >= (int)base)
             return RKI_VALUE_FORM;
         over = over || __builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, (uint64_t)d, &v);
     }

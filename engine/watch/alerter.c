@@ -3,7 +3,6 @@
 // The lock is held during a tick, so that who looks or replaces sees whole ticks.  Inside it are only the locks of `feed`.
 #include "watch/alerter.h"
 
-#include "base/json.h"
 #include <pthread.h>
 #include <rkpipe/num.h>
 #include <stdlib.h>
@@ -16,12 +15,15 @@ struct rki_alerter {
     rki_rules *rules;
     rki_series *series;
     int64_t back_ms;
+    rki_buf text; // of what is told
     // The thread.
     pthread_mutex_t sleep_lock;
     pthread_cond_t wake;
     pthread_t thread;
     bool running, started; // with lock
-    bool over;             // with sleep_lock
+    bool over;             // with sleep_lock:
+    bool ticking;          //   the thread is there,
+    uint64_t last;         //   and is to look at once; 0: not
 };
 
 static int64_t clock_ms(clockid_t id)
@@ -75,6 +77,7 @@ rki_alerter *rki_alerter_new(const rki_alerter_args *args)
         return NULL;
     a->args = *args;
     a->args.rules = NULL;
+    rki_buf_init(&a->text);
     a->wall_ms = clock_ms(CLOCK_REALTIME);
     a->mono_ms = clock_ms(CLOCK_MONOTONIC);
     a->rules = rki_rules_new(args->rules, args->n);
@@ -98,6 +101,7 @@ void rki_alerter_free(rki_alerter *a)
         return;
     rki_rules_free(a->rules);
     rki_series_free(a->series);
+    rki_buf_fini(&a->text);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->sleep_lock);
     pthread_mutex_destroy(&a->lock);
@@ -108,6 +112,16 @@ void rki_alerter_sample(rki_alerter *a, rkp_str name, const rki_label *labels, u
 {
     if (rki_rules_wants(a->rules, name))
         rki_series_add(a->series, name, labels, n, value);
+}
+
+void rki_alerter_saw(rki_alerter *a, rkp_str alert, const rkp_str *keys, size_t n, uint64_t rows, uint64_t over)
+{
+    rki_rules_saw(a->rules, alert, keys, n, rows, over);
+}
+
+void rki_alerter_missed(rki_alerter *a, rkp_str alert, uint64_t rows)
+{
+    rki_rules_missed(a->rules, alert, rows);
 }
 
 // ---- the log --------------------------------------------------------------------------------------------------------
@@ -140,6 +154,21 @@ static void log_change(void *arg, const rki_rules *r, size_t i, const rki_alert 
     put_line(arg, &b);
 }
 
+typedef struct changing {
+    rki_alerter *a;
+    int64_t ms;
+} changing;
+
+static void changed(void *arg, const rki_rules *r, size_t i, const rki_alert *al, rki_alert_state from)
+{
+    const changing *c = arg;
+    rki_alert_message m;
+
+    log_change(c->a, r, i, al, from);
+    if (c->a->args.tell && rki_alert_message_make(r, i, al, from, c->ms, &c->a->text, &m))
+        c->a->args.tell(c->a->args.tell_arg, &m);
+}
+
 // Once when a rule begins to fail, and once when it works again.
 static void log_failures(rki_alerter *a)
 {
@@ -160,19 +189,30 @@ static void log_failures(rki_alerter *a)
 
 bool rki_alerter_tick(rki_alerter *a)
 {
-    int64_t ms = now(a);
+    changing c = { a, 0 };
+    int64_t ms;
     bool ok;
 
     pthread_mutex_lock(&a->lock);
+    c.ms = ms = now(a);
     ok = rki_series_begin(a->series, ms) == RKP_OK;
     if (ok) {
         a->args.feed(a->args.feed_arg, a);
         rki_series_end(a->series);
-        ok = rki_rules_tick(a->rules, a->series, ms, log_change, a);
+        ok = rki_rules_tick(a->rules, a->series, ms, changed, &c);
         log_failures(a);
     }
     pthread_mutex_unlock(&a->lock);
     return ok;
+}
+
+// With sleep_lock.  Until then, or it is over, or another look than this one is asked for.
+static void wait_until(rki_alerter *a, int64_t ms, uint64_t last)
+{
+    struct timespec until = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+    while (!a->over && a->last == last && clock_ms(CLOCK_MONOTONIC) < ms)
+        pthread_cond_timedwait(&a->wake, &a->sleep_lock, &until);
 }
 
 static void *ticks(void *arg)
@@ -182,22 +222,27 @@ static void *ticks(void *arg)
 
     pthread_mutex_lock(&a->sleep_lock);
     while (!a->over) {
-        struct timespec until;
+        uint64_t last;
         int64_t late;
 
         next += a->args.interval_ms;
         late = clock_ms(CLOCK_MONOTONIC) - next;
         if (late > 0)
             next += late - late % a->args.interval_ms; // those that were missed are not made up for
-        until = (struct timespec){ .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
-        while (!a->over && clock_ms(CLOCK_MONOTONIC) < next)
-            pthread_cond_timedwait(&a->wake, &a->sleep_lock, &until);
+        wait_until(a, next, 0);
+        last = a->last;
+        if (last)
+            wait_until(a, clock_ms(CLOCK_MONOTONIC) + 2, last); // time has gone on since the look before
+        a->last = 0;
         if (a->over)
             break;
         pthread_mutex_unlock(&a->sleep_lock);
         rki_alerter_tick(a);
+        if (last && a->args.looked)
+            a->args.looked(a->args.looked_arg, last);
         pthread_mutex_lock(&a->sleep_lock);
     }
+    a->ticking = false;
     pthread_mutex_unlock(&a->sleep_lock);
     return NULL;
 }
@@ -207,8 +252,24 @@ static bool begin_thread(rki_alerter *a)
 {
     if (!a->running || a->started || rki_rules_n(a->rules) == 0)
         return true;
-    a->started = pthread_create(&a->thread, NULL, ticks, a) == 0;
+    pthread_mutex_lock(&a->sleep_lock);
+    a->started = a->ticking = pthread_create(&a->thread, NULL, ticks, a) == 0;
+    pthread_mutex_unlock(&a->sleep_lock);
     return a->started;
+}
+
+bool rki_alerter_last(rki_alerter *a, uint64_t number)
+{
+    bool ticking;
+
+    pthread_mutex_lock(&a->sleep_lock);
+    ticking = a->ticking && !a->over;
+    if (ticking) {
+        a->last = number;
+        pthread_cond_signal(&a->wake);
+    }
+    pthread_mutex_unlock(&a->sleep_lock);
+    return ticking;
 }
 
 bool rki_alerter_start(rki_alerter *a)
@@ -245,12 +306,51 @@ void rki_alerter_stop(rki_alerter *a)
 
 void rki_alerter_replace(rki_alerter *a, rki_rules *rules)
 {
+    changing c = { a, 0 };
+
     pthread_mutex_lock(&a->lock);
+    c.ms = now(a);
     rki_rules_adopt(rules, a->rules);
+    rki_rules_end(a->rules, c.ms, changed, &c);
     rki_rules_free(a->rules);
     a->rules = rules;
     widen(a, rules);
     begin_thread(a);
+    pthread_mutex_unlock(&a->lock);
+}
+
+// ---- another process ------------------------------------------------------------------------------------------------
+
+void rki_alerter_state(rki_alerter *a, rki_buf *out)
+{
+    rki_json j;
+
+    rki_json_init(&j, out, 0);
+    pthread_mutex_lock(&a->lock);
+    rki_rules_state(a->rules, &j);
+    pthread_mutex_unlock(&a->lock);
+}
+
+void rki_alerter_restore(rki_alerter *a, const struct rki_json_node *list, int64_t saved_ms, rki_rules_restored *told,
+                         void *arg)
+{
+    pthread_mutex_lock(&a->lock);
+    rki_rules_restore(a->rules, list, saved_ms, now(a), a->args.interval_ms, told, arg);
+    pthread_mutex_unlock(&a->lock);
+}
+
+void rki_alerter_each(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *v, const rki_alert *al), void *arg)
+{
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < rki_rules_n(a->rules); i++) {
+        rki_rule_view v = rki_rules_view(a->rules, i);
+
+        for (size_t k = 0; k < v.n; k++) {
+            rki_alert al = rki_rules_alert(a->rules, i, k);
+
+            f(arg, &v, &al);
+        }
+    }
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -260,33 +360,19 @@ static void put_time(rki_json *j, const char *key, int64_t ms)
 {
     char text[RKP_TIMESTAMP_TEXT];
 
-    rki_json_key(j, key);
-    rki_json_str(j, (rkp_str){ text, rkp_print_timestamp(text, ms * 1000) });
+    rki_json_put_str(j, key, (rkp_str){ text, rkp_print_timestamp(text, ms * 1000) });
 }
 
 static void put_alert(rki_json *j, const rki_rule_view *v, const rki_alert *al)
 {
     rki_json_object(j);
-    rki_json_key(j, "alert");
-    rki_json_str(j, v->name);
-    rki_json_key(j, "state");
-    rki_json_z(j, rki_alert_word(al->state));
+    rki_json_put_str(j, "alert", v->name);
+    rki_json_put_z(j, "state", rki_alert_word(al->state));
     rki_json_key(j, "labels");
-    rki_json_object(j);
-    for (uint32_t i = 0; i < al->labels->n; i++) {
-        rki_json_key_str(j, al->labels->v[i].name);
-        rki_json_str(j, al->labels->v[i].value);
-    }
-    rki_json_end_object(j);
+    rki_labels_json(j, al->labels);
     rki_json_key(j, "annotations");
-    rki_json_object(j);
-    for (size_t i = 0; i < v->n_notes; i++) {
-        rki_json_key_str(j, v->notes[i]);
-        rki_json_str(j, (rkp_str){ al->notes[i].p, al->notes[i].n });
-    }
-    rki_json_end_object(j);
-    rki_json_key(j, "value");
-    rki_json_f64(j, al->value);
+    rki_notes_json(j, v, al);
+    rki_json_put_f64(j, "value", al->value);
     put_time(j, "active_at", al->active_ms);
     if (al->fired_ms)
         put_time(j, "fired_at", al->fired_ms);
@@ -298,26 +384,24 @@ static void put_alert(rki_json *j, const rki_rule_view *v, const rki_alert *al)
 static void put_rule(rki_json *j, const rki_rule_view *v)
 {
     rki_json_object(j);
-    rki_json_key(j, "alert");
-    rki_json_str(j, v->name);
-    rki_json_key(j, "expr");
-    rki_json_str(j, v->expr);
-    rki_json_key(j, "state");
-    rki_json_z(j, rki_alert_word(v->state));
-    rki_json_key(j, "for_seconds");
-    rki_json_f64(j, (double)v->for_ms / 1000);
-    rki_json_key(j, "keep_firing_for_seconds");
-    rki_json_f64(j, (double)v->keep_ms / 1000);
-    rki_json_key(j, "evaluations");
-    rki_json_u64(j, v->evaluations);
-    rki_json_key(j, "failures");
-    rki_json_u64(j, v->failures);
+    rki_json_put_str(j, "alert", v->name);
+    rki_json_put_str(j, v->data ? "watch" : "expr", v->expr);
+    rki_json_put_z(j, "state", rki_alert_word(v->state));
+    if (v->data) {
+        rki_json_put_f64(j, "throttle_seconds", (double)v->throttle_ms / 1000);
+        rki_json_put_u64(j, "rows", v->rows);
+        rki_json_put_u64(j, "rows_of_more_keys", v->over);
+        rki_json_put_u64(j, "rows_missed", v->missed);
+    } else {
+        rki_json_put_f64(j, "for_seconds", (double)v->for_ms / 1000);
+    }
+    rki_json_put_f64(j, "keep_firing_for_seconds", (double)v->keep_ms / 1000);
+    rki_json_put_u64(j, "evaluations", v->evaluations);
+    rki_json_put_u64(j, "failures", v->failures);
     if (v->last_ms != INT64_MIN)
         put_time(j, "last_evaluation", v->last_ms);
-    if (v->error) {
-        rki_json_key(j, "error");
-        rki_json_z(j, v->error);
-    }
+    if (v->error)
+        rki_json_put_z(j, "error", v->error);
     rki_json_end_object(j);
 }
 
@@ -326,18 +410,12 @@ static void put_series(rki_json *j, const rki_series *s)
     rki_series_stats c = rki_series_count(s);
 
     rki_json_object(j);
-    rki_json_key(j, "count");
-    rki_json_u64(j, c.series);
-    rki_json_key(j, "limit");
-    rki_json_u64(j, c.max_series);
-    rki_json_key(j, "bytes");
-    rki_json_u64(j, c.bytes);
-    rki_json_key(j, "ticks");
-    rki_json_u64(j, c.ticks);
-    rki_json_key(j, "refused_samples");
-    rki_json_u64(j, c.refused);
-    rki_json_key(j, "lost_ticks");
-    rki_json_u64(j, c.lost);
+    rki_json_put_u64(j, "count", c.series);
+    rki_json_put_u64(j, "limit", c.max_series);
+    rki_json_put_u64(j, "bytes", c.bytes);
+    rki_json_put_u64(j, "ticks", c.ticks);
+    rki_json_put_u64(j, "refused_samples", c.refused);
+    rki_json_put_u64(j, "lost_ticks", c.lost);
     rki_json_end_object(j);
 }
 

@@ -8,7 +8,7 @@
 #ifndef RKI_ALERTER_H
 #define RKI_ALERTER_H
 
-#include "watch/rules.h"
+#include "watch/message.h"
 
 typedef struct rki_alerter rki_alerter;
 
@@ -22,6 +22,12 @@ typedef struct rki_alerter_args {
     // One line, with its end: an alert fires or is resolved, a rule fails.  NULL: they are let go.
     void (*log)(void *arg, rkp_str line);
     void *log_arg;
+    // Every change of state, on the thread that ticks or replaces; m lives until it returns.  NULL: nobody is told.
+    void (*tell)(void *arg, const rki_alert_message *m);
+    void *tell_arg;
+    // A look that rki_alerter_last has asked for is over.
+    void (*looked)(void *arg, uint64_t number);
+    void *looked_arg;
     int64_t (*now_ms)(
         void *arg); // since 1970, never back; NULL: the clock at `new`, and the monotonic one from there on
     void *now_arg;
@@ -33,13 +39,27 @@ void rki_alerter_free(rki_alerter *a);                      // after stop
 // Inside of `feed`.  Series that no rule asks for are let go.
 void rki_alerter_sample(rki_alerter *a, rkp_str name, const rki_label *labels, uint32_t n, double value);
 
+// Inside of `feed`: as rki_rules_saw.
+void rki_alerter_saw(rki_alerter *a, rkp_str alert, const rkp_str *keys, size_t n, uint64_t rows, uint64_t over);
+void rki_alerter_missed(rki_alerter *a, rkp_str alert, uint64_t rows); // as rki_rules_missed
+
 bool rki_alerter_start(rki_alerter *a); // without rules there is no thread, until there are some
 void rki_alerter_stop(rki_alerter *a);  // a last tick, so that a short run has had one; may be called twice
 bool rki_alerter_tick(rki_alerter *a);  // one tick now: false when memory was out, or time has not gone on
 
-// Other rules from here on (rki_rules_new; taken); those that are the same keep their state, and all keep their series.  Without memory for a
-// longer look-back it stays as long as it was.
+// There will not be more to see: the thread looks once more, soon, and calls `looked` with the number.  False: there is no thread.  Any
+// thread, one at a time with numbers that grow; never waits for a look.
+bool rki_alerter_last(rki_alerter *a, uint64_t number);
+
+// Other rules from here on (rki_rules_new; taken); those that are the same keep their state, and all keep their series; what the others
+// have is ended.  Without memory for a longer look-back it stays as long as it was.
 void rki_alerter_replace(rki_alerter *a, rki_rules *rules);
+// rki_rules_state as text, and rki_rules_restore; the latter before start.
+void rki_alerter_state(rki_alerter *a, rki_buf *out);
+void rki_alerter_restore(rki_alerter *a, const struct rki_json_node *list, int64_t saved_ms, rki_rules_restored *told,
+                         void *arg);
+// Every alert that there is, with what its rule says; f must not call back.
+void rki_alerter_each(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *v, const rki_alert *al), void *arg);
 // {"alerts":[{"alert":..,"state":..,"labels":{..},"annotations":{..},"value":..,"active_at":..}],"rules":[..],"series":{..}}
 void rki_alerter_json(rki_alerter *a, rki_buf *out);
 

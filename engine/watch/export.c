@@ -5,6 +5,8 @@
 
 const char *rki_rule_unsaid(const rki_rule_conf *c)
 {
+    if (c->where.p)
+        return "it is about rows";
     if (c->resolve.p)
         return "it has resolve_expr";
     return c->no_data == RKI_NO_DATA_OK ? NULL : "it has no_data";

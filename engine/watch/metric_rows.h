@@ -25,6 +25,7 @@
     X(KERNEL_RESTARTS, "rkpipe_kernel_restarts_total", COUNTER, COUNT, "kernel", "new instances after a failure")      \
     X(KERNEL_FAILURES, "rkpipe_kernel_failures_total", COUNTER, COUNT, "kernel",                                       \
       "failures of supervised instances (restart:)")                                                                   \
+    X(KERNEL_RETRIES, "rkpipe_kernel_retries_total", COUNTER, COUNT, "kernel", "further attempts (retry:)")            \
     X(KERNEL_BATCHES, "rkpipe_kernel_batches_total", COUNTER, BATCHES, "kernel",                                       \
       "batches taken, or polls of a source")                                                                           \
     X(KERNEL_IN_ROWS, "rkpipe_kernel_in_rows_total", COUNTER, ROWS, "kernel", "rows taken, or read by a source")       \
@@ -99,6 +100,10 @@
       "when the pipeline that runs was put in place, since 1970")                                                      \
     X(RELOAD_PAUSE, "rkpipe_config_reload_pause_seconds", GAUGE, SECONDS, "",                                          \
       "how long kernels that the last reload replaced stood, at most")                                                 \
+    X(ALERT_MESSAGES, "rkpipe_alert_messages_total", COUNTER, COUNT, "outcome",                                        \
+      "changes of alerts for those who subscribe to $alerts: published, or dropped because they are too slow")         \
+    X(NOTIFICATIONS, "rkpipe_notifications_total", COUNTER, COUNT, "receiver kind outcome",                            \
+      "notifications of receivers since the last reload: sent, or failed; the latter are told again")                  \
     X(MEMORY_USED, "rkpipe_memory_used_bytes", GAUGE, BYTES, "pool",                                                   \
       "memory in use: batches on their way, state of operators")                                                       \
     X(MEMORY_LIMIT, "rkpipe_memory_limit_bytes", GAUGE, BYTES, "pool", "the pool's part of engine.memory_limit")       \

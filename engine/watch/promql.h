@@ -32,6 +32,8 @@ typedef struct rki_prom_names {
 // NULL and findings when it is wrong, or when memory is out (rki_arena_failed).  An expression of a rule: a scalar or an
 // instant vector.
 const rki_prom *rki_prom_parse(rki_arena *a, rkp_diags *d, rkp_word text, const rki_prom_names *names);
+// False and findings when it compares, adds or subtracts what is of unlike units.  Of the engine's own metrics (metric_rows.h).
+bool rki_prom_units(const rki_prom *e, rkp_diags *d, rkp_word text);
 rki_prom_type rki_prom_type_of(const rki_prom *e);
 // In one form for all ways of writing it; it parses to the same.
 void rki_prom_print(const rki_prom *e, rki_buf *out);

@@ -1,6 +1,8 @@
 // promql_lex.c - PromQL text to tokens: names, numbers, durations, strings with Go's escapes, signs.
 #include "watch/promql_lex.h"
 
+#include "base/hex.h"
+#include "base/utf8.h"
 #include "watch/promql_tree.h"
 #include <rkpipe/num.h>
 #include <strings.h>
@@ -13,13 +15,6 @@ static bool is_digit(int c)
 static bool is_alpha(int c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static int hex_digit(int c)
-{
-    if (is_digit(c))
-        return c - '0';
-    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
 static int peek(const rki_source *s, uint32_t at)
@@ -98,7 +93,7 @@ static bool read_number(rkp_str text, double *f)
 
     if (text.n > 2 && text.p[0] == '0' && (text.p[1] | 32) == 'x') {
         for (size_t i = 2; i < text.n; i++) {
-            int d = hex_digit((unsigned char)text.p[i]);
+            int d = rki_hex_digit((unsigned char)text.p[i]);
 
             if (d < 0 || v >> 59)
                 return false;
@@ -145,36 +140,12 @@ static void lex_number(rki_source *s, uint32_t *at, rki_token *t)
 
 // ---- strings --------------------------------------------------------------------------------------------------------
 
-static size_t put_utf8(char *to, uint32_t cp)
-{
-    if (cp < 0x80) {
-        to[0] = (char)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        to[0] = (char)(0xc0 | cp >> 6);
-        to[1] = (char)(0x80 | (cp & 0x3f));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        to[0] = (char)(0xe0 | cp >> 12);
-        to[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (cp & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | cp >> 18);
-    to[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (cp & 0x3f));
-    return 4;
-}
-
 // Digits of \x41, \u00e9, \U0001f600, \101 from p; the number of bytes read, or 0.
 static uint32_t code_of(const rki_source *s, uint32_t at, uint32_t base, uint32_t digits, uint32_t *v)
 {
     *v = 0;
     for (uint32_t i = 0; i < digits; i++) {
-        int d = hex_digit(peek(s, at + i));
+        int d = rki_hex_digit(peek(s, at + i));
 
         if (d < 0 || (uint32_t)d >= base)
             return 0;
@@ -206,7 +177,7 @@ static uint32_t escape(const rki_source *s, uint32_t at, int quote, char **to)
         n = code_of(s, at + 1, 16, c == 'u' ? 4 : 8, &v);
         if (n == 0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
             return 0;
-        *to += put_utf8(*to, v);
+        *to += rki_utf8_put(*to, v);
         return n + 1;
     }
     return 0;

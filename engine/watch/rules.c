@@ -3,49 +3,12 @@
 // Instances are few and hot rules are fewer: they stand in an array and are found by the hash of their labels.  Labels of an
 // instance never change and are in an arena of its own; annotations are filled in at every evaluation into buffers that
 // stay.  What an evaluation needs for itself is in a scratch arena.
-#include "watch/rules.h"
+#include "watch/rules_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct instance {
-    rki_arena arena;
-    rki_labels labels;
-    rki_buf *notes;
-    rki_alert_state state;
-    double value;
-    int64_t active_ms, fired_ms, resolved_ms, keep_since_ms; // keep_since_ms INT64_MIN: not
-    bool seen, ends;                                         // in this evaluation
-} instance;
-
-typedef struct rule {
-    rki_rule_conf conf;
-    const rki_prom *expr, *resolve;
-    rkp_str printed;
-    const rki_text_tpl **labels, **notes;
-    rkp_str *note_names;
-    instance **v;
-    size_t n, room;
-    int64_t last_ms;
-    uint64_t evaluations, failures;
-    bool failed, failed_before;
-    char error[400];
-} rule;
-
-struct rki_rules {
-    rki_arena arena, scratch;
-    rki_prom_run *run, *run_resolve;
-    rule *v;
-    size_t n;
-};
-
-// One element of a vector as an instance would have it.
-typedef struct found {
-    rki_labels labels, element; // element: what templates see
-    double value;
-} found;
-
-static const char oom_text[] = "memory is used up";
+const char rki_rule_nomem[] = "memory is used up";
 
 // ---- making ---------------------------------------------------------------------------------------------------------
 
@@ -70,14 +33,21 @@ static const rki_text_tpl **templates(rki_arena *a, const rki_rule_text *v, size
     return ok ? t : NULL;
 }
 
+static bool check_expr(rki_arena *a, rkp_diags *d, rkp_word text, const rki_prom_names *names)
+{
+    const rki_prom *e = rki_prom_parse(a, d, text, names);
+
+    return e && rki_prom_units(e, d, text);
+}
+
 bool rki_rule_check(const rki_rule_conf *c, rkp_diags *d, const rki_prom_names *names)
 {
     rki_arena a;
     bool ok;
 
     rki_arena_init(&a);
-    ok = rki_prom_parse(&a, d, c->expr, names) != NULL;
-    if (c->resolve.p && !rki_prom_parse(&a, d, c->resolve, names))
+    ok = c->where.p || check_expr(&a, d, c->expr, names);
+    if (c->resolve.p && !check_expr(&a, d, c->resolve, names))
         ok = false;
     if (!templates(&a, c->labels, c->n_labels, d, true))
         ok = false;
@@ -102,26 +72,42 @@ static bool copy_texts(rki_arena *a, const rki_rule_text **v, size_t n)
     return true;
 }
 
-static bool make_rule(rki_arena *a, rule *r, const rki_rule_conf *c)
+static bool copy_keys(rki_arena *a, rki_rule *r)
+{
+    rkp_word *to = rki_array(a, r->conf.n_keys ? r->conf.n_keys : 1, sizeof *to);
+
+    for (size_t i = 0; to && i < r->conf.n_keys; i++) {
+        to[i] = r->conf.keys[i];
+        if (!copy_word(a, &to[i]))
+            return false;
+    }
+    r->conf.keys = to;
+    return to && copy_word(a, &r->conf.watch) && copy_word(a, &r->conf.where);
+}
+
+static bool make_rule(rki_arena *a, rki_rule *r, const rki_rule_conf *c)
 {
     rki_buf printed;
 
     r->conf = *c;
     r->last_ms = INT64_MIN;
     if (!copy_word(a, &r->conf.name) || !copy_word(a, &r->conf.expr) || !copy_word(a, &r->conf.resolve) ||
-        !copy_texts(a, &r->conf.labels, c->n_labels) || !copy_texts(a, &r->conf.notes, c->n_notes))
+        !copy_keys(a, r) || !copy_texts(a, &r->conf.labels, c->n_labels) || !copy_texts(a, &r->conf.notes, c->n_notes))
         return false;
-    r->expr = rki_prom_parse(a, NULL, r->conf.expr, NULL);
+    r->expr = c->where.p ? NULL : rki_prom_parse(a, NULL, r->conf.expr, NULL);
     r->resolve = c->resolve.p ? rki_prom_parse(a, NULL, r->conf.resolve, NULL) : NULL;
     r->labels = templates(a, r->conf.labels, c->n_labels, NULL, true);
     r->notes = templates(a, r->conf.notes, c->n_notes, NULL, false);
     r->note_names = rki_array(a, c->n_notes ? c->n_notes : 1, sizeof *r->note_names);
-    if (!r->expr || (c->resolve.p && !r->resolve) || !r->labels || !r->notes || !r->note_names)
+    if ((!r->expr && !c->where.p) || (c->resolve.p && !r->resolve) || !r->labels || !r->notes || !r->note_names)
         return false;
     for (size_t i = 0; i < c->n_notes; i++)
         r->note_names[i] = rkp_word_str(r->conf.notes[i].name);
     rki_buf_init(&printed);
-    rki_prom_print(r->expr, &printed);
+    if (r->expr)
+        rki_prom_print(r->expr, &printed);
+    else
+        rki_data_rule_print(r, &printed);
     r->printed = printed.failed ? (rkp_str){ NULL, 0 } : rki_dup_str(a, (rkp_str){ printed.p, printed.n });
     rki_buf_fini(&printed);
     return r->printed.p != NULL;
@@ -148,7 +134,7 @@ rki_rules *rki_rules_new(const rki_rule_conf *v, size_t n)
     return NULL;
 }
 
-static void instance_free(const rule *r, instance *a)
+static void instance_free(const rki_rule *r, rki_instance *a)
 {
     if (!a)
         return;
@@ -158,7 +144,7 @@ static void instance_free(const rule *r, instance *a)
     free(a);
 }
 
-static void clear(rule *r)
+static void clear(rki_rule *r)
 {
     for (size_t i = 0; i < r->n; i++)
         instance_free(r, r->v[i]);
@@ -185,7 +171,8 @@ int64_t rki_rules_back(const rki_rules *r)
     int64_t back = 0;
 
     for (size_t i = 0; i < r->n; i++) {
-        int64_t a = rki_prom_back(r->v[i].expr), b = r->v[i].resolve ? rki_prom_back(r->v[i].resolve) : 0;
+        int64_t a = r->v[i].expr ? rki_prom_back(r->v[i].expr) : 0,
+                b = r->v[i].resolve ? rki_prom_back(r->v[i].resolve) : 0;
 
         back = a > back ? a : back;
         back = b > back ? b : back;
@@ -196,14 +183,15 @@ int64_t rki_rules_back(const rki_rules *r)
 bool rki_rules_wants(const rki_rules *r, rkp_str name)
 {
     for (size_t i = 0; i < r->n; i++)
-        if (rki_prom_wants(r->v[i].expr, name) || (r->v[i].resolve && rki_prom_wants(r->v[i].resolve, name)))
+        if ((r->v[i].expr && rki_prom_wants(r->v[i].expr, name)) ||
+            (r->v[i].resolve && rki_prom_wants(r->v[i].resolve, name)))
             return true;
     return false;
 }
 
 // ---- what an evaluation finds ---------------------------------------------------------------------------------------
 
-static bool fail(rule *r, const char *why)
+bool rki_rule_fail(rki_rule *r, const char *why)
 {
     size_t n = strlen(why);
 
@@ -227,13 +215,13 @@ static void set_label(rki_label *v, uint32_t *n, rkp_str name, rkp_str value)
 }
 
 // The labels of the element without its name, those of the rule, and alertname.
-static bool final_labels(rki_rules *all, rule *r, const rki_labels *element, double value, rki_labels *to)
+bool rki_rule_final_labels(rki_rules *all, rki_rule *r, const rki_labels *element, double value, rki_labels *to)
 {
     rki_label *v = rki_array(&all->scratch, element->n + r->conf.n_labels + 1, sizeof *v);
     uint32_t n = 0;
 
     if (!v)
-        return fail(r, oom_text);
+        return rki_rule_fail(r, rki_rule_nomem);
     for (uint32_t i = 0; i < element->n; i++)
         if (!rkp_str_is(element->v[i].name, "__name__"))
             v[n++] = element->v[i];
@@ -246,30 +234,30 @@ static bool final_labels(rki_rules *all, rule *r, const rki_labels *element, dou
         text = b.failed ? (rkp_str){ NULL, 0 } : rki_dup_str(&all->scratch, (rkp_str){ b.p, b.n });
         rki_buf_fini(&b);
         if (!text.p)
-            return fail(r, oom_text);
+            return rki_rule_fail(r, rki_rule_nomem);
         set_label(v, &n, rkp_word_str(r->conf.labels[i].name), text);
     }
     set_label(v, &n, RKP_STR("alertname"), rkp_word_str(r->conf.name));
-    return rki_labels_make(v, n, to) || fail(r, "an alert would have too many labels");
+    return rki_labels_make(v, n, to) || rki_rule_fail(r, "an alert would have too many labels");
 }
 
-static bool find_all(rki_rules *all, rule *r, const rki_vector *v, found **out)
+static bool find_all(rki_rules *all, rki_rule *r, const rki_vector *v, rki_found **out)
 {
-    found *f = rki_array(&all->scratch, v->n ? v->n : 1, sizeof *f);
+    rki_found *f = rki_array(&all->scratch, v->n ? v->n : 1, sizeof *f);
 
     if (!f)
-        return fail(r, oom_text);
+        return rki_rule_fail(r, rki_rule_nomem);
     for (uint32_t i = 0; i < v->n; i++) {
         f[i].element = v->v[i].labels;
         f[i].value = v->v[i].v;
-        if (!final_labels(all, r, &v->v[i].labels, v->v[i].v, &f[i].labels))
+        if (!rki_rule_final_labels(all, r, &v->v[i].labels, v->v[i].v, &f[i].labels))
             return false;
     }
     *out = f;
     return true;
 }
 
-static instance *instance_of(const rule *r, const rki_labels *l)
+rki_instance *rki_rule_instance(const rki_rule *r, const rki_labels *l)
 {
     for (size_t i = 0; i < r->n; i++)
         if (rki_labels_eq(&r->v[i]->labels, l))
@@ -279,27 +267,27 @@ static instance *instance_of(const rule *r, const rki_labels *l)
 
 static int by_hash(const void *a, const void *b)
 {
-    const found *x = a, *y = b;
+    const rki_found *x = a, *y = b;
 
     return x->labels.hash < y->labels.hash ? -1 : x->labels.hash > y->labels.hash;
 }
 
-static bool distinct(rule *r, found *f, uint32_t n)
+static bool distinct(rki_rule *r, rki_found *f, uint32_t n)
 {
     if (n > 1)
         qsort(f, n, sizeof *f, by_hash);
     for (uint32_t i = 1; i < n; i++)
         for (uint32_t k = i; k-- > 0 && f[k].labels.hash == f[i].labels.hash;)
             if (rki_labels_eq(&f[k].labels, &f[i].labels))
-                return fail(r, "two elements have the same labels once those of the rule are set");
+                return rki_rule_fail(r, "two elements have the same labels once those of the rule are set");
     return true;
 }
 
 // ---- instances ------------------------------------------------------------------------------------------------------
 
-static instance *instance_new(rule *r, const rki_labels *l, int64_t ms)
+static rki_instance *instance_new(rki_rule *r, const rki_labels *l, int64_t ms)
 {
-    instance *a = calloc(1, sizeof *a);
+    rki_instance *a = calloc(1, sizeof *a);
 
     if (!a)
         return NULL;
@@ -317,13 +305,13 @@ static instance *instance_new(rule *r, const rki_labels *l, int64_t ms)
     return a;
 }
 
-static bool instance_add(rule *r, const rki_labels *l, int64_t ms)
+bool rki_rule_add(rki_rule *r, const rki_labels *l, int64_t ms)
 {
-    instance *a;
+    rki_instance *a;
 
     if (r->n == r->room) {
         size_t room = r->room ? r->room * 2 : 8;
-        instance **v = realloc(r->v, room * sizeof *v);
+        rki_instance **v = realloc(r->v, room * sizeof *v);
 
         if (!v)
             return false;
@@ -337,14 +325,14 @@ static bool instance_add(rule *r, const rki_labels *l, int64_t ms)
     return true;
 }
 
-static void remove_at(rule *r, size_t i)
+void rki_rule_remove(rki_rule *r, size_t i)
 {
     instance_free(r, r->v[i]);
     r->v[i] = r->v[--r->n];
 }
 
 // The value and the annotations of what was found.
-static bool refresh(rule *r, instance *a, const found *f)
+bool rki_rule_refresh(rki_rule *r, rki_instance *a, const rki_found *f)
 {
     a->value = f->value;
     a->seen = true;
@@ -358,16 +346,16 @@ static bool refresh(rule *r, instance *a, const found *f)
 }
 
 // Every element has its instance, marked as seen; a resolved one begins anew.
-static bool take_all(rule *r, const found *f, uint32_t n, int64_t ms)
+static bool take_all(rki_rule *r, const rki_found *f, uint32_t n, int64_t ms)
 {
     for (size_t i = 0; i < r->n; i++)
         r->v[i]->seen = r->v[i]->ends = false;
     for (uint32_t i = 0; i < n; i++) {
-        instance *a = instance_of(r, &f[i].labels);
+        rki_instance *a = rki_rule_instance(r, &f[i].labels);
 
         if (!a) {
-            if (!instance_add(r, &f[i].labels, ms))
-                return fail(r, oom_text);
+            if (!rki_rule_add(r, &f[i].labels, ms))
+                return rki_rule_fail(r, rki_rule_nomem);
             a = r->v[r->n - 1];
         }
         if (a->state == RKI_ALERT_RESOLVED) {
@@ -376,33 +364,33 @@ static bool take_all(rule *r, const found *f, uint32_t n, int64_t ms)
             a->fired_ms = 0;
             a->keep_since_ms = INT64_MIN;
         }
-        if (!refresh(r, a, &f[i]))
-            return fail(r, oom_text);
+        if (!rki_rule_refresh(r, a, &f[i]))
+            return rki_rule_fail(r, rki_rule_nomem);
     }
     return true;
 }
 
-static bool mark_ends(rki_rules *all, rule *r, const rki_series *s, int64_t ms)
+static bool mark_ends(rki_rules *all, rki_rule *r, const rki_series *s, int64_t ms)
 {
-    const char *why = oom_text;
+    const char *why = rki_rule_nomem;
     rki_vector v;
 
     if (!r->resolve)
         return true;
     if (!rki_prom_eval(all->run_resolve, r->resolve, s, ms, &v, &why))
-        return fail(r, why);
+        return rki_rule_fail(r, why);
     for (uint32_t i = 0; i < v.n; i++) {
         rki_labels l;
-        instance *a;
+        rki_instance *a;
 
         if (v.scalar) {
             for (size_t k = 0; k < r->n && v.v[i].v != 0; k++)
                 r->v[k]->ends = true;
             break;
         }
-        if (!final_labels(all, r, &v.v[i].labels, v.v[i].v, &l))
+        if (!rki_rule_final_labels(all, r, &v.v[i].labels, v.v[i].v, &l))
             return false;
-        a = instance_of(r, &l);
+        a = rki_rule_instance(r, &l);
         if (a)
             a->ends = true;
     }
@@ -411,15 +399,7 @@ static bool mark_ends(rki_rules *all, rule *r, const rki_series *s, int64_t ms)
 
 // ---- states ---------------------------------------------------------------------------------------------------------
 
-typedef struct tick {
-    rki_rules *all;
-    size_t i; // the rule
-    int64_t ms;
-    rki_rules_change *change;
-    void *arg;
-} tick;
-
-static rki_alert alert_of(const instance *a)
+rki_alert rki_rule_alert(const rki_instance *a)
 {
     return (rki_alert){ .labels = &a->labels,
                         .notes = a->notes,
@@ -427,24 +407,29 @@ static rki_alert alert_of(const instance *a)
                         .value = a->value,
                         .active_ms = a->active_ms,
                         .fired_ms = a->fired_ms,
-                        .resolved_ms = a->resolved_ms };
+                        .resolved_ms = a->resolved_ms,
+                        .held = a->held_ms != 0 };
 }
 
-static void tell(const tick *t, const instance *a, rki_alert_state from)
+void rki_rule_tell(const rki_rules_look *t, const rki_instance *a, rki_alert_state from)
 {
-    rki_alert view = alert_of(a);
+    rki_alert view = rki_rule_alert(a);
 
     if (t->change && from != a->state)
         t->change(t->arg, t->all, t->i, &view, from);
 }
 
 // Moves one instance; false when it is to be forgotten.  *active counts those that are pending or firing.
-static bool step(const tick *t, const rule *r, instance *a, size_t *active)
+static bool step(const rki_rules_look *t, const rki_rule *r, rki_instance *a, size_t *active)
 {
     rki_alert_state from = a->state;
 
     if (a->seen) {
         a->keep_since_ms = INT64_MIN;
+        a->held_ms = 0;
+    } else if (t->ms < a->held_ms) {
+        ++*active;
+        return true;
     } else if (from == RKI_ALERT_RESOLVED) {
         return t->ms - a->resolved_ms <= RKI_ALERT_REMEMBER_MS;
     } else if (r->resolve && !a->ends) {
@@ -452,7 +437,7 @@ static bool step(const tick *t, const rule *r, instance *a, size_t *active)
         return true;
     } else if (from == RKI_ALERT_PENDING) {
         a->state = RKI_ALERT_INACTIVE;
-        tell(t, a, from);
+        rki_rule_tell(t, a, from);
         return false;
     } else {
         if (a->keep_since_ms == INT64_MIN)
@@ -460,7 +445,7 @@ static bool step(const tick *t, const rule *r, instance *a, size_t *active)
         if (r->conf.keep_ms <= 0 || t->ms - a->keep_since_ms >= r->conf.keep_ms) {
             a->state = RKI_ALERT_RESOLVED;
             a->resolved_ms = t->ms;
-            tell(t, a, from);
+            rki_rule_tell(t, a, from);
             return true;
         }
     }
@@ -471,38 +456,43 @@ static bool step(const tick *t, const rule *r, instance *a, size_t *active)
         a->state = RKI_ALERT_FIRING;
         a->fired_ms = t->ms;
     }
-    tell(t, a, from);
+    rki_rule_tell(t, a, from);
     return true;
 }
 
-// Ends all of them: the rule is over its limit.
-static bool over_limit(const tick *t, rule *r, size_t active)
+static void end_all(const rki_rules_look *t, rki_rule *r)
 {
-    char why[100];
-
     for (size_t i = 0; i < r->n; i++) {
         rki_alert_state from = r->v[i]->state;
 
         r->v[i]->state = from == RKI_ALERT_FIRING ? RKI_ALERT_RESOLVED : RKI_ALERT_INACTIVE;
         r->v[i]->resolved_ms = t->ms;
         if (from == RKI_ALERT_FIRING || from == RKI_ALERT_PENDING)
-            tell(t, r->v[i], from);
+            rki_rule_tell(t, r->v[i], from);
     }
     clear(r);
+}
+
+// Ends all of them: the rule is over its limit.
+static bool over_limit(const rki_rules_look *t, rki_rule *r, size_t active)
+{
+    char why[100];
+
+    end_all(t, r);
     snprintf(why, sizeof why, "it has %zu alerts, more than its limit of %u", active, r->conf.limit);
-    return fail(r, why);
+    return rki_rule_fail(r, why);
 }
 
 // How many would be active after this tick?
-static size_t active_after(const tick *t, const rule *r)
+static size_t active_after(const rki_rules_look *t, const rki_rule *r)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < r->n; i++) {
-        const instance *a = r->v[i];
+        const rki_instance *a = r->v[i];
         int64_t since = a->keep_since_ms == INT64_MIN ? t->ms : a->keep_since_ms;
 
-        if (a->seen)
+        if (a->seen || t->ms < a->held_ms)
             n++;
         else if (a->state == RKI_ALERT_PENDING || a->state == RKI_ALERT_FIRING)
             n += (r->resolve && !a->ends) ||
@@ -511,7 +501,7 @@ static size_t active_after(const tick *t, const rule *r)
     return n;
 }
 
-static bool no_data(rki_rules *all, rule *r, const rki_vector *v, found **f, uint32_t *n, bool *keep)
+static bool no_data(rki_rules *all, rki_rule *r, const rki_vector *v, rki_found **f, uint32_t *n, bool *keep)
 {
     rki_label *none = rki_alloc(&all->scratch, sizeof *none);
     rki_labels empty;
@@ -524,25 +514,25 @@ static bool no_data(rki_rules *all, rule *r, const rki_vector *v, found **f, uin
         return true;
     }
     if (!none || !rki_labels_make(none, 0, &empty))
-        return fail(r, oom_text);
+        return rki_rule_fail(r, rki_rule_nomem);
     *n = 1;
     (*f)[0].element = empty;
     (*f)[0].value = (double)NAN;
-    return final_labels(all, r, &empty, (double)NAN, &(*f)[0].labels);
+    return rki_rule_final_labels(all, r, &empty, (double)NAN, &(*f)[0].labels);
 }
 
 // Does the multiple of every_ms change between the last evaluation and now?
-static bool due(const rule *r, int64_t ms)
+static bool due(const rki_rule *r, int64_t ms)
 {
     int64_t every = r->conf.every_ms;
 
     return r->last_ms == INT64_MIN || every <= 0 || ms / every != r->last_ms / every;
 }
 
-static bool evaluate(const tick *t, rule *r, const rki_series *s)
+static bool evaluate(const rki_rules_look *t, rki_rule *r, const rki_series *s)
 {
-    const char *why = oom_text;
-    found *f = NULL;
+    const char *why = rki_rule_nomem;
+    rki_found *f = NULL;
     rki_vector v;
     size_t active = 0;
     uint32_t n;
@@ -554,7 +544,7 @@ static bool evaluate(const tick *t, rule *r, const rki_series *s)
     rki_arena_fini(&t->all->scratch);
     rki_arena_init(&t->all->scratch);
     if (!rki_prom_eval(t->all->run, r->expr, s, t->ms, &v, &why))
-        return fail(r, why);
+        return rki_rule_fail(r, why);
     n = v.n;
     if (!find_all(t->all, r, &v, &f) || !no_data(t->all, r, &v, &f, &n, &keep) || !distinct(r, f, n))
         return false;
@@ -564,14 +554,14 @@ static bool evaluate(const tick *t, rule *r, const rki_series *s)
         // What was added for nothing goes again.
         for (size_t i = r->n; i-- > 0;)
             if (r->v[i]->state == RKI_ALERT_INACTIVE)
-                remove_at(r, i);
+                rki_rule_remove(r, i);
         return false;
     }
     if (r->conf.limit && active_after(t, r) > r->conf.limit)
         return over_limit(t, r, active_after(t, r));
     for (size_t i = r->n; i-- > 0;)
         if (!step(t, r, r->v[i], &active))
-            remove_at(r, i);
+            rki_rule_remove(r, i);
     return true;
 }
 
@@ -580,11 +570,13 @@ bool rki_rules_tick(rki_rules *r, const rki_series *s, int64_t ms, rki_rules_cha
     bool ok = true;
 
     for (size_t i = 0; i < r->n; i++) {
-        tick t = { r, i, ms, change, arg };
+        rki_rules_look t = { r, i, ms, change, arg };
 
         r->v[i].failed_before = r->v[i].failed;
-        if (due(&r->v[i], ms) && !evaluate(&t, &r->v[i], s))
-            ok = ok && strcmp(r->v[i].error, oom_text) != 0;
+        if (rki_is_data_rule(&r->v[i]))
+            rki_data_rule_look(&t, &r->v[i]);
+        else if (due(&r->v[i], ms) && !evaluate(&t, &r->v[i], s))
+            ok = ok && strcmp(r->v[i].error, rki_rule_nomem) != 0;
     }
     return ok;
 }
@@ -601,7 +593,7 @@ static bool same_texts(const rki_rule_text *a, size_t n, const rki_rule_text *b,
 }
 
 // Annotations do not count; what they were is filled in again by the next evaluation.
-static bool same_rule(const rule *a, const rule *b)
+static bool same_rule(const rki_rule *a, const rki_rule *b)
 {
     return rkp_str_eq(rkp_word_str(a->conf.name), rkp_word_str(b->conf.name)) && rkp_str_eq(a->printed, b->printed) &&
            a->conf.for_ms == b->conf.for_ms &&
@@ -609,7 +601,7 @@ static bool same_rule(const rule *a, const rule *b)
 }
 
 // Annotations of an instance for a rule that may have others: as they were where it has as many, else empty.
-static bool fit_notes(const rule *to, const rule *from, instance *a)
+static bool fit_notes(const rki_rule *to, const rki_rule *from, rki_instance *a)
 {
     rki_buf *notes;
 
@@ -629,7 +621,7 @@ static bool fit_notes(const rule *to, const rule *from, instance *a)
 void rki_rules_adopt(rki_rules *to, rki_rules *from)
 {
     for (size_t i = 0; i < to->n; i++) {
-        rule *a = &to->v[i], *b = NULL;
+        rki_rule *a = &to->v[i], *b = NULL;
 
         for (size_t k = 0; k < from->n && !b; k++)
             if (same_rule(a, &from->v[k]))
@@ -638,16 +630,28 @@ void rki_rules_adopt(rki_rules *to, rki_rules *from)
             continue;
         for (size_t k = b->n; k-- > 0;)
             if (!fit_notes(a, b, b->v[k]))
-                remove_at(b, k);
+                rki_rule_remove(b, k);
         free(a->v);
         a->v = b->v;
         a->n = b->n;
         a->room = b->room;
         a->last_ms = b->last_ms;
+        a->rows = b->rows;
+        a->over = b->over;
+        a->missed = b->missed;
         a->failed = b->failed;
         memcpy(a->error, b->error, sizeof a->error);
         b->v = NULL;
         b->n = b->room = 0;
+    }
+}
+
+void rki_rules_end(rki_rules *r, int64_t ms, rki_rules_change *change, void *arg)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        rki_rules_look t = { r, i, ms, change, arg };
+
+        end_all(&t, &r->v[i]);
     }
 }
 
@@ -665,7 +669,7 @@ size_t rki_rules_n(const rki_rules *r)
 
 rki_rule_view rki_rules_view(const rki_rules *r, size_t i)
 {
-    const rule *u = &r->v[i];
+    const rki_rule *u = &r->v[i];
     rki_rule_view v = { .name = rkp_word_str(u->conf.name),
                         .expr = u->printed,
                         .for_ms = u->conf.for_ms,
@@ -677,6 +681,11 @@ rki_rule_view rki_rules_view(const rki_rules *r, size_t i)
                         .last_ms = u->last_ms,
                         .evaluations = u->evaluations,
                         .failures = u->failures,
+                        .data = rki_is_data_rule(u),
+                        .throttle_ms = u->conf.throttle_ms,
+                        .rows = u->rows,
+                        .over = u->over,
+                        .missed = u->missed,
                         .error = u->failed ? u->error : NULL };
 
     for (size_t k = 0; k < u->n; k++)
@@ -687,7 +696,7 @@ rki_rule_view rki_rules_view(const rki_rules *r, size_t i)
 
 rki_alert rki_rules_alert(const rki_rules *r, size_t i, size_t k)
 {
-    return alert_of(r->v[i].v[k]);
+    return rki_rule_alert(r->v[i].v[k]);
 }
 
 const char *rki_alert_word(rki_alert_state s)

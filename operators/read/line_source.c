@@ -20,6 +20,8 @@ rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in)
     size_t n = strlen(err) + 1;
     char *why;
     in->status = st;
+    if (st == RKP_OK)
+        in->no_wait = rkp_files_no_wait(&in->files, s->compression);
     if (st == RKP_OK || st == RKP_NOMEM)
         return st;
     why = rkp_opt_alloc(c, n);
@@ -31,8 +33,11 @@ rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in)
     return RKP_OK;
 }
 
-rkp_status line_source_bind(const line_source *s, rkp_bind *b)
+rkp_status line_source_bind(line_source *s, rkp_bind *b)
 {
+    s->no_wait = s->in && s->in->status == RKP_OK && s->in->no_wait;
+    if (s->no_wait)
+        rkp_bind_no_wait(b);
     file_place_bind(b, &s->path, s->in && s->in->status == RKP_OK ? &s->in->files : NULL);
     if (!s->follow)
         return RKP_OK;
@@ -153,9 +158,13 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
     bool end = false;
     if (rkp_stopping(a) || (!s->reader && !open_next(s, a, &v)))
         return rkp_stopping(a) ? RKP_DONE : v;
-    want = s->chunk_bytes;
-    while (want < s->carry_n * 2)
+    if (s->no_wait)
+        rkp_reader_no_wait(s->reader);
+    // What is carried because more comes later is part of this chunk; else it is a line whose end was not in the last one.
+    want = s->later ? s->later : s->chunk_bytes;
+    while (!s->later && want < s->carry_n * 2)
         want *= 2;
+    s->later = 0;
     b = rkp_batch_new(pool, NULL, 0, want + 1 + LINE_PAD + 512);
     text = b ? rkp_batch_alloc(b, sizeof *text) : NULL;
     buf = text ? rkp_batch_alloc(b, 2 + want + LINE_PAD) : NULL;
@@ -180,6 +189,14 @@ rkp_verdict line_source_poll(line_source *s, rkp_actor *a)
             }
         }
         got = rkp_reader_read(s->reader, buf + 1 + n, want - n, err);
+        if (got == RKP_READ_LATER) {
+            s->later = want;
+            v = carry_set(s, buf + 1, n) ? RKP_RETRY
+                                         : rkp_fail(a, RKP_NOMEM, "out of memory for a chunk of %zu bytes", n);
+            rkp_batch_put(b);
+            rkp_wake_at(a, rkp_now_ns(a) + RKP_LATER_NS);
+            return v;
+        }
         if (got < 0) {
             rkp_batch_put(b);
             return rkp_fail(a, RKP_IO, "%s", err);
@@ -312,6 +329,7 @@ rkp_status line_source_save(const line_source *s, rkp_actor *a, rkp_save *to)
         return st;
     rkp_save_u64(to, s->line);
     rkp_save_bool(to, s->skipping);
+    rkp_save_u64(to, s->later);
     rkp_save_u64(to, s->done_bytes);
     rkp_save_u64(to, s->fresh);
     return RKP_OK;
@@ -326,19 +344,21 @@ rkp_status line_source_restore(line_source *s, rkp_actor *a, rkp_load *from)
     rkp_status st = file_place_load(from, files, &p);
     uint64_t line = rkp_load_u64(from);
     bool skipping = rkp_load_bool(from);
+    uint64_t later = rkp_load_u64(from), limit = s->chunk_bytes + 4 * s->max_record;
     uint64_t done = rkp_load_u64(from);
     uint64_t fresh = rkp_load_u64(from);
     if (st == RKP_OK && !rkp_load_ok(from))
         st = RKP_INVALID;
     if (st != RKP_OK)
         return st;
+    if (later && (!p.open || later <= p.carry || later > limit))
+        return rkp_load_refuse(from, "where it was in a file makes no sense");
     s->next = (size_t)p.file;
     s->done_bytes = done;
     if (p.file || p.open)
         s->total = total_of(files);
     if (p.open) {
-        st = file_place_open(from, a, files, &p, s->compression, s->chunk_bytes + 4 * s->max_record, &r, &s->carry,
-                             &s->carry_cap);
+        st = file_place_open(from, a, files, &p, s->compression, limit, &r, &s->carry, &s->carry_cap);
         if (st != RKP_OK)
             return st;
         begin(s, r, rkp_word_str(files->v[s->next++]));
@@ -346,6 +366,7 @@ rkp_status line_source_restore(line_source *s, rkp_actor *a, rkp_load *from)
         s->offset = p.at;
         s->line = line;
         s->skipping = skipping;
+        s->later = later;
     }
     s->fresh = fresh;
     return RKP_OK;

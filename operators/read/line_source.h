@@ -22,6 +22,7 @@ typedef struct line_input {
     rkp_words files;
     rkp_status status; // of finding them
     const char *why;   // what is wrong
+    bool no_wait;      // all can be read without waiting
 } line_input;
 
 typedef struct line_source {
@@ -29,6 +30,7 @@ typedef struct line_source {
     int compression;
     uint64_t chunk_bytes, max_record, idle_ns;
     bool follow;
+    bool no_wait;         // set by bind: a worker runs poll
     const line_input *in; // set before the first poll
     size_t next;          // poll thread from here on
     rkp_reader *reader;
@@ -39,6 +41,7 @@ typedef struct line_source {
     uint64_t done_bytes, total; // of the files before this one; of all (0: not known)
     uint64_t fresh;             // bytes that have been read since the last chunk
     bool skipping;              // inside a record that is too large
+    size_t later;               // the last poll had no more in memory: room of the chunk that goes on; else 0
     bool begun;                 // the kept bytes of standard input were given to a reader
 } line_source;
 
@@ -71,7 +74,7 @@ typedef struct line_source {
 // Expands the globs into *in.  A missing file is a note, and an error when the source is polled.
 rkp_status line_source_probe(const line_source *s, rkp_probe *p, line_input *in);
 // `follow` is not supported yet.  Says which delivery the files can keep.
-rkp_status line_source_bind(const line_source *s, rkp_bind *b);
+rkp_status line_source_bind(line_source *s, rkp_bind *b);
 // For a source that has the bytes from elsewhere: one input of this name, in place of what a probe finds; and its bytes
 // (takes r), before the first poll.
 rkp_status line_source_piped(line_source *s, rkp_opt_ctx *mem, rkp_word name);

@@ -39,6 +39,7 @@ static const rkp_choice validate_names[] = {
 // What the probe found out; lives in the pipeline's arena.
 struct csv_answer {
     rkp_words files;
+    bool no_wait;      // all can be read without waiting
     rkp_status status; // of finding them; why says what is wrong
     const char *why;
     bool known;         // names and types below
@@ -491,6 +492,7 @@ static rkp_status read_csv_probe(void *self, rkp_probe *p)
         g.fields[i].type = RKP_NTYPE((uint8_t)csv_guess_kind(&g.guesses[i]));
     g.answer->columns = (rkp_schema){ g.n, g.fields };
     g.answer->known = !unread && g.n > 0;
+    g.answer->no_wait = rkp_files_no_wait(&g.answer->files, s->compression);
     if (unread && !s->schema.schema) {
         rkp_diag(d, RKP_NOTE, s->path.at, "input-missing", "the columns of a pipe are known when it is read");
         rkp_diag_hint(d, "what depends on them is checked when the pipeline starts, or give a 'schema'");
@@ -548,6 +550,9 @@ static rkp_status read_csv_bind(void *self, rkp_bind *b)
     s->null_texts = nulls;
     s->answer = rkp_bind_probed(b);
     file_place_bind(b, &s->path, s->answer && s->answer->status == RKP_OK ? &s->answer->files : NULL);
+    s->no_wait = s->answer && s->answer->status == RKP_OK && s->answer->no_wait;
+    if (s->no_wait)
+        rkp_bind_no_wait(b);
     if (s->nulls.n > UINT8_MAX) {
         if (d)
             rkp_diag(d, RKP_ERROR, s->nulls.at, "opt-range", "'nulls' has more than 255 texts");
@@ -747,7 +752,7 @@ static bool grow_chunk(rkp_actor *a, struct filling *f)
     return true;
 }
 
-enum filled { FILLED, FILLED_IDLE, FILLED_STOP, FILLED_FAIL };
+enum filled { FILLED, FILLED_IDLE, FILLED_LATER, FILLED_STOP, FILLED_FAIL };
 
 // Reads until the chunk is full, the file ends, or a pipe has given nothing for `idle`.
 static enum filled fill(struct read_csv *s, rkp_actor *a, struct filling *f)
@@ -765,6 +770,8 @@ static enum filled fill(struct read_csv *s, rkp_actor *a, struct filling *f)
                 return FILLED_STOP;
         }
         k = rkp_reader_read(s->reader, f->data + f->n, f->cap - f->n, err);
+        if (k == RKP_READ_LATER)
+            return FILLED_LATER;
         if (k < 0) {
             rkp_fail(a, RKP_IO, "%s", err);
             return FILLED_FAIL;
@@ -900,7 +907,7 @@ static void emit(struct read_csv *s, rkp_actor *a, struct filling *f, size_t fro
     rkp_emit(a, 0, b);
 }
 
-// One chunk, from the carried bytes to the carried bytes.
+// One chunk, from the carried bytes to the carried bytes.  RKP_RETRY: there is no more in memory yet.
 static rkp_verdict next_chunk(struct read_csv *s, rkp_actor *a, struct filling *f)
 {
     size_t from = 0;
@@ -912,6 +919,8 @@ static rkp_verdict next_chunk(struct read_csv *s, rkp_actor *a, struct filling *
             return RKP_FAIL;
         if (filled == FILLED_STOP)
             return RKP_STOP;
+        if (filled == FILLED_LATER)
+            return keep_carry(s, f->data + from, f->n - from) ? RKP_RETRY : out_of_memory(a);
         if (!s->begun) {
             v = begin(s, a, f, &from);
             if (v == RKP_RETRY && f->n >= HEAD_MAX)
@@ -961,7 +970,7 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
 {
     struct read_csv *s = self;
     struct filling f = { 0 };
-    size_t cap = s->chunk_bytes > s->carry_n * 2 ? s->chunk_bytes : s->carry_n * 2;
+    size_t cap = s->chunk_bytes;
     rkp_verdict v;
     if (!s->answer || s->answer->status != RKP_OK)
         return rkp_fail(a, RKP_UNAVAILABLE, "%s", s->answer ? s->answer->why : "the input was not there");
@@ -975,6 +984,13 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
         if (open_file(s, a) == RKP_FAIL)
             return RKP_FAIL;
     }
+    if (s->no_wait)
+        rkp_reader_no_wait(s->reader);
+    // What is carried because more comes later is part of this chunk; else it is a record whose end was not in the last one.
+    if (s->later)
+        cap = s->later;
+    else if (s->carry_n * 2 > cap)
+        cap = s->carry_n * 2;
     if (!new_chunk(a, cap, &f))
         return out_of_memory(a);
     if (s->carry_n)
@@ -982,6 +998,9 @@ static rkp_verdict read_csv_poll(void *self, rkp_actor *a)
     f.n = s->carry_n;
     v = next_chunk(s, a, &f);
     rkp_batch_put(f.b);
+    s->later = v == RKP_RETRY ? f.cap : 0;
+    if (v == RKP_RETRY)
+        rkp_wake_at(a, rkp_now_ns(a) + RKP_LATER_NS);
     if (v == RKP_DONE) {
         close_file(s);
         s->file++;
@@ -1149,6 +1168,7 @@ static rkp_status read_csv_save(void *self, rkp_actor *a, rkp_save *to)
         return st;
     rkp_save_bool(to, s->begun);
     rkp_save_bool(to, s->skipping);
+    rkp_save_u64(to, s->later);
     rkp_save_u64(to, s->skip_mode);
     rkp_save_u64(to, s->line);
     rkp_save_u64(to, s->done);
@@ -1185,13 +1205,15 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
     file_place p;
     rkp_status st = file_place_load(from, files, &p);
     bool begun = rkp_load_bool(from), skipping = rkp_load_bool(from);
+    uint64_t later = rkp_load_u64(from), limit = 2 * s->chunk_bytes + 4 * s->max_record + (begun ? 0 : 2 * HEAD_MAX);
     uint64_t mode = rkp_load_u64(from), line = rkp_load_u64(from);
     uint64_t done = rkp_load_u64(from), reported = rkp_load_u64(from);
     if (st == RKP_OK && !rkp_load_ok(from))
         st = RKP_INVALID;
     if (st != RKP_OK)
         return st;
-    if (mode > CSV_QUOTE || (!p.open && (begun || skipping)) || (!begun && (p.at || p.carry)))
+    if (mode > CSV_QUOTE || (!p.open && (begun || skipping)) || (!begun && p.at) ||
+        (later && (later <= p.carry || later > limit)))
         return rkp_load_refuse(from, "where it was in a file makes no sense");
     s->file = (size_t)p.file;
     s->done = done;
@@ -1200,8 +1222,7 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
         set_total(s);
     if (!p.open)
         return RKP_OK;
-    st = file_place_open(from, a, files, &p, s->compression, 2 * s->chunk_bytes + 4 * s->max_record, &s->reader,
-                         &s->carry, &s->carry_cap);
+    st = file_place_open(from, a, files, &p, s->compression, limit, &s->reader, &s->carry, &s->carry_cap);
     if (st == RKP_OK && begun) // now that it is known to be the same file
         st = restore_source(s, a, from, p.at);
     if (st != RKP_OK)
@@ -1211,6 +1232,7 @@ static rkp_status read_csv_restore(void *self, rkp_actor *a, rkp_load *from)
     s->carry_n = (size_t)p.carry;
     s->begun = begun;
     s->skipping = skipping;
+    s->later = later;
     s->skip_mode = (unsigned)mode;
     s->line = line;
     s->offset = p.at;
@@ -1462,6 +1484,7 @@ static rkp_verdict read_csv_decode(void *self, rkp_actor *a, rkp_batch *raw)
     if (c->exact && !s->check)
         rkp_count(a, M_EXACT, 1);
     *t = c->text;
+    t->nulls = s->null_texts; // those of the half that reads go with it when it is restarted
     t->cr = x.carriage;
     t->utf8 = !x.high;
     if (!even(s, c, &x, n)) {
@@ -1548,7 +1571,7 @@ const rkp_op rkp_op_read_csv = {
     .decode = read_csv_decode,
     .fini = read_csv_fini,
     .again = read_csv_again,
-    .state_version = 1,
+    .state_version = 2,
     .save = read_csv_save,
     .restore = read_csv_restore,
 };

@@ -49,10 +49,12 @@ struct read_csv {
     rkp_batch *source; // holds a struct source
     bool begun;        // the head of the file has been read
     bool lone_cr;
+    bool no_wait;  // set by bind: a worker runs poll
     bool skipping; // in a record that is too long
     unsigned skip_mode;
     char *carry;
     size_t carry_n, carry_cap;
+    size_t later;          // the last poll had no more in memory: room of the chunk that goes on; else 0
     uint64_t line, offset; // of the next byte to emit
     uint64_t done, total;  // bytes of finished files; of all
     uint64_t reported;     // bytes that emitted chunks stand for

@@ -816,7 +816,7 @@ const rkp_op rkp_op_read_jsonl = {
     .decode = read_jsonl_decode,
     .fini = read_jsonl_fini,
     .again = read_jsonl_again,
-    .state_version = 1,
+    .state_version = 2,
     .save = read_jsonl_save,
     .restore = read_jsonl_restore,
 };

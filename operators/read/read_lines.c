@@ -187,7 +187,7 @@ const rkp_op rkp_op_read_lines = {
     .decode = read_lines_decode,
     .fini = read_lines_fini,
     .again = read_lines_again,
-    .state_version = 1,
+    .state_version = 2,
     .save = read_lines_save,
     .restore = read_lines_restore,
 };

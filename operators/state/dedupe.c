@@ -1,22 +1,26 @@
 // dedupe: lets the first row of each key through.
 //
-// The keys themselves are kept (keys.h), not their hashes, so two different rows are never taken for the same.
-#include "keys.h"
+// The keys themselves are kept (keys.h), not their hashes, so two different rows are never taken for the same.  Where the kernel's `state` bounds
+// them they stand in the orders of recent.h, too: from the oldest on they are forgotten when their time is over, from the one that was not seen
+// for longest when there is one too many.
+#include "recent.h"
 #include "spill.h"
 
 #include <stdlib.h>
 
-enum { M_KEYS };
+enum { M_KEYS, M_EXPIRED, M_EVICTED };
 
 struct dedupe {
-    rkp_words by; // options
-    uint64_t max_keys;
-    uint64_t within;
+    rkp_words by;    // options
+    uint64_t within; // ns, 0: not given
     uint32_t n_cols; // bind: constant
     uint32_t *cols;
     rks_keys keys;
     rks_slab slab; // run: actor thread
     rks_table table;
+    rkp_bounds bounds;
+    bool forgets;
+    rks_recent recent; // when it forgets
     uint32_t step;
     uint64_t *words, *hash;
     char **recs;
@@ -28,15 +32,16 @@ struct dedupe {
 static const rkp_opt dedupe_opts[] = {
     { "by", &rkp_word_list, AT(by), .def = "[]", .also = "keys columns subset unique_by",
       .help = "columns that make the key; null is a value here. Empty: the whole row" },
-    { "max_keys", &rkp_uint, AT(max_keys), .def = "0", .unit = "keys", .also = "limit capacity size",
-      .help = "fail when there are more different keys; 0: only memory limits them" },
-    { "within", &rkp_duration, AT(within), .optional = true, .also = "ttl window",
-      .help = "forget a key after this time", .not_yet = "without it a key is remembered until the end" },
+    { "within", &rkp_duration, AT(within), .optional = true, .bounded = true, .min = 1e3, .max = 3650 * 86400e9,
+      .also = "ttl window ttl_ms expire",
+      .help = "drop only what repeats a row that was let through no longer ago than this" },
     { 0 },
 };
 
 static const rkp_metric dedupe_metrics[] = {
-    [M_KEYS] = { "keys", RKP_UNIT_COUNT, "different keys seen" },
+    [M_KEYS] = { "keys", RKP_UNIT_COUNT, "keys that were let through" },
+    [M_EXPIRED] = { "expired_keys", RKP_UNIT_COUNT, "keys that were forgotten after `state.ttl`" },
+    [M_EVICTED] = { "evicted_keys", RKP_UNIT_COUNT, "keys that were forgotten because of `state.max_keys`" },
     { 0 },
 };
 
@@ -94,13 +99,21 @@ static rkp_verdict no_memory(struct dedupe *g)
                     (unsigned long long)g->slab.held, g->table.n_live);
 }
 
+static const rks_recent_key unseen;
+
 static rkp_status dedupe_init(void *self, rkp_actor *a)
 {
     struct dedupe *g = self;
 
     rks_slab_init(&g->slab, a);
     rks_keys_seed(&g->keys);
-    rks_table_init(&g->table, &g->keys, &g->slab, 0, "");
+    g->bounds = rkp_actor_bounds(a);
+    if (g->within && (!g->bounds.ttl_ns || g->within < g->bounds.ttl_ns))
+        g->bounds.ttl_ns = g->within;
+    g->forgets = g->bounds.ttl_ns || (g->bounds.max_keys && !g->bounds.full_fails);
+    rks_table_init(&g->table, &g->keys, &g->slab, g->forgets ? sizeof(rks_recent_key) : 0, &unseen);
+    if (g->forgets)
+        rks_recent_init(&g->recent, &g->table);
     g->step = rks_keys_step(&g->keys);
     g->words = malloc((size_t)g->step * g->keys.n_words * 8 + 8);
     g->hash = malloc(g->step * sizeof *g->hash);
@@ -112,11 +125,88 @@ static rkp_status dedupe_init(void *self, rkp_actor *a)
     return RKP_NOMEM;
 }
 
+// ---- forgetting -----------------------------------------------------------------------------------------------------
+
+static rkp_status forget_old(struct dedupe *g, int64_t now_ns)
+{
+    uint32_t id;
+
+    while (g->bounds.ttl_ns && (id = g->recent.first[RKS_BY_AGE]) != UINT32_MAX &&
+           now_ns - rks_recent_of(&g->recent, id)->made_ns >= (int64_t)g->bounds.ttl_ns) {
+        if (rks_recent_forget(&g->recent, id) != RKP_OK)
+            return RKP_NOMEM;
+        rkp_count(g->slab.actor, M_EXPIRED, 1);
+    }
+    return RKP_OK;
+}
+
+static rkp_status forget_surplus(struct dedupe *g)
+{
+    while (g->bounds.max_keys && !g->bounds.full_fails && g->table.n_live > g->bounds.max_keys) {
+        if (rks_recent_forget(&g->recent, g->recent.first[RKS_BY_USE]) != RKP_OK)
+            return RKP_NOMEM;
+        rkp_count(g->slab.actor, M_EVICTED, 1);
+    }
+    return RKP_OK;
+}
+
+// Rows [at, at + n) of those whose words are at hand: none of them can make one key too many, or there is only one.
+static rkp_status see_rows(struct dedupe *g, const rkp_col *cols, uint32_t from, uint32_t at, uint32_t n,
+                           int64_t now_ns, uint32_t *m)
+{
+    uint32_t made, k = 0;
+    rkp_status st = rks_table_map(&g->table, cols, from + at, n, g->words + (size_t)at * g->keys.n_words, g->hash + at,
+                                  g->recs, g->made, &made);
+
+    for (uint32_t i = 0; st == RKP_OK && i < n; i++) {
+        uint32_t id = rks_recent_id(&g->recent, g->recs[i]);
+
+        if (k == made || g->made[k] != i) {
+            rks_recent_seen(&g->recent, id);
+            continue;
+        }
+        k++;
+        rks_recent_of(&g->recent, id)->made_ns = now_ns;
+        rks_recent_add(&g->recent, id, RKS_BY_AGE);
+        rks_recent_add(&g->recent, id, RKS_BY_USE);
+        g->rows[(*m)++] = from + at + i;
+    }
+    return st == RKP_OK ? forget_surplus(g) : st;
+}
+
+// Which rows pass must not depend on how they came in batches, so where a key may have to go rows are looked at one by one.
+static rkp_status see_new(struct dedupe *g, const rkp_col *cols, uint32_t n, uint32_t *n_new)
+{
+    int64_t now_ns = (int64_t)rkp_now_ns(g->slab.actor);
+    rkp_status st = forget_old(g, now_ns);
+    uint32_t m = 0;
+
+    for (uint32_t from = 0; st == RKP_OK && from < n; from += g->step) {
+        uint32_t part = n - from < g->step ? n - from : g->step;
+        bool longs = rks_keys_words(&g->keys, cols, from, part, g->words);
+
+        rks_keys_hash(&g->keys, g->words, part, g->hash);
+        for (uint32_t at = 0; st == RKP_OK && at < part;) {
+            bool all = !g->bounds.max_keys || (uint64_t)g->table.n_live + (part - at) <= g->bounds.max_keys;
+            uint32_t some = all ? part - at : 1;
+
+            st = see_rows(g, longs ? cols : NULL, from, at, some, now_ns, &m);
+            at += some;
+        }
+    }
+    *n_new = m;
+    return st;
+}
+
+// ---- rows -----------------------------------------------------------------------------------------------------------
+
 // Marks which of n rows bring a new key: their places go to g->rows.
 static rkp_status find_new(struct dedupe *g, const rkp_col *cols, uint32_t n, uint32_t *n_new)
 {
     uint32_t m = 0;
 
+    if (g->forgets)
+        return see_new(g, cols, n, n_new);
     for (uint32_t from = 0; from < n; from += g->step) {
         uint32_t part = n - from < g->step ? n - from : g->step, made;
 
@@ -149,13 +239,13 @@ static rkp_verdict check_limits(struct dedupe *g)
 {
     rkp_actor *a = g->slab.actor;
 
-    if (g->max_keys && g->table.n_live > g->max_keys)
-        return rkp_fail(a, RKP_IO, "dedupe: there are more than max_keys (%llu) different keys",
-                        (unsigned long long)g->max_keys);
+    if (g->bounds.max_keys && g->table.n_live > g->bounds.max_keys)
+        return rkp_fail(a, RKP_IO, "dedupe: there are more than state.max_keys (%llu) different keys",
+                        (unsigned long long)g->bounds.max_keys);
     if (g->slab.over)
         return rkp_fail(a, RKP_NOMEM,
                         "dedupe: %u keys take %llu bytes, more than this kernel's share of memory_limit (%llu bytes): "
-                        "raise memory_limit, or name fewer columns in 'by'",
+                        "raise memory_limit, name fewer columns in 'by', or bound the kernel's 'state'",
                         g->table.n_live, (unsigned long long)g->slab.held, (unsigned long long)rkp_state_limit(a));
     return RKP_DONE;
 }
@@ -225,32 +315,68 @@ static rkp_verdict dedupe_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
     return st != RKP_OK ? no_memory(g) : v;
 }
 
+// ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+// When a key was let through, in the time of the wall clock, since another process has another clock.
 static rkp_status dedupe_save(void *self, rkp_actor *a, rkp_save *to)
 {
     const struct dedupe *g = self;
+    int64_t now_ns = (int64_t)rkp_now_ns(a), wall_us = rkp_wall_us(a);
 
-    (void)a;
-    rkp_save_u64(to, g->table.n); // none is ever forgotten
-    for (uint32_t id = 0; id < g->table.n; id++)
+    rkp_save_u64(to, g->table.n_live);
+    rkp_save_bool(to, g->forgets);
+    for (uint32_t id = 0; !g->forgets && id < g->table.n; id++) // none is ever forgotten
         rks_keys_save(&g->keys, rks_table_rec(&g->table, id), g->table.texts_at, to);
+    for (uint32_t id = g->forgets ? g->recent.first[RKS_BY_USE] : UINT32_MAX; id != UINT32_MAX;) {
+        const rks_recent_key *k = rks_recent_of(&g->recent, id);
+
+        rks_keys_save(&g->keys, rks_table_rec(&g->table, id), g->table.texts_at, to);
+        rkp_save_i64(to, wall_us - (now_ns - k->made_ns) / 1000);
+        id = k->after[RKS_BY_USE];
+    }
     return RKP_OK;
+}
+
+static int64_t made_at(int64_t now_ns, int64_t wall_us, int64_t made_us)
+{
+    const int64_t most = INT64_C(1) << 60;
+    int64_t age_us;
+
+    if (made_us > wall_us || __builtin_sub_overflow(wall_us, made_us, &age_us)) // the wall clock was set back
+        return now_ns;
+    return age_us > most / 1000 ? now_ns - most : now_ns - age_us * 1000;
 }
 
 static rkp_status restore_keys(struct dedupe *g, rkp_load *from, uint64_t *words, rkp_str *texts)
 {
     uint64_t n = rkp_load_count(from, 1);
+    int64_t now_ns = (int64_t)rkp_now_ns(g->slab.actor), wall_us = rkp_wall_us(g->slab.actor);
+    bool timed = rkp_load_bool(from);
 
     for (uint64_t i = 0; i < n; i++) {
+        int64_t made_ns = now_ns;
         bool made;
+        char *rec;
 
         if (!rks_keys_load(&g->keys, from, words, texts))
             break;
-        if (!rks_table_put(&g->table, words, texts, &made))
+        if (timed)
+            made_ns = made_at(now_ns, wall_us, rkp_load_i64(from));
+        rec = rks_table_put(&g->table, words, texts, &made);
+        if (!rec)
             return RKP_NOMEM;
         if (!made)
             return rkp_load_refuse(from, "a key is there twice");
+        if (!g->forgets)
+            continue;
+        rks_recent_of(&g->recent, rks_recent_id(&g->recent, rec))->made_ns = made_ns;
+        rks_recent_add(&g->recent, rks_recent_id(&g->recent, rec), RKS_BY_USE);
     }
-    return rkp_load_status(from);
+    if (!rkp_load_ok(from) || !g->forgets)
+        return rkp_load_status(from);
+    if (rks_recent_sort(&g->recent) != RKP_OK)
+        return RKP_NOMEM;
+    return forget_surplus(g); // it may have been told to keep fewer
 }
 
 static rkp_status dedupe_restore(void *self, rkp_actor *a, rkp_load *from)
@@ -295,10 +421,17 @@ const rkp_op rkp_op_dedupe = {
         "What "
         "is dropped is counted with the reason `duplicate`.\n\n"
         "Every different key costs memory (16 bytes for a short text, and about as much for the table) until the input "
-        "ends. When the kernel's share of `memory_limit` is used up, or `max_keys` is passed, the job fails and says "
-        "how "
-        "many keys there were; it never forgets a key in silence.",
-    .traits = RKP_KEYED | RKP_DETERMINISTIC | RKP_ROWWISE | RKP_HOLDS,
+        "ends. When the kernel's share of `memory_limit` is used up the job fails and says how many keys there "
+        "were.\n\n"
+        "`within` and the kernel field `state` bound what is remembered (32 bytes more a key). `within` counts from "
+        "the "
+        "row that was let through: after it the next row of that key passes again; `state: {ttl}` is the same, and of "
+        "two the shorter holds. `max_keys`: when there is one more, the key that was "
+        "not "
+        "seen for longest is forgotten, and counted; with `on_full: fail` the job fails. Which rows pass does not "
+        "depend on "
+        "how they come in batches, but for the time, which is looked at when a batch comes.",
+    .traits = RKP_KEYED | RKP_FORGETS | RKP_DETERMINISTIC | RKP_ROWWISE | RKP_HOLDS,
     .self_size = sizeof(struct dedupe),
     .opts = dedupe_opts,
     .metrics = dedupe_metrics,
@@ -307,7 +440,7 @@ const rkp_op rkp_op_dedupe = {
     .bind = dedupe_bind,
     .init = dedupe_init,
     .on_batch = dedupe_on_batch,
-    .state_version = 1,
+    .state_version = 2,
     .save = dedupe_save,
     .restore = dedupe_restore,
     .fini = dedupe_fini,

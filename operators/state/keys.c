@@ -291,7 +291,8 @@ void rks_table_drop(rks_table *t)
 }
 
 // The first of the slots where a key with this hash may stand: in them from the first to the last, then in the next
-// line, when there was no room.  No slot is ever emptied, so a line with an empty slot is the last one.
+// line, when there was no room.  Between a line and a key of it no slot is empty (slots_erase), so a line whose last slot is empty is the
+// last one.
 INLINE uint64_t line_of(const rks_table *t, uint64_t hash)
 {
     return hash & (t->n_slots - 1) & ~(uint64_t)(LINE - 1);
@@ -665,6 +666,36 @@ rkp_status rks_table_free(rks_table *t, uint32_t id)
     memcpy(rec, &t->free_head, sizeof t->free_head);
     t->free_head = id;
     t->n_live--;
+    return RKP_OK;
+}
+
+// Later keys move up into the hole, as far as they may stand there.
+static void slots_erase(rks_table *t, uint64_t hole)
+{
+    const uint64_t mask = t->n_slots - 1;
+
+    for (uint64_t at = (hole + 1) & mask; t->slots[at]; at = (at + 1) & mask) {
+        const char *rec = rks_table_rec(t, (uint32_t)t->slots[at] - 1);
+        uint64_t home = line_of(t, words_hash(t->keys, (const uint64_t *)(const void *)rec, t->keys->n_words));
+
+        if (((hole - home) & mask) < ((at - home) & mask)) {
+            t->slots[hole] = t->slots[at];
+            hole = at;
+        }
+    }
+    t->slots[hole] = 0;
+}
+
+rkp_status rks_table_remove(rks_table *t, uint32_t id)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)rks_table_rec(t, id), mask = t->n_slots - 1;
+    uint64_t at = line_of(t, words_hash(t->keys, words, t->keys->n_words));
+
+    while ((uint32_t)t->slots[at] != id + 1)
+        at = (at + 1) & mask;
+    if (rks_table_free(t, id) != RKP_OK)
+        return RKP_NOMEM;
+    slots_erase(t, at);
     return RKP_OK;
 }
 

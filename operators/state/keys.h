@@ -93,6 +93,8 @@ static inline bool rks_table_alive(const rks_table *t, uint32_t id)
 // Frees a record and its texts; rks_table_rehash must follow before the next map, once for many.
 rkp_status rks_table_free(rks_table *t, uint32_t id);
 void rks_table_rehash(rks_table *t);
+// Frees one record at once, without a rehash.  NOMEM: it is still there.
+rkp_status rks_table_remove(rks_table *t, uint32_t id);
 
 // The text of a text column of a record; p NULL for null.
 static inline rkp_str rks_text_of(const rks_key_col *c, const char *rec, uint32_t texts_at)

@@ -2,7 +2,8 @@
 //
 // A request carries an id that whatever is made from it carries on; the `reply` kernel at the end of the answering side sends rows back
 // to where the id came from.  Requests wait in a circle of slots in the order in which they were sent, so a reply finds its request by
-// the distance of the ids, and the first slot is the first to time out.
+// the distance of the ids.  With `retry` a request that failed stays in its slot, waits, and is sent again under its id, so that a
+// late reply to the first try is as good as any.
 #include <rkpipe/op.h>
 
 #include <stdlib.h>
@@ -10,8 +11,10 @@
 enum { M_TIMEOUTS, M_LATE };
 
 struct request {
-    uint64_t corr, outer; // its id; the id of the request that this kernel is itself answering
-    uint64_t due_ns;
+    uint64_t corr, outer;      // its id; the id of the request that this kernel is itself answering
+    uint64_t due_ns, first_ns; // when it times out, or is sent again; when it was sent first
+    uint32_t tries;
+    bool waits;   // to be sent again
     rkp_batch *b; // NULL: answered
 };
 
@@ -26,13 +29,14 @@ struct call {
     uint64_t first, end;
     uint32_t cap;
     uint64_t open;
+    uint64_t next_ns; // nothing is due before
 };
 
 #define AT(field) offsetof(struct call, field)
 static const rkp_opt call_opts[] = {
     { "topic", &rkp_string, AT(topic), .required = true, .help = "where requests go: one name, nothing is filled in",
       .also = "to target service" },
-    { "timeout", &rkp_duration, AT(timeout_ns), .def = "30s",
+    { "timeout", &rkp_duration, AT(timeout_ns), .def = "30s", .bounded = true, .min = 1000, .max = 7 * 86400e9,
       .help = "a request without a reply in this time is in error (reason timeout)", .also = "deadline" },
     { "output", &rkp_name_pairs, AT(output), .optional = true,
       .help = "columns of the reply to add to the request's row: {column: reply column} or a list; a reply then has a "
@@ -136,7 +140,24 @@ static void close_request(struct call *c, struct request *q)
 
 static void set_timer(struct call *c, rkp_actor *a)
 {
-    rkp_wake_at(a, c->open ? slot(c, c->first)->due_ns : 0);
+    rkp_wake_at(a, c->open ? c->next_ns : 0);
+}
+
+static void due_at(struct call *c, struct request *q, uint64_t ns)
+{
+    q->due_ns = ns;
+    if (ns < c->next_ns || c->open == 1)
+        c->next_ns = ns;
+}
+
+static void send(struct call *c, rkp_actor *a, struct request *q)
+{
+    q->tries++;
+    q->waits = false;
+    due_at(c, q, rkp_now_ns(a) + c->timeout_ns);
+    rkp_corr_set(a, q->corr);
+    rkp_emit(a, 1, rkp_batch_get(q->b));
+    rkp_corr_set(a, q->outer);
 }
 
 static rkp_verdict send_request(struct call *c, rkp_actor *a, rkp_batch *b)
@@ -145,11 +166,11 @@ static rkp_verdict send_request(struct call *c, rkp_actor *a, rkp_batch *b)
     if (c->open >= c->most || c->end - c->first == c->cap)
         return RKP_RETRY;
     q = slot(c, c->end++);
-    *q = (struct request){ rkp_corr_new(a), rkp_corr(a), rkp_now_ns(a) + c->timeout_ns, rkp_batch_get(b) };
+    *q = (struct request){
+        .corr = rkp_corr_new(a), .outer = rkp_corr(a), .first_ns = rkp_now_ns(a), .b = rkp_batch_get(b)
+    };
     c->open++;
-    rkp_corr_set(a, q->corr);
-    rkp_emit(a, 1, rkp_batch_get(b));
-    rkp_corr_set(a, q->outer);
+    send(c, a, q);
     set_timer(c, a);
     return RKP_DONE;
 }
@@ -161,6 +182,21 @@ static rkp_verdict refuse(rkp_actor *a, rkp_batch *b, unsigned code, rkp_str wha
     for (uint32_t i = 0; i < b->rows; i++)
         rkp_errs_add(errs, i, code, -1, what);
     return rkp_reject(a, b, errs);
+}
+
+// It is sent again later, or its rows are in error.
+static rkp_verdict failed(struct call *c, rkp_actor *a, struct request *q, unsigned code)
+{
+    uint64_t at = 0;
+    rkp_verdict v = RKP_DONE;
+    if (rkp_retry_at(a, rkp_row_error_name(code), q->tries, q->first_ns, &at)) {
+        q->waits = true;
+        due_at(c, q, at);
+        return RKP_DONE;
+    }
+    v = refuse(a, q->b, code, (rkp_str){ 0 });
+    close_request(c, q);
+    return v;
 }
 
 static rkp_batch *joined(struct call *c, rkp_actor *a, rkp_batch *request, rkp_batch *reply)
@@ -200,13 +236,13 @@ static rkp_verdict take_reply(struct call *c, rkp_actor *a, rkp_batch *b)
         return RKP_DONE;
     }
     rkp_corr_set(a, q->outer);
-    if (!c->output.n)
-        rkp_emit(a, 0, rkp_batch_get(b));
-    else if (b->rows != q->b->rows)
-        v = refuse(a, q->b, RKP_ROW_REPLY, (rkp_str){ 0 });
-    else
-        rkp_emit(a, 0, joined(c, a, q->b, b));
-    close_request(c, q);
+    if (c->output.n && b->rows != q->b->rows) {
+        if (!q->waits) // else it is tried again anyhow
+            v = failed(c, a, q, RKP_ROW_REPLY);
+    } else {
+        rkp_emit(a, 0, c->output.n ? joined(c, a, q->b, b) : rkp_batch_get(b));
+        close_request(c, q);
+    }
     set_timer(c, a);
     return v;
 }
@@ -219,13 +255,25 @@ static rkp_verdict call_on_batch(void *self, rkp_actor *a, unsigned port, rkp_ba
 static rkp_verdict call_on_timer(void *self, rkp_actor *a)
 {
     struct call *c = self;
-    uint64_t now = rkp_now_ns(a);
+    uint64_t now = rkp_now_ns(a), next = UINT64_MAX, corr = rkp_corr(a);
     rkp_verdict v = RKP_DONE;
-    while (v == RKP_DONE && c->open && slot(c, c->first)->due_ns <= now) {
-        struct request *q = slot(c, c->first);
-        rkp_count(a, M_TIMEOUTS, 1);
-        v = refuse(a, q->b, RKP_ROW_TIMEOUT, (rkp_str){ 0 });
-        close_request(c, q);
+    if (c->open && c->next_ns <= now) {
+        for (uint64_t i = c->first; v == RKP_DONE && i < c->end; i++) {
+            struct request *q = slot(c, i);
+            if (q->b && q->due_ns <= now) {
+                if (q->waits) {
+                    send(c, a, q);
+                } else {
+                    rkp_count(a, M_TIMEOUTS, 1);
+                    rkp_corr_set(a, q->outer);
+                    v = failed(c, a, q, RKP_ROW_TIMEOUT);
+                }
+            }
+            if (q->b && q->due_ns < next)
+                next = q->due_ns;
+        }
+        c->next_ns = next;
+        rkp_corr_set(a, corr);
     }
     set_timer(c, a);
     return v;
@@ -252,17 +300,22 @@ const rkp_op rkp_op_call = {
     .name = "call",
     .kind = RKP_TRANSFORM,
     .summary = "Send each batch to a topic as a request and give on the reply.",
-    .details = "Whoever subscribes to `topic` gets the rows; a kernel of `op: reply` at the end of the answering side "
-               "sends rows back. "
-               "Many requests may be on their way at a time, and replies may come in any order; what is given on is in "
-               "the order "
-               "of the replies.\n\n"
-               "With `output` a reply must have as many rows as its request. Rows of a request that gets no reply in "
-               "time, or one "
-               "that does not fit, are in error: on_error says where they go. A request of which the answering side "
-               "drops all rows "
-               "gets no reply. At the end of a batch job the kernel waits for all replies or timeouts.",
+    .details =
+        "Whoever subscribes to `topic` gets the rows; a kernel of `op: reply` at the end of the answering side "
+        "sends rows back. "
+        "Many requests may be on their way at a time, and replies may come in any order; what is given on is in "
+        "the order "
+        "of the replies.\n\n"
+        "With `output` a reply must have as many rows as its request. Rows of a request that gets no reply in "
+        "time, or one "
+        "that does not fit, are in error: on_error says where they go. A request of which the answering side "
+        "drops all rows "
+        "gets no reply. At the end of a batch job the kernel waits for all replies or timeouts.\n\n"
+        "With the kernel field `retry` a request that failed is sent again, as often as that says; only then are its "
+        "rows in error. Each attempt has the whole `timeout`. A reply to an earlier attempt that comes while the "
+        "kernel waits is taken as the answer, so who answers may see a request twice.",
     .also = "request workflow branch",
+    .retries = "timeout reply",
     .traits = RKP_CALLS | RKP_RETRIES,
     .self_size = sizeof(struct call),
     .opts = call_opts,

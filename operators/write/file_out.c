@@ -18,6 +18,23 @@ void file_out_bind(rkp_bind *b, rkp_word path, int commit)
         rkp_bind_delivery(b, RKP_AT_LEAST_ONCE, "what is written to a pipe or a device cannot be taken back");
 }
 
+rkp_verdict file_out_failed(file_out_tries *t, rkp_actor *a, const rkp_writer *w, rkp_status st, const char *err)
+{
+    uint64_t at, length;
+    if (!w || !rkp_writer_full(w, &length))
+        return rkp_fail(a, st, "%s", err);
+    if (t->n == 0 || length != t->length)
+        *t = (file_out_tries){ 0, rkp_now_ns(a), length };
+    t->n++;
+    if (rkp_retry_at(a, FILE_OUT_RETRIES, t->n, t->first_ns, &at)) {
+        rkp_wake_at(a, at);
+        return RKP_RETRY;
+    }
+    if (t->n > 1)
+        return rkp_fail(a, st, "%s (%llu attempts)", err, (unsigned long long)t->n);
+    return rkp_fail(a, st, "%s", err);
+}
+
 rkp_status file_out_inside_line(const char *path, int64_t at, bool *inside, char err[RKP_FILE_ERR])
 {
     struct stat st;

@@ -11,6 +11,15 @@
 #include <rkpipe/file.h>
 #include <rkpipe/op.h>
 
+// Attempts at the write at hand that have failed and put nothing into the file; n is 0 for the first one.
+typedef struct file_out_tries {
+    uint64_t n, first_ns, length;
+} file_out_tries;
+
+#define FILE_OUT_RETRIES "no_space" // what file_out_failed may try again
+
+// A write has failed.  RKP_RETRY: there was no room, and by the kernel's `retry` the same write is to come again; the actor is woken for it.
+rkp_verdict file_out_failed(file_out_tries *t, rkp_actor *a, const rkp_writer *w, rkp_status st, const char *err);
 // Says which delivery this path can keep.
 void file_out_bind(rkp_bind *b, rkp_word path, int commit);
 // Does the file end in the middle of a line at byte `at` (-1: its end)?  Then what is added begins with the end of that line, or the

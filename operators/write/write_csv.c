@@ -4,8 +4,6 @@
 //   prepare   end of the compressed data, fsync    commit     the file takes its name
 #include "write_csv.h"
 
-#include "file_out.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,7 +152,7 @@ static rkp_verdict write_failed(struct write_csv *s, rkp_actor *a, rkp_status st
 {
     if (s->out && rkp_writer_hung_up(s->out))
         return RKP_STOP;
-    return rkp_fail(a, st, "%s", err);
+    return file_out_failed(&s->tries, a, s->out, st, err);
 }
 
 static rkp_verdict open_out(struct write_csv *s, rkp_actor *a)
@@ -190,11 +188,14 @@ static rkp_verdict begin_out(struct write_csv *s, rkp_actor *a)
             return rkp_fail(a, RKP_NOMEM, "out of memory");
         }
         st = rkp_writer_write(s->out, text.p, text.n, err);
-        rkp_count(a, M_BYTES, text.n);
+        rkp_count(a, M_BYTES, st == RKP_OK ? text.n : 0);
         rkp_batch_put(mem);
     }
+    if (st != RKP_OK)
+        return write_failed(s, a, st, err);
     s->begun = true;
-    return st == RKP_OK ? RKP_DONE : write_failed(s, a, st, err);
+    s->tries.n = 0;
+    return RKP_DONE;
 }
 
 static rkp_verdict write_csv_on_batch(void *self, rkp_actor *a, unsigned port, rkp_batch *b)
@@ -210,6 +211,7 @@ static rkp_verdict write_csv_on_batch(void *self, rkp_actor *a, unsigned port, r
             v = write_failed(s, a, st, err);
     }
     if (v == RKP_DONE) {
+        s->tries.n = 0;
         rkp_absorb(a, b->blob_rows);
         rkp_count(a, M_BYTES, b->blob.n);
     } else if (v == RKP_STOP) {
@@ -222,7 +224,7 @@ static rkp_verdict write_csv_on_end(void *self, rkp_actor *a)
 {
     struct write_csv *s = self;
     rkp_verdict v = begin_out(s, a); // a file with a header also when there was no row
-    s->ended = v != RKP_FAIL;
+    s->ended = v != RKP_FAIL && v != RKP_RETRY;
     return v == RKP_STOP ? RKP_DONE : v;
 }
 
@@ -310,13 +312,16 @@ const rkp_op rkp_op_write_csv = {
         "keeps its text; other numbers are the shortest text that reads back to the same value, timestamps are "
         "2024-01-01T00:00:00Z. With `commit: rename` the file appears under its name only when the job has succeeded; "
         "until then it is a hidden file beside it. A symbolic link stays: what it points at is replaced. With `commit: "
-        "append` the header is written to an empty file only. A path that ends in .gz or .zst is compressed.",
+        "append` the header is written to an empty file only. A path that ends in .gz or .zst is compressed.\n\n"
+        "With the kernel field `retry` a write that finds no room on the disk (`no_space`) is tried again, from the "
+        "byte where it stopped; after the last attempt the kernel fails.",
     .traits = RKP_BLOCKING | RKP_DETERMINISTIC | RKP_ROWWISE,
     .self_size = sizeof(struct write_csv),
     .opts = write_csv_opts,
     .metrics = write_csv_metrics,
     .examples = write_csv_examples,
     .also = "csv to_csv sink_csv file file.csv output.csv",
+    .retries = FILE_OUT_RETRIES,
     .bind = write_csv_bind,
     .init = write_csv_init,
     .on_batch = write_csv_on_batch,

@@ -11,9 +11,9 @@
 #ifndef WRITE_CSV_H
 #define WRITE_CSV_H
 
+#include "file_out.h"
+
 #include <rkpipe/csv.h>
-#include <rkpipe/file.h>
-#include <rkpipe/op.h>
 
 struct write_csv {
     rkp_word path; // options
@@ -31,6 +31,7 @@ struct write_csv {
     rkp_writer *out; // the sink's thread
     bool fresh;      // there was nothing in it
     bool begun;      // the header is in it
+    file_out_tries tries;
     bool ended;
 };
 

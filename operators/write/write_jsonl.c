@@ -4,8 +4,6 @@
 // copied as it stands.  Other texts are looked at 16 bytes at a time for what must be escaped, which is mostly nothing.
 #include "write_jsonl.h"
 
-#include "file_out.h"
-
 #include <rkpipe/num.h>
 
 #include <math.h>
@@ -663,7 +661,8 @@ static rkp_verdict write_jsonl_on_batch(void *self, rkp_actor *a, unsigned port,
         return RKP_FAIL;
     st = rkp_writer_write(w->writer, b->blob.p, b->blob.n, err);
     if (st != RKP_OK)
-        return rkp_fail(a, st, "%s", err);
+        return file_out_failed(&w->tries, a, w->writer, st, err);
+    w->tries.n = 0;
     rkp_absorb(a, b->blob_rows);
     return RKP_DONE;
 }
@@ -736,12 +735,15 @@ const rkp_op rkp_op_write_jsonl = {
                "Strings are written as UTF-8; bytes that are not UTF-8 become U+FFFD.\n\n"
                "With `commit: rename` the file appears under its name only when the whole job has succeeded. "
                "Text that is not a value of its column's type (only possible where nobody looked at it before) is an "
-               "error row, reason `parse`.",
+               "error row, reason `parse`.\n\n"
+               "With the kernel field `retry` a write that finds no room on the disk (`no_space`) is tried again, from "
+               "the byte where it stopped; after the last attempt the kernel fails.",
     .traits = RKP_BLOCKING | RKP_DETERMINISTIC | RKP_ROWWISE,
     .self_size = sizeof(struct write_jsonl),
     .opts = write_jsonl_opts,
     .examples = write_jsonl_examples,
     .also = "write.json write.ndjson ndjson jsonlines to_json json_lines jsonl file",
+    .retries = FILE_OUT_RETRIES,
     .bind = write_jsonl_bind,
     .on_batch = write_jsonl_on_batch,
     .encode = write_jsonl_encode,

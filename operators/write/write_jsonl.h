@@ -10,8 +10,7 @@
 #ifndef WRITE_JSONL_H
 #define WRITE_JSONL_H
 
-#include <rkpipe/file.h>
-#include <rkpipe/op.h>
+#include "file_out.h"
 
 struct json_column {
     uint32_t in;
@@ -28,6 +27,7 @@ struct write_jsonl {
     double row_bytes;   // encode: of the batch before
     rkp_writer *writer; // the writing instance
     bool ended;         // the writing instance
+    file_out_tries tries;
 };
 
 extern const rkp_op rkp_op_write_jsonl;

@@ -332,7 +332,7 @@ static rkp_verdict write_log_on_batch(void *self, rkp_actor *a, unsigned port, r
 {
     (void)self;
     (void)port;
-    rkp_log(a, b->blob);
+    rkp_log_rows(a, b->blob);
     rkp_absorb(a, b->blob_rows);
     return RKP_DONE;
 }

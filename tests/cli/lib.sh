@@ -59,6 +59,7 @@ runs() { # runs N: that generation runs
     "$rkpipe" status "${admin[@]}" --json 2>/dev/null </dev/null | grep -q "\"generation\":$1,"
 }
 launch() { # launch ARG..: an engine; run.out and run.err hold what it says
+    rm -f run.out run.err # what an earlier one said is not taken for this one's
     "$rkpipe" run "$@" >run.out 2>run.err </dev/null &
     engine=$!
 }

@@ -109,7 +109,7 @@ run 78 check file.yaml
 has out "'path' needs a path such as /metrics"
 pipeline 'logs: { level: debug }'
 run 78 check file.yaml
-has out "'logs' is not supported yet"
+has out "'level' is info, warn or error, not 'debug'"
 pipeline 'interval: 1us'
 run 78 check file.yaml
 has out "'interval'"

@@ -43,6 +43,8 @@ static void request(char *p, size_t n, const rki_admin_source *s)
     }
     if (!status && (r.path.n == 0 || r.path.p[0] != '/' || r.method.n == 0))
         abort();
+    if (ans.text.p && (ans.text.p != p + end || ans.text.n != r.body))
+        abort();
     if (ans.kind == RKI_ANSWER_COMMAND)
         rki_api_outcome(&ans, ans.kernel, ans.command, RKI_REFUSED, "no");
     if (ans.kind == RKI_ANSWER_TAP) {
@@ -82,6 +84,15 @@ static void chunks(const char *p, size_t n)
     rki_buf_fini(&b);
 }
 
+static int never(void *arg, const char *file, bool dry, rki_buf *out)
+{
+    (void)arg;
+    (void)file;
+    (void)dry;
+    (void)out;
+    abort(); // it is asked for, not called
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fake f;
@@ -93,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     chunks(p, size);
     fake_init(&f);
     s = fake_source(&f);
+    s.reload = never; // so that what needs one is asked for
     request(p, size, &s);
     fake_fini(&f);
     free(p);

@@ -182,11 +182,13 @@ int main(int argc, char **argv)
     ring = weak_alloc(rki_ring_bytes(SLOTS));
     for (int i = 0; i < RUNNERS; i++)
         runners[i] = weak_alloc(sizeof(rki_runner));
-    if (cpu_open(&conf, NULL, 0, &run.b) != RKP_OK)
+    run.pool = rkp_pool_new(1 << 20);
+    if (!run.pool || cpu_open(&conf, NULL, 0, &run.b) != RKP_OK)
         return 2;
     code = weak_main(&model, argc, argv);
     run.b->n_tasks = 0;
     cpu_close(run.b);
+    rkp_pool_free(run.pool);
     for (int i = 0; i < RUNNERS; i++)
         free(runners[i]);
     free(ring);

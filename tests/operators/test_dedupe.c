@@ -85,10 +85,11 @@ static void limits_fail_with_figures(void **state)
     char lines[3000 * 8], *to = lines;
 
     (void)state;
-    op_open(&run, (fake_conf){ .op = &rkp_op_dedupe, .with = "max_keys: 3" }, "x i64", OP_FLAT);
+    op_open(&run, (fake_conf){ .op = &rkp_op_dedupe, .bounds = { .max_keys = 3, .full_fails = true } }, "x i64",
+            OP_FLAT);
     assert_int_equal(op_feed(&run, "1\n2\n3\n1\n", 0), RKP_DONE);
     assert_int_equal(op_feed(&run, "3\n4\n", 0), RKP_FAIL);
-    assert_non_null(strstr(run.f->fail, "max_keys (3)"));
+    assert_non_null(strstr(run.f->fail, "state.max_keys (3)"));
     op_close(&run);
     for (uint32_t i = 0; i < 3000; i++)
         to += sprintf(to, "%u\n", i);
@@ -98,12 +99,130 @@ static void limits_fail_with_figures(void **state)
     op_close(&run);
 }
 
+// ---- bounds ---------------------------------------------------------------------------------------------------------
+
+static void a_key_is_forgotten_after_its_time(void **state)
+{
+    struct op_run run;
+
+    (void)state;
+    op_open(&run, (fake_conf){ .op = &rkp_op_dedupe, .with = "by: x", .bounds = { .ttl_ns = 1000 } }, "x i64, y string",
+            OP_FLAT);
+    op_feed(&run, "1|a\n2|b\n1|c\n", 0);
+    run.f->now_ns += 600;
+    op_feed(&run, "1|d\n3|e\n", 0); // seen again, but its time goes on
+    run.f->now_ns += 399;
+    op_feed(&run, "1|f\n2|g\n", 0);
+    run.f->now_ns += 1;
+    op_feed(&run, "1|h\n3|i\n1|j\n", 0);
+    run.f->now_ns += 600;
+    op_feed(&run, "3|k\n1|l\n", 0);
+    assert_string_equal(fake_rows(run.f, 0), "1|a\n2|b\n3|e\n1|h\n3|k\n");
+    assert_int_equal(run.f->counts[1], 3);
+    op_close(&run);
+}
+
+static void of_two_times_the_shorter_holds(void **state)
+{
+    static const uint64_t ttls[] = { 0, 1000, 5000 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ttls / sizeof *ttls; i++) {
+        struct op_run run;
+
+        op_open(&run, (fake_conf){ .op = &rkp_op_dedupe, .with = "within: 2us", .bounds = { .ttl_ns = ttls[i] } },
+                "x i64", OP_FLAT);
+        op_feed(&run, "1\n1\n", 0);
+        run.f->now_ns += 1000;
+        op_feed(&run, "1\n", 0);
+        run.f->now_ns += 1000;
+        op_feed(&run, "1\n", 0);
+        assert_string_equal(fake_rows(run.f, 0), ttls[i] == 1000 ? "1\n1\n1\n" : "1\n1\n");
+        op_close(&run);
+    }
+}
+
+static void the_key_that_was_not_seen_for_longest_goes(void **state)
+{
+    struct op_run run;
+
+    (void)state;
+    op_open(&run, (fake_conf){ .op = &rkp_op_dedupe, .with = "by: x", .bounds = { .max_keys = 2 } }, "x string, y i64",
+            OP_FLAT);
+    op_feed(&run,
+            "a long text that is not inline|1\nb|2\na long text that is not inline|3\nc|4\n"
+            "a long text that is not inline|5\nb|6\nc|7\n",
+            0);
+    assert_string_equal(fake_rows(run.f, 0), "a long text that is not inline|1\nb|2\nc|4\nb|6\nc|7\n");
+    assert_int_equal(run.f->counts[2], 3);
+    op_close(&run);
+}
+
+// What a list would do, for keys with and without long texts, whatever the batches.
+static void bounded_answers_are_those_of_a_naive_list(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        enum { MOST = 400 };
+        struct {
+            uint32_t key;
+            uint64_t made;
+        } list[MOST + 1]; // the most recently seen last
+        uint32_t n = 0, max = 1 + rnd(rnd(2) ? 8 : MOST), spread = 1 + rnd(3 * max), batches = 1 + rnd(60), evicted = 0;
+        uint64_t ttl = rnd(2) ? 1 + rnd(3000) : 0;
+        struct op_run run;
+        char *want = calloc(batches * 64u + 1, 32), *w = want;
+
+        assert_non_null(want);
+        op_open(&run,
+                (fake_conf){ .op = &rkp_op_dedupe, .with = "by: x", .bounds = { .ttl_ns = ttl, .max_keys = max } },
+                "x string, y i64", OP_FLAT);
+        for (uint32_t b = 0, row = 0; b < batches; b++) {
+            char in[64 * 64], *to = in;
+            uint32_t rows = 1 + rnd(60);
+            for (uint32_t i = 0; ttl && i < n;) {
+                if (run.f->now_ns - list[i].made >= ttl)
+                    memmove(&list[i], &list[i + 1], (--n - i) * sizeof *list);
+                else
+                    i++;
+            }
+            for (uint32_t r = 0; r < rows; r++, row++) {
+                uint32_t key = rnd(spread), at = 0;
+                char text[40];
+                snprintf(text, sizeof text, key % 3 ? "k%u" : "a key that is long %u", key);
+                to += sprintf(to, "%s|%u\n", text, row);
+                while (at < n && list[at].key != key)
+                    at++;
+                if (at < n) {
+                    uint64_t made = list[at].made;
+                    memmove(&list[at], &list[at + 1], (n - at - 1) * sizeof *list);
+                    list[n - 1].key = key;
+                    list[n - 1].made = made;
+                    continue;
+                }
+                list[n].key = key;
+                list[n++].made = run.f->now_ns;
+                w += sprintf(w, "%s|%u\n", text, row);
+                if (n > max) {
+                    memmove(&list[0], &list[1], --n * sizeof *list);
+                    evicted++;
+                }
+            }
+            assert_int_not_equal(op_feed(&run, in, 1 + rnd(70)), RKP_FAIL);
+            run.f->now_ns += rnd(500);
+        }
+        assert_string_equal(fake_rows(run.f, 0), want);
+        assert_int_equal(run.f->counts[2], evicted);
+        op_close(&run);
+        free(want);
+    }
+}
+
 static void wrong_options_are_refused(void **state)
 {
     (void)state;
     op_refuses(&rkp_op_dedupe, "by: y", "x i64", "no column 'y'");
     op_refuses(&rkp_op_dedupe, "", "x f32[3]", "[dedupe-type]");
-    op_refuses(&rkp_op_dedupe, "within: 1h", "x i64", "not supported yet");
 }
 
 static void the_answer_is_that_of_a_naive_search(void **state)
@@ -218,6 +337,10 @@ int main(void)
         cmocka_unit_test(a_batch_without_repeats_passes_as_it_is),
         cmocka_unit_test(bad_rows_are_rejected_and_not_remembered),
         cmocka_unit_test(limits_fail_with_figures),
+        cmocka_unit_test(a_key_is_forgotten_after_its_time),
+        cmocka_unit_test(of_two_times_the_shorter_holds),
+        cmocka_unit_test(the_key_that_was_not_seen_for_longest_goes),
+        cmocka_unit_test(bounded_answers_are_those_of_a_naive_list),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(the_answer_is_that_of_a_naive_search),
         cmocka_unit_test(wide_rows_are_keys_too),

@@ -24,56 +24,71 @@ struct job {
     const char *with;
     uint64_t limit; // of the share; 0: none
     bool spills;
+    rkp_bounds bounds;
 };
 
 static const struct job jobs[] = {
-    { &rkp_op_aggregate, "{ compute: { on: count(), om: mean(f), ov: variance(i) } }", 0, false },
+    { &rkp_op_aggregate, "{ compute: { on: count(), om: mean(f), ov: variance(i) } }", 0, false, { 0 } },
     { &rkp_op_aggregate,
       "{ by: [k], compute: { oa: count(), ob: count(i), oc: sum(i), od: sum(f), oe: mean(f), og: mean(i), oh: sum(n), "
       "oi: stddev(f), oj: variance(i), oo: sum(g) } }",
-      0, false },
+      0,
+      false,
+      { 0 } },
     { &rkp_op_aggregate,
       "{ by: [w, s], compute: { oa: min(k), ob: max(k), oc: first(k), od: last(k), oe: min(i), of: max(f), og: "
       "first(b), "
       "oh: last(t), oi: min(n), oj: max(g), oo: last(y) } }",
-      0, false },
+      0,
+      false,
+      { 0 } },
     { &rkp_op_aggregate,
       "{ by: [b], compute: { oa: 'quantile(f, 0.5)', ob: 'quantile(i, 0.9)', oc: 'approx_quantile(f, 0.5)', "
       "od: 'approx_quantile(i, 0.99)' } }",
-      0, false },
+      0,
+      false,
+      { 0 } },
     { &rkp_op_aggregate,
       "{ by: [y], compute: { oa: distinct(k), ob: distinct(i), oc: distinct(f), od: distinct(b), oe: distinct(w), "
       "oh: distinct(g) } }",
-      0, false },
-    { &rkp_op_aggregate, "{ by: [f, t, g, b, n], compute: { oa: count() } }", 0, false },
+      0,
+      false,
+      { 0 } },
+    { &rkp_op_aggregate, "{ by: [f, t, g, b, n], compute: { oa: count() } }", 0, false, { 0 } },
     { &rkp_op_aggregate,
       "{ by: [k, w, i], compute: { oa: sum(f), ob: distinct(w), oc: 'quantile(f, 0.25)', od: 'approx_quantile(f, "
       "0.25)', "
       "oe: max(k), of: stddev(i) } }",
-      150000, true },
-    { &rkp_op_aggregate, "{ by: [i], compute: { oa: last(k), ob: count(b) } }", 60000, true },
-    { &rkp_op_dedupe, "{ by: [k] }", 0, false },
-    { &rkp_op_dedupe, "{ by: [k, i] }", 0, false },
-    { &rkp_op_dedupe, "{ by: [f, b, t, y] }", 0, false },
-    { &rkp_op_dedupe, "{}", 0, false },
-    { &rkp_op_limit, "{ rows: 1000 }", 0, false },
-    { &rkp_op_limit, "{ rows: 500, offset: 700 }", 0, false },
-    { &rkp_op_limit, "{ rows: 100000, offset: 300 }", 0, false },
-    { &rkp_op_sample, "{ ratio: 0.3 }", 0, false },
-    { &rkp_op_sample, "{ ratio: 1, seed: 3 }", 0, false },
-    { &rkp_op_sample, "{ ratio: 50%, seed: 9 }", 0, false },
-    { &rkp_op_sort, "{ by: [i] }", 0, false },
-    { &rkp_op_sort, "{ by: [{ column: k, order: desc }, { column: b, nulls: first }] }", 0, false },
-    { &rkp_op_sort, "{ by: [b], limit: 50 }", 0, false },
-    { &rkp_op_sort, "{ by: [w, f], limit: 900 }", 0, false },
-    { &rkp_op_sort, "{ by: [b, s] }", 200000, true },
-    { &rkp_op_sort, "{ by: [{ column: g, order: desc }], limit: 700 }", 200000, true },
-    { &rkp_op_throttle, "{ rate: 20000/s, burst: 50 }", 0, false },
-    { &rkp_op_throttle, "{ rate: 40000/s, burst: 10, on_excess: wait }", 0, false },
-    { &rkp_op_throttle, "{ rate: 300000/s, burst: 500, on_excess: wait }", 0, false },
-    { &rkp_op_delay, "{ for: 40ms }", 0, false },
-    { &rkp_op_delay, "{ for: 1ms }", 0, false },
-    { &rkp_op_delay, "{ for: 0s }", 0, false },
+      150000,
+      true,
+      { 0 } },
+    { &rkp_op_aggregate, "{ by: [i], compute: { oa: last(k), ob: count(b) } }", 60000, true, { 0 } },
+    { &rkp_op_dedupe, "{ by: [k] }", 0, false, { 0 } },
+    { &rkp_op_dedupe, "{ by: [k, i] }", 0, false, { 0 } },
+    { &rkp_op_dedupe, "{ by: [f, b, t, y] }", 0, false, { 0 } },
+    { &rkp_op_dedupe, "{}", 0, false, { 0 } },
+    { &rkp_op_dedupe, "{ by: [k] }", 0, false, { .max_keys = 20 } },
+    { &rkp_op_dedupe, "{ by: [k, i] }", 0, false, { .ttl_ns = 3 * STEP_NS, .max_keys = 300 } },
+    { &rkp_op_dedupe, "{ by: [w] }", 0, false, { .ttl_ns = 2 * STEP_NS + 1000 } },
+    { &rkp_op_dedupe, "{ by: [b, t] }", 0, false, { .max_keys = 100, .full_fails = true } },
+    { &rkp_op_limit, "{ rows: 1000 }", 0, false, { 0 } },
+    { &rkp_op_limit, "{ rows: 500, offset: 700 }", 0, false, { 0 } },
+    { &rkp_op_limit, "{ rows: 100000, offset: 300 }", 0, false, { 0 } },
+    { &rkp_op_sample, "{ ratio: 0.3 }", 0, false, { 0 } },
+    { &rkp_op_sample, "{ ratio: 1, seed: 3 }", 0, false, { 0 } },
+    { &rkp_op_sample, "{ ratio: 50%, seed: 9 }", 0, false, { 0 } },
+    { &rkp_op_sort, "{ by: [i] }", 0, false, { 0 } },
+    { &rkp_op_sort, "{ by: [{ column: k, order: desc }, { column: b, nulls: first }] }", 0, false, { 0 } },
+    { &rkp_op_sort, "{ by: [b], limit: 50 }", 0, false, { 0 } },
+    { &rkp_op_sort, "{ by: [w, f], limit: 900 }", 0, false, { 0 } },
+    { &rkp_op_sort, "{ by: [b, s] }", 200000, true, { 0 } },
+    { &rkp_op_sort, "{ by: [{ column: g, order: desc }], limit: 700 }", 200000, true, { 0 } },
+    { &rkp_op_throttle, "{ rate: 20000/s, burst: 50 }", 0, false, { 0 } },
+    { &rkp_op_throttle, "{ rate: 40000/s, burst: 10, on_excess: wait }", 0, false, { 0 } },
+    { &rkp_op_throttle, "{ rate: 300000/s, burst: 500, on_excess: wait }", 0, false, { 0 } },
+    { &rkp_op_delay, "{ for: 40ms }", 0, false, { 0 } },
+    { &rkp_op_delay, "{ for: 1ms }", 0, false, { 0 } },
+    { &rkp_op_delay, "{ for: 0s }", 0, false, { 0 } },
 };
 enum { JOBS = sizeof jobs / sizeof *jobs };
 
@@ -174,10 +189,15 @@ struct life {
     uint64_t dropped;
 };
 
+static const int64_t began_us = 1700000000000000;
+
 static void open_life(struct life *l, uint64_t at)
 {
-    op_open(&l->run, (fake_conf){ .op = l->job->op, .with = l->job->with, .state_limit = l->job->limit }, schema_text,
-            OP_FLAT);
+    op_open(
+        &l->run,
+        (fake_conf){ .op = l->job->op, .with = l->job->with, .state_limit = l->job->limit, .bounds = l->job->bounds },
+        schema_text, OP_FLAT);
+    l->run.f->wall_us = began_us + (int64_t)(at / 1000);
     if (l->run.f->st != RKP_OK)
         fail_msg("%s: %s: %s", l->job->with, l->run.f->stage, fake_findings(l->run.f));
     l->began = l->run.f->now_ns - at;
@@ -222,6 +242,7 @@ static void advance(struct life *l, uint64_t to)
     }
     if (time_of(l) < to)
         f->now_ns = l->began + to;
+    f->wall_us = began_us + (int64_t)(time_of(l) / 1000);
 }
 
 static void note_drops(struct life *l)
@@ -400,9 +421,12 @@ static void jobs_that_should_spill_do(void **state)
 static void a_state_comes_back_into_a_smaller_share(void **state)
 {
     static const struct job sets[] = {
-        { &rkp_op_aggregate, "{ by: [k, i], compute: { oa: sum(f), ob: distinct(w), oc: 'quantile(f, 0.5)' } }", 0,
-          true },
-        { &rkp_op_sort, "{ by: [i] }", 0, true },
+        { &rkp_op_aggregate,
+          "{ by: [k, i], compute: { oa: sum(f), ob: distinct(w), oc: 'quantile(f, 0.5)' } }",
+          0,
+          true,
+          { 0 } },
+        { &rkp_op_sort, "{ by: [i] }", 0, true, { 0 } },
     };
 
     (void)state;
@@ -435,7 +459,8 @@ static void a_state_comes_back_into_a_smaller_share(void **state)
 
 static void a_share_that_is_too_small_for_the_keys_is_said(void **state)
 {
-    static const struct job large = { &rkp_op_dedupe, "{}", 0, false }, small = { &rkp_op_dedupe, "{}", 20000, false };
+    static const struct job large = { &rkp_op_dedupe, "{}", 0, false, { 0 } },
+                            small = { &rkp_op_dedupe, "{}", 20000, false, { 0 } };
     struct rows r = rows_new(500);
     struct life l = { .job = &large };
     char why[200];

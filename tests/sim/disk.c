@@ -646,6 +646,22 @@ WRAP(ssize_t, __pread_chk, int fd, void *p, size_t n, off_t at, size_t size)
     return file_of(fd) ? __wrap_pread(fd, p, n, at) : __real___pread_chk(fd, p, n, at, size);
 }
 
+WRAP(ssize_t, preadv2, int fd, const struct iovec *to, int n, off_t at, int flags)
+{
+    struct file *f = file_of(fd);
+    ssize_t k;
+    if (!f)
+        return __real_preadv2(fd, to, n, at, flags);
+    if (n != 1 || flags != RWF_NOWAIT || sim_later()) {
+        errno = n != 1 || flags != RWF_NOWAIT ? EOPNOTSUPP : EAGAIN;
+        return -1;
+    }
+    k = read_at(f, to->iov_base, to->iov_len, at < 0 ? f->at : (size_t)at);
+    if (k > 0 && at < 0)
+        f->at += (size_t)k;
+    return k;
+}
+
 static ssize_t write_at(struct file *f, const void *p, size_t n, size_t at, bool moves)
 {
     char what[32];

@@ -112,6 +112,7 @@ __asm__(".text\n"
 static void leave(bool for_ever)
 {
     struct coro *c = s.cur;
+    int e = errno; // of this thread
     s.cur = NULL;
 #ifdef SIM_ASAN
     __sanitizer_start_switch_fiber(for_ever ? NULL : &c->fake, s.bottom, s.size);
@@ -122,6 +123,7 @@ static void leave(bool for_ever)
 #ifdef SIM_ASAN
     __sanitizer_finish_switch_fiber(c->fake, &s.bottom, &s.size);
 #endif
+    errno = e;
 }
 
 static void begin_here(void)
@@ -260,6 +262,11 @@ static bool hit(const sim_fault *f, bool changes, bool sync)
     if (f->gone || f->life != sim.life->number || (f->syncs && !sync) || (dies && !changes))
         return false;
     return n >= f->at && n - f->at < f->n;
+}
+
+bool sim_later(void)
+{
+    return sim.life && !sim.dead && sim_chance(&s.rng, 10);
 }
 
 int sim_io(const char *name, const char *what, bool changes, bool space, size_t *moves, bool *torn)

@@ -105,6 +105,7 @@ void sim_block(const void *on);                     // until sim_free(on)
 void sim_free(const void *on);
 bool sim_block_until(const void *on, uint64_t until_ns); // false: the time has come
 void sim_crash(bool power);
+bool sim_later(void); // what is to be read is not in memory
 
 // A call on files begins: 0, or the errno that it fails with.  `moves`: bytes, which may become fewer.
 int sim_io(const char *name, const char *what, bool changes, bool space, size_t *moves, bool *torn);

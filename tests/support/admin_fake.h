@@ -185,9 +185,10 @@ static inline bool fake_metrics_text(rki_run *r, rki_buf *out)
     return !fake_of(r)->no_metrics;
 }
 
-static inline rki_tap *fake_tap_open(rki_run *r, rkp_str pattern, rki_tap_format format, char *text, size_t n)
+static inline rki_tap *fake_tap_open(rki_run *r, rkp_str pattern, rkp_str where, rki_tap_format format, char *text,
+                                     size_t n)
 {
-    rki_tap *t = rkp_str_is(pattern, "none") ? NULL : calloc(1, sizeof *t);
+    rki_tap *t = rkp_str_is(pattern, "none") || (where.p && rkp_str_is(where, "wrong")) ? NULL : calloc(1, sizeof *t);
     if (!t) {
         snprintf(text, n, "no topic matches '%.*s'", RKP_STR_ARG(pattern));
         return NULL;

@@ -208,6 +208,11 @@ void rkp_bind_single(rkp_bind *b, const char *why)
     b->f->single = why;
 }
 
+void rkp_bind_no_wait(rkp_bind *b)
+{
+    b->f->no_wait = true;
+}
+
 void rkp_bind_adds(rkp_bind *b)
 {
     (void)b;
@@ -379,6 +384,14 @@ void rkp_wake_at(rkp_actor *a, uint64_t ns)
     a->f->wake_at = ns;
 }
 
+bool rkp_retry_at(rkp_actor *a, const char *error, uint64_t attempts, uint64_t first_ns, uint64_t *at_ns)
+{
+    (void)error;
+    (void)first_ns;
+    *at_ns = a->f->now_ns + 1000000000u;
+    return attempts < a->f->conf.attempts;
+}
+
 void rkp_count(rkp_actor *a, unsigned metric, uint64_t n)
 {
     if (metric < 32)
@@ -401,6 +414,11 @@ unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
     if (n)
         *n = a->f->conf.replicas ? a->f->conf.replicas : 1;
     return 0;
+}
+
+rkp_bounds rkp_actor_bounds(const rkp_actor *a)
+{
+    return a->f->conf.bounds;
 }
 
 void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes)
@@ -472,6 +490,11 @@ void rkp_log(rkp_actor *a, rkp_str lines)
     a->f->log.n--; // a string all the time
     pthread_mutex_unlock(&a->f->log_lock);
     nomem_pause(false);
+}
+
+void rkp_log_rows(rkp_actor *a, rkp_str lines)
+{
+    rkp_log(a, lines);
 }
 
 const char *const *rkp_actor_env(const rkp_actor *a)

@@ -32,6 +32,8 @@ typedef struct fake_conf {
     bool may_read_stdin;      // as in `run`
     bool no_init;             // stop after bind
     unsigned replicas;        // 0: 1
+    unsigned attempts;        // of rkp_retry_at, a second apart; 0: there is no `retry`
+    rkp_bounds bounds;        // rkp_actor_bounds
     uint64_t queue_messages;  // 0: 1024
     uint64_t queue_bytes;     // 0: 8 MiB
     const char *const *env;   // rkp_actor_env
@@ -100,7 +102,7 @@ struct fake {
     const char *single;
     rkp_delivery delivery; // rkp_bind_delivery's; 0: not called
     const char *delivery_why;
-    bool endless;
+    bool endless, no_wait;
     uint64_t reads[64]; // bit c: input column c is read
     int32_t pass[4096]; // out column -> input column, -1: not passed
     bool pass_all;

@@ -223,7 +223,7 @@ static const rkp_op op_live = {
 
 struct step {
     uint64_t id, fail_from, fail_to, poison, fail_inits, skip_inits, fail_ends, fail_timers, gate, take, dawdle_ns,
-        init_gate, bad_every;
+        init_gate, begin_gate, bad_every;
     bool early; // emits half of the batch before it fails
     bool ready, ended, broken;
     uint64_t held; // rows that t.acc has
@@ -242,6 +242,7 @@ static const rkp_opt step_opts[] = {
     { "dawdle", &rkp_duration, AT(struct step, dawdle_ns), .optional = true, .help = "in a call" },
     { "init_gate", &rkp_uint, AT(struct step, init_gate), .def = "0",
       .help = "inits before it; waits for this gate, except the first" },
+    { "begin_gate", &rkp_uint, AT(struct step, begin_gate), .def = "0", .help = "the first init waits for this gate" },
     { "bad_every", &rkp_uint, AT(struct step, bad_every), .def = "0", .help = "rows that it rejects" },
     { "early", &rkp_bool, AT(struct step, early), .def = "false", .help = "emits before it fails" },
     { 0 },
@@ -262,6 +263,8 @@ static rkp_status step_init(void *self, rkp_actor *a)
     struct step *s = self;
     uint64_t nth = case_add(case_seen[s->id].inits, 1);
     while (nth && s->init_gate && case_look(case_gate[s->init_gate]) <= nth)
+        nap();
+    while (!nth && s->begin_gate && !case_look(case_gate[s->begin_gate]))
         nap();
     if (nth >= s->skip_inits && nth < s->skip_inits + s->fail_inits) {
         s->broken = true;
@@ -853,7 +856,9 @@ rki_reload_result live_reload(live *l, const char *fmt, ...)
 {
     static const char *const env[] = { NULL };
     rki_plan_args pa = { .cores = l->threads, .memory = 1ull << 32, .probe = true };
-    rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
+    rki_spec_args sa = {
+        .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine, .watch_op = &rki_op_watch
+    };
     rki_reload_result out = { .outcome = RKI_RELOAD_REJECTED };
     rkp_diags *d = rki_diags_new();
     struct planned *v = calloc(1, sizeof *v);
@@ -899,7 +904,9 @@ static live *make(const live_conf *c, const char *fmt, va_list ap)
     rki_run_args ra = {
         .backend = cpu_backend(), .data_dir = c->dir ? c->dir : l->dir, .keeps = c->keeps, .fresh = c->fresh
     };
-    rki_spec_args sa = { .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine };
+    rki_spec_args sa = {
+        .file = "case.yaml", .ops = case_ops(), .env = env, .engine_op = &rki_op_engine, .watch_op = &rki_op_watch
+    };
     ra.log = c->log;
     ra.log_arg = c->log_arg;
     l->clock = 1000000000u;
@@ -935,8 +942,25 @@ static live *start(const live_conf *c, const char *fmt, va_list ap)
 {
     live *l = make(c ? c : &(live_conf){ 0 }, fmt, ap);
     if (l)
-        assert_int_equal(pthread_create(&l->thread, NULL, execute, l), 0);
+        live_go(l);
     return l;
+}
+
+live *live_make(const live_conf *c, const char *fmt, ...)
+{
+    va_list ap;
+    live *l;
+    va_start(ap, fmt);
+    l = make(c ? c : &(live_conf){ 0 }, fmt, ap);
+    va_end(ap);
+    if (!l)
+        fail_msg("%s", case_failure);
+    return l;
+}
+
+void live_go(live *l)
+{
+    assert_int_equal(pthread_create(&l->thread, NULL, execute, l), 0);
 }
 
 live *live_try(const live_conf *c, const char *fmt, ...)

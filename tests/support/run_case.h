@@ -95,7 +95,10 @@ typedef struct live_conf {
 
 // Text without `version: 1`, a printf format.  data_dir is a new folder, removed at the end.
 live *live_start(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
-// The same; NULL when it cannot begin, and case_failure says why.
+// The same in two halves: the run is there, and begins with live_go.
+live *live_make(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
+void live_go(live *l);
+// As live_start; NULL when it cannot begin, and case_failure says why.
 live *live_try(const live_conf *c, const char *fmt, ...) RKP_PRINTF(2, 3);
 // Puts another pipeline in the place of the one that runs; what came of it, with the findings in case_failure.  From any thread.
 rki_reload_result live_reload(live *l, const char *fmt, ...) RKP_PRINTF(2, 3);

@@ -4,19 +4,7 @@
 
 #include "admin/socket.h"
 #include "admin_fake.h"
-#include "base/buf.h"
-
-#include <arpa/inet.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { DEADLINE_MS = 30000 };
+#include "tcp_client.h"
 
 struct room {
     struct fake f;
@@ -40,47 +28,6 @@ static void close_room(struct room *r)
     fake_fini(&r->f);
 }
 
-static int dial(const struct room *r)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rki_admin_port(r->a)) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static char *rest_of(int fd)
-{
-    rki_buf b;
-    rki_buf_init(&b);
-    for (;;) {
-        char part[4096];
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-        ssize_t n;
-        assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-        n = recv(fd, part, sizeof part, 0);
-        if (n <= 0)
-            break;
-        rki_put(&b, part, (size_t)n);
-    }
-    rki_putc(&b, 0);
-    return rki_buf_take(&b, NULL);
-}
-
-static void expect(const struct room *r, const char *request, int status, const char *says, const char * not )
-{
-    int fd = dial(r);
-    char want[32], *got;
-    assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) > 0);
-    got = rest_of(fd);
-    close(fd);
-    snprintf(want, sizeof want, "HTTP/1.1 %d ", status);
-    if (strncmp(got, want, strlen(want)) != 0 || !strstr(got, says) || (not &&strstr(got, not )))
-        fail_msg("%s: wanted %d and '%s', got:\n%s", request, status, says, got);
-    free(got);
-}
-
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\nConnection: close\r\n\r\n"
 
 static void one_path_is_served_and_nothing_else(void **state)
@@ -97,34 +44,37 @@ static void one_path_is_served_and_nothing_else(void **state)
     (void)state;
     fake_init(&r.f);
     open_room(&r, "127.0.0.1", (rki_admin_times){ 0 });
-    expect(&r, GET("/metrics", "localhost"), 200, "# TYPE x gauge\nx 1\n", NULL);
-    expect(&r, GET("/metrics", "localhost"), 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", NULL);
-    expect(&r, GET("/metrics?name[]=x", "localhost"), 200, "\nx 1\n", NULL);
-    expect(&r, "GET /metrics HTTP/1.0\r\n\r\n", 200, "\nx 1\n", NULL);
-    expect(&r, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200,
-           "Content-Length: ", "x 1");
+    tcp_expect(rki_admin_port(r.a), GET("/metrics", "localhost"), 200, "# TYPE x gauge\nx 1\n", NULL);
+    tcp_expect(rki_admin_port(r.a), GET("/metrics", "localhost"), 200,
+               "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", NULL);
+    tcp_expect(rki_admin_port(r.a), GET("/metrics?name[]=x", "localhost"), 200, "\nx 1\n", NULL);
+    tcp_expect(rki_admin_port(r.a), "GET /metrics HTTP/1.0\r\n\r\n", 200, "\nx 1\n", NULL);
+    tcp_expect(rki_admin_port(r.a), "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200,
+               "Content-Length: ", "x 1");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char line[256];
         snprintf(line, sizeof line, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", others[i]);
-        expect(&r, line, 404, "\"code\":\"not-found\"", "fake");
+        tcp_expect(rki_admin_port(r.a), line, 404, "\"code\":\"not-found\"", "fake");
     }
-    expect(&r, "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 405,
-           "Allow: GET, HEAD\r\n", "x 1");
-    expect(&r, "POST /v1/shutdown HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 404,
-           "not-found", NULL);
+    tcp_expect(rki_admin_port(r.a),
+               "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 405,
+               "Allow: GET, HEAD\r\n", "x 1");
+    tcp_expect(rki_admin_port(r.a),
+               "POST /v1/shutdown HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 404,
+               "not-found", NULL);
     assert_false(r.f.drained);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char line[256];
         snprintf(line, sizeof line, "GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", names[i]);
-        expect(&r, line, 200, "\nx 1\n", NULL);
+        tcp_expect(rki_admin_port(r.a), line, 200, "\nx 1\n", NULL);
     }
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
         char line[256];
         snprintf(line, sizeof line, "GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", foreign[i]);
-        expect(&r, line, 403, "\"code\":\"host\"", "x 1");
+        tcp_expect(rki_admin_port(r.a), line, 403, "\"code\":\"host\"", "x 1");
     }
     FAKE_SET(&r.f, no_metrics, true);
-    expect(&r, GET("/metrics", "localhost"), 503, "\"code\":\"no-memory\"", "x 1");
+    tcp_expect(rki_admin_port(r.a), GET("/metrics", "localhost"), 503, "\"code\":\"no-memory\"", "x 1");
     close_room(&r);
 }
 
@@ -155,21 +105,21 @@ static void clients_that_are_slow_do_not_hold_it(void **state)
     r.f.big = 4 << 20; // more than sockets hold
     open_room(&r, "127.0.0.1", (rki_admin_times){ .head_ns = 400000000u, .write_ns = 400000000u });
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
-        slow[i] = dial(&r);
+        slow[i] = tcp_dial(rki_admin_port(r.a));
         assert_int_equal(send(slow[i], "GET /met", 8, MSG_NOSIGNAL), 8); // and no more
     }
-    stuck = dial(&r); // asks, and does not read
+    stuck = tcp_dial(rki_admin_port(r.a)); // asks, and does not read
     assert_true(send(stuck, GET("/metrics", "localhost"), sizeof GET("/metrics", "localhost") - 1, MSG_NOSIGNAL) > 0);
-    expect(&r, GET("/metrics", "localhost"), 200, "\nx 1\n", NULL);
+    tcp_expect(rki_admin_port(r.a), GET("/metrics", "localhost"), 200, "\nx 1\n", NULL);
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
-        char *got = rest_of(slow[i]);
+        char *got = tcp_rest_of(slow[i]);
         assert_memory_equal(got, "HTTP/1.1 408 ", 13);
         free(got);
         close(slow[i]);
     }
-    free(rest_of(stuck)); // cut in the middle
+    free(tcp_rest_of(stuck)); // cut in the middle
     close(stuck);
-    expect(&r, GET("/metrics", "localhost"), 200, "\nx 1\n", NULL);
+    tcp_expect(rki_admin_port(r.a), GET("/metrics", "localhost"), 200, "\nx 1\n", NULL);
     close_room(&r);
 }
 

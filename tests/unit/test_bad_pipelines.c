@@ -104,6 +104,7 @@ static void check_one(const char *file, bool update, int *wrong)
                                         .env = l.env,
                                         .ops = l.plan ? rkp_ops : table_ops,
                                         .engine_op = &rki_op_engine,
+                                        .watch_op = &rki_op_watch,
                                         .backend = l.backend },
                       d);
     if (s && l.plan)

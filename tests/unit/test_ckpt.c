@@ -94,6 +94,15 @@ static const struct shape shapes[] = {
             "  mid: { op: t.pass, from: [src], fuse: never }\n"
             "  out: { op: t.sink, from: [mid], with: { into: 0 } }\n",
       true },
+    { "a source that fails and goes on",
+      EVERY "kernels:\n"
+            "  src:\n"
+            "    op: t.pub\n"
+            "    restart: { max: 1000000, backoff: 10us }\n"
+            "    with: { id: 1, rows: 30000, batch: 7, gate: 1, fail_every: 20 }\n"
+            "  mid: { op: t.pass, from: [src], replicas: 2, fuse: never }\n"
+            "  out: { op: t.sink, from: [mid], with: { into: 0 } }\n",
+      true },
     { "state",
       EVERY "kernels:\n"
             "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1 } }\n"
@@ -122,6 +131,16 @@ static const struct shape shapes[] = {
             "  acc: { op: t.acc, from: [src], with: { id: 5 }, partition_by: k, replicas: 3 }\n"
             "  out: { op: t.sink, from: [acc], with: { into: 0 } }\n",
       true },
+    { "one reads and one sends for all replicas",
+      EVERY "kernels:\n"
+            "  a: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1, keys: [a, b, c] }, publish: t/1 }\n"
+            "  b: { op: t.pub, with: { id: 2, rows: 5000, batch: 3, gate: 1 }, publish: t/2 }\n"
+            "  x: { op: t.pass, subscribe: t/*, order: hlc, replicas: 3, publish: u }\n"
+            "  y: { op: t.pass, subscribe: u, order: hlc, replicas: auto, queue: { capacity: 2 }, publish: v }\n"
+            "  acc: { op: t.acc, subscribe: u, order: hlc, replicas: 2, partition_by: k, with: { id: 5 } }\n"
+            "  out: { op: t.sink, subscribe: v, order: hlc, with: { into: 0 } }\n"
+            "  sum: { op: t.sink, from: [acc], with: { into: 1 } }\n",
+      false },
     { "topics and a batch policy",
       EVERY "kernels:\n"
             "  src: { op: t.pub, with: { id: 1, rows: 30000, batch: 7, gate: 1, keys: [a, b, c] }, publish: "
@@ -158,6 +177,16 @@ static void settle(const struct shape *s)
     }
 }
 
+// Some publisher of it is not done yet, however fast the others are: what may pass the gate in a run that is to be given up.
+static uint64_t not_all(const char *text, uint64_t rows)
+{
+    uint64_t most = 0;
+    for (const char *p = text; (p = strstr(p, "rows: ")); p++)
+        if (strtoull(p + 6, NULL, 10) > most)
+            most = strtoull(p + 6, NULL, 10);
+    return rows < most ? rows : most - 1;
+}
+
 static void a_run_goes_on_from_what_another_has_left(void **state)
 {
     unsigned seed = 1;
@@ -181,7 +210,9 @@ static void a_run_goes_on_from_what_another_has_left(void **state)
                 case_emitted[1] = case_emitted[2] = 0;
                 seed = seed * 1103515245u + 12345u;
                 until = case_look(case_results[0].rows) + case_look(case_results[1].rows) + seed / 65536u % 9000u;
-                case_set(case_gate[1], tries < 5 ? 2000u * (tries + 1) + seed / 65536u % 3000u : UINT64_MAX);
+                case_set(case_gate[1], tries == 5
+                                           ? UINT64_MAX
+                                           : not_all(shapes[i].text, 2000u * (tries + 1) + seed / 65536u % 3000u));
                 l = live_start(&c, "%s", shapes[i].text);
                 if (tries >= 5) {
                     int code = live_end(l);
@@ -327,6 +358,23 @@ static const struct way ways[] = {
       "  other: { op: t.slow, subscribe: t/*, order: hlc, start: suspended, queue: { capacity: 4 }, with: { into: 1 } "
       "}\n",
       true, "other" },
+    { "replicas behind one reader, suspended and resumed",
+      EVERY "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 20000, batch: 7, gate: 1, keys: [a, b] }, publish: t/1 }\n"
+            "  two: { op: t.pub, with: { id: 2, rows: 3000, batch: 3, gate: 1 }, publish: t/2 }\n"
+            "  x: { op: t.pass, subscribe: t/*, order: hlc, replicas: 3, queue: { capacity: 4, overflow: spill },\n"
+            "       start: suspended, publish: u }\n"
+            "  s: { op: t.sink, subscribe: u, order: hlc, with: { into: 0 } }\n"
+            "  other: { op: t.sink, subscribe: t/*, order: hlc, with: { into: 1 } }\n",
+      true, "x" },
+    { "a circle with replicas",
+      EVERY "topics: { 'loop/#': { schema: { p: i64, n: i64, k: string? } } }\n"
+            "kernels:\n"
+            "  src: { op: t.pub, with: { id: 1, rows: 6000, batch: 3, gate: 1 }, publish: loop/in }\n"
+            "  e: { op: t.echo, subscribe: loop/#, order: hlc, replicas: 3, publish: loop/again, queue: { capacity: 4, "
+            "overflow: spill }, with: { hops: 5 } }\n"
+            "  s: { op: t.sink, subscribe: loop/#, order: hlc, with: { into: 0 } }\n",
+      true, NULL },
     { "a circle",
       EVERY "topics: { 'loop/#': { schema: { p: i64, n: i64, k: string? } } }\n"
             "kernels:\n"
@@ -427,13 +475,14 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
             empty_aside();
             for (unsigned tries = 0;; tries++) {
                 live_conf c = { .threads = tries % 3 + 1, .keeps = true, .dir = aside };
-                bool last = tries == 5;
+                bool last = tries == 5, stream;
                 uint64_t until, at;
                 live *l;
                 int code;
                 seed = seed * 1103515245u + 12345u;
                 case_emitted[1] = case_emitted[2] = 0;
-                case_set(case_gate[1], last ? UINT64_MAX : 1500u * (tries + 1) + seed / 65536u % 2000u);
+                case_set(case_gate[1],
+                         last ? UINT64_MAX : not_all(w->text, 1500u * (tries + 1) + seed / 65536u % 2000u));
                 until = all_rows() + seed / 65536u % 2500u;
                 l = live_start(&c, "%s", w->text);
                 if (l->p->delivery <= RKI_DELIVERY_AT_MOST_ONCE)
@@ -453,8 +502,9 @@ static void what_is_on_its_way_is_neither_lost_nor_doubled(void **state)
                 live_until(l, all_rows() >= until || case_now_ns() >= at);
                 rki_run_signal(l->r);
                 rki_run_signal(l->r); // now
-                code = live_end(l);
-                if (code != RKI_EXIT_SIGNAL && code != RKI_EXIT_INTERRUPTED)
+                stream = l->p->stream;
+                code = live_end(l); // a stream that stopped before the second signal was seen is done
+                if (code != RKI_EXIT_SIGNAL && code != RKI_EXIT_INTERRUPTED && !(stream && code == RKI_EXIT_OK))
                     fail_msg("%s: exit %d: %s", w->name, code, case_failure);
                 if (!has_checkpoint(aside))
                     fail_msg("%s: no checkpoint is kept", w->name);

@@ -196,7 +196,13 @@ static void an_address_is_a_path(void **state)
     expect(RUN("status", "--admin", "unix:nowhere.sock"), 69, "",
            "cannot reach an engine at 'nowhere.sock': No such file or directory");
     expect(RUN("status", "--admin", "unix:"), 64, "", "--admin needs unix:PATH");
-    expect(RUN("status", "--admin", "localhost:8080"), 69, "", "'--admin localhost:8080' is not supported yet");
+    expect(RUN("status", "--admin", "localhost:8080"), 64, "", "--admin localhost:8080 needs --token-file FILE");
+    expect(RUN("status", "--admin", "192.0.2.1:8080", "--token-file", "x"), 69, "",
+           "'--admin 192.0.2.1:8080' is not an address of this machine, and others are not supported yet");
+    expect(RUN("status", "--admin", "http://example.com/x"), 64, "", "--admin needs unix:PATH or ADDRESS:PORT");
+    expect(RUN("status", "--admin", "[::1]:1", "--token-file", "none"), 69, "", "cannot read the token in 'none'");
+    expect(RUN("status", "--admin", "s.sock", "--token-file", "none"), 64, "", "--token-file is for an address");
+    expect(RUN("status", "--token-file", "none"), 64, "", "--token-file is for an address: --admin ADDRESS:PORT");
     expect(RUN("status", "--admin", "out.txt"), 69, "", "cannot reach an engine at 'out.txt'");
     expect(RUN("suspend"), 64, "", "'suspend' needs KERNEL");
 }

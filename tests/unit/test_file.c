@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -630,6 +633,155 @@ static void a_disk_that_fails_while_it_is_written_to_is_told_and_a_system_withou
     }
 }
 
+// In the place of the C library's: how much of a file is in memory.
+static struct {
+    size_t there; // bytes from its beginning
+    int error;    // of the others
+    unsigned calls;
+    bool no_disk; // it is a file system that has none
+} memory = { SIZE_MAX, EAGAIN, 0, false };
+
+int fstatfs(int fd, struct statfs *of)
+{
+    (void)fd;
+    memset(of, 0, sizeof *of);
+    of->f_type = memory.no_disk ? TMPFS_MAGIC : EXT4_SUPER_MAGIC;
+    return 0;
+}
+
+ssize_t preadv2(int fd, const struct iovec *to, int n, off_t at, int flags)
+{
+    size_t from = (size_t)(at < 0 ? lseek(fd, 0, SEEK_CUR) : at), len = to->iov_len;
+    assert_int_equal(n, 1);
+    assert_int_equal(flags, RWF_NOWAIT);
+    memory.calls++;
+    if (from >= memory.there) {
+        errno = memory.error;
+        return -1;
+    }
+    if (len > memory.there - from)
+        len = memory.there - from;
+    return at < 0 ? read(fd, to->iov_base, len) : pread(fd, to->iov_base, len, at);
+}
+
+static void what_is_not_in_memory_comes_later(void **unused)
+{
+    char text[3000], got[3000];
+    int64_t k;
+    (void)unused;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 23);
+    put_file("in", text, sizeof text);
+    for (int compression = RKP_COMPRESS_AUTO; compression <= RKP_COMPRESS_NONE; compression++) {
+        rkp_reader *r;
+        size_t n = 0;
+        assert_int_equal(rkp_reader_open("in", compression, (rkp_str){ 0 }, &r, err), RKP_OK);
+        rkp_reader_no_wait(r);
+        memory.there = 0;
+        assert_int_equal(rkp_reader_read(r, got, sizeof got, err), RKP_READ_LATER);
+        for (memory.there = 100; n < sizeof text; memory.there += 700) {
+            while (n < sizeof text && (k = rkp_reader_read(r, got + n, sizeof got - n, err)) != RKP_READ_LATER) {
+                assert_true(k > 0);
+                n += (size_t)k;
+            }
+            assert_int_equal(n, memory.there < sizeof text ? memory.there : sizeof text);
+            assert_int_equal(rkp_reader_done(r), n);
+        }
+        assert_memory_equal(got, text, n);
+        assert_int_equal(rkp_reader_read(r, got, sizeof got, err), 0);
+        rkp_reader_close(r);
+    }
+    unlink("in");
+}
+
+static void a_disk_that_gives_nothing_for_long_is_waited_for(void **unused)
+{
+    unsigned later = 0;
+    char got[16];
+    (void)unused;
+    put_file("in", "abc", 3);
+    for (int compression = RKP_COMPRESS_AUTO; compression <= RKP_COMPRESS_NONE; compression++) {
+        rkp_reader *r;
+        size_t n = 0;
+        assert_int_equal(rkp_reader_open("in", compression, (rkp_str){ 0 }, &r, err), RKP_OK);
+        rkp_reader_no_wait(r);
+        memory.there = 0;
+        while (n < 3) {
+            int64_t k = rkp_reader_read(r, got + n, sizeof got - n, err);
+            assert_true(k == RKP_READ_LATER || k > 0);
+            later += k == RKP_READ_LATER;
+            n += k > 0 ? (size_t)k : 0;
+        }
+        assert_memory_equal(got, "abc", 3);
+        assert_in_range(later, 10, 1000);
+        rkp_reader_close(r);
+    }
+    memory.there = SIZE_MAX;
+    unlink("in");
+}
+
+static void a_system_that_cannot_tell_is_read_as_ever(void **unused)
+{
+    char got[16];
+    rkp_reader *r;
+    (void)unused;
+    put_file("in", "abc", 3);
+    memory.there = 0;
+    memory.error = EOPNOTSUPP;
+    assert_int_equal(rkp_reader_open("in", RKP_COMPRESS_NONE, (rkp_str){ 0 }, &r, err), RKP_OK);
+    rkp_reader_no_wait(r);
+    assert_int_equal(rkp_reader_read(r, got, sizeof got, err), 3);
+    memory.calls = 0;
+    assert_int_equal(rkp_reader_read(r, got, sizeof got, err), 0);
+    assert_int_equal(memory.calls, 0); // once is enough
+    rkp_reader_close(r);
+    memory.there = SIZE_MAX;
+    memory.error = EAGAIN;
+    unlink("in");
+}
+
+static bool no_wait(const char *one, const char *two, int compression)
+{
+    const rkp_word v[2] = { { .p = one, .n = strlen(one) }, { .p = two ? two : "", .n = two ? strlen(two) : 0 } };
+    return rkp_files_no_wait(&(rkp_words){ v, two ? 2 : 1, { 0 } }, compression);
+}
+
+static void plain_files_alone_are_read_without_waiting(void **unused)
+{
+    static const uint8_t gzip[] = { 0x1f, 0x8b, 8, 0 };
+    (void)unused;
+    put_file("a", "abc", 3);
+    put_file("b", "", 0);
+    put_file("c", gzip, sizeof gzip);
+    assert_int_equal(mkfifo("p", 0600), 0);
+    assert_true(no_wait("a", NULL, RKP_COMPRESS_AUTO));
+    assert_true(no_wait("a", "b", RKP_COMPRESS_AUTO));
+    assert_false(no_wait("a", "c", RKP_COMPRESS_AUTO));
+    assert_true(no_wait("a", "c", RKP_COMPRESS_NONE));
+    assert_false(no_wait("a", NULL, RKP_COMPRESS_GZIP));
+    assert_false(no_wait("-", NULL, RKP_COMPRESS_NONE));
+    assert_false(no_wait("a", "nobody", RKP_COMPRESS_NONE));
+    assert_false(no_wait(".", NULL, RKP_COMPRESS_NONE));
+    memory.there = 0; // a file that is not in memory is one all the same
+    assert_true(no_wait("a", NULL, RKP_COMPRESS_AUTO));
+    assert_false(no_wait("c", NULL, RKP_COMPRESS_AUTO));
+    memory.error = EOPNOTSUPP;
+    assert_false(no_wait("a", NULL, RKP_COMPRESS_AUTO));
+    memory.no_disk = true;
+    assert_true(no_wait("a", NULL, RKP_COMPRESS_AUTO));
+    assert_false(no_wait("c", NULL, RKP_COMPRESS_AUTO));
+    memory.error = EIO;
+    assert_false(no_wait("a", NULL, RKP_COMPRESS_AUTO));
+    memory.no_disk = false;
+    memory.there = SIZE_MAX;
+    memory.error = EAGAIN;
+    assert_false(no_wait("p", NULL, RKP_COMPRESS_AUTO));
+    unlink("a");
+    unlink("b");
+    unlink("c");
+    unlink("p");
+}
+
 static void every_allocation_may_fail(void **unused)
 {
     static const int kinds[] = { RKP_COMPRESS_NONE, RKP_COMPRESS_GZIP, RKP_COMPRESS_ZSTD };
@@ -703,6 +855,10 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_told_and_final),
         cmocka_unit_test(what_is_written_goes_to_the_disk_before_somebody_waits_for_it),
         cmocka_unit_test(a_disk_that_fails_while_it_is_written_to_is_told_and_a_system_without_hints_is_not),
+        cmocka_unit_test(what_is_not_in_memory_comes_later),
+        cmocka_unit_test(a_disk_that_gives_nothing_for_long_is_waited_for),
+        cmocka_unit_test(a_system_that_cannot_tell_is_read_as_ever),
+        cmocka_unit_test(plain_files_alone_are_read_without_waiting),
         cmocka_unit_test(every_allocation_may_fail),
     };
     char dir[] = "file-XXXXXX";

@@ -1,5 +1,8 @@
 // labels: threads
 // order: hlc with threads: what RELIABILITY.md 2.4 promises (G1 to G5), publishers that stand still, clocks over a restart.
+//
+//   test_hlc_order          two hundred thousand messages of jobs that a seed makes
+//   test_hlc_order --all    ten million (labelled slow)
 #include "files.h"
 #include "run_expect.h"
 
@@ -7,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 // after the above
 #include <cmocka.h>
@@ -108,6 +112,67 @@ static void subscribers_see_one_order_whatever_the_rates_are(void **state)
         expect_same(1, 2, all);
         expect_same(1, 3, odd);
     }
+}
+
+static bool all_of_them;
+
+// Jobs that a seed makes: two publishers as fast as they can, one of them echoed; one that is slow, one that is idle, and one that stands
+// still in a long step until half of the others' messages have come, and is left out.  (That one takes a worker for itself.)
+static void random_jobs_of_many_messages_keep_every_promise(void **state)
+{
+    static const unsigned capacity[] = { 1, 2, 8, 64, 1024 };
+    uint64_t want = all_of_them ? 10000000 : 200000, most = all_of_them ? 100000 : 20000, sent = 0, left_out = 0;
+    (void)state;
+    for (uint64_t round = 0; sent < want; round++) {
+#define PICK(i, n) (case_hash(17, round, i) % (n))
+        uint64_t a = most / 2 + PICK(1, most), b = most / 2 + PICK(2, most), c = 20 + PICK(3, 200),
+                 s = 1 + PICK(4, 500), n;
+        char text[2000];
+        live *l;
+        case_forget();
+        case_set(case_gate[4], 0);
+        case_set(case_gate[6], 0);
+        snprintf(text, sizeof text,
+                 "topics: { 't/#': { max_skew: %ums } }\n"
+                 "kernels:\n"
+                 "  a: { op: t.pub, with: { id: 1, rows: %llu }, publish: t/1 }\n"
+                 "  b: { op: t.pub, with: { id: 2, rows: %llu, keys: [2, 5], pick: 3 }, publish: 't/${this.k}' }\n"
+                 "  c: { op: t.pub, with: { id: 3, rows: %llu, every: 200us }, publish: t/3 }\n"
+                 "  d: { op: t.pub, with: { id: 4, rows: 10, gate: 4 }, publish: t/4 }\n"
+                 "  s: { op: t.pub, with: { id: 5, rows: %llu, stall: 6 }, publish: t/6 }\n"
+                 "  echo: { op: t.echo, subscribe: t/1, queue: { capacity: %u }, publish: t/again }\n"
+                 "  x: { op: t.sink, subscribe: t/#, order: hlc, queue: { capacity: %u }, with: { into: 1 } }\n"
+                 "  y: { op: t.sink, subscribe: '#', order: hlc, queue: { capacity: %u }, with: { into: 2 } }\n",
+                 (unsigned)(5 + PICK(5, 20)), (unsigned long long)a, (unsigned long long)b, (unsigned long long)c,
+                 (unsigned long long)s, capacity[PICK(6, 5)], capacity[PICK(7, 5)], capacity[PICK(8, 5)]);
+        l = live_start(&(live_conf){ .threads = 2 + (unsigned)PICK(9, 3) }, "%s", text);
+        n = 2 * a + b + c;
+        live_until(l, case_look(case_results[1].rows) >= n / 2);
+        case_set(case_gate[6], 1);
+        live_until(l, case_look(case_results[1].rows) >= n && case_look(case_results[2].rows) >= n);
+        case_set(case_gate[4], 10);
+        live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+        assert_int_equal(live_edges(l, "late"), 0);
+        left_out += live_edges(l, "excluded");
+        expect_end(l, RKI_EXIT_OK);
+        n += s + 10;
+        for (int k = 1; k <= 2; k++) {
+            assert_int_equal(case_results[k].n, n);
+            expect_ordered(k);
+            expect_fifo(k, 1, (int64_t)a);
+            expect_fifo(k, 2, (int64_t)b);
+            expect_fifo(k, 3, (int64_t)c);
+            expect_fifo(k, 4, 10);
+            expect_fifo(k, 5, (int64_t)s);
+            expect_causes(k, 1, (int64_t)a);
+        }
+        expect_same(1, 2, all);
+        sent += n;
+#undef PICK
+    }
+    assert_true(left_out > 0);
+    print_message("%llu messages, to two subscribers each; %llu times somebody was left out\n",
+                  (unsigned long long)sent, (unsigned long long)left_out);
 }
 
 static void subscribers_that_publish_are_ordered_too(void **state)
@@ -280,10 +345,11 @@ static void stamps_of_a_stream_go_on_above_those_of_the_last_run(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, run_forget, run_forget)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CASE(subscribers_see_one_order_whatever_the_rates_are),
+        CASE(random_jobs_of_many_messages_keep_every_promise),
         CASE(subscribers_that_publish_are_ordered_too),
         CASE(a_queue_that_drops_keeps_the_order),
         CASE(who_stands_still_is_left_out_after_max_skew_and_comes_back_in_order),
@@ -291,6 +357,9 @@ int main(void)
         CASE(release_goes_on_and_counts_what_comes_late),
         CASE(stamps_of_a_stream_go_on_above_those_of_the_last_run),
     };
+    all_of_them = argc > 1 && strcmp(argv[1], "--all") == 0;
+    if (all_of_them)
+        cmocka_set_test_filter("random_jobs_*");
     if (getenv("RKP_ONLY"))
         cmocka_set_test_filter(getenv("RKP_ONLY"));
     return cmocka_run_group_tests_name("hlc_order", tests, NULL, NULL);

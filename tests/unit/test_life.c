@@ -61,12 +61,12 @@ static const struct shape {
       "kernels:\n"
       "  x: { op: t.pub, with: { id: 1, gate: 1 }%s }\n"
       "  out: { op: t.sink, from: [x], with: { into: 1 } }\n",
-      true, true, true },
+      true, false, true },
     { "a source in two halves",
       "kernels:\n"
       "  x: { op: generate, with: { columns: { p: '1', n: row, k: \"'a'\" }, rate: 2000/s, batch_rows: 16 }%s }\n"
       "  out: { op: t.sink, from: [x], with: { into: 1 } }\n",
-      true, true, true },
+      true, false, true },
     { "a source that may be restarted",
       "kernels:\n"
       "  x: { op: t.live, with: { id: 1, gate: 1 }%s }\n"
@@ -95,7 +95,7 @@ static const struct shape {
       true, false, false },
 };
 
-// What each command does in each state: the state after, or the sentence of the refusal.
+// What each command does in each state that a run at work shows: the state after, or the sentence of the refusal.
 static const struct rule {
     rki_state from;
     rki_command c;
@@ -137,12 +137,19 @@ static live *in_state(const struct shape *s, rki_state st)
                                 : "");
     snprintf(text, sizeof text, "%.*s%s%s", (int)(strstr(s->text, "%s") - s->text), s->text, more,
              strstr(s->text, "%s") + 2);
-    l = live_start(NULL,
-                   "%s"
-                   "  keep: { op: t.pub, with: { id: 9, gate: 9 } }\n"
-                   "  bin: { op: t.sink, from: [keep], with: { into: 9 } }\n",
-                   text);
+    l = live_make(NULL,
+                  "%s"
+                  "  keep: { op: t.pub, with: { id: 9, gate: 9 } }\n"
+                  "  bin: { op: t.sink, from: [keep], with: { into: 9 } }\n"
+                  "%s",
+                  text,
+                  st == RKI_CREATED ? "  news: { op: t.sink, subscribe: $lifecycle/#, with: { into: 8 } }\n" : "");
     case_set(case_gate[9], 1);
+    if (st == RKI_CREATED) {
+        assert_int_equal(live_state(l, "x"), RKI_CREATED);
+        return l;
+    }
+    live_go(l);
     switch (st) {
     case RKI_LAUNCHED:
     case RKI_ACTIVE:
@@ -183,7 +190,7 @@ static void each_command_in_each_state_does_what_its_table_says(void **state)
             if (moves && r->c == RKI_RESTART && s->no_restart) {
                 moves = false;
                 expect_said(l, "x", r->c, RKI_REFUSED, NULL);
-                assert_non_null(strstr(live_said, "cannot be restarted yet"));
+                assert_non_null(strstr(live_said, "cannot be restarted"));
             } else {
                 expect_said(l, "x", r->c, moves ? RKI_DONE : RKI_REFUSED, said);
             }
@@ -335,6 +342,8 @@ struct commander {
     uint64_t seed;
     uint64_t done, refused, late, other;
     uint64_t *stop;
+    unsigned ms;   // of terminate_x
+    uint32_t over; // atomic
 };
 
 static void *command_at_random(void *arg)
@@ -353,6 +362,41 @@ static void *command_at_random(void *arg)
         c->other += o != RKI_DONE && o != RKI_REFUSED && o != RKI_TOO_LATE;
     }
     return NULL;
+}
+
+static void *terminate_x(void *arg)
+{
+    struct commander *c = arg;
+    char said[256];
+    c->done = rki_run_command(c->l->r, RKP_STR("x"), RKI_TERMINATE, case_now_ns() + c->ms * 1000000ull, said,
+                              sizeof said) == RKI_DONE;
+    case_set(c->over, 1);
+    return NULL;
+}
+
+static void a_kernel_that_is_terminating_obeys_nothing_else(void **state)
+{
+    static const rki_command all[] = { RKI_ACTIVATE, RKI_SUSPEND, RKI_RESTART, RKI_TERMINATE };
+    struct commander c = { .ms = 60000 };
+    (void)state;
+    case_set(case_gate[2], 0);
+    c.l = live_start(NULL, "kernels:\n"
+                           "  src: { op: t.pub, with: { id: 1, rows: 200 } }\n"
+                           "  x: { op: t.step, from: [src], with: { id: 2, gate: 2 } }\n"
+                           "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
+    live_until(c.l, case_look(case_seen[2].calls) > 0);
+    assert_int_equal(pthread_create(&c.thread, NULL, terminate_x, &c), 0);
+    live_until(c.l, live_state(c.l, "x") == RKI_TERMINATING); // its batch is at work until the gate opens
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        assert_int_equal(live_command(c.l, "x", all[i], 5), RKI_TIMED_OUT);
+        assert_string_equal(live_said, "kernel 'x' has not done the last command yet");
+        assert_int_equal(live_state(c.l, "x"), RKI_TERMINATING);
+    }
+    case_set(case_gate[2], 1);
+    pthread_join(c.thread, NULL);
+    assert_int_equal(c.done, 1);
+    expect_end(c.l, RKI_EXIT_OK);
+    assert_int_equal(case_results[1].n + case_totals.dropped, 200);
 }
 
 static void commands_from_many_threads_while_rows_flow_lose_nothing(void **state)
@@ -389,6 +433,114 @@ static void commands_from_many_threads_while_rows_flow_lose_nothing(void **state
     expect_end(l, RKI_EXIT_OK);
     expect_rows(1, 1, (int64_t)case_emitted[1]);
     expect_rows(1, 2, (int64_t)case_emitted[2]);
+}
+
+// ---- before the run begins ------------------------------------------------------------------------------------------
+
+static void before_the_run_begins_a_kernel_can_only_be_terminated(void **state)
+{
+    static const struct rule refused[] = {
+        { RKI_CREATED, RKI_ACTIVATE, -1, "launched or suspended" },
+        { RKI_CREATED, RKI_SUSPEND, -1, "active" },
+        { RKI_CREATED, RKI_RESTART, -1, "active, suspended or failed" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        live *l = in_state(&shapes[i], RKI_CREATED);
+        for (size_t j = 0; j < sizeof refused / sizeof *refused; j++) {
+            char said[256];
+            snprintf(said, sizeof said, "kernel 'x' is created; %s needs %s", rki_command_name((int)refused[j].c),
+                     refused[j].needs);
+            expect_said(l, "x", refused[j].c, RKI_REFUSED, said);
+            assert_int_equal(live_state(l, "x"), RKI_CREATED);
+        }
+        // Nobody does it before the run begins, and when its time is over it is taken back.
+        assert_int_equal(live_command(l, "x", RKI_TERMINATE, 5), RKI_TIMED_OUT);
+        assert_string_equal(live_said, "kernel 'x' came to no batch boundary in time");
+        assert_int_equal(live_state(l, "x"), RKI_CREATED);
+        live_go(l);
+        live_until(l, case_look(case_results[1].rows) >= 50);
+        assert_int_equal(live_state(l, "x"), RKI_ACTIVE);
+        rki_run_drain(l->r);
+        expect_end(l, RKI_EXIT_OK);
+        if (strstr(shapes[i].text, "t.p"))
+            expect_rows(1, 1, 50);
+    }
+}
+
+// What a tap of $lifecycle/x says: "created>terminating " and so on.
+static void changes_of(rki_tap *t, char *to, size_t n)
+{
+    rki_buf got;
+    const char *at;
+    size_t len = 0;
+    rki_buf_init(&got);
+    while (rki_tap_read(t, 1000, case_now_ns() + 1000000u, &got) >= 0)
+        ;
+    rki_putc(&got, 0);
+    assert_false(got.failed);
+    to[0] = 0;
+    for (at = got.p; (at = strstr(at, "\"from\":\"")) && len < n; at++) {
+        const char *from = at + 8, *next = strstr(from, "\"to\":\"") + 6;
+        len += (size_t)snprintf(to + len, n - len, "%.*s>%.*s ", (int)strcspn(from, "\""), from,
+                                (int)strcspn(next, "\""), next);
+    }
+    rki_buf_fini(&got);
+    rki_tap_close(t);
+}
+
+static void what_is_terminated_before_the_run_begins_is_never_active(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct commander c = { .l = in_state(&shapes[i], RKI_CREATED), .ms = 60000 };
+        char err[256], said[512];
+        rki_tap *t = rki_tap_open(c.l->r, RKP_STR("$lifecycle/x"), (rkp_str){ 0 }, RKI_TAP_JSON, err, sizeof err);
+        assert_non_null(t);
+        assert_int_equal(pthread_create(&c.thread, NULL, terminate_x, &c), 0);
+        live_until(c.l, live_state(c.l, "x") == RKI_TERMINATING);
+        live_go(c.l);
+        pthread_join(c.thread, NULL);
+        assert_int_equal(c.done, 1);
+        assert_int_equal(live_state(c.l, "x"), RKI_TERMINATED);
+        rki_run_drain(c.l->r);
+        live_until(c.l, __atomic_load_n(&c.l->over, __ATOMIC_ACQUIRE));
+        changes_of(t, said, sizeof said);
+        assert_string_equal(said, "created>terminating terminating>terminated ");
+        expect_end(c.l, RKI_EXIT_OK);
+    }
+}
+
+// Its time is over when the run has begun, and before the kernel came to a boundary: so it goes on as if nothing had been said.
+static void a_terminate_before_the_run_begins_that_is_taken_back_later_leaves_it_active(void **state)
+{
+    bool before = false;
+    (void)state;
+    for (unsigned ms = 25; !before; ms *= 2) {
+        struct commander c = { .ms = ms };
+        case_forget();
+        case_set(case_gate[3], 0);
+        case_set(case_gate[1], 50);
+        c.l = live_make(NULL, "kernels:\n"
+                              "  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
+                              "  x: { op: t.step, from: [src], with: { id: 2, begin_gate: 3 } }\n"
+                              "  y: { op: t.step, from: [x], start: suspended }\n"
+                              "  out: { op: t.sink, from: [y], with: { into: 1 } }\n");
+        assert_int_equal(pthread_create(&c.thread, NULL, terminate_x, &c), 0);
+        live_until(c.l, live_state(c.l, "x") == RKI_TERMINATING || case_look(c.over));
+        live_go(c.l);
+        live_until(c.l, case_look(case_seen[2].inits) == 1);
+        before = !case_look(c.over); // else it was taken back before the run began
+        pthread_join(c.thread, NULL);
+        assert_int_equal(c.done, 0);
+        assert_int_equal(live_state(c.l, "x"), RKI_ACTIVE);
+        case_set(case_gate[3], 1);
+        expect_said(c.l, "y", RKI_ACTIVATE, RKI_DONE, NULL);
+        live_until(c.l, case_look(case_results[1].rows) == 50);
+        rki_run_drain(c.l->r);
+        expect_end(c.l, RKI_EXIT_OK);
+        expect_rows(1, 1, 50);
+    }
 }
 
 // ---- suspend, resume ------------------------------------------------------------------------------------------------
@@ -897,6 +1049,31 @@ static void an_exhausted_kernel_can_be_isolated(void **state)
     assert_int_equal(case_seen[2].ends, 0);
 }
 
+static void a_kernel_that_is_never_restarted_can_be_isolated_when_it_first_fails(void **state)
+{
+    (void)state;
+    for (int letters = 0; letters < 2; letters++) {
+        int code;
+        case_forget();
+        code = case_run(2,
+                        "%skernels:\n"
+                        "  src: { op: t.pub, with: { id: 1, rows: 500, batch: 5 } }\n"
+                        "  x: { op: t.step, from: [src], with: { id: 2, fail_from: 21, fail_to: 100000 },\n"
+                        "       restart: { policy: never, on_exhausted: isolate } }\n"
+                        "  out: { op: t.sink, from: [x], with: { into: 1 } }\n"
+                        "  dead: { op: t.sink, from: [src], with: { into: 2 } }\n",
+                        letters ? "dead_letter: { kernel: dead }\n" : "");
+        if (code != RKI_EXIT_OK)
+            fail_msg("exit %d: %s", code, case_failure);
+        expect_rows(1, 1, 100);
+        assert_int_equal(case_results[2].n, letters ? 505 : 500);
+        assert_int_equal(case_totals.dropped, letters ? 395 : 400);
+        assert_int_equal(case_totals.dead_lettered, letters ? 5 : 0); // what it had in hand
+        assert_int_equal(case_seen[2].inits, 1);
+        assert_int_equal(case_seen[2].misused, 0);
+    }
+}
+
 static void an_isolated_sink_stops_nobody(void **state)
 {
     (void)state;
@@ -1024,6 +1201,128 @@ static void a_source_that_fails_goes_on_and_what_it_sent_stands(void **state)
     expect_rows(1, 1, (int64_t)case_emitted[1]);
 }
 
+// Here a poll that fails has given its rows, and they are taken back with it.
+static void a_source_that_keeps_its_place_gives_each_row_once(void **state)
+{
+    static const char *const graphs[] = {
+        "  out: { op: t.sink, from: [x], with: { into: 1 } }\n",
+        "  mid: { op: t.pass, from: [x], replicas: 3, fuse: never }\n"
+        "  out: { op: t.sink, from: [mid], with: { into: 1 } }\n",
+        "  out: { op: t.sink, subscribe: a/*, with: { into: 1 } }\n",
+        "  out: { op: t.sink, from: [x], queue: { capacity: 2 }, with: { into: 1 } }\n"
+        "  bin: { op: t.slow, from: [x], queue: { capacity: 2, overflow: drop_oldest }, delivery: at_most_once }\n",
+    };
+    (void)state;
+    for (size_t g = 0; g < sizeof graphs / sizeof *graphs; g++) {
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            char text[1024];
+            case_forget();
+            snprintf(text, sizeof text,
+                     "kernels:\n"
+                     "  x:\n"
+                     "    op: t.pub\n"
+                     "    publish: a/b\n"
+                     "    restart: { max: 10000, backoff: 10us }\n"
+                     "    with: { id: 1, rows: 3000, batch: 3, fail_every: 30 }\n"
+                     "%s",
+                     graphs[g]);
+            expect_run(RKI_EXIT_OK, threads, text);
+            expect_rows(1, 1, 3000);
+            assert_true(case_seen[1].inits > 20);
+            assert_true(case_emitted[1] > 3000);
+        }
+    }
+}
+
+static void a_source_that_is_down_ends_where_it_was_when_the_run_drains(void **state)
+{
+    live *l =
+        live_start(&clocked, "kernels:\n"
+                             "  x: { op: t.pub, with: { id: 1, batch: 3, fail_every: 4 }, restart: { backoff: 1h } }\n"
+                             "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
+    (void)state;
+    live_until(l, live_state(l, "x") == RKI_FAILED);
+    live_until(l, case_look(case_results[1].rows) == 9);
+    rki_run_drain(l->r);
+    expect_end(l, RKI_EXIT_OK);
+    assert_int_equal(case_seen[1].inits, 1);
+    expect_rows(1, 1, 9);
+}
+
+// What it emits for a message is counted for each of its outputs, also for those that it has got meanwhile.
+static void a_supervised_kernel_may_get_more_outputs(void **state)
+{
+    static const char graph[] = "kernels:\n"
+                                "  src: { op: t.pub, with: { id: 1, rows: 3000, batch: 3, gate: 1 } }\n"
+                                "  x: { op: t.step, from: [src], with: { id: 2, early: true, fail_from: 5, fail_to: 5 "
+                                "}, restart: { backoff: 10us } }\n"
+                                "  y: { op: t.pub, with: { id: 3, rows: 3000, batch: 3, gate: 1, fail_every: 9 }, "
+                                "restart: { max: 10000, backoff: 10us } }\n"
+                                "  out: { op: t.sink, from: [x], with: { into: 1 } }\n"
+                                "  ot2: { op: t.sink, from: [y], with: { into: 2 } }\n"
+                                "%s";
+    rki_reload_result got;
+    live *l;
+    (void)state;
+    case_set(case_gate[1], 30);
+    l = live_start(NULL, graph, "");
+    live_until(l, case_look(case_results[1].rows) >= 27 && case_look(case_results[2].rows) >= 27);
+    got = live_reload(l, graph,
+                      "  b: { op: t.sink, from: [x, y], with: { into: 3 } }\n"
+                      "  c: { op: t.sink, from: [x, y], with: { into: 4 } }\n"
+                      "  d: { op: t.sink, from: [x, y], with: { into: 5 } }\n"
+                      "  e: { op: t.sink, from: [x, y], with: { into: 6 } }\n"
+                      "  f: { op: t.sink, from: [x, y], with: { into: 7 } }\n");
+    rki_buf_fini(&got.edges);
+    if (got.outcome != RKI_RELOAD_APPLIED)
+        fail_msg("not applied: %s", case_failure);
+    case_set(case_gate[1], UINT64_MAX);
+    expect_end(l, RKI_EXIT_OK);
+    expect_rows(1, 1, 3000);
+    expect_rows(2, 3, 3000);
+}
+
+static void a_source_is_restarted_at_its_place_by_hand(void **state)
+{
+    live *l = live_start(NULL, "kernels:\n"
+                               "  x: { op: t.pub, with: { id: 1, rows: 2000, batch: 3, gate: 1, every: 10us } }\n"
+                               "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
+    (void)state;
+    case_set(case_gate[1], 1990);
+    live_until(l, live_state(l, "x") == RKI_ACTIVE);
+    for (int i = 0; i < 10; i++)
+        expect_said(l, "x", RKI_RESTART, RKI_DONE, "kernel 'x' is active");
+    case_set(case_gate[1], UINT64_MAX);
+    expect_end(l, RKI_EXIT_OK);
+    assert_int_equal(case_seen[1].inits, 11);
+    expect_rows(1, 1, 2000);
+}
+
+static void a_source_that_cannot_tell_its_place_is_not_restarted(void **state)
+{
+    static const struct {
+        const char *kernel, *why;
+    } cases[] = {
+        { "{ op: read.lines, with: { path: '-' }, restart: on_failure }",
+          "kernel 'x' (read.lines) cannot be restarted: standard input cannot be read again" },
+        { "{ op: t.pub, with: { id: 1 }, restart: always }",
+          "kernel 'x' (t.pub) would have nothing to read when it is started again after its end" },
+        { "{ op: write.csv, with: { path: a.csv }, restart: on_failure, from: [s] }",
+          "kernel 'x' (write.csv) cannot be restarted: it would lose what it has written since the last checkpoint" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_null(live_try(NULL,
+                             "kernels:\n"
+                             "  s: { op: t.pub, with: { id: 2 } }\n"
+                             "  x: %s\n"
+                             "  out: { op: t.sink, from: [%s] }\n",
+                             cases[i].kernel, strstr(cases[i].kernel, "op: write") ? "s" : "x, s"));
+        if (!strstr(case_failure, cases[i].why))
+            fail_msg("case %zu: %s", i, case_failure);
+    }
+}
+
 static void restart_always_begins_a_source_that_ended_again(void **state)
 {
     (void)state;
@@ -1139,7 +1438,7 @@ static void every_change_of_a_kernel_is_a_message_in_its_order(void **state)
         "  news: { op: t.sink, subscribe: $lifecycle/x, start: suspended, with: { into: 3 } }\n"
         "  all: { op: t.sink, subscribe: $lifecycle/#, with: { into: 4 } }\n");
     const char *at;
-    t = rki_tap_open(l->r, RKP_STR("$lifecycle/x"), RKI_TAP_JSON, err, sizeof err);
+    t = rki_tap_open(l->r, RKP_STR("$lifecycle/x"), (rkp_str){ 0 }, RKI_TAP_JSON, err, sizeof err);
     assert_non_null(t);
     rki_buf_init(&got);
     live_until(l, case_look(case_results[1].rows) == 10);
@@ -1174,6 +1473,94 @@ static void every_change_of_a_kernel_is_a_message_in_its_order(void **state)
         assert_int_equal(case_results[3].v[i].p, -1);
 }
 
+static rki_tap *tap(live *l, const char *pattern, rki_tap_format f)
+{
+    char err[256];
+    rki_tap *t = rki_tap_open(l->r, rkp_str_of(pattern), (rkp_str){ 0 }, f, err, sizeof err);
+    if (!t)
+        fail_msg("%s", err);
+    return t;
+}
+
+#define BEGIN "created>launched launched>active "
+#define PAUSE "active>suspended suspended>active "
+#define END   "active>terminating terminating>terminated "
+
+static void a_tap_is_told_every_change_although_no_kernel_subscribes(void **state)
+{
+    char said[512];
+    rki_tap *x, *all, *csv;
+    rki_buf got;
+    uint64_t last = 0, n = 0;
+    live *l;
+    (void)state;
+    l = live_make(NULL, "kernels:\n"
+                        "  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
+                        "  x: { op: t.step, from: [src] }\n"
+                        "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
+    x = tap(l, "$lifecycle/x", RKI_TAP_JSON);
+    all = tap(l, "$lifecycle/#", RKI_TAP_JSON);
+    csv = tap(l, "$lifecycle/x", RKI_TAP_CSV);
+    live_go(l);
+    live_until(l, live_state(l, "x") == RKI_ACTIVE);
+    rki_buf_init(&got);
+    assert_int_equal(rki_tap_read(csv, 1, case_now_ns() + 20000000000ull, &got), 1);
+    rki_putc(&got, 0);
+    assert_non_null(strstr(got.p, "topic,kernel,stamp,kernel,from,to,reason,at\n$lifecycle/x,$engine,"));
+    assert_non_null(strstr(got.p, ",x,created,launched,start,"));
+    rki_tap_close(csv);
+    expect_said(l, "x", RKI_SUSPEND, RKI_DONE, NULL);
+    expect_said(l, "x", RKI_ACTIVATE, RKI_DONE, NULL);
+    rki_run_drain(l->r);
+    live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+    changes_of(x, said, sizeof said);
+    assert_string_equal(said, BEGIN PAUSE END);
+    rki_buf_clear(&got);
+    while (rki_tap_read(all, 1, case_now_ns() + 1000000u, &got) >= 0)
+        ;
+    rki_putc(&got, 0);
+    for (const char *at = got.p; (at = strstr(at, "\"stamp\":")); n++) { // in one order, and no two at once
+        uint64_t stamp = strtoull(at += 8, NULL, 10);
+        assert_true(stamp > last);
+        last = stamp;
+    }
+    assert_int_equal(n, 3 * 4 + 2);
+    assert_int_equal(rki_tap_missed(all), 0);
+    rki_tap_close(all);
+    rki_buf_fini(&got);
+    expect_end(l, RKI_EXIT_OK);
+}
+
+static void a_tap_is_told_every_change_once_while_who_subscribes_comes_and_goes(void **state)
+{
+    static const char text[] = "kernels:\n"
+                               "  src: { op: t.pub, with: { id: 1, gate: 1 } }\n"
+                               "  x: { op: t.step, from: [src] }\n"
+                               "  out: { op: t.sink, from: [x], with: { into: 1 } }\n";
+    rki_tap *t;
+    char said[1024];
+    live *l;
+    (void)state;
+    l = live_make(NULL, "%s", text);
+    t = tap(l, "$lifecycle/x", RKI_TAP_JSON);
+    live_go(l);
+    for (int i = 0; i < 5; i++) {
+        rki_reload_result r;
+        live_until(l, live_state(l, "x") == RKI_ACTIVE);
+        expect_said(l, "x", RKI_SUSPEND, RKI_DONE, NULL);
+        expect_said(l, "x", RKI_ACTIVATE, RKI_DONE, NULL);
+        r = live_reload(l, "%s%s", text,
+                        i & 1 ? "" : "  news: { op: t.sink, subscribe: $lifecycle/#, with: { into: 3 } }\n");
+        if (r.outcome != RKI_RELOAD_APPLIED)
+            fail_msg("%s %s", r.text, case_failure);
+    }
+    rki_run_drain(l->r);
+    live_until(l, __atomic_load_n(&l->over, __ATOMIC_ACQUIRE));
+    changes_of(t, said, sizeof said);
+    assert_string_equal(said, BEGIN PAUSE PAUSE PAUSE PAUSE PAUSE END);
+    expect_end(l, RKI_EXIT_OK);
+}
+
 static void topics_of_the_engine_do_not_keep_a_job_open(void **state)
 {
     (void)state;
@@ -1186,6 +1573,25 @@ static void topics_of_the_engine_do_not_keep_a_job_open(void **state)
                    "  f: { op: filter, subscribe: $lifecycle/#, with: { where: \"to == 'terminated'\" } }\n"
                    "  news: { op: t.sink, from: [f], with: { into: 3 } }\n");
         expect_rows(1, 1, 10);
+        assert_int_equal(case_results[3].n, 2); // src and out
+    }
+}
+
+static void what_ends_in_a_drain_is_told_too(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        live *l;
+        case_forget();
+        l = live_start(&(live_conf){ .threads = threads },
+                       "kernels:\n"
+                       "  src: { op: t.pub, with: { id: 1 } }\n"
+                       "  out: { op: t.slow, from: [src], with: { into: 1 } }\n"
+                       "  f: { op: filter, subscribe: $lifecycle/#, with: { where: \"to == 'terminated'\" } }\n"
+                       "  news: { op: t.sink, from: [f], with: { into: 3 } }\n");
+        live_until(l, case_look(case_results[1].rows) > 10);
+        rki_run_drain(l->r);
+        expect_end(l, RKI_EXIT_OK);
         assert_int_equal(case_results[3].n, 2); // src and out
     }
 }
@@ -1302,6 +1708,88 @@ static void the_newest_of_each_topic_is_retained_also_when_a_batch_has_several(v
     assert_int_equal(case_results[1].n, 4 + case_emitted[9]);
 }
 
+// The last `count` batches of each key, by hand: which of n rows in batches of `batch` are retained.
+static size_t reference(const char *keys, uint64_t pick, size_t n, size_t batch, size_t count, bool *kept)
+{
+    size_t n_keys = strlen(keys), total = 0;
+    for (size_t key = 0; key < n_keys; key++) {
+        size_t messages = 0, last = SIZE_MAX;
+        for (size_t i = n; i-- > 0;) {
+            if (case_key(pick, 1, i, n_keys) != key)
+                continue;
+            messages += i / batch != last;
+            last = i / batch;
+            kept[i] = messages <= count;
+            total += kept[i];
+        }
+    }
+    return total;
+}
+
+static void of_each_topic_the_last_messages_are_retained_and_come_in_order(void **state)
+{
+    static const struct {
+        const char *keys, *list, *retain;
+        uint64_t pick;
+        size_t n, batch, count;
+    } cases[] = {
+        { "abcdefg", "[a, b, c, d, e, f, g]", "1", 5, 400, 1, 1 },
+        { "abcdefg", "[a, b, c, d, e, f, g]", "1", 6, 400, 3, 1 },
+        { "abcdefg", "[a, b, c, d, e, f, g]", "3", 7, 400, 16, 3 },
+        { "abcdefg", "[a, b, c, d, e, f, g]", "10", 8, 400, 2, 10 },
+        { "ab", "[a, b]", "2", 9, 300, 50, 2 },
+        { "ab", "[a, b]", "{ age: 1h }", 10, 300, 7, SIZE_MAX },
+        { "ab", "[a, b]", "{ bytes: 1GiB }", 11, 300, 7, SIZE_MAX },
+        { "ab", "[a, b]", "{}", 12, 300, 7, 1 },
+    };
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        bool kept[400] = { false };
+        size_t want = reference(cases[c].keys, cases[c].pick, cases[c].n, cases[c].batch, cases[c].count, kept), at = 0;
+        live *l;
+        case_forget();
+        l = live_start(NULL,
+                       "topics: { 't/*': { retain: %s } }\n"
+                       "kernels:\n"
+                       "  src: { op: t.pub, with: { id: 1, rows: %zu, batch: %zu, keys: %s, pick: %llu }, publish: "
+                       "'t/${this.k}' }\n"
+                       "  all: { op: t.sink, subscribe: t/*, with: { into: 2 } }\n"
+                       "  late: { op: t.sink, subscribe: { topic: 't/*', start: earliest }, start: suspended, with: { "
+                       "into: 1 } }\n",
+                       cases[c].retain, cases[c].n, cases[c].batch, cases[c].list, (unsigned long long)cases[c].pick);
+        live_until(l, live_state(l, "all") == RKI_TERMINATED);
+        expect_said(l, "late", RKI_ACTIVATE, RKI_DONE, NULL);
+        expect_end(l, RKI_EXIT_OK);
+        assert_int_equal(case_results[1].n, want);
+        for (size_t i = 0; i < cases[c].n; i++)
+            if (kept[i])
+                assert_int_equal(case_results[1].v[at++].n, i);
+    }
+}
+
+// What a message puts an end to is not looked for among all that is retained: twenty thousand topics take no longer than a few.
+static void many_topics_and_messages_are_retained(void **state)
+{
+    live *l;
+    (void)state;
+    l = live_start(
+        NULL,
+        "topics: { 't/#': { retain: { count: 2, bytes: 1GiB } } }\n"
+        "kernels:\n"
+        "  src: { op: generate, with: { rows: 200000, columns: { p: '1', n: row, k: 'to_string(row %% 20000)' } }, "
+        "publish: 't/${this.k}' }\n"
+        "  one: { op: generate, with: { rows: 20000, batch_rows: 1, columns: { p: '2', n: row, k: \"'a'\" } }, "
+        "publish: t/one }\n"
+        "  late: { op: t.sink, subscribe: { topic: t/#, start: earliest }, start: suspended, with: { into: 1 } }\n");
+    live_until(l, live_state(l, "src") == RKI_TERMINATED);
+    live_until(l, live_state(l, "one") == RKI_TERMINATED);
+    expect_said(l, "late", RKI_ACTIVATE, RKI_DONE, NULL);
+    expect_end(l, RKI_EXIT_OK);
+    assert_int_equal(case_results[1].n, 40002);
+    for (size_t i = 0, next = 160000, last = 19998; i < case_results[1].n; i++)
+        assert_int_equal(case_results[1].v[i].n, case_results[1].v[i].p == 1 ? next++ : last++);
+}
+
 static void what_a_failed_call_published_is_not_retained(void **state)
 {
     live *l;
@@ -1388,7 +1876,11 @@ int main(void)
         CASE(a_terminate_that_is_taken_back_leaves_the_state_that_was),
         CASE(a_command_that_has_begun_is_done_although_nobody_waits_for_it_any_more),
         CASE(who_commands_while_the_run_ends_is_told_so),
+        CASE(a_kernel_that_is_terminating_obeys_nothing_else),
         CASE(commands_from_many_threads_while_rows_flow_lose_nothing),
+        CASE(before_the_run_begins_a_kernel_can_only_be_terminated),
+        CASE(what_is_terminated_before_the_run_begins_is_never_active),
+        CASE(a_terminate_before_the_run_begins_that_is_taken_back_later_leaves_it_active),
         CASE(while_a_kernel_is_suspended_its_queue_fills_and_nothing_is_lost),
         CASE(a_suspended_source_emits_nothing_until_it_is_resumed),
         CASE(start_suspended_waits_to_be_activated),
@@ -1408,6 +1900,7 @@ int main(void)
         CASE(success_between_failures_begins_the_wait_anew),
         CASE(restarts_past_the_limit_in_one_window_fail_the_run),
         CASE(an_exhausted_kernel_can_be_isolated),
+        CASE(a_kernel_that_is_never_restarted_can_be_isolated_when_it_first_fails),
         CASE(an_isolated_sink_stops_nobody),
         CASE(a_batch_that_fails_every_time_goes_to_dead_letters_as_a_crash),
         CASE(a_new_instance_that_cannot_start_is_never_used),
@@ -1415,15 +1908,25 @@ int main(void)
         CASE(a_kernel_that_failed_at_its_start_and_got_nothing_is_made_anew_before_its_end),
         CASE(a_supervised_kernel_that_fails_at_its_end_does_not_hang),
         CASE(a_source_that_fails_goes_on_and_what_it_sent_stands),
+        CASE(a_source_that_keeps_its_place_gives_each_row_once),
+        CASE(a_source_that_is_down_ends_where_it_was_when_the_run_drains),
+        CASE(a_source_is_restarted_at_its_place_by_hand),
+        CASE(a_supervised_kernel_may_get_more_outputs),
+        CASE(a_source_that_cannot_tell_its_place_is_not_restarted),
         CASE(restart_always_begins_a_source_that_ended_again),
         CASE(terminating_a_kernel_that_has_failed_does_not_call_it_again),
         CASE(a_kernel_that_hangs_fails_the_run),
         CASE(many_messages_that_each_keep_their_time_do_not_make_a_kernel_hang),
         CASE(every_change_of_a_kernel_is_a_message_in_its_order),
+        CASE(a_tap_is_told_every_change_although_no_kernel_subscribes),
+        CASE(a_tap_is_told_every_change_once_while_who_subscribes_comes_and_goes),
         CASE(topics_of_the_engine_do_not_keep_a_job_open),
+        CASE(what_ends_in_a_drain_is_told_too),
         CASE(a_subscription_begins_with_what_is_retained),
         CASE(retained_messages_are_bounded_by_bytes_and_age),
         CASE(the_newest_of_each_topic_is_retained_also_when_a_batch_has_several),
+        CASE(of_each_topic_the_last_messages_are_retained_and_come_in_order),
+        CASE(many_topics_and_messages_are_retained),
         CASE(what_a_failed_call_published_is_not_retained),
         CASE(a_publisher_that_has_ended_still_replays_what_it_retains),
         CASE(a_subscription_that_never_began_can_be_terminated),

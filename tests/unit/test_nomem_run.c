@@ -186,6 +186,7 @@ static const char table_yaml[] =
 static const char lines_yaml[] =
     "version: 1\n"
     "name: lines\n"
+    "alerts: [ { alert: Ok, watch: { kernel: parts }, where: status == 200, key: [user, status] } ]\n"
     "dead_letter: { kernel: rejected, store: { bytes: 1MiB } }\n"
     "kernels:\n"
     "  read: { op: read.jsonl, with: { path: in.jsonl, paths: { ts: ts, msg: msg, deep: a.b } } }\n"
@@ -210,6 +211,23 @@ static const char graph_yaml[] =
     "  b: { op: write.csv, from: [first], with: { path: first.csv } }\n"
     "  c: { op: write.null, from: [once] }\n"
     "schemas: { reading: { id: string, sensor: string, at: string, celsius: string } }\n";
+
+// Replicas behind one reader and before one sender, fused and not.
+static const char replicas_yaml[] =
+    "version: 1\n"
+    "name: replicas\n"
+    "kernels:\n"
+    "  read: { op: read.lines, with: { path: in.jsonl }, publish: lines }\n"
+    "  odd: { op: route, subscribe: lines, order: hlc, replicas: 2, with: { ports: { odd: length(line) % 2 == 1, even: "
+    "'true' "
+    "} }, "
+    "publish: { odd: \"made/${meta.topic}\", even: made/even } }\n"
+    "  once: { op: dedupe, subscribe: made/*, order: hlc, replicas: 2, partition_by: line, with: { by: [line] } }\n"
+    "  auto: { op: map, subscribe: lines, order: hlc, replicas: auto, batch: { count: 7 }, with: { derive: { x: line } "
+    "} }\n"
+    "  count: { op: aggregate, from: [once], with: { compute: { n: count() } } }\n"
+    "  a: { op: write.csv, from: [count], with: { path: out.csv } }\n"
+    "  b: { op: write.csv, from: [auto], with: { path: first.csv } }\n";
 
 // More than the shares hold: runs and groups go to a file and come back.
 static const char spill_yaml[] =
@@ -259,6 +277,8 @@ static struct job jobs[] = {
     { .name = "lines, 1 worker", .yaml = lines_yaml, .outputs = { "out.jsonl", "dead.jsonl" }, .threads = 1 },
     { .name = "lines, 2 workers", .yaml = lines_yaml, .outputs = { "out.jsonl", "dead.jsonl" }, .threads = 2 },
     { .name = "graph, 2 workers", .yaml = graph_yaml, .outputs = { "out.csv", "first.csv" }, .threads = 2 },
+    { .name = "replicas, 1 worker", .yaml = replicas_yaml, .outputs = { "out.csv", "first.csv" }, .threads = 1 },
+    { .name = "replicas, 2 workers", .yaml = replicas_yaml, .outputs = { "out.csv", "first.csv" }, .threads = 2 },
     { .name = "spill, 1 worker", .yaml = spill_yaml, .outputs = { "out.csv", "sums.csv" }, .threads = 1 },
 };
 
@@ -312,7 +332,12 @@ static rki_plan *plan_of(uint64_t threads, rki_spec **s, bool *said)
     rkp_diags *d = rki_diags_new();
     char set[32];
     rki_kv sets[] = { { "engine.threads", set } };
-    rki_spec_args args = { .file = "job.yaml", .ops = rkp_ops, .env = env, .sets = sets, .n_sets = threads ? 1 : 0 };
+    rki_spec_args args = { .file = "job.yaml",
+                           .ops = rkp_ops,
+                           .watch_op = &rki_op_watch,
+                           .env = env,
+                           .sets = sets,
+                           .n_sets = threads ? 1 : 0 };
     rki_plan_args pa = { .cores = 2, .memory = 1ull << 32, .probe = true, .may_read_stdin = true };
     rki_plan *p = NULL;
     snprintf(set, sizeof set, "%u", (unsigned)threads);

@@ -12,6 +12,17 @@
 
 #include <cmocka.h>
 
+// *state: does whoever works with it sit down there first?
+static rkp_pool *open_pool(uint64_t limit, void **state)
+{
+    rkp_pool *p = rkp_pool_new(limit);
+
+    assert_non_null(p);
+    if (*state)
+        rki_pool_sit(p);
+    return p;
+}
+
 static void a_class_holds_what_it_says(void **state)
 {
     (void)state;
@@ -27,9 +38,8 @@ static void a_class_holds_what_it_says(void **state)
 
 static void blocks_come_back_from_the_cache(void **state)
 {
-    rkp_pool *p = rkp_pool_new(16 << 20);
+    rkp_pool *p = open_pool(16 << 20, state);
 
-    (void)state;
     for (size_t size = 4096; size <= 4 << 20; size *= 2) {
         rkp_block *a = rki_block_get(p, size, 0), *b;
 
@@ -76,10 +86,9 @@ static void counters_follow_the_blocks(void **state)
 
 static void a_large_block_grows_with_what_is_in_it(void **state)
 {
-    rkp_pool *p = rkp_pool_new(64 << 20);
+    rkp_pool *p = open_pool(64 << 20, state);
     rkp_block *k = rki_block_get(p, 100000, 0), *bigger;
 
-    (void)state;
     assert_null(rki_block_grow(p, k, 1 << 20)); // small ones are copied
     assert_int_equal(rkp_pool_used(p), 131072);
     rki_blocks_put(p, k, 0, 0);
@@ -105,10 +114,9 @@ static void a_large_block_grows_with_what_is_in_it(void **state)
 
 static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
 {
-    rkp_pool *p = rkp_pool_new(64 << 10);
+    rkp_pool *p = open_pool(64 << 10, state);
     rkp_block *k[8], *again;
 
-    (void)state;
     for (int i = 0; i < 8; i++)
         k[i] = rki_block_get(p, 64 << 10, 0);
     for (int i = 0; i < 8; i++)
@@ -126,6 +134,36 @@ static void what_is_beyond_the_limit_goes_back_to_the_system(void **state)
     again = rki_block_get(p, 4096, 0);
     rki_blocks_put(p, again, 0, 0);
     rkp_pool_free(p);
+}
+
+// What lies in a seat can be taken by who sits there alone: it is little, whatever was given back.
+static void a_seat_holds_little(void **state)
+{
+    rkp_pool *p = rkp_pool_new(1 << 30), *other = rkp_pool_new(1 << 20);
+    rkp_block *k[600];
+
+    (void)state;
+    rki_pool_sit(p);
+    for (size_t size = 4096; size <= 1 << 20; size *= 4) {
+        size_t most = (32 << 20) / size < 600 ? (32 << 20) / size : 600;
+        for (size_t i = 0; i < most; i++)
+            k[i] = rki_block_get(p, size, 1);
+        for (size_t i = 0; i < most; i++)
+            rki_blocks_put(p, k[i], 1, 0);
+    }
+    assert_int_equal(rkp_pool_live(p), 0);
+    assert_int_equal(rkp_pool_used(p), 0);
+    assert_true(rki_pool_seated_bytes(p) > 0);
+    assert_true(rki_pool_seated_bytes(p) <= 2 << 20);
+    // Who sits elsewhere works here all the same.
+    rki_pool_sit(other);
+    k[0] = rki_block_get(p, 4096, 1);
+    k[1] = rki_block_get(other, 4096, 1);
+    rki_blocks_put(p, k[0], 1, 0);
+    rki_blocks_put(other, k[1], 1, 0);
+    assert_int_equal(rkp_pool_live(p) + rkp_pool_live(other), 0);
+    rkp_pool_free(p);
+    rkp_pool_free(other);
 }
 
 static void a_request_without_end_is_refused(void **state)
@@ -185,7 +223,7 @@ struct worker {
     struct shared *s;
     unsigned seed;
     pthread_t t;
-    bool ok;
+    bool sits, ok;
 };
 
 static void *work(void *arg)
@@ -194,6 +232,8 @@ static void *work(void *arg)
     struct shared *s = w->s;
 
     w->ok = true;
+    if (w->sits)
+        rki_pool_sit(s->p);
     for (int i = 0; i < ROUNDS; i++) {
         unsigned r = w->seed = w->seed * 1664525u + 1013904223u;
         size_t size = (size_t)4096 << (r >> 8) % 6;
@@ -221,14 +261,15 @@ static void *work(void *arg)
     return NULL;
 }
 
-static void run_threads(uint64_t limit)
+// `seated` of them sit, if there are so many places.
+static void run_threads(uint64_t limit, int seated)
 {
     struct shared s = { .p = rkp_pool_new(limit) };
     struct worker w[THREADS];
     int n;
 
     for (n = 0; n < THREADS; n++) {
-        w[n] = (struct worker){ .s = &s, .seed = (unsigned)n * 7919u + 1 };
+        w[n] = (struct worker){ .s = &s, .seed = (unsigned)n * 7919u + 1, .sits = n < seated };
         assert_int_equal(pthread_create(&w[n].t, NULL, work, &w[n]), 0);
     }
     for (n = 0; n < THREADS; n++) {
@@ -249,21 +290,22 @@ static void run_threads(uint64_t limit)
 static void blocks_given_back_by_other_threads_are_never_shared(void **state)
 {
     (void)state;
-    run_threads(64 << 20);
+    for (int seated = 0; seated <= THREADS; seated += 2)
+        run_threads(64 << 20, seated);
 }
 
 static void the_same_holds_when_the_limit_is_far_too_small(void **state)
 {
     (void)state;
-    run_threads(256 << 10);
+    for (int seated = 0; seated <= THREADS; seated += 2)
+        run_threads(256 << 10, seated);
 }
 
 static void an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone(void **state)
 {
-    rkp_pool *p = rkp_pool_new(1 << 20);
+    rkp_pool *p = open_pool(1 << 20, state);
     rkp_block *old[3], *young;
 
-    (void)state;
     assert_non_null(p);
     old[0] = rki_block_get(p, 100, 1);
     assert_true(rki_pool_next_epoch(p));
@@ -292,15 +334,23 @@ static void an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone(void *
     rkp_pool_free(p);
 }
 
+#define EITHER_WAY(f)                                                                                                  \
+    { #f, f, NULL, NULL, NULL },                                                                                       \
+    {                                                                                                                  \
+#f " from a seat", f, NULL, NULL, &seated                                                                      \
+    }
+
 int main(void)
 {
+    static bool seated = true;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_class_holds_what_it_says),
-        cmocka_unit_test(blocks_come_back_from_the_cache),
+        EITHER_WAY(blocks_come_back_from_the_cache),
         cmocka_unit_test(counters_follow_the_blocks),
-        cmocka_unit_test(a_large_block_grows_with_what_is_in_it),
-        cmocka_unit_test(what_is_beyond_the_limit_goes_back_to_the_system),
-        cmocka_unit_test(an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone),
+        EITHER_WAY(a_large_block_grows_with_what_is_in_it),
+        EITHER_WAY(what_is_beyond_the_limit_goes_back_to_the_system),
+        EITHER_WAY(an_epoch_is_over_when_all_that_was_made_until_its_end_is_gone),
+        cmocka_unit_test(a_seat_holds_little),
         cmocka_unit_test(a_request_without_end_is_refused),
         cmocka_unit_test(no_memory_is_an_answer),
         cmocka_unit_test(blocks_given_back_by_other_threads_are_never_shared),

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 // after the above
 #include <cmocka.h>
 
@@ -19,11 +20,23 @@ static void expect_whole(int sink)
         expect_rows(sink, p, (int64_t)case_emitted[p]);
 }
 
+static void close_gates(void)
+{
+    case_set(case_gate[1], 0);
+    case_set(case_gate[2], 0);
+}
+
+// As many rows more of each publisher as have come by now.
+static void open_gates(uint64_t rows)
+{
+    for (int p = 1; p <= 2; p++)
+        case_set(case_gate[p], case_look(case_emitted[p]) + rows);
+}
+
 static void let_more_come(live *l, int sink, uint64_t rows)
 {
     uint64_t at = case_look(case_results[sink].rows);
-    case_set(case_gate[1], case_look(case_emitted[1]) + rows);
-    case_set(case_gate[2], case_look(case_emitted[2]) + rows);
+    open_gates(rows);
     live_until(l, case_look(case_results[sink].rows) >= at + 2 * rows);
 }
 
@@ -39,18 +52,14 @@ static void end(live *l)
     "  a: { op: t.pub, with: { id: 1, gate: 1, batch: 3 }, publish: t/1 }\n"                                           \
     "  b: { op: t.pub, with: { id: 2, gate: 2, batch: 2 }, publish: t/2 }\n"
 
-static void a_subscriber_that_merges_is_replaced(void **state)
+// What `fmt` has is replaced again and again while both publishers send to sink 1; %d is the number of the reload.
+static void replace_while_rows_come(const char *fmt)
 {
-    const char *fmt = PUBS "  x: { op: map, subscribe: t/*, order: hlc, with: { derive: { q: '%d' } } }\n"
-                           "  s: { op: t.sink, from: [x], with: { into: 1 } }\n";
     live *l;
-    (void)state;
-    case_set(case_gate[1], 0);
-    case_set(case_gate[2], 0);
+    close_gates();
     l = live_start(NULL, fmt, 0);
     for (int i = 1; i <= 30; i++) {
-        case_set(case_gate[1], case_look(case_emitted[1]) + 200);
-        case_set(case_gate[2], case_look(case_emitted[2]) + 200);
+        open_gates(200);
         expect_reload(live_reload(l, fmt, i), RKI_RELOAD_APPLIED);
         let_more_come(l, 1, 20);
     }
@@ -59,25 +68,137 @@ static void a_subscriber_that_merges_is_replaced(void **state)
     expect_whole(1);
 }
 
+static void a_subscriber_that_merges_is_replaced(void **state)
+{
+    const char *fmt = PUBS "  x: { op: map, subscribe: t/*, order: hlc, with: { derive: { q: '%d' } } }\n"
+                           "  s: { op: t.sink, from: [x], with: { into: 1 } }\n";
+    (void)state;
+    replace_while_rows_come(fmt);
+}
+
 static void a_publisher_that_is_merged_is_replaced(void **state)
 {
     const char *fmt =
         PUBS "  m: { op: map, subscribe: t/1, publish: u/1, with: { derive: { q: '%d' } }, fuse: never }\n"
              "  y: { op: t.sink, subscribe: [u/1, t/2], order: hlc, with: { into: 1 } }\n";
+    (void)state;
+    replace_while_rows_come(fmt);
+}
+
+static void replicas_behind_one_reader_and_before_one_sender_are_replaced(void **state)
+{
+    const char *fmt =
+        PUBS "  x: { op: map, subscribe: t/*, order: hlc, replicas: 3, publish: u, with: { derive: { q: '%d' } } }\n"
+             "  s: { op: t.sink, subscribe: u, order: hlc, with: { into: 1 } }\n";
+    (void)state;
+    replace_while_rows_come(fmt);
+}
+
+// One behind whom its reader merges has replicas, and has not.
+static void the_one_who_gathers_comes_and_goes(void **state)
+{
+    const char *fmt = PUBS "  x: { op: t.pass, subscribe: t/1, replicas: %d, queue: { overflow: block }, publish: u }\n"
+                           "  s: { op: t.sink, subscribe: [u, t/2], order: hlc, with: { into: 1 } }\n";
     live *l;
     (void)state;
-    case_set(case_gate[1], 0);
-    case_set(case_gate[2], 0);
-    l = live_start(NULL, fmt, 0);
+    close_gates();
+    l = live_start(NULL, fmt, 1);
     for (int i = 1; i <= 30; i++) {
-        case_set(case_gate[1], case_look(case_emitted[1]) + 200);
-        case_set(case_gate[2], case_look(case_emitted[2]) + 200);
-        expect_reload(live_reload(l, fmt, i), RKI_RELOAD_APPLIED);
+        open_gates(200);
+        expect_reload(live_reload(l, fmt, 1 + 2 * (i % 2)), RKI_RELOAD_APPLIED);
         let_more_come(l, 1, 20);
     }
     live_until(l, case_look(case_results[1].rows) == case_look(case_gate[1]) + case_look(case_gate[2]));
     end(l);
     expect_whole(1);
+}
+
+// More and fewer of them; and what reads for them stays.
+static void the_number_of_replicas_changes(void **state)
+{
+    const char *fmt = PUBS "  x: { op: t.pass, subscribe: t/*, order: hlc, replicas: %d, publish: u }\n"
+                           "  s: { op: t.sink, subscribe: u, order: hlc, with: { into: 1 } }\n";
+    live *l;
+    (void)state;
+    close_gates();
+    l = live_start(NULL, fmt, 2);
+    for (int i = 1; i <= 30; i++) {
+        open_gates(200);
+        expect_reload(live_reload(l, fmt, 2 + i % 4), RKI_RELOAD_APPLIED);
+        let_more_come(l, 1, 20);
+    }
+    live_until(l, case_look(case_results[1].rows) == case_look(case_gate[1]) + case_look(case_gate[2]));
+    end(l);
+    expect_whole(1);
+}
+
+// Whoever needs the order of what replicas made comes while they are at work.
+static void a_reader_in_order_comes_to_replicas_and_goes(void **state)
+{
+    const char *fmt =
+        PUBS "  x: { op: t.pass, subscribe: t/1, replicas: 3, queue: { overflow: block }, publish: u/1 }\n"
+             "  s: { op: t.sink, subscribe: [u/1, t/2], with: { into: 1 } }\n"
+             "%s";
+    (void)state;
+    for (unsigned i = 0; i < 12; i++) {
+        live *l;
+        case_forget();
+        close_gates();
+        l = live_start(&(live_conf){ .threads = i % 4 + 1 }, fmt, "");
+        open_gates(200);
+        live_until(l, case_look(case_results[1].rows) >= 10 * i);
+        expect_reload(
+            live_reload(l, fmt, "  y: { op: t.sink, subscribe: [u/1, t/2], order: hlc, with: { into: 2 } }\n"),
+            RKI_RELOAD_APPLIED);
+        let_more_come(l, 2, 100);
+        open_gates(100);
+        expect_reload(live_reload(l, fmt, ""), RKI_RELOAD_APPLIED); // and goes
+        let_more_come(l, 1, 100);
+        live_until(l, case_look(case_results[1].rows) == case_look(case_gate[1]) + case_look(case_gate[2]));
+        end(l);
+        expect_rows(1, 1, (int64_t)case_emitted[1]);
+        expect_rows(1, 2, (int64_t)case_emitted[2]);
+        expect_ordered(2);
+    }
+}
+
+// Whoever reads for the replicas comes and goes, whatever was in front of the kernel and behind it.
+static void the_one_who_reads_comes_and_goes(void **state)
+{
+    static const char *const forms[] = {
+        "order: hlc",
+        "order: hlc, replicas: 3",
+        "replicas: 2, queue: { overflow: block }",
+        "order: hlc, replicas: 2, partition_by: p",
+        "order: hlc, replicas: auto, queue: { capacity: 4 }",
+        "queue: { capacity: 2 }",
+    };
+    enum { FORMS = sizeof forms / sizeof *forms };
+    const char *fmt = PUBS "  x: { op: t.pass, subscribe: t/*, %s, publish: u }\n"
+                           "  m: { op: t.pass, from: [x] }\n"
+                           "  s: { op: t.sink, from: [m], with: { into: 1 } }\n"
+                           "  o: { op: t.sink, subscribe: t/*, order: hlc, with: { into: 3 } }\n"
+                           "  y: { op: t.sink, subscribe: u, order: hlc, with: { into: 2 } }\n";
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        live *l;
+        case_forget();
+        close_gates();
+        l = live_start(&(live_conf){ .threads = threads }, fmt, forms[0]);
+        for (unsigned i = 1; i <= 30; i++) {
+            open_gates(200);
+            expect_reload(live_reload(l, fmt, forms[case_hash(5, threads, i) % FORMS]), RKI_RELOAD_APPLIED);
+            let_more_come(l, 1, 20);
+        }
+        live_until(l, case_look(case_results[1].rows) == case_look(case_gate[1]) + case_look(case_gate[2]));
+        live_until(l, case_look(case_results[2].rows) == case_look(case_results[1].rows));
+        live_until(l, case_look(case_results[3].rows) == case_look(case_results[1].rows));
+        end(l);
+        expect_whole(2);
+        expect_whole(3);
+        for (int64_t p = 1; p <= 2; p++)
+            expect_rows(1, p, (int64_t)case_emitted[p]);
+    }
 }
 
 // One that has stood still for long is no reason to wait; and what it sends then is behind what was delivered.
@@ -109,12 +230,10 @@ static void the_order_of_a_subscription_changes(void **state)
         PUBS "  y: { op: t.slow, subscribe: t/*, order: %s, queue: { capacity: %d }, with: { into: 1 } }\n";
     live *l;
     (void)state;
-    case_set(case_gate[1], 0);
-    case_set(case_gate[2], 0);
+    close_gates();
     l = live_start(NULL, fmt, "fifo", 8);
     for (int i = 1; i <= 20; i++) {
-        case_set(case_gate[1], case_look(case_emitted[1]) + 50);
-        case_set(case_gate[2], case_look(case_emitted[2]) + 50);
+        open_gates(50);
         expect_reload(live_reload(l, fmt, i % 2 ? "hlc" : "fifo", 8 << i % 3), RKI_RELOAD_APPLIED);
         let_more_come(l, 1, 10);
     }
@@ -145,7 +264,8 @@ static void random_pipeline(char *to, size_t size, unsigned round)
     if (dice(2))
         SAY("  c: { op: t.live, with: { id: 3, every: 50us }, publish: t/3 }\n");
     if (dice(2))
-        SAY("  d%u: { op: t.pub, with: { id: 4, rows: 20 }, publish: t/4 }\n", round);
+        SAY("  d%u: { op: t.pub, with: { id: %u, rows: 20 }, publish: t/4 }\n", round,
+            4 + round % 7); // may have the stamps of the one before
     if (dice(2))
         SAY("  e: { op: t.echo, subscribe: t/%u, publish: t/echo%s }\n", 1 + dice(2), dice(2) ? ", fuse: never" : "");
     if (dice(2))
@@ -173,8 +293,7 @@ static live *begin_ahead(char *dir, unsigned threads, const char *text)
     rki_run_drain(l->r);
     expect_end(l, RKI_EXIT_OK);
     case_forget();
-    case_set(case_gate[1], 0);
-    case_set(case_gate[2], 0);
+    close_gates();
     return live_start(&(live_conf){ .threads = threads, .dir = dir }, "%s", text);
 }
 
@@ -187,8 +306,7 @@ static void random_reloads(bool ahead)
     uint64_t begin = from ? strtoull(from, NULL, 10) : 1;
     live *l;
     seed = begin;
-    case_set(case_gate[1], 0);
-    case_set(case_gate[2], 0);
+    close_gates();
     random_pipeline(text, sizeof text, 0);
     if (ahead)
         l = begin_ahead(dir, 1 + (unsigned)(begin % 3), text);
@@ -196,8 +314,7 @@ static void random_reloads(bool ahead)
         l = live_start(&(live_conf){ .threads = 1 + (unsigned)(begin % 3) }, "%s", text);
     for (unsigned i = 1; i <= rounds; i++) {
         rki_reload_result r;
-        case_set(case_gate[1], case_look(case_emitted[1]) + 200);
-        case_set(case_gate[2], case_look(case_emitted[2]) + 200);
+        open_gates(200);
         random_pipeline(text, sizeof text, i);
         r = live_reload(l, "%s", text);
         if (r.outcome != RKI_RELOAD_APPLIED)
@@ -234,6 +351,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_subscriber_that_merges_is_replaced, run_forget),
         cmocka_unit_test_teardown(a_publisher_that_is_merged_is_replaced, run_forget),
+        cmocka_unit_test_teardown(replicas_behind_one_reader_and_before_one_sender_are_replaced, run_forget),
+        cmocka_unit_test_teardown(the_one_who_gathers_comes_and_goes, run_forget),
+        cmocka_unit_test_teardown(the_number_of_replicas_changes, run_forget),
+        cmocka_unit_test_teardown(a_reader_in_order_comes_to_replicas_and_goes, run_forget),
+        cmocka_unit_test_teardown(the_one_who_reads_comes_and_goes, run_forget),
         cmocka_unit_test_teardown(an_idle_publisher_gets_a_subscriber, run_forget),
         cmocka_unit_test_teardown(the_order_of_a_subscription_changes, run_forget),
         cmocka_unit_test_teardown(random_reloads_keep_the_order_of_stamps, run_forget),

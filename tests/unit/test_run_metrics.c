@@ -27,15 +27,20 @@ struct samples {
     const rki_metric *row;
 };
 
-static void note(void *arg, const rki_metric *row, rkp_str name, const rki_label *l, uint32_t n, double v)
+static void add(struct samples *s, struct sample one)
 {
-    struct samples *s = arg;
-    rki_buf b;
     if (s->n == s->cap) {
         s->cap = s->cap ? 2 * s->cap : 512;
         s->v = realloc(s->v, s->cap * sizeof *s->v);
         assert_non_null(s->v);
     }
+    s->v[s->n++] = one;
+}
+
+static void note(void *arg, const rki_metric *row, rkp_str name, const rki_label *l, uint32_t n, double v)
+{
+    struct samples *s = arg;
+    rki_buf b;
     rki_buf_init(&b);
     rki_put(&b, name.p, name.n);
     rki_putc(&b, '{');
@@ -49,7 +54,7 @@ static void note(void *arg, const rki_metric *row, rkp_str name, const rki_label
     }
     rki_putc(&b, '}');
     rki_putc(&b, 0);
-    s->v[s->n++] = (struct sample){ rki_buf_take(&b, NULL), v, row->kind != RKI_METRIC_GAUGE };
+    add(s, (struct sample){ rki_buf_take(&b, NULL), v, row->kind != RKI_METRIC_GAUGE });
     s->row = row;
 }
 
@@ -145,6 +150,36 @@ static void agree_with_summary(rki_run *r, const struct samples *s)
     }
 }
 
+// ---- runs -----------------------------------------------------------------------------------------------------------
+
+static void drain(live *l)
+{
+    rki_run_drain(l->r);
+    assert_int_equal(live_end(l), RKI_EXIT_OK);
+}
+
+static void let_go(live *l, struct samples *s)
+{
+    forget(s);
+    live_free(l);
+}
+
+// A run that comes to its end by itself, and its series then.
+static live *RKP_PRINTF(2, 3) whole(struct samples *s, const char *fmt, ...)
+{
+    char text[4096];
+    live *l;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    case_forget();
+    l = live_start(&kept, "%s", text);
+    assert_int_equal(live_end(l), RKI_EXIT_OK);
+    *s = walk(l->r);
+    return l;
+}
+
 // ---- sums -----------------------------------------------------------------------------------------------------------
 
 static void the_sums_are_those_of_the_summary(void **state)
@@ -152,19 +187,16 @@ static void the_sums_are_those_of_the_summary(void **state)
     live *l;
     struct samples s;
     (void)state;
-    case_forget();
-    l = live_start(
-        &kept, "dead_letter: { kernel: bin }\n"
-               "kernels:\n"
-               "  src: { op: t.pub, with: { id: 1, rows: 5000, batch: 7, keys: [a, b, c] }, publish: 'in/${this.k}' }\n"
-               "  even: { op: filter, subscribe: in/*, with: { where: n %% 2 == 0 }, fuse: never }\n"
-               "  work: { op: t.step, from: [even], replicas: 3, partition_by: n, with: { id: 2, bad_every: 50 } }\n"
-               "  copy: { op: t.pass, from: [work], replicas: 2, fuse: never, publish: out/all }\n"
-               "  few: { op: t.sink, subscribe: [{ topic: out/all, where: n < 1000 }], with: { into: 2 } }\n"
-               "  all: { op: t.sink, subscribe: out/*, batch: { count: 64 }, with: { into: 1 } }\n"
-               "  bin: { op: t.sink, with: { into: 3 } }\n");
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
-    s = walk(l->r);
+    l = whole(&s,
+              "dead_letter: { kernel: bin }\n"
+              "kernels:\n"
+              "  src: { op: t.pub, with: { id: 1, rows: 5000, batch: 7, keys: [a, b, c] }, publish: 'in/${this.k}' }\n"
+              "  even: { op: filter, subscribe: in/*, with: { where: n %% 2 == 0 }, fuse: never }\n"
+              "  work: { op: t.step, from: [even], replicas: 3, partition_by: n, with: { id: 2, bad_every: 50 } }\n"
+              "  copy: { op: t.pass, from: [work], replicas: 2, fuse: never, publish: out/all }\n"
+              "  few: { op: t.sink, subscribe: [{ topic: out/all, where: n < 1000 }], with: { into: 2 } }\n"
+              "  all: { op: t.sink, subscribe: out/*, batch: { count: 64 }, with: { into: 1 } }\n"
+              "  bin: { op: t.sink, with: { into: 3 } }\n");
     agree_with_summary(l->r, &s);
     EXPECT(value(&s, "rkpipe_kernel_in_rows_total{kernel=\"src\"}"), 5000);
     EXPECT(value(&s, "rkpipe_topic_published_rows_total{topic=\"in/${this.k}\",kernel=\"src\"}"), 5000);
@@ -198,8 +230,7 @@ static void the_sums_are_those_of_the_summary(void **state)
     EXPECT(value(&s, "rkpipe_memory_used_bytes{pool=\"batches\"}"), 0);
     assert_true(value(&s, "rkpipe_memory_peak_bytes{pool=\"batches\"}") > 0);
     EXPECT(value(&s, "rkpipe_pipeline_info{pipeline=\"case\",mode=\"batch\",delivery=\"at_most_once\"}"), 1);
-    forget(&s);
-    live_free(l);
+    let_go(l, &s);
 }
 
 static void what_does_not_fit_is_counted_by_policy(void **state)
@@ -226,8 +257,7 @@ static void what_does_not_fit_is_counted_by_policy(void **state)
     EXPECT(value(&s, "rkpipe_dropped_rows_total{kernel=\"out\",reason=\"queue_full\"}"), over);
     EXPECT(over + (double)case_results[1].n, 500);
     EXPECT(value(&s, "rkpipe_edge_waits_total{from=\"src\",to=\"out\",topic=\"a\",kind=\"topic\"}"), 0);
-    forget(&s);
-    live_free(l);
+    let_go(l, &s);
 }
 
 // ---- while it runs --------------------------------------------------------------------------------------------------
@@ -244,6 +274,7 @@ static void no_less_than(const struct samples *before, const struct samples *now
 
 struct watcher {
     live *l;
+    pthread_t thread;
     struct samples last; // also of what has gone
     uint32_t stop;
     size_t walks;
@@ -257,12 +288,7 @@ static void remember(struct samples *all, struct samples *now)
         if (at) {
             at->v = now->v[i].v;
         } else {
-            if (all->n == all->cap) {
-                all->cap = all->cap ? 2 * all->cap : 512;
-                all->v = realloc(all->v, all->cap * sizeof *all->v);
-                assert_non_null(all->v);
-            }
-            all->v[all->n++] = now->v[i];
+            add(all, now->v[i]);
             now->v[i].name = NULL;
         }
     }
@@ -279,6 +305,25 @@ static void *watch(void *arg)
         w->walks++;
     } while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE));
     return NULL;
+}
+
+static void watch_begin(struct watcher *w, live *l)
+{
+    w->l = l;
+    assert_int_equal(pthread_create(&w->thread, NULL, watch, w), 0);
+}
+
+// The run ends; its last series.
+static struct samples watch_to_the_end(struct watcher *w)
+{
+    struct samples s;
+    drain(w->l);
+    __atomic_store_n(&w->stop, 1, __ATOMIC_RELEASE);
+    pthread_join(w->thread, NULL);
+    s = walk(w->l->r);
+    no_less_than(&w->last, &s);
+    forget(&w->last);
+    return s;
 }
 
 #define BUSY_SRC                                                                                                       \
@@ -303,7 +348,6 @@ static void counters_never_go_back_over_reloads(void **state)
                  "  more: { op: t.sink, subscribe: t/*, queue: { overflow: block }, with: { into: 2 } }\n",
     };
     struct watcher w = { 0 };
-    pthread_t thread;
     uint64_t applied = 0, rows = 0;
     struct samples s;
     live *l;
@@ -311,8 +355,7 @@ static void counters_never_go_back_over_reloads(void **state)
     case_forget();
     case_set(case_gate[1], UINT64_MAX);
     l = live_start(&kept, shapes[0], 0);
-    w.l = l;
-    assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
+    watch_begin(&w, l);
     for (int i = 1; i <= 25; i++) {
         rki_reload_result r;
         live_until(l, case_look(case_results[1].rows) > rows + 20);
@@ -325,12 +368,7 @@ static void counters_never_go_back_over_reloads(void **state)
         rki_buf_fini(&r.edges);
         rows = case_look(case_results[1].rows);
     }
-    rki_run_drain(l->r);
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
-    __atomic_store_n(&w.stop, 1, __ATOMIC_RELEASE);
-    pthread_join(thread, NULL);
-    s = walk(l->r);
-    no_less_than(&w.last, &s);
+    s = watch_to_the_end(&w);
     agree_with_summary(l->r, &s);
     EXPECT(value(&s, "rkpipe_config_generation{}"), applied + 1);
     EXPECT(value(&s, "rkpipe_config_reload_total{outcome=\"applied\"}"), applied);
@@ -342,15 +380,12 @@ static void counters_never_go_back_over_reloads(void **state)
     EXPECT(value(&s, "rkpipe_edge_received_rows_total{from=\"src\",to=\"x\",topic=\"t/${this.k}\",kind=\"topic\"}"),
            case_emitted[1]);
     print_message("%zu walks, %llu reloads\n", w.walks, (unsigned long long)applied);
-    forget(&s);
-    forget(&w.last);
-    live_free(l);
+    let_go(l, &s);
 }
 
 static void a_kernel_that_fails_takes_nothing_back_that_was_shown(void **state)
 {
     struct watcher w = { 0 };
-    pthread_t thread;
     struct samples s;
     live *l;
     (void)state;
@@ -361,21 +396,13 @@ static void a_kernel_that_fails_takes_nothing_back_that_was_shown(void **state)
                           "  x: { op: t.step, from: [src], with: { id: 2, fail_from: 20, fail_to: 40 }, restart: { "
                           "max: 100, backoff: { initial: 1ms, max: 2ms } } }\n"
                           "  out: { op: t.sink, from: [x], with: { into: 1 } }\n");
-    w.l = l;
-    assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
+    watch_begin(&w, l);
     live_until(l, case_look(case_results[1].rows) == 3000);
-    rki_run_drain(l->r);
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
-    __atomic_store_n(&w.stop, 1, __ATOMIC_RELEASE);
-    pthread_join(thread, NULL);
-    s = walk(l->r);
-    no_less_than(&w.last, &s);
+    s = watch_to_the_end(&w);
     EXPECT(value(&s, "rkpipe_kernel_failures_total{kernel=\"x\"}"), 21);
     EXPECT(value(&s, "rkpipe_kernel_restarts_total{kernel=\"x\"}"), 21);
     EXPECT(value(&s, "rkpipe_kernel_in_rows_total{kernel=\"x\"}"), 3000);
-    forget(&s);
-    forget(&w.last);
-    live_free(l);
+    let_go(l, &s);
 }
 
 static void states_follow_commands(void **state)
@@ -405,8 +432,7 @@ static void states_follow_commands(void **state)
     EXPECT(value(&s, "rkpipe_kernel_state{kernel=\"out\",state=\"suspended\"}"), 1);
     forget(&s);
     assert_int_equal(live_command(l, "out", RKI_ACTIVATE, 20000), RKI_DONE);
-    rki_run_drain(l->r);
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
+    drain(l);
     live_free(l);
 }
 
@@ -448,8 +474,7 @@ static void a_full_queue_blocks_its_producer_and_says_for_how_long(void **state)
     // The first four came in time, the others waited with it.
     assert_true(value(&s, "rkpipe_sink_latency_seconds_sum{kernel=\"out\"}") >= 4 * 0.02);
     forget(&s);
-    rki_run_drain(l->r);
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
+    drain(l);
     live_free(l);
 }
 
@@ -458,19 +483,15 @@ static void what_is_held_back_counts_from_its_arrival(void **state)
     struct samples s;
     live *l;
     (void)state;
-    case_forget();
-    l = live_start(&kept, "kernels:\n"
-                          "  src: { op: t.pub, with: { id: 1, rows: 5 } }\n"
-                          "  late: { op: delay, from: [src], with: { for: 50ms } }\n"
-                          "  copy: { op: map, from: [late], with: { derive: { m: n + 1 } }, fuse: never }\n"
-                          "  out: { op: write.null, from: [copy] }\n");
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
-    s = walk(l->r);
+    l = whole(&s, "kernels:\n"
+                  "  src: { op: t.pub, with: { id: 1, rows: 5 } }\n"
+                  "  late: { op: delay, from: [src], with: { for: 50ms } }\n"
+                  "  copy: { op: map, from: [late], with: { derive: { m: n + 1 } }, fuse: never }\n"
+                  "  out: { op: write.null, from: [copy] }\n");
     assert_true(value(&s, "rkpipe_sink_latency_seconds_count{kernel=\"out\"}") >= 1);
     EXPECT(value(&s, "rkpipe_sink_latency_seconds_bucket{kernel=\"out\",le=\"0.03\"}"), 0);
     assert_true(value(&s, "rkpipe_sink_latency_seconds_sum{kernel=\"out\"}") >= 0.05);
-    forget(&s);
-    live_free(l);
+    let_go(l, &s);
 }
 
 static void kernels_that_share_an_actor_divide_its_time(void **state)
@@ -479,15 +500,12 @@ static void kernels_that_share_an_actor_divide_its_time(void **state)
     double slow, fast, idle;
     live *l;
     (void)state;
-    case_forget();
-    l = live_start(&kept, "kernels:\n"
-                          "  src: { op: t.pub, with: { id: 1, rows: 400 } }\n"
-                          "  fast: { op: t.pass, from: [src] }\n"
-                          "  slow: { op: t.pass, from: [fast], with: { dawdle: 100us } }\n"
-                          "  idle: { op: t.pass, from: [slow] }\n"
-                          "  out: { op: t.sink, from: [idle], with: { into: 1 } }\n");
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
-    s = walk(l->r);
+    l = whole(&s, "kernels:\n"
+                  "  src: { op: t.pub, with: { id: 1, rows: 400 } }\n"
+                  "  fast: { op: t.pass, from: [src] }\n"
+                  "  slow: { op: t.pass, from: [fast], with: { dawdle: 100us } }\n"
+                  "  idle: { op: t.pass, from: [slow] }\n"
+                  "  out: { op: t.sink, from: [idle], with: { into: 1 } }\n");
     slow = value(&s, "rkpipe_kernel_busy_seconds_total{kernel=\"slow\"}");
     fast = value(&s, "rkpipe_kernel_busy_seconds_total{kernel=\"fast\"}");
     idle = value(&s, "rkpipe_kernel_busy_seconds_total{kernel=\"idle\"}");
@@ -496,8 +514,7 @@ static void kernels_that_share_an_actor_divide_its_time(void **state)
     assert_true(slow > 3 * fast && slow > 3 * idle);
     EXPECT(value(&s, "rkpipe_kernel_batch_seconds_count{kernel=\"slow\"}"), 400);
     EXPECT(value(&s, "rkpipe_kernel_batch_seconds_count{kernel=\"idle\"}"), 400);
-    forget(&s);
-    live_free(l);
+    let_go(l, &s);
 }
 
 static void batches_say_why_they_were_made(void **state)
@@ -518,20 +535,16 @@ static void batches_say_why_they_were_made(void **state)
         struct samples s;
         double n;
         live *l;
-        case_forget();
-        l = live_start(&kept,
-                       "kernels:\n"
-                       "  src: { op: t.pub, with: { id: 1, rows: %d } }\n"
-                       "  out: { op: t.sink, from: [src], batch: { %s }, with: { into: 1 } }\n",
-                       (int)cases[i].rows, cases[i].conf);
-        assert_int_equal(live_end(l), RKI_EXIT_OK);
-        s = walk(l->r);
+        l = whole(&s,
+                  "kernels:\n"
+                  "  src: { op: t.pub, with: { id: 1, rows: %d } }\n"
+                  "  out: { op: t.sink, from: [src], batch: { %s }, with: { into: 1 } }\n",
+                  (int)cases[i].rows, cases[i].conf);
         n = value(&s, "rkpipe_batch_flushes_total{kernel=\"out\",reason=\"%s\"}", cases[i].why);
         if (cases[i].n > 0 ? n != cases[i].n : n <= 0)
             fail_msg("case %zu: %g", i, n);
         EXPECT(total(&s, "rkpipe_batch_flushes_total"), value(&s, "rkpipe_kernel_batches_total{kernel=\"out\"}"));
-        forget(&s);
-        live_free(l);
+        let_go(l, &s);
     }
 }
 
@@ -561,8 +574,7 @@ static void checkpoints_are_counted_and_have_an_age(void **state)
     assert_true(value(&s, "rkpipe_checkpoint_last_timestamp_seconds{}") > 1e9);
     assert_true(fabs(value(&s, "rkpipe_hlc_drift_seconds{}")) < 60);
     forget(&s);
-    rki_run_drain(l->r);
-    assert_int_equal(live_end(l), RKI_EXIT_OK);
+    drain(l);
     live_free(l);
 }
 

@@ -13,11 +13,59 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+// ---- a full disk ----------------------------------------------------------------------------------------------------
+
+static uint64_t full_at;                    // bytes into files after which there is no room; 0: there always is
+static uint32_t refused, refusals, written; // atomic
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+    struct stat st;
+    if (full_at && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        uint32_t at = __atomic_fetch_add(&written, (uint32_t)n, __ATOMIC_SEQ_CST);
+        if (at + n > full_at && __atomic_fetch_add(&refused, 1, __ATOMIC_SEQ_CST) < refusals) {
+            errno = ENOSPC;
+            return -1;
+        }
+    }
+    return syscall(SYS_write, fd, p, n);
+}
+
+// ---- a bad disk -----------------------------------------------------------------------------------------------------
+
+static rki_run *at_work;
+static uint32_t bad_every, reads; // reads atomic: so many reads of files until one fails; 0: none does
+
+ssize_t read(int fd, void *p, size_t n)
+{
+    struct stat st;
+    if (bad_every && at_work && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        __atomic_add_fetch(&reads, 1, __ATOMIC_SEQ_CST) % bad_every == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_read, fd, p, n);
+}
+
+// Where it fails a read follows, which fails too.
+ssize_t preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
+{
+    if (bad_every && at_work && (__atomic_load_n(&reads, __ATOMIC_SEQ_CST) + 1) % bad_every == 0) {
+        errno = EIO;
+        return -1;
+    }
+    __atomic_fetch_add(&reads, 1, __ATOMIC_SEQ_CST);
+    return syscall(SYS_preadv2, fd, v, n, at, 0, flags);
+}
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
@@ -36,7 +84,6 @@ static uint64_t clock_ns, step_ns; // the test's clock, and how far a look moves
 static bool own_clock;
 static unsigned signal_at[2]; // rows out at which the run gets a signal; 0: none
 static unsigned signals_sent;
-static rki_run *at_work;
 
 // Commands that a thread gives while a run is at work: each when so many more rows have been made since the last, and so many
 // lines logged.  A source that has no end waits for them all; the order for no kernel drains the run.
@@ -526,6 +573,149 @@ static void a_request_that_is_delayed_finds_back(void **state)
     }
 }
 
+static const char asks[] = "topics: { ask: {} }\n"
+                           "dead_letter: { kernel: letters }\n"
+                           "kernels:\n"
+                           "  in: { op: generate, with: { rows: 12, batch_rows: 3, columns: { n: row } } }\n"
+                           "  ask:\n"
+                           "    op: call\n"
+                           "    from: [in]\n"
+                           "    retry: %s\n"
+                           "    with: { topic: ask, timeout: 200ms, output: { m: m } }\n"
+                           "  got: { op: map, subscribe: [ask], with: { derive: { m: n * 2 } } }\n"
+                           "  service: %s\n"
+                           "  back: { op: reply, from: [service] }\n"
+                           "  out: { op: write.log, from: [ask], with: { time: false } }\n"
+                           "  letters: { op: write.null }\n";
+
+static void a_request_without_a_reply_is_sent_again(void **state)
+{
+    // How often each request is sent, and whether it is answered then.
+    static const struct {
+        const char *retry, *service;
+        uint64_t sent, most, timeouts, answered;
+    } cases[] = {
+        // The reply to the first try comes while the second is on its way.
+        { "{ max_attempts: 3, backoff: 50ms }", "{ op: delay, from: [got], with: { for: 300ms } }", 2, 2, 1, 12 },
+        { "{ max_attempts: 3, backoff: { initial: 200ms, multiplier: 1, jitter: 50% } }",
+          "{ op: delay, from: [got], with: { for: 210ms } }", 1, 2, 1, 12 },
+        { "3", "{ op: filter, from: [got], with: { where: n < 0 } }", 3, 3, 3, 0 },
+        { "{ max_attempts: 9, errors: [reply] }", "{ op: filter, from: [got], with: { where: n < 0 } }", 1, 1, 1, 0 },
+        // Attempts at 0, 300 and 700 ms; the next one would be at 1300.
+        { "{ max_attempts: 9, max_elapsed: 1200ms, backoff: 100ms }",
+          "{ op: filter, from: [got], with: { where: n < 0 } }", 3, 3, 3, 0 },
+        // Each reply has a row too few.
+        { "{ max_attempts: 4, errors: reply, backoff: 10ms }",
+          "{ op: filter, from: [got], with: { where: n % 3 > 0 } }", 4, 4, 0, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (unsigned threads = 1; threads <= 3; threads += 2) {
+            char text[2048];
+            use_clock(1000000);
+            snprintf(text, sizeof text, asks, cases[i].retry, cases[i].service);
+            expect_ok(text, threads);
+            if (logged.lines != cases[i].answered || of("got")->rows_in < 12 * cases[i].sent ||
+                of("got")->rows_in > 12 * cases[i].most || of("ask")->metrics[0] > 4 * cases[i].timeouts)
+                fail_msg("case %zu, %u threads: %llu lines, %llu rows asked, %llu timeouts", i, threads,
+                         (unsigned long long)logged.lines, (unsigned long long)of("got")->rows_in,
+                         (unsigned long long)of("ask")->metrics[0]);
+            assert_int_equal(of("letters")->rows_in, 12 - cases[i].answered);
+        }
+    }
+}
+
+static void a_reader_goes_on_where_its_disk_failed(void **state)
+{
+    static const struct {
+        const char *write, *read;
+    } cases[] = {
+        { "write.csv, with: { path: %s/in-0.csv }", "read.csv, with: { path: '%s/in-*.csv', chunk_bytes: 64KiB }" },
+        { "write.csv, with: { path: %s/in-0.csv.gz }",
+          "read.csv, with: { path: '%s/in-*.csv.gz', chunk_bytes: 64KiB }" },
+        { "write.jsonl, with: { path: %s/in-0.jsonl }",
+          "read.jsonl, with: { path: '%s/in-*.jsonl', chunk_bytes: 64KiB }" },
+        { "write.jsonl, with: { path: %s/in-0.jsonl.zst }",
+          "read.jsonl, with: { path: '%s/in-*.zst', chunk_bytes: 64KiB }" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (unsigned threads = 1; threads <= 3; threads += 2) {
+            char text[1024], write[128], from[128], path[200];
+            snprintf(write, sizeof write, cases[i].write, folder);
+            snprintf(from, sizeof from, cases[i].read, folder);
+            snprintf(text, sizeof text,
+                     "kernels:\n"
+                     "  in: { op: generate, with: { rows: 60000, columns: { n: row, t: uuid() } } }\n"
+                     "  out: { op: %s, from: [in] }\n",
+                     write);
+            expect_ok(text, threads);
+            snprintf(
+                text, sizeof text,
+                "kernels:\n"
+                "  in: { op: %s, restart: { max: 10000, backoff: 10us } }\n"
+                "  sum: { op: aggregate, from: [in], with: { compute: { a: count(), b: distinct(n), c: sum(n) } } }\n"
+                "  out: { op: write.log, from: [sum], with: { time: false } }\n",
+                from);
+            reads = 37; // so the fourth fails, and then one in 41
+            bad_every = 41;
+            expect_ok(text, threads);
+            bad_every = 0;
+            if (!strstr(log_text(), " a=60000 b=60000 c=1799970000\n"))
+                fail_msg("%s: %s", from, log_text());
+            assert_true(reads > 41);
+            assert_true(of("in")->rows_out == 60000);
+            snprintf(path, sizeof path, "%s/in-0%s", folder, strrchr(cases[i].write, '0') + 1);
+            path[strcspn(path, " ")] = 0;
+            assert_int_equal(unlink(path), 0);
+        }
+    }
+}
+
+static void a_sink_waits_for_room_on_its_disk(void **state)
+{
+    static const char text[] = "kernels:\n"
+                               "  in: { op: generate, with: { rows: 6000, batch_rows: 100, columns: { n: row } } }\n"
+                               "  some: { op: filter, from: [in], with: { where: n %% 2 == 0 } }\n"
+                               "  out:\n"
+                               "    op: write.jsonl\n"
+                               "    from: [some]\n"
+                               "    retry: { max_attempts: %d, backoff: { initial: 1ms, max: 4ms, jitter: 10%% } }\n"
+                               "    with: { path: %s/full.jsonl }\n";
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads += 2) {
+        char with[1024], path[128], *got;
+        size_t n, lines = 0;
+        use_clock(100000);
+        snprintf(path, sizeof path, "%s/full.jsonl", folder);
+        snprintf(with, sizeof with, text, 10, folder);
+        full_at = 10000;
+        refused = written = 0;
+        refusals = 9;
+        expect_ok(with, threads);
+        assert_true(refused > 9);
+        assert_int_equal(of("out")->absorbed, 3000);
+        got = slurp(path, &n);
+        for (char *at = got; *at; at = strchr(at, '\n') + 1) {
+            char line[32];
+            int k = snprintf(line, sizeof line, "{\"n\":%zu}\n", 2 * lines++);
+            assert_memory_equal(at, line, (size_t)k);
+        }
+        assert_int_equal(lines, 3000);
+        free(got);
+        unlink(path);
+        refused = written = 0;
+        refusals = UINT32_MAX; // it stays full
+        snprintf(with, sizeof with, text, 3, folder);
+        assert_int_equal(run(with, threads), RKI_EXIT_FAILED);
+        assert_int_equal(refused, 3);
+        assert_non_null(strstr(failure, "No space left on device"));
+        assert_non_null(strstr(failure, "(3 attempts)"));
+        full_at = 0;
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
 // ---- generate -------------------------------------------------------------------------------------------------------
 
 static void several_generates_with_seeds_of_their_own_make_rows_of_their_own(void **state)
@@ -758,6 +948,9 @@ int main(void)
         cmocka_unit_test_setup(a_kernel_that_is_restarted_or_ended_gives_on_what_it_holds, reset),
         cmocka_unit_test_setup(a_kernel_that_is_suspended_gives_nothing_on, reset),
         cmocka_unit_test_setup(a_request_that_is_delayed_finds_back, reset),
+        cmocka_unit_test_setup(a_request_without_a_reply_is_sent_again, reset),
+        cmocka_unit_test_setup(a_sink_waits_for_room_on_its_disk, reset),
+        cmocka_unit_test_setup(a_reader_goes_on_where_its_disk_failed, reset),
         cmocka_unit_test_setup(several_generates_with_seeds_of_their_own_make_rows_of_their_own, reset),
         cmocka_unit_test_setup(generate_keeps_its_rate, reset),
         cmocka_unit_test_setup(rows_go_through_commands, reset),

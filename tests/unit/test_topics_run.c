@@ -1124,7 +1124,7 @@ static void a_tap_sees_every_message_or_says_how_many_it_missed(void **state)
         "  v: { op: t.sink, subscribe: u, with: { into: 2 } }\n");
     for (size_t i = 0; i < N; i++) {
         rki_buf_init(&got[i]);
-        t[i] = rki_tap_open(l->r, rkp_str_of(cases[i].pattern), RKI_TAP_JSON, err, sizeof err);
+        t[i] = rki_tap_open(l->r, rkp_str_of(cases[i].pattern), (rkp_str){ 0 }, RKI_TAP_JSON, err, sizeof err);
         if (!t[i])
             fail_msg("%s: %s", cases[i].pattern, err);
     }
@@ -1167,8 +1167,8 @@ static void *tap_at_random(void *arg)
         uint64_t x = case_hash(t->seed, i, 5);
         rki_tap **one = &open[x % 6];
         if (!*one) {
-            *one = rki_tap_open(t->l->r, rkp_str_of(what[(x >> 8) % 9]), (x >> 16) % 2 ? RKI_TAP_CSV : RKI_TAP_JSON,
-                                err, sizeof err);
+            *one = rki_tap_open(t->l->r, rkp_str_of(what[(x >> 8) % 9]), (rkp_str){ 0 },
+                                (x >> 16) % 2 ? RKI_TAP_CSV : RKI_TAP_JSON, err, sizeof err);
             case_add(t->opened, *one != NULL);
         } else if ((x >> 24) % 4 == 0) {
             rki_tap_close(*one);
@@ -1228,6 +1228,8 @@ static void a_tap_of_what_can_never_come_is_refused(void **state)
         const char *pattern, *said;
     } cases[] = {
         { "other/#", "nobody publishes what 'other/#' matches" },
+        { "$lifecycle/q", "nobody publishes what '$lifecycle/q' matches; the engine's own are $lifecycle/KERNEL" },
+        { "$other/#", "nobody publishes what '$other/#' matches; the engine's own are $lifecycle/KERNEL" },
         { "kernel:z", "no kernel is named 'z'" },
         { "kernel:s", "kernel 's' is a sink and emits nothing" },
         { "kernel:p.bad", "kernel 'p' has no port 'bad'" },
@@ -1241,7 +1243,7 @@ static void a_tap_of_what_can_never_come_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         err[0] = 0;
-        assert_null(rki_tap_open(l->r, rkp_str_of(cases[i].pattern), RKI_TAP_JSON, err, sizeof err));
+        assert_null(rki_tap_open(l->r, rkp_str_of(cases[i].pattern), (rkp_str){ 0 }, RKI_TAP_JSON, err, sizeof err));
         if (cases[i].said)
             assert_string_equal(err, cases[i].said);
         assert_true(err[0] != 0);

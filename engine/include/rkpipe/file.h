@@ -1,7 +1,7 @@
 // rkpipe/file.h - files as sources and sinks use them: globs, decompression, and outputs that appear only on success.
 //
 //   Owns     a reader or writer owns its descriptor and buffers
-//   Threads  one at a time; reads and writes block: call them from poll or from a BLOCKING sink
+//   Threads  one at a time; reads (but for rkp_reader_no_wait) and writes block: call them from poll or from a BLOCKING sink
 //   Fails    a status, and a message in `err`; a failed fsync is final (the writer refuses everything after it)
 //   Limits   paths of 4,096 bytes; a reader holds 256 KiB and the data's window (gzip 32 KiB, zstd at most 128 MiB)
 //   Cost     one read() or write() per call; gzip and zstd libraries are loaded when first used
@@ -36,6 +36,12 @@ rkp_status rkp_reader_open(const char *path, int compression, rkp_str kept, rkp_
 rkp_status rkp_reader_open_fd(int fd, const char *name, rkp_reader **out, char err[RKP_FILE_ERR]);
 // Decompressed bytes, as many as come in one go (at least 1 unless at the end): 0 at the end, -1 with a message.
 int64_t rkp_reader_read(rkp_reader *r, void *to, size_t n, char err[RKP_FILE_ERR]);
+// From now on a read of a plain file gives what the system has in memory, and RKP_READ_LATER when that is nothing: the system has been
+// asked for what follows, call again in a while.  For a disk that gives nothing for too long it waits all the same.
+void rkp_reader_no_wait(rkp_reader *r);
+enum { RKP_READ_LATER = -2, RKP_LATER_NS = 200000 }; // and how long that is
+// Can rkp_reader_no_wait keep that for all of them?  They are plain files where the system can tell what it has in memory.
+bool rkp_files_no_wait(const rkp_words *files, int compression);
 int rkp_reader_fd(const rkp_reader *r);         // -1: none
 bool rkp_reader_waits(const rkp_reader *r);     // the next read may wait for a pipe or terminal (see rkp_wait_readable)
 uint64_t rkp_reader_done(const rkp_reader *r);  // bytes of the file itself read so far
@@ -70,6 +76,9 @@ rkp_status rkp_writer_open(const char *path, int commit, int compression, rkp_wr
 rkp_status rkp_writer_open_own(const char *path, int commit, int compression, uint64_t owner, rkp_writer **out,
                                bool *fresh, char err[RKP_FILE_ERR]);
 rkp_status rkp_writer_write(rkp_writer *w, const void *p, size_t n, char err[RKP_FILE_ERR]);
+// The last write found no room on the disk: the very same write may come again, and goes on where it stopped.  Until then nothing else works.
+// *length (may be NULL): bytes of the file itself, so that who tries sees whether it went on.
+bool rkp_writer_full(const rkp_writer *w, uint64_t *length);
 rkp_status rkp_writer_prepare(rkp_writer *w, char err[RKP_FILE_ERR]); // flush, end the compression frame, fsync (files)
 rkp_status rkp_writer_commit(rkp_writer *w, char err[RKP_FILE_ERR]);  // rename, fsync of the folder
 uint64_t rkp_writer_bytes(const rkp_writer *w);                       // given to rkp_writer_write

@@ -47,6 +47,7 @@ typedef enum rkp_trait {
     // the other inputs have ended, and answers RKP_RETRY while it waits for replies.
     RKP_CALLS = 1 << 11,
     RKP_REPLIES = 1 << 12, // what it emits goes back to the kernel that sent the request
+    RKP_FORGETS = 1 << 13, // keyed, and may forget keys: obeys rkp_actor_bounds
 } rkp_trait;
 
 typedef enum rkp_verdict {
@@ -100,6 +101,9 @@ typedef struct rkp_op {
     const rkp_port *outs; // NULL: one port "out" (none for a sink)
     const rkp_example *examples;
     const char *also; // names of the same thing in other engines, blank separated, for hints
+    // What may pass if it is tried again (rkp_retry_at), blank separated: the words of `retry: { errors }`.  NULL: nothing, and the kernel field
+    // `retry` is refused.  With `retry` on_batch may answer RKP_RETRY, also without RKP_RETRIES.
+    const char *retries;
 
     // Port names that options add (`route`), appended to *names; control, after options are set, before bind.
     rkp_status (*ports)(void *self, rkp_opt_ctx *c, const rkp_word **names, size_t *n);
@@ -183,6 +187,8 @@ void rkp_bind_whole(rkp_bind *b);
 void rkp_bind_single(rkp_bind *b, const char *why);
 // This source never ends by itself, although the op is FINITE.
 void rkp_bind_endless(rkp_bind *b);
+// A source that is BLOCKING: this instance does not wait (it answers RKP_RETRY and rkp_wake_at), so a worker may run its poll.
+void rkp_bind_no_wait(rkp_bind *b);
 // The strongest delivery that this instance can keep with its options, and why not a stronger one.  Without it: a STATELESS kernel and
 // one with `save` keep exactly_once, all others at_most_once.
 typedef enum rkp_delivery { RKP_AT_MOST_ONCE = 1, RKP_AT_LEAST_ONCE, RKP_EXACTLY_ONCE } rkp_delivery;
@@ -225,12 +231,22 @@ int64_t rkp_wall_us(const rkp_actor *a); // wall clock, for now()
 void rkp_wake_at(rkp_actor *a, uint64_t ns);
 void rkp_count(rkp_actor *a, unsigned metric, uint64_t n);
 void rkp_progress(rkp_actor *a, uint64_t done_bytes, uint64_t total_bytes); // source; total 0: not known
+// An attempt has failed for `error`, one of the operator's `retries`: the `attempts`-th since first_ns.  True: the kernel's `retry` lets
+// it try again at *at_ns, and that is counted.  False: it is final.
+bool rkp_retry_at(rkp_actor *a, const char *error, uint64_t attempts, uint64_t first_ns, uint64_t *at_ns);
 bool rkp_stopping(const rkp_actor *a); // poll: end early (signal, failure, nobody listens)
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n);
 // What the kernel's `queue` may hold.
 void rkp_actor_queue(const rkp_actor *a, uint64_t *messages, uint64_t *bytes);
 bool rkp_actor_needed(const rkp_actor *a, uint32_t out_column); // does anybody read it
-rkp_str rkp_actor_kept(const rkp_actor *a);                     // rkp_probe_keep's bytes
+// The kernel's `state`: how long a key is remembered (0: until the end), how many are (0: as many as memory takes), and whether one more
+// than that fails or makes another one go.
+typedef struct rkp_bounds {
+    uint64_t ttl_ns, max_keys;
+    bool full_fails;
+} rkp_bounds;
+rkp_bounds rkp_actor_bounds(const rkp_actor *a);
+rkp_str rkp_actor_kept(const rkp_actor *a); // rkp_probe_keep's bytes
 // State memory: false when the instance's share of memory_limit is used up: spill, or fail with the figure.  All shares
 // are equal and known before the start, so what fits does not depend on what other kernels hold at the time.
 bool rkp_state_take(rkp_actor *a, uint64_t bytes);
@@ -258,6 +274,8 @@ bool rkp_wait_readable(rkp_actor *a, int fd);
 bool rkp_wait_ready(rkp_actor *a, int fd, short events);
 // Whole lines for the log: standard error, unless the run's owner takes them elsewhere.  Any thread; may wait.
 void rkp_log(rkp_actor *a, rkp_str lines);
+// The same for rows that were to be written there: none is left out, however many there are.
+void rkp_log_rows(rkp_actor *a, rkp_str lines);
 // NAME=VALUE of the process, NULL terminated; NULL when nobody told.
 const char *const *rkp_actor_env(const rkp_actor *a);
 
