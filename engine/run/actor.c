@@ -209,6 +209,8 @@ static void fail_run(rkp_actor *a, rkp_status st, const char *fmt, va_list ap)
         r->fail_status = st == RKP_OK ? RKP_IO : st;
     }
     pthread_mutex_unlock(&r->lock);
+    if (RKI_LOOK(a->r->observes))
+        __atomic_store_n(&r->halted, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
     // The control thread stops the others.
     rkp_backend_run *b = __atomic_load_n(&r->poke, __ATOMIC_SEQ_CST);
@@ -287,7 +289,7 @@ static rkp_verdict reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs, bool
         count_rejects(a, errs->v[i].code, 1);
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
         rki_dead_rows(a, b, errs, made);
-    return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+    return rki_halted(a->r) ? RKP_FAIL : RKP_DONE;
 }
 
 rkp_verdict rkp_reject(rkp_actor *a, rkp_batch *b, const rkp_errs *errs)
@@ -310,7 +312,7 @@ rkp_verdict rkp_reject_raw(rkp_actor *a, unsigned code, rkp_str what, rkp_str ra
     count_rejects(a, code, 1);
     if (a->bound->on_error == RKI_ERR_DEAD_LETTER)
         rki_dead_raw(a, code, what, raw, file, line);
-    return rki_failed(a->run) ? RKP_FAIL : RKP_DONE;
+    return rki_halted(a->r) ? RKP_FAIL : RKP_DONE;
 }
 
 uint64_t rkp_corr(const rkp_actor *a)
@@ -368,7 +370,7 @@ bool rkp_stopping(const rkp_actor *a)
 {
     // What happens at the end is told, too: the engine's publisher goes on until all others have ended.
     bool stopping = a->op != &rki_op_engine && __atomic_load_n(&a->run->stopping, __ATOMIC_RELAXED);
-    return stopping || rki_failed(a->run) || a->r->unwanted || a->leaving || RKI_LOOK(a->r->leaves);
+    return stopping || rki_halted(a->r) || a->r->unwanted || a->leaving || RKI_LOOK(a->r->leaves);
 }
 
 unsigned rkp_actor_replica(const rkp_actor *a, unsigned *n)
@@ -497,7 +499,7 @@ bool rkp_wait_ready(rkp_actor *a, int fd, short events)
     struct pollfd p = { .fd = fd, .events = events };
     if (RKP_UNLIKELY(a->r->gathered))
         rki_spill_write(a->r);
-    while (!rki_failed(a->run)) {
+    while (!rki_halted(a->r)) {
         int n = poll(&p, 1, 100);
         if (n > 0 || (n < 0 && errno != EINTR))
             return true;

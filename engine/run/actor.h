@@ -321,12 +321,14 @@ struct rki_runner {
     uint64_t step_start_ns; // others look: 0 when it is not in a step
     uint32_t commands;      // atomic: look at the kernels' wishes
     uint32_t n_suspended;
-    bool spills;            // some edge of it may
-    bool lossy;             // the queue of some edge of it does not block
-    bool gathered;          // something was spilled and is not in its file yet
-    bool spills_at_once;    // a stage of it may wait for the outside: nothing is gathered over several flushes
-    bool shares;            // some edges of it are of a group
-    bool behind_engine;     // control: the publisher of $ topics, or fed by it
+    bool spills;         // some edge of it may
+    bool lossy;          // the queue of some edge of it does not block
+    bool gathered;       // something was spilled and is not in its file yet
+    bool spills_at_once; // a stage of it may wait for the outside: nothing is gathered over several flushes
+    bool shares;         // some edges of it are of a group
+    bool behind_engine;  // control: the publisher of $ topics, or fed by it
+    bool watches;        // control: observes, while that is found out
+    uint32_t observes;   // atomic: fed by nothing else and feeding nothing else: goes on after a failure, to tell of it
     bool counts, over_told; // with the run's lock: it is among rki_run.live; it never will be again
     bool watched;           // somebody asks for the times of its steps
     bool in_circle;
@@ -522,6 +524,7 @@ struct rki_run {
     pthread_mutex_t build_lock; // spare, named, gone, arena
     rki_named_topic *named;
     uint32_t failed;      // atomic: give up, publish nothing
+    uint32_t halted;      // atomic: after that, those that observe give up, too
     uint32_t stopping;    // atomic: sources end early
     uint32_t signals;     // atomic
     uint32_t any_stop;    // atomic: somebody returned RKP_STOP
@@ -801,6 +804,12 @@ static inline bool rki_failed(const rki_run *r)
 {
     // Relaxed: a hint to give up; what the failure says is read under the lock.
     return __atomic_load_n(&r->failed, __ATOMIC_RELAXED) != 0;
+}
+// Must it give up?  After a failure those that observe ($ topics and nothing else) go on until the last change has reached them.
+static inline bool rki_halted(const rki_runner *r)
+{
+    return RKP_UNLIKELY(rki_failed(r->run)) && (!__atomic_load_n(&r->observes, __ATOMIC_RELAXED) ||
+                                                __atomic_load_n(&r->run->halted, __ATOMIC_RELAXED) != 0);
 }
 void rki_drop_rows(struct rkp_actor *a, uint64_t rows, const char *reason);
 void rki_lose_rows(struct rkp_actor *a, uint64_t rows,

@@ -179,7 +179,7 @@ bool rki_ckpt_restore(rkp_actor *a)
         return true;
     rki_load_begin(&l, v->state.p, v->state.n);
     st = a->op->restore(a->self, a, &l);
-    if (rki_failed(a->run))
+    if (rki_halted(a->r))
         return false;
     if (l.st == RKP_OK && st == RKP_OK)
         st = rki_load_end(&l);

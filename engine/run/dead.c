@@ -236,7 +236,7 @@ void rki_dead_send(rki_runner *r)
 {
     rki_letters l = r->letters;
     r->letters = (rki_letters){ 0 };
-    if (l.n && !rki_failed(r->run))
+    if (l.n && !rki_halted(r))
         send(l.actor, l.mem, NULL, NULL, l.v, l.n);
     rkp_batch_put(l.mem);
 }

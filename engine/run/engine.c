@@ -70,6 +70,25 @@ static void keep_clock(rki_run *r, uint64_t now_ns, uint64_t *next)
     }
 }
 
+// Of those that the publisher feeds: who is fed by nobody else and feeds nobody else.  They need nothing from a run that has failed.
+static void find_observers(rki_run *r)
+{
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        r->runners[i]->watches = r->runners[i]->behind_engine;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < r->n_links; i++) {
+            rki_runner *from = rki_from(r->links[i]), *to = rki_to(r->links[i]);
+            if (from->watches == to->watches)
+                continue;
+            from->watches = to->watches = false;
+            changed = true;
+        }
+    }
+    for (uint32_t i = 0; i < r->n_runners; i++)
+        __atomic_store_n(&r->runners[i]->observes, r->runners[i]->watches, __ATOMIC_RELAXED);
+}
+
 // The publisher of the engine's own topics, and everything that it feeds: those do not keep a job open.
 void rki_find_engine(rki_run *r)
 {
@@ -89,6 +108,7 @@ void rki_find_engine(rki_run *r)
             changed = true;
         }
     }
+    find_observers(r);
     pthread_mutex_lock(&r->lock);
     __atomic_store_n(&r->publisher, publisher, __ATOMIC_RELEASE);
     if (!publisher) {
@@ -299,6 +319,7 @@ static void stop_sources(rki_run *r)
 
 static void cancel(rki_run *r)
 {
+    __atomic_store_n(&r->halted, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
     wake_all(r);
 }
@@ -448,13 +469,25 @@ static void look_for_held(rki_run *r, uint64_t now, struct held *h, uint64_t *un
         *until = h->next;
 }
 
+// After a failure: true when those that observe must give up, too.
+static bool see_off(rki_run *r, uint64_t now, uint64_t *end)
+{
+    if (!RKI_LOOK(r->publisher) || RKI_LOOK(r->halted))
+        return true;
+    if (!*end) {
+        *end = now + r->plan->spec->engine.grace_ns;
+        wake_all(r); // all others end now
+    }
+    return now >= *end;
+}
+
 // True when every task has ended; false when one did not react to being stopped by a signal.
 static bool control_loop(rki_run *r)
 {
     const rki_spec *s = r->plan->spec;
     uint64_t tick = r->args.progress && r->args.progress_ns ? r->args.progress_ns : 0, next = r->start_ns + tick;
     uint64_t grace_end = 0, stop_at = s->run.stop_ns ? r->start_ns + s->run.stop_ns : 0;
-    uint64_t give_up = 0;
+    uint64_t give_up = 0, observers_end = 0;
     uint64_t next_clock = 0, next_beat = 0;
     struct rest drained = { 0 };
     struct held held = { 0 };
@@ -463,10 +496,12 @@ static bool control_loop(rki_run *r)
         uint64_t now = rki_run_ns(r), until = 0;
         uint32_t signals = __atomic_load_n(&r->signals, __ATOMIC_SEQ_CST);
         rki_progress p;
-        if (rki_failed(r) && !cancelled) {
+        if (rki_failed(r) && !cancelled && see_off(r, now, &observers_end)) {
             cancelled = true;
             cancel(r);
         }
+        if (observers_end && !cancelled && (!until || observers_end < until))
+            until = observers_end;
         if (signals && !r->interrupted) {
             r->interrupted = true;
             grace_end = now + s->engine.grace_ns;

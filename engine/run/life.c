@@ -339,13 +339,13 @@ static rkp_verdict revive(rkp_actor *a)
 bool rki_life_ready(rkp_actor *a)
 {
     rki_life *l = a->life;
-    if (l->down && l->place.known && rkp_stopping(a) && !rki_failed(a->run)) {
+    if (l->down && l->place.known && rkp_stopping(a) && !rki_halted(a->r)) {
         a->crashed = l->down = false; // it would give nothing more: it ends where it was
         return true;
     }
     if (l->down)
         revive(a);
-    return !a->life->down && !rki_failed(a->run);
+    return !a->life->down && !rki_halted(a->r);
 }
 
 rkp_verdict rki_supervised_call(rkp_actor *a, rkp_batch *b)
@@ -394,7 +394,7 @@ static rkp_verdict poll_with_place(rkp_actor *a)
 rkp_verdict rki_supervised_poll(rkp_actor *a)
 {
     rkp_verdict v = rki_keeps_place(a) ? poll_with_place(a) : a->op->poll(a->self, a);
-    if (rki_failed(a->run))
+    if (rki_halted(a->r))
         return RKI_CRASHED;
     if (v == RKP_FAIL || a->crashed)
         return crashed(a, NULL);
@@ -918,7 +918,7 @@ void rki_life_end(rki_runner *r)
     for (uint32_t i = 0; i < r->n_stages; i++) {
         rki_kstate *k = r->acts[i]->ks;
         bool did = k->wished && r->acts[i]->wish_done == k->wish_number;
-        const char *why = rki_failed(run) ? "failure" : k->gone ? "reload" : "end";
+        const char *why = rki_halted(r) ? "failure" : k->gone ? "reload" : "end";
         if (k->alive == 0)
             continue;
         if (did) {

@@ -520,7 +520,7 @@ static bool flush_ordered(rki_runner *r)
             for (uint32_t m = 0; m < n; m++) {
                 if (!o->keeps_stamp)
                     o->box[m].env.stamp = stamp;
-                if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_failed(r->run))
+                if (put(r, o, &o->box[m]) == PUT_WAIT && !rki_halted(r))
                     rki_fail_run(r->acts[0], RKP_INTERNAL, "a ring with room was full");
                 end_wait(r, o->links[o->box[m].link]);
                 touched |= 1ull << o->box[m].link;
@@ -532,7 +532,7 @@ static bool flush_ordered(rki_runner *r)
             wake_touched(o, touched);
         }
         __atomic_store_n(&r->in_commit, 0, __ATOMIC_SEQ_CST);
-        if (rki_failed(r->run))
+        if (rki_halted(r))
             return true;
     }
 }
@@ -622,7 +622,7 @@ bool rki_flush(rki_runner *r)
     // Until nobody who shares has room: one with an empty ring would not wake us for what waits for another.
     do
         empty = r->hlc_out ? flush_ordered(r) : flush_boxes(r);
-    while (!empty && RKP_UNLIKELY(r->shares) && !rki_failed(r->run) && deal_again(r));
+    while (!empty && RKP_UNLIKELY(r->shares) && !rki_halted(r) && deal_again(r));
     if (RKP_UNLIKELY(r->gathered))
         rki_spill_flushed(r);
     return empty;

@@ -49,7 +49,7 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
     rkp_actor *was = NULL;
     uint64_t born_us = b->born_us ? b->born_us : rkp_hlc_us(r->in_stamp); // what was on disk has forgotten it
     rkp_verdict v;
-    if (rki_failed(a->run))
+    if (rki_halted(a->r))
         return RKP_FAIL;
     if (a->stopped) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
@@ -287,7 +287,7 @@ static bool give_batches(rki_runner *r, rki_flush_why why)
     bool nomem = false;
     uint64_t corr = 0;
     rkp_batch *b;
-    while (!rki_failed(r->run) && (b = rki_batcher_get(r->batcher, r->now_ns, why, &corr, &nomem))) {
+    while (!rki_halted(r) && (b = rki_batcher_get(r->batcher, r->now_ns, why, &corr, &nomem))) {
         rkp_verdict v;
         r->corr = corr;
         v = run_stage(r->acts[0], b);
@@ -676,7 +676,7 @@ static rkp_step end_phase(rki_runner *r)
     while (r->phase == PHASE_END) {
         if (!rki_flush_or_wait(r) || (run_timers(r) && !rki_flush_or_wait(r)))
             return RKP_STEP_IDLE;
-        if (rki_failed(r->run))
+        if (rki_halted(r))
             return RKP_STEP_AGAIN;
         if (r->end_stage == r->n_stages) {
             r->phase = PHASE_PREPARE;
@@ -842,7 +842,7 @@ static rkp_step step(rki_runner *r)
 {
     uint64_t bytes = 0;
     rkp_step st = RKP_STEP_AGAIN;
-    if (rki_failed(r->run))
+    if (rki_halted(r))
         return finish(r);
     if (!r->inited) {
         r->inited = true;
@@ -867,7 +867,7 @@ static rkp_step step(rki_runner *r)
     if (RKP_UNLIKELY(clock_stands(r)))
         return idle(r);
     if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0])) {
-        if (rki_failed(r->run))
+        if (rki_halted(r))
             return finish(r);
         if (rki_flush_or_wait(r) && r->phase == PHASE_RUN && rki_ckpt_due(r) && rki_life_lost(r->acts[0])) {
             if (!rki_ckpt_cut(r, 0)) // a checkpoint need not wait for the new instance: its place is known
@@ -882,7 +882,7 @@ static rkp_step step(rki_runner *r)
             return RKP_STEP_DONE;
         if (st == RKP_STEP_DONE)
             r->phase = PHASE_END;
-        else if (rki_failed(r->run))
+        else if (rki_halted(r))
             return finish(r);
         else
             return st == RKP_STEP_IDLE ? idle(r) : st;
@@ -902,7 +902,7 @@ static rkp_step step(rki_runner *r)
         if (RKP_UNLIKELY(r->timed) && run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
         if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0]))
-            return rki_failed(r->run) ? finish(r) : idle(r);
+            return rki_halted(r) ? finish(r) : idle(r);
         if (RKP_UNLIKELY(r->batcher) && !r->pending && r->acts[0]->bound->k->batch_period_ns &&
             rki_batcher_due(r->batcher, r->now_ns = rki_now_ns(r), false, &r->wake_ns)) {
             if (!give_batches(r, RKI_FLUSH_PERIOD)) {
@@ -941,7 +941,7 @@ static rkp_step step(rki_runner *r)
         } else {
             took = take(r, &bytes, false);
         }
-        if (rki_failed(r->run))
+        if (rki_halted(r))
             return finish(r);
         if (took == TOOK_RETRY) {
             rki_flush_or_wait(r);
@@ -963,7 +963,7 @@ static rkp_step step(rki_runner *r)
                 return idle(r);
             if (r->calls && !replies_ended(r)) {
                 if (!end_requests(r))
-                    return rki_failed(r->run) ? finish(r) : idle(r);
+                    return rki_halted(r) ? finish(r) : idle(r);
                 continue;
             }
             // Its last input may have ended because a new graph is there, in which it has others: only who wears that knows.
@@ -981,7 +981,7 @@ static rkp_step step(rki_runner *r)
         return RKP_STEP_AGAIN;
     }
     st = end_phase(r);
-    if (rki_failed(r->run) && st != RKP_STEP_DONE)
+    if (rki_halted(r) && st != RKP_STEP_DONE)
         return finish(r);
     return st == RKP_STEP_IDLE ? idle(r) : st;
 }

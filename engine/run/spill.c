@@ -405,7 +405,7 @@ bool rki_spill_move(rki_runner *r, rki_outset *o)
     rkp_actor *a = r->acts[r->n_stages - 1];
     bool any = false;
     let_go(r, o);
-    while (s->waiting && !RKI_LOOK(o->links[0]->due) && !rki_failed(r->run)) {
+    while (s->waiting && !RKI_LOOK(o->links[0]->due) && !rki_halted(r)) {
         rki_spool_record rec;
         char err[RKI_SPOOL_ERR] = "";
         rki_outmsg m = { .link = 0 };

@@ -1596,6 +1596,67 @@ static void what_ends_in_a_drain_is_told_too(void **state)
     }
 }
 
+// Who reads $ topics and nothing else goes on after a failure until the last change has reached it; whoever is fed by others, too, is not
+// waited for.
+static void what_ends_in_a_failure_is_told_too(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        case_forget();
+        expect_run(RKI_EXIT_FAILED, threads,
+                   "kernels:\n"
+                   "  src: { op: t.pub, with: { id: 1 } }\n"
+                   "  bad: { op: t.step, from: [src], with: { id: 2, fail_from: 11, fail_to: 11 } }\n"
+                   "  out: { op: t.sink, from: [bad], with: { into: 1 } }\n"
+                   "  f: { op: filter, subscribe: $lifecycle/#, with: { where: \"to == 'terminated'\" } }\n"
+                   "  news: { op: t.sink, from: [f], with: { into: 3 } }\n");
+        assert_int_equal(case_results[3].n, 3); // src, bad and out
+    }
+}
+
+static void an_observer_that_fails_ends_the_run(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        case_forget();
+        expect_run(RKI_EXIT_FAILED, threads,
+                   "kernels:\n"
+                   "  src: { op: t.pub, with: { id: 1 } }\n"
+                   "  out: { op: t.sink, from: [src], with: { into: 1 } }\n"
+                   "  f: { op: filter, subscribe: $lifecycle/#, with: { where: \"to == 'active'\" } }\n"
+                   "  news: { op: t.sink, from: [f], with: { into: 3, fail_from: 2, fail_to: 2 } }\n");
+        assert_int_equal(case_results[3].n, 1);
+    }
+}
+
+static void a_suspended_observer_of_a_failure_is_waited_for_until_the_grace_ends(void **state)
+{
+    (void)state;
+    case_forget();
+    expect_run(RKI_EXIT_FAILED, 2,
+               "engine: { shutdown: { grace: 20ms } }\n"
+               "kernels:\n"
+               "  src: { op: t.pub, with: { id: 1 } }\n"
+               "  bad: { op: t.step, from: [src], with: { id: 2, fail_from: 11, fail_to: 11 } }\n"
+               "  out: { op: t.sink, from: [bad], with: { into: 1 } }\n"
+               "  news: { op: t.sink, subscribe: $lifecycle/#, start: suspended, with: { into: 3 } }\n");
+    assert_int_equal(case_results[3].n, 0);
+}
+
+static void who_reads_more_than_the_engines_topics_ends_with_a_failure(void **state)
+{
+    (void)state;
+    case_forget();
+    expect_run(RKI_EXIT_FAILED, 2,
+               "kernels:\n"
+               "  src: { op: t.pub, with: { id: 1 }, publish: a }\n"
+               "  bad: { op: t.step, subscribe: a, with: { id: 2, fail_from: 11, fail_to: 11 } }\n"
+               "  out: { op: t.sink, from: [bad], with: { into: 1 } }\n"
+               "  f: { op: map, subscribe: $lifecycle/#, with: { derive: { k: \"'x'\" }, select: [k] }, publish: b }\n"
+               "  g: { op: map, subscribe: a, with: { select: [k] }, publish: b }\n"
+               "  both: { op: t.sink, subscribe: b, with: { into: 3 } }\n");
+}
+
 // ---- retained messages ----------------------------------------------------------------------------------------------
 
 static void a_subscription_begins_with_what_is_retained(void **state)
@@ -1922,6 +1983,10 @@ int main(void)
         CASE(a_tap_is_told_every_change_once_while_who_subscribes_comes_and_goes),
         CASE(topics_of_the_engine_do_not_keep_a_job_open),
         CASE(what_ends_in_a_drain_is_told_too),
+        CASE(what_ends_in_a_failure_is_told_too),
+        CASE(an_observer_that_fails_ends_the_run),
+        CASE(a_suspended_observer_of_a_failure_is_waited_for_until_the_grace_ends),
+        CASE(who_reads_more_than_the_engines_topics_ends_with_a_failure),
         CASE(a_subscription_begins_with_what_is_retained),
         CASE(retained_messages_are_bounded_by_bytes_and_age),
         CASE(the_newest_of_each_topic_is_retained_also_when_a_batch_has_several),
