@@ -84,11 +84,10 @@ static void who_began_again_counts_from_zero(void **state)
 static void a_full_queue_that_blocks_holds_its_producers_up(void **state)
 {
     // a -> b -> c -> d, and a -> e, which drops; b's own halves do not count.
-    static const char now[] =
-        STATUS("1.0", FIVE, EDGE("a", "b", "block", "8", "8") "," EDGE("b", "b", "block", "4", "4") "," EDGE(
-                                "b", "c", "block", "8", "8") "," EDGE("c", "d", "block", "1", "8") "," EDGE("a", "e",
-                                                                                                             "spill",
-                                                                                                             "8", "8"));
+    static const char now[] = STATUS(
+        "1.0", FIVE,
+        EDGE("a", "b", "block", "8", "8") "," EDGE("b", "b", "block", "4", "4") "," EDGE(
+            "b", "c", "block", "8", "8") "," EDGE("c", "d", "block", "1", "8") "," EDGE("a", "e", "spill", "8", "8"));
     (void)state;
     view(NULL, now, &all);
     assert_non_null(strstr(got, "held up by: c\n"));
@@ -99,9 +98,9 @@ static void a_full_queue_that_blocks_holds_its_producers_up(void **state)
 
 static void several_blockers_are_counted(void **state)
 {
-    static const char now[] =
-        STATUS("1.0", FIVE, EDGE("a", "b", "block", "8", "8") "," EDGE("a", "c", "block", "9", "8") "," EDGE(
-                                "a", "b", "block", "8", "8") "," EDGE("a", "d", "block", "8", "8"));
+    static const char now[] = STATUS("1.0", FIVE,
+                                     EDGE("a", "b", "block", "8", "8") "," EDGE("a", "c", "block", "9", "8") "," EDGE(
+                                         "a", "b", "block", "8", "8") "," EDGE("a", "d", "block", "8", "8"));
     (void)state;
     view(NULL, now, &all);
     assert_non_null(strstr(got, "b and 2 more\n"));
@@ -157,9 +156,14 @@ static void it_fits_the_screen(void **state)
 static void what_an_engine_says_cannot_harm_a_terminal(void **state)
 {
     static const char *const cases[] = {
-        "{}", "[]", "null", "{\"kernels\":[{}],\"edges\":[{}]}", "{\"kernels\":5,\"edges\":\"x\"}",
+        "{}",
+        "[]",
+        "null",
+        "{\"kernels\":[{}],\"edges\":[{}]}",
+        "{\"kernels\":5,\"edges\":\"x\"}",
         "{\"kernels\":[1,null,[]],\"edges\":[[],7]}",
-        STATUS("1e300", KERNEL("\\u001b[2J\\u0007", "-1", "1.5", "\"x\"", "null", "99999999999999999999", "1", "0"), ""),
+        STATUS("1e300", KERNEL("\\u001b[2J\\u0007", "-1", "1.5", "\"x\"", "null", "99999999999999999999", "1", "0"),
+               ""),
         STATUS("-5", KERNEL("\\u00e4\\u00f6", "1", "1", "0", "0", "0", "18446744073709551615", "1"),
                EDGE("\\u00e4\\u00f6", "x", "block", "1", "1")),
     };
