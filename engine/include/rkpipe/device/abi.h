@@ -12,6 +12,9 @@
 // anything but frames, and no credits are needed.  Blocks of one chain take frames in turns; the host takes answers in the order of the
 // frames, so rows stay in order.
 //
+// Blocks that stop do so at different positions.  Before another grid starts, the host takes the answers that are there, as far as they go
+// without a gap, and clears out.seq of all slots: what lies behind the gap is answered again.
+//
 //   host:    columns, head (plain)   ->  in.seq = pos + 1 (release)      out.seq == pos + 1 (acquire)  ->  answer (plain)
 //   device:  in.seq == pos + 1 (relaxed poll, acquire fence)  ->  columns  ->  answer (plain)  ->  out.seq = pos + 1 (release)
 //
@@ -78,10 +81,10 @@ typedef struct rkd_ctl {
 
 // One for each block, read only.
 typedef struct rkd_actor {
-    uint64_t in, out, ctl;       // addresses on the device: slot 0 of each side, rkd_ctl
+    uint64_t in, out, ctl;        // addresses on the device: slot 0 of each side, rkd_ctl
     uint64_t in_bytes, out_bytes; // of a slot
-    uint64_t start;              // the first position of the chain that this grid takes
-    uint64_t orphan_ns;          // leaves when the host's heart stood so long; 0: never
+    uint64_t start;     // the first position that this grid takes: that of the first answer that the host has not taken
+    uint64_t orphan_ns; // leaves when the host's heart stood so long; 0: never
     uint32_t chain;
     uint32_t part, parts; // takes positions p with p % parts == part
     uint32_t slots_log2;

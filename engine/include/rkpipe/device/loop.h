@@ -55,22 +55,33 @@ RKD_FN void rkd_nap(uint32_t *ns, uint32_t most)
     *ns = *ns * 2 < most ? *ns * 2 : most;
 }
 
+// Of an address that the host gave.  Said to be global memory, so that accesses need not find out what it is.
+RKD_FN void *rkd_memory(uint64_t at)
+{
+#ifdef __CUDACC__
+    return __cvta_global_to_generic(at);
+#else
+    return (void *)at;
+#endif
+}
+
 RKD_FN const rkd_in *rkd_in_at(const rkd_actor *a, uint64_t pos)
 {
-    return (const rkd_in *)(a->in + (pos & ((1ull << a->slots_log2) - 1)) * a->in_bytes);
+    return (const rkd_in *)rkd_memory(a->in + (pos & ((1ull << a->slots_log2) - 1)) * a->in_bytes);
 }
 
 RKD_FN rkd_out *rkd_out_at(const rkd_actor *a, uint64_t pos)
 {
-    return (rkd_out *)(a->out + (pos & ((1ull << a->slots_log2) - 1)) * a->out_bytes);
+    return (rkd_out *)rkd_memory(a->out + (pos & ((1ull << a->slots_log2) - 1)) * a->out_bytes);
 }
 
-// By one thread: a frame is there, or the block must leave.
-RKD_FN uint32_t rkd_wait(const rkd_actor *a, uint64_t pos, uint64_t frames)
+// By one thread: a frame is there, or the block must leave.  told: the state that the host was told last; releasing it costs as much as an
+// answer, so it is not said again for each frame.
+RKD_FN uint32_t rkd_wait(const rkd_actor *a, uint64_t pos, uint64_t frames, uint64_t *told)
 {
-    rkd_ctl *ctl = (rkd_ctl *)a->ctl;
+    rkd_ctl *ctl = (rkd_ctl *)rkd_memory(a->ctl);
     const rkd_in *in = rkd_in_at(a, pos);
-    uint64_t told = ~0ull, beat = 0, since = 0, pulse = frames << 16;
+    uint64_t beat = 0, since = 0, pulse = frames << 16;
     uint32_t nap = 20;
     for (uint32_t polls = 0;; polls++) {
         if (polls % RKD_POLLS_A_BEAT == 0) {
@@ -78,8 +89,8 @@ RKD_FN uint32_t rkd_wait(const rkd_actor *a, uint64_t pos, uint64_t frames)
             uint64_t state = (command & ~0xffull) | ((command & 0xff) == RKD_PAUSE ? RKD_PAUSED : RKD_RUNS);
             if ((command & 0xff) == RKD_STOP)
                 return RKD_GO_OUT;
-            if (state != told)
-                rkd_release(&ctl->state, told = state);
+            if (state != *told)
+                rkd_release(&ctl->state, *told = state);
             rkd_put(&ctl->pulse, ++pulse);
             heart = rkd_look(&ctl->beat);
             if (heart != beat || !since) {
@@ -94,7 +105,7 @@ RKD_FN uint32_t rkd_wait(const rkd_actor *a, uint64_t pos, uint64_t frames)
                 continue;
             }
         }
-        if (rkd_acquire(&in->seq) == pos + 1)
+        if (rkd_acquired(&in->seq, pos + 1))
             return RKD_GO_FRAME;
         rkd_nap(&nap, polls > 10000 ? 10000 : 1000);
     }
@@ -165,11 +176,11 @@ RKD_FN void rkd_frame(uint32_t chain, rkd_block *b, const rkd_in *in, rkd_out *o
 RKD_FN void rkd_loop(const rkd_actor *actors, rkd_block *b)
 {
     const rkd_actor a = actors[blockIdx.x];
-    rkd_ctl *ctl = (rkd_ctl *)a.ctl;
-    uint64_t frames = 0, pos = a.start + (a.part + a.parts - a.start % a.parts) % a.parts;
+    rkd_ctl *ctl = (rkd_ctl *)rkd_memory(a.ctl);
+    uint64_t frames = 0, told = ~0ull, pos = a.start + (a.part + a.parts - a.start % a.parts) % a.parts;
     for (;; pos += a.parts) {
         if (threadIdx.x == 0) {
-            b->go = rkd_wait(&a, pos, frames++);
+            b->go = rkd_wait(&a, pos, frames++, &told);
             b->rows = b->go == RKD_GO_FRAME ? rkd_in_at(&a, pos)->rows : 0;
         }
         __syncthreads();

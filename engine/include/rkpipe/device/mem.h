@@ -5,7 +5,7 @@
 //   Fails    -
 //   Limits   aligned words of 4 and 8 bytes: those are single accesses also over the bus
 //   Cost     on x86-64 plain moves; on a device a load of any order goes to the bus (about 1 us); acquire also empties the
-//            L1 of the multiprocessor, release waits until what its block wrote has arrived
+//            L1 of the multiprocessor (rkd_acquired only when the value is there), release waits until what its block wrote has arrived
 //
 // Scope is always the system: who waits on the other side of the bus is no thread of this device.  There are no read-modify-writes, because
 // over a bus they are not atomic.
@@ -49,6 +49,18 @@ RKD_FN uint64_t rkd_acquire(const uint64_t *p) // what was released before the v
     return v;
 }
 
+RKD_FN uint32_t rkd_acquired(const uint64_t *p, uint64_t want) // is that there?  Then as rkd_acquire: for polling
+{
+    if (rkd_look(p) != want)
+        return 0;
+#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ >= 13
+    asm volatile("fence.acquire.sys;" ::: "memory");
+#else
+    asm volatile("fence.acq_rel.sys;" ::: "memory");
+#endif
+    return 1;
+}
+
 RKD_FN void rkd_release(uint64_t *p, uint64_t v)
 {
     asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(p), "l"((unsigned long long)v) : "memory");
@@ -69,6 +81,11 @@ RKD_FN uint64_t rkd_look(const uint64_t *p)
 RKD_FN uint64_t rkd_acquire(const uint64_t *p)
 {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+RKD_FN uint32_t rkd_acquired(const uint64_t *p, uint64_t want)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE) == want; // no fence: ThreadSanitizer sees none
 }
 
 RKD_FN void rkd_release(uint64_t *p, uint64_t v)
