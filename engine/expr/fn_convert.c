@@ -191,6 +191,14 @@ static bool bind_to_timestamp(rki_check *c, rki_node *n)
     return true;
 }
 
+void rki_time_scale(const rki_node *n, int64_t *mul, int64_t *div)
+{
+    const scale *s = n->data;
+
+    *mul = s->mul;
+    *div = s->div;
+}
+
 static bool to_timestamp(const scale *s, const rkp_vec *a, uint32_t i, int64_t *to, unsigned *code)
 {
     rkp_str t;
@@ -291,6 +299,7 @@ const rki_fn rki_fns_convert[] = {
       .result = 'i',
       .bind = bind_to_int,
       .eval = f_to_int,
+      .emit = rki_emit_call,
       .usage = "to_int(x)",
       .help = "an integer of a text or bool, of a float without its fraction, of a timestamp as microseconds",
       .example = "to_int('42')",
@@ -300,6 +309,7 @@ const rki_fn rki_fns_convert[] = {
       .result = 'f',
       .bind = bind_to_float,
       .eval = f_to_float,
+      .emit = rki_emit_call,
       .usage = "to_float(x)",
       .help = "a float of a text, integer or bool",
       .example = "to_float('2.5')",
@@ -317,6 +327,7 @@ const rki_fn rki_fns_convert[] = {
       .result = 't',
       .bind = bind_to_timestamp,
       .eval = f_to_timestamp,
+      .emit = rki_emit_to_timestamp,
       .usage = "to_timestamp(x [, unit])",
       .help = "a time of a text such as '2024-01-31T12:00:00Z', or of a number since 1970: 's' (the default), 'ms', "
               "'us', 'ns'",
@@ -346,6 +357,7 @@ const rki_fn rki_fns_other[] = {
       .result = 'u',
       .sees_null = true,
       .eval = f_hash,
+      .emit = rki_emit_hash,
       .usage = "hash(a, b, ..)",
       .help = "64 bits (XXH64) that are the same in every run and version; u64",
       .example = "hash('abc')",

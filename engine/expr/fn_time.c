@@ -210,6 +210,14 @@ static bool f_date_trunc(rki_eval *x, const rki_node *n, const rki_rows *r, cons
     return true;
 }
 
+void rki_trunc_unit(const rki_node *n, int64_t *us, unsigned *months)
+{
+    const unit *u = n->data;
+
+    *us = u->us;
+    *months = u->months;
+}
+
 // ---- now ------------------------------------------------------------------------------------------------------------
 
 static bool f_now(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out)
@@ -407,6 +415,7 @@ const rki_fn rki_fns_time[] = {
       .result = 't',
       .changes = true,
       .eval = f_now,
+      .host = "asks the clock of the host",
       .usage = "now()",
       .help = "the time at which the batch is worked on, the same for all of its rows",
       .example = "now() > '2020-01-01'",
@@ -415,6 +424,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_year,
+      .emit = rki_emit_call,
       .usage = "year(time)",
       .help = "the year",
       .example = "year('2024-03-09T10:20:30Z')",
@@ -423,6 +433,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_month,
+      .emit = rki_emit_call,
       .usage = "month(time)",
       .help = "1 to 12",
       .example = "month('2024-03-09')",
@@ -431,6 +442,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_day,
+      .emit = rki_emit_call,
       .usage = "day(time)",
       .help = "the day of the month, from 1",
       .example = "day('2024-03-09')",
@@ -439,6 +451,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_hour,
+      .emit = rki_emit_call,
       .usage = "hour(time)",
       .help = "0 to 23",
       .example = "hour('2024-03-09T10:20:30Z')",
@@ -447,6 +460,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_minute,
+      .emit = rki_emit_call,
       .usage = "minute(time)",
       .help = "0 to 59",
       .example = "minute('2024-03-09T10:20:30Z')",
@@ -455,6 +469,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_second,
+      .emit = rki_emit_call,
       .usage = "second(time)",
       .help = "0 to 59, without the fraction",
       .example = "second('2024-03-09T10:20:30.9Z')",
@@ -463,6 +478,7 @@ const rki_fn rki_fns_time[] = {
       .args = "t",
       .result = 'i',
       .eval = f_weekday,
+      .emit = rki_emit_call,
       .usage = "weekday(time)",
       .help = "1 for Monday to 7 for Sunday (ISO 8601)",
       .example = "weekday('2024-03-09')",
@@ -472,6 +488,7 @@ const rki_fn rki_fns_time[] = {
       .result = 't',
       .bind = bind_trunc,
       .eval = f_date_trunc,
+      .emit = rki_emit_date_trunc,
       .usage = "date_trunc(time, unit)",
       .help = "the begin of its second, minute, hour, day, week (Monday), month, quarter or year; the unit may stand "
               "first",

@@ -55,6 +55,9 @@ void rki_civil_of(int64_t us, rki_civil *out);
 // As rkp_parse_timestamp, and a date alone is its midnight.
 bool rki_parse_time(rkp_str s, int64_t *us);
 
+// What date_trunc cuts to: microseconds, or 0 and months.
+void rki_trunc_unit(const rki_node *n, int64_t *us, unsigned *months);
+
 // hash.c: XXH64, as its specification 0.1.1 defines it.
 uint64_t rki_xxh64(const void *p, size_t n, uint64_t seed);
 
@@ -62,6 +65,19 @@ uint64_t rki_xxh64(const void *p, size_t n, uint64_t seed);
 // given as it is.
 enum { RKI_PRINTED = 40 };
 rkp_str rki_value_text(const rkp_vec *v, uint32_t i, char *to);
+
+// to_timestamp: microseconds are x * mul / div.
+void rki_time_scale(const rki_node *n, int64_t *mul, int64_t *div);
+
+// emit_fn.c: calls as source of a device.
+bool rki_emit_call(struct rki_emit *m, const rki_node *n, struct rki_operand *out); // rkd_NAME_KIND(st, arguments)
+bool rki_emit_extreme(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+bool rki_emit_is_null(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+bool rki_emit_round(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+bool rki_emit_date_trunc(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+bool rki_emit_to_timestamp(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+bool rki_emit_hash(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+#define RKI_LAST_DIGIT "may differ in its last digit on a device, which is not allowed here"
 
 // regex.c.  NULL and a finding, or NULL because memory is out (the arena says so).  exact: byte i of the pattern is
 // column i of the place.

@@ -191,6 +191,9 @@ bool rki_set_null(const rki_set *s); // null is among them
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
+struct rki_emit;
+struct rki_operand;
+
 // A row of the table of functions.  args and result as in rkp_expr_fn.
 typedef struct rki_fn {
     const char *name;
@@ -205,6 +208,9 @@ typedef struct rki_fn {
     bool (*eval)(rki_eval *x, const rki_node *n, const rki_rows *r, const rkp_vec *a, rkp_vec *out);
     const char *usage, *help;
     const char *example, *gives; // an expression over no columns, and its value as text
+    // The same as source of a device (emit_fn.c); NULL: what has text in it has none, others say why in `host`.
+    bool (*emit)(struct rki_emit *m, const rki_node *n, struct rki_operand *out);
+    const char *host; // "may differ in its last digit on a device"
 } rki_fn;
 
 #define RKI_AT(T, a, i) (((const T *)(a).v)[(size_t)(i) * (a).step])
