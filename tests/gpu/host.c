@@ -152,7 +152,7 @@ bool gpu_host_open(gpu_host *h, gpu_program *p, uint32_t blocks, uint32_t thread
 {
     size_t slots = (size_t)1 << slots_log2;
     *h = (gpu_host){ .p = p, .blocks = blocks, .threads = threads, .slots_log2 = slots_log2, .orphan_ns = orphan_ns };
-    return get(h, &h->in, slots * sizeof *h->in) && get(h, &h->out, slots * sizeof *h->out) &&
+    return threads < CHAIN_ROWS && get(h, &h->in, slots * sizeof *h->in) && get(h, &h->out, slots * sizeof *h->out) &&
            get(h, &h->ctl, blocks * sizeof *h->ctl) && get(h, &h->actors, blocks * sizeof *h->actors) &&
            p->d->stream_new(&h->stream, CU_STREAM_NON_BLOCKING) == CU_OK;
 }
@@ -306,6 +306,17 @@ bool gpu_host_take(gpu_host *h)
     return true;
 }
 
+// The highest position whose answer stands in a slot, and one.
+static uint64_t answered_up_to(const gpu_host *h)
+{
+    uint64_t most = 0;
+    for (uint64_t i = 0; i < 1ull << h->slots_log2; i++) {
+        uint64_t seq = rkd_look(&h->out[i].head.seq);
+        most = seq > most ? seq : most;
+    }
+    return most;
+}
+
 enum { EAGER, ONE, FULL, SLOW, MOODS, MOOD_FRAMES = 40 };
 
 void gpu_host_run(gpu_host *h, uint64_t end, uint64_t seed)
@@ -318,7 +329,8 @@ void gpu_host_run(gpu_host *h, uint64_t end, uint64_t seed)
                 sched_yield();
         while (h->put < end && h->put - h->taken < most + h->reuses_early && gpu_host_put(h) && mood != EAGER)
             ;
-        if (mood == FULL) {
+        if (mood == FULL) { // all are answered though none is taken
+            GPU_UNTIL(h, answered_up_to(h) >= h->put);
             while (h->taken < h->put && !h->wrong[0])
                 GPU_UNTIL(h, gpu_host_take(h));
         } else if (mood == EAGER && h->put < end && h->put - h->taken < most) {

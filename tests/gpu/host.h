@@ -3,7 +3,7 @@
 //   Owns     a host owns its memory and its stream; the program is the caller's
 //   Threads  one
 //   Fails    `wrong` says what is not as it must be; the first one stays
-//   Limits   frames hold at most CHAIN_ROWS rows
+//   Limits   frames hold at most CHAIN_ROWS rows, and a block has fewer threads
 //   Cost     every row of every answer is worked out again
 //
 // Rows of a frame, and how many there are, follow from its position alone, so a frame that is lost, doubled or answered twice with another one's
@@ -76,7 +76,7 @@ uint64_t gpu_now_ns(void);
         gpu_waiting waiting_ = { 0, 0 };                                                                               \
         while (!(h)->wrong[0] && !(condition))                                                                         \
             if (!gpu_wait(&waiting_))                                                                                  \
-                gpu_host_wrong((h), "never came: " #condition);                                                        \
+                gpu_host_wrong((h), "never came: %s", #condition);                                                     \
     } while (0)
 void gpu_host_wrong(gpu_host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -15,7 +15,8 @@ static void good(uint32_t *out)
     mine[0] = __ballot_sync(0xffffffffu, t % 3 == 0);
     mine[1] = __shfl_sync(0xffffffffu, t * 1000 + blockIdx.x, (int)(t + 5) % 32);
     __syncthreads();
-    first.kept[0] = 0;
+    if (t == 0)
+        first.kept[0] = 0;
     mine[2] = shared.of[blockDim.x - 1 - t];
     mine[3] = gridDim.x << 16 | blockDim.x;
     if (!__any_sync(0xffffffffu, t % 32 == 9) || __all_sync(0xffffffffu, t % 32 == 9))

@@ -74,12 +74,13 @@ static void stop(gpu_host *h)
 
 static void pause(gpu_host *h)
 {
-    uint64_t pulse = rkd_look(&h->ctl[0].pulse);
+    const rkd_ctl *next = &h->ctl[h->taken % h->blocks]; // of the block whose frame is the next
     GPU_UNTIL(h, gpu_host_says(h, RKD_RUNS));
     gpu_host_command(h, RKD_PAUSE);
     GPU_UNTIL(h, gpu_host_says(h, RKD_PAUSED));
+    uint64_t pulse = rkd_look(&next->pulse);
     gpu_host_put(h);
-    GPU_UNTIL(h, rkd_look(&h->ctl[h->taken % h->blocks].pulse) >= pulse + 3);
+    GPU_UNTIL(h, rkd_look(&next->pulse) >= pulse + 3);
     if (gpu_host_take(h))
         gpu_host_wrong(h, "a paused block has answered");
     gpu_host_command(h, RKD_RUN);

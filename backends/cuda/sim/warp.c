@@ -392,11 +392,12 @@ static void *warp_main(void *arg)
     w->here = l->program.here();
     rkc_fiber_of_thread(&w->home);
     order_before(&w->life[0]);
-    for (uint32_t i = 0; i < RKC_LANES; i++)
-        if (!w->lanes[i].ended) { // the first one runs until all have ended; behind a failure each leaves for itself
-            w->now = i;
-            *w->here = &w->lanes[i].at;
-            rkc_fiber_switch(&w->home, &w->lanes[i].fiber);
+    // The first one comes back when all have ended; behind a failure each leaves for itself, those before the one that came back as well.
+    for (uint32_t i = 0; i < 2 * RKC_LANES; i++)
+        if (!w->lanes[i % RKC_LANES].ended) {
+            w->now = i % RKC_LANES;
+            *w->here = &w->lanes[w->now].at;
+            rkc_fiber_switch(&w->home, &w->lanes[w->now].fiber);
         }
     order_behind(&w->life[1]);
     __atomic_sub_fetch(&l->running, 1, __ATOMIC_SEQ_CST);
