@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# hlc.h, ring_abi.h and device/math.h as C++, and as CUDA where nvcc is there: they compile, have the layout that C gives
+# hlc.h, ring_abi.h, device/abi.h and device/math.h as C++, and as CUDA where nvcc is there: they compile, have the layout that C gives
 # them, and the clock ticks the same. usage: abi_headers.sh INCLUDE_FOLDER SCRATCH_FOLDER; 77 when there is no C++ compiler
 set -euo pipefail
 include=$1 scratch=$2
@@ -8,6 +8,7 @@ trap '[ "$BASHPID" != $$ ] || { rm -rf "$scratch"; }' EXIT # a child that is kil
 cat >"$scratch/abi.cpp" <<'CPP'
 #include <rkpipe/device/math.h>
 #include <rkpipe/hlc.h>
+#include <rkpipe/device/abi.h>
 #include <rkpipe/ring_abi.h>
 #include <stddef.h>
 static_assert(sizeof(rkp_hlc) == 8, "a clock is one word");

@@ -292,6 +292,8 @@ static void a_wrong_program_is_told_in_the_compilers_words(void **state)
     assert_int_not_equal(before.st_ino, after.st_ino); // another file under its name: whoever has the old one keeps it
     assert_int_equal(entries_of(folder), 1);
     assert_int_equal(unlink(to), 0);
+    assert_int_equal(rkc_sim_compile(right, NULL, 0, to, NULL, err, sizeof err), RKP_OK); // no environment at all
+    assert_int_equal(unlink(to), 0);
     snprintf(to, sizeof to, "%s/none/image", folder);
     assert_int_equal(rkc_sim_compile(right, NULL, 0, to, env, err, sizeof err), RKP_IO);
     assert_non_null(strstr(err, "none/image"));

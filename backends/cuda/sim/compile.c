@@ -36,7 +36,8 @@ enum { PATH_BYTES = 4096, WORDS_BYTES = 8 << 10, MOST_S = 300 };
 #else
 #define OF_THE_SAME_FAMILY "g++"
 #endif
-#define NO_COMPILER "engine.gpu.simulate needs a C++ compiler (g++ or clang++)"
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#define NO_COMPILER  "engine.gpu.simulate needs a C++ compiler (g++ or clang++)"
 
 struct job {
     char folder[PATH_BYTES], compiler[PATH_BYTES];
@@ -99,7 +100,7 @@ static bool find_compiler(const char *const *env, char to[PATH_BYTES])
         "clang++",
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] && find(all[i], path ? path : "/usr/local/bin:/usr/bin:/bin", to))
+        if (all[i] && find(all[i], path ? path : DEFAULT_PATH, to))
             return true;
     return false;
 }
@@ -187,10 +188,11 @@ static rkp_status put_texts(struct job *j, rkp_str source, const rkc_text *inclu
 // Its environment: as given, but with our folder for what it writes, and plain words.
 static const char **make_env(const struct job *j, const char *const *env, char tmp[PATH_BYTES + 8])
 {
+    bool path = env_get(env, "PATH") != NULL;
     size_t n = 0;
     while (env && env[n])
         n++;
-    const char **v = malloc((n + 3) * sizeof *v);
+    const char **v = malloc((n + 4) * sizeof *v);
     if (!v)
         return NULL;
     n = 0;
@@ -200,6 +202,8 @@ static const char **make_env(const struct job *j, const char *const *env, char t
     snprintf(tmp, PATH_BYTES + 8, "TMPDIR=%s", j->folder);
     v[n++] = tmp;
     v[n++] = "LC_ALL=C";
+    if (!path)
+        v[n++] = "PATH=" DEFAULT_PATH; // for its assembler and linker
     v[n] = NULL;
     return v;
 }

@@ -55,11 +55,12 @@ static bool lost;
 static char why[256]; // it is lost
 static _Thread_local bool current;
 
-// May this thread call?  Takes the lock if so.
-static cu_result enter(void)
+// May this thread call?  Takes the lock if so.  idle: not beside a grid, whatever has become of another one.
+static cu_result enter_when(bool idle)
 {
     pthread_mutex_lock(&lock);
     cu_result r = !initialized                    ? CU_NOT_INITIALIZED
+                  : idle && launches              ? CU_NOT_READY
                   : !current || !context.retained ? CU_INVALID_CONTEXT
                   : lost                          ? CU_LAUNCH_FAILED
                                                   : CU_OK;
@@ -68,14 +69,14 @@ static cu_result enter(void)
     return r;
 }
 
+static cu_result enter(void)
+{
+    return enter_when(false);
+}
+
 static cu_result enter_idle(void)
 {
-    cu_result r = enter();
-    if (r == CU_OK && launches) {
-        pthread_mutex_unlock(&lock);
-        return CU_NOT_READY;
-    }
-    return r;
+    return enter_when(true);
 }
 
 static cu_result enter_device(cu_device d)
