@@ -56,8 +56,9 @@ typedef struct rkc_driver {
     cu_result (*stream_new)(cu_stream *s, unsigned flags);
     cu_result (*stream_free)(cu_stream s);
     cu_result (*stream_query)(cu_stream s);
-    cu_result (*launch)(cu_function f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                        cu_stream s, void **params); // cooperative: all blocks are resident together, or none
+    cu_result (*launch)(cu_function f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                        unsigned shared, cu_stream s,
+                        void **params); // cooperative: all blocks are resident together, or none
     cu_result (*error_name)(cu_result r, const char **name);
     cu_result (*error_text)(cu_result r, const char **text);
 } rkc_driver;
@@ -73,7 +74,7 @@ typedef struct rkc_text {
     const char *name; // "rkpipe/device/abi.h"
     const char *text;
 } rkc_text;
-rkp_status rkc_sim_compile(rkp_str source, const rkc_text *include, size_t n_include, const char *to, const char *const *env, char *err,
-                           size_t n);
+rkp_status rkc_sim_compile(rkp_str source, const rkc_text *include, size_t n_include, const char *to,
+                           const char *const *env, char *err, size_t n);
 
 #endif

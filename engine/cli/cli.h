@@ -136,6 +136,8 @@ typedef struct rki_machine {
 } rki_machine;
 // Cores this process may use, and memory: of the machine or of its control group, whichever is less.
 void rki_machine_look(rki_machine *m);
+// Where the modules of this binary are: lib/rkpipe beside it, or beside its folder.  False: there are none.
+bool rki_machine_modules(char *to, size_t n);
 // The same with the roots of /proc and /sys given, for tests.
 uint64_t rki_machine_cgroup_memory(const char *proc, const char *sys);
 uint32_t rki_machine_cgroup_cores(const char *proc, const char *sys);

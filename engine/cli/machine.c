@@ -173,3 +173,25 @@ void rki_machine_look(rki_machine *m)
     m->cores = quota < m->cores ? quota : m->cores;
     m->memory = group < memory || memory == 0 ? group == UINT64_MAX ? 0 : group : memory;
 }
+
+bool rki_machine_modules(char *to, size_t n)
+{
+    static const char *const folders[] = { "lib/rkpipe", "../lib/rkpipe" };
+    char self[PATH];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash;
+    if (len <= 0)
+        return false;
+    self[len] = 0;
+    slash = strrchr(self, '/');
+    if (!slash)
+        return false;
+    slash[1] = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char file[PATH * 2];
+        snprintf(file, sizeof file, "%s%s/librk_cuda.so", self, folders[i]);
+        if (access(file, R_OK) == 0)
+            return snprintf(to, n, "%s%s", self, folders[i]) < (int)n;
+    }
+    return false;
+}

@@ -7,7 +7,6 @@
 
 // Known, and not there yet: SPEC.md 10 has them all.
 #define LATER(id, n, what) static const rki_verb id = { .name = n, .summary = what }
-LATER(verb_devices, "devices", "List the devices that kernels can run on");
 LATER(verb_bench, "bench", "Measure a pipeline");
 
 const rki_verb *const rki_verbs[] = {
@@ -39,7 +38,7 @@ const rki_verb *const rki_verbs[] = {
     &rki_verb_alerts,
     &rki_verb_reload,
     &rki_verb_rollback,
-    &verb_devices,
+    &rki_verb_devices,
     &verb_bench,
     NULL,
 };

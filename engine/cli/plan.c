@@ -1,7 +1,9 @@
 // cli/plan.c - `rkpipe plan`: how a pipeline would run here, and why.
 #include "cli/verbs.h"
+#include "plan/chain.h"
 
-static const char *const format_names[] = { "text", "json", NULL };
+enum { AS_TEXT, AS_JSON, AS_CUDA };
+static const char *const format_names[] = { "text", "json", "cuda", NULL };
 
 struct plan_args {
     rki_load_args load;
@@ -15,7 +17,7 @@ static const rki_arg plan_rows[] = {
       .at = offsetof(struct plan_args, format),
       .choices = format_names,
       .words = RKI_WORDS_CHOICE,
-      .help = "text for people, JSON for programs" },
+      .help = "text for people, JSON for programs, cuda for the source of what runs on a device" },
     { 0 },
 };
 
@@ -29,7 +31,12 @@ static int verb_plan(rki_cli *c)
         rki_load_print(c, l.diags);
     rki_buf_init(&out);
     if (code == 0) {
-        (a->format ? rki_plan_json : rki_plan_text)(l.plan, &out);
+        if (a->format == AS_CUDA && !l.plan->program)
+            rki_cli_say("no kernel has 'place: gpu'");
+        else if (a->format == AS_CUDA)
+            rki_put(&out, l.plan->program->source.p, l.plan->program->source.n);
+        else
+            (a->format == AS_JSON ? rki_plan_json : rki_plan_text)(l.plan, &out);
         if (!rki_cli_out(&out))
             code = RKI_EXIT_FAILED;
     }

@@ -338,6 +338,9 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     rkp_status st;
     int code = 0, sig;
     rki_notify notify = { .fd = -1 };
+    char modules[4096];
+    if (rki_machine_modules(modules, sizeof modules))
+        ra.lib_dir = modules;
     ra.backend = pick_backend(c, l->spec);
     if (!ra.backend)
         return RKI_EXIT_UNAVAILABLE;

@@ -148,7 +148,7 @@ static bool arith(rki_emit *m, const rki_node *n, rki_operand *out)
     if (fails || strlen(st) >= sizeof out->st)
         rki_line(m, "uint8_t %s = %s;", out->st, st);
     else
-        snprintf(out->st, sizeof out->st, "%s", st);
+        memcpy(out->st, st, strlen(st) + 1);
     rki_line(m, "%s %s = rkd_%s_%s(%s%s%s%s, %s);", rki_emit_type(n->kind), out->v, names[n->sub],
              rki_emit_suffix(kind), fails ? "&" : "", fails ? out->st : "", fails ? ", " : "", a.v, b.v);
     return true;
@@ -217,7 +217,7 @@ static bool compare(rki_emit *m, const rki_node *n, rki_operand *out)
     if (strlen(st) >= sizeof out->st)
         rki_line(m, "uint8_t %s = %s;", out->st, st);
     else
-        snprintf(out->st, sizeof out->st, "%s", st);
+        memcpy(out->st, st, strlen(st) + 1);
     if (u[0] != u[1])
         rki_line(m, "uint8_t %s = (uint8_t)(rkd_order_%s(%s, %s) %s 0);", out->v, u[0] ? "ui" : "iu", a.v, b.v,
                  signs[n->sub]);

@@ -5,6 +5,7 @@
 // sentence.
 #include "plan/plan.h"
 #include "plan/bind.h"
+#include "plan/chain.h"
 #include "plan/many.h"
 #include "spec/given.h"
 #include "spec/tree.h"
@@ -707,6 +708,7 @@ static rki_pactor *new_actor(struct planner *w, uint32_t stage)
     a->own_thread = stage_own_thread(w, &w->p->stages[stage]);
     a->poll = k->place_mode == RKI_PLACE_MODE_THREAD && k->op->kind != RKP_SOURCE && !(k->op->traits & RKP_BLOCKING);
     a->stateless = stage_stateless(w, &w->p->stages[stage]);
+    a->device = rki_on_device(w->s, k);
     w->p->stages[stage].actor = w->p->n_actors++;
     return a;
 }
@@ -765,6 +767,22 @@ static const char *not_as_many(const struct planner *w, uint32_t stage, uint32_t
     return !wanted && s->gives && a->stateless && divided(w, a) ? rki_many_writer(w->p, s->kernel) : NULL;
 }
 
+// Why a chain on a device ends before `k`; NULL: it goes on, or there is none.
+static const char *not_chained(const struct planner *w, const rki_kernel *k, const rki_kernel *fk, const rki_pactor *a)
+{
+    uint32_t readers = 0;
+    if (!rki_on_device(w->s, k) && !rki_on_device(w->s, fk))
+        return NULL;
+    if (rki_on_device(w->s, k) != rki_on_device(w->s, fk))
+        return "only one of them runs on a device";
+    for (uint32_t i = 0; i < w->p->n_kernels; i++)
+        for (size_t j = 0; j < w->p->kernels[i].k->n_from; j++)
+            readers += w->p->kernels[w->p->kernels[i].k->from[j].kernel].k == fk;
+    if (readers > 1)
+        return "its producer's rows go to others, too";
+    return a->n_stages == RKD_STAGES ? "a chain on a device has at most 32 kernels" : NULL;
+}
+
 // Why `stage` is not fused into the actor of its only producer; NULL when it can be.
 static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
 {
@@ -780,6 +798,8 @@ static const char *not_fused(struct planner *w, uint32_t stage, uint32_t from)
         return "one of its producer puts in order what its replicas made";
     if (halves && not_with_half(w, s, f))
         return not_with_half(w, s, f);
+    if (!halves && not_chained(w, k, fk, a))
+        return not_chained(w, k, fk, a);
     if (!halves && not_as_many(w, stage, f->actor))
         return not_as_many(w, stage, f->actor);
     if (!halves && k->n_from == 1 && k->from[0].topic)
@@ -1015,6 +1035,12 @@ static void choose_replicas(struct planner *w)
         }
         if (given && refuse_replicas(w, i, want))
             continue;
+        if (a->device) {
+            a->replicas = 1;
+            reason(w, a, "on a device: its frames go to a chain of %u kernel%s that stays there", a->n_stages,
+                   a->n_stages == 1 ? "" : "s");
+            continue;
+        }
         if (a->own_thread) {
             a->replicas = 1;
             reason(w, a, "%s",
@@ -1292,8 +1318,52 @@ const char *rki_delivery_name(int level)
 }
 
 // A source that goes on where it failed must be able to tell where that is.
+// What a kernel on a device cannot have, as far as its operator does not say it (chain.c); NULL: nothing.
+static const char *device_cannot(const rki_kernel *k)
+{
+    if (k->op->kind != RKP_TRANSFORM)
+        return "only kernels that take rows and give rows run there";
+    if (k->supervised)
+        return "'restart' of it is not supported yet";
+    if (k->partition_by.p || (k->replicas_given && k->replicas != 1))
+        return "it has no replicas there, but blocks: place: { device: gpu, blocks: 4 }";
+    if (k->place_mode == RKI_PLACE_MODE_THREAD)
+        return "'mode: thread' is for processors";
+    if (k->place_threads % 32)
+        return "'threads' is a multiple of 32 there";
+    return NULL;
+}
+
+static void check_devices(struct planner *w)
+{
+    for (uint32_t i = 0; i < w->p->n_kernels; i++) {
+        const rki_kernel *k = w->p->kernels[i].k;
+        const char *why = k->place_device == RKI_PLACE_GPU ? device_cannot(k) : NULL;
+        bool idle = k->place_device != RKI_PLACE_GPU &&
+                    (k->place_blocks || k->place_threads || k->place_mode == RKI_PLACE_MODE_PERSISTENT);
+        if (!why && !idle)
+            continue;
+        rkp_diag(w->d, RKP_ERROR, k->place_at, why ? "device-unsupported" : "field-useless",
+                 why ? "kernel '%s' (%s) cannot run on a device: %s" : "kernel '%s' (%s) is on no device: %s", k->id.p,
+                 k->op->name, why ? why : "'blocks', 'threads' and 'mode: persistent' mean nothing");
+        rkp_diag_hint(w->d, why ? "leave out 'place'" : "add 'device: gpu', or leave them out");
+        w->invalid = true;
+    }
+}
+
+// The source of what runs on devices.
+static void make_program(struct planner *w)
+{
+    rki_program *prog = NULL;
+    rkp_status st = w->p->known ? rki_program_new(w->p, w->d, &prog) : RKP_OK;
+    w->nomem |= st == RKP_NOMEM;
+    w->invalid |= st == RKP_INVALID;
+    w->p->program = prog;
+}
+
 static void check_places(struct planner *w)
 {
+    check_devices(w);
     for (uint32_t i = 0; i < w->p->n_kernels; i++) {
         const rki_bound *b = &w->p->kernels[i];
         const rkp_op *op = b->k->op;
@@ -1458,6 +1528,8 @@ rki_plan *rki_plan_new(rki_spec *s, const rki_plan_args *args, rkp_diags *d)
         name_actors(&w);
     if (!w.nomem)
         check_places(&w);
+    if (!w.nomem && !w.invalid)
+        make_program(&w);
     if (!w.nomem)
         resolve_delivery(&w);
     if (w.nomem || w.invalid)

@@ -114,6 +114,8 @@ typedef struct rki_pactor {
     uint32_t n_stages;
     uint32_t replicas;
     bool own_thread, poll;
+    bool device;    // it is a chain on a device:
+    uint32_t chain; //   of the program
     int priority;
     bool stateless;
     bool hlc; // takes messages in the order of their stamps
@@ -136,13 +138,14 @@ typedef struct rki_plan {
     uint32_t n_edges;
     uint32_t workers;
     uint64_t memory_limit, pool_bytes, state_bytes;
-    uint32_t n_holders;            // instances that share state_bytes in equal parts
-    bool known;                    // every type is known: it can run
-    bool stream;                   // it runs until it is stopped
-    const rkp_topics *dead_topics; // of dead letters that go to a topic
-    int delivery;                  // rki_delivery, never auto
-    bool reads_topics;             // some expression or template asks for meta.topic
-    const char **reasons;          // of the whole: threads, memory, delivery
+    uint32_t n_holders;                // instances that share state_bytes in equal parts
+    bool known;                        // every type is known: it can run
+    bool stream;                       // it runs until it is stopped
+    const rkp_topics *dead_topics;     // of dead letters that go to a topic
+    int delivery;                      // rki_delivery, never auto
+    const struct rki_program *program; // of what runs on devices; NULL: nothing does
+    bool reads_topics;                 // some expression or template asks for meta.topic
+    const char **reasons;              // of the whole: threads, memory, delivery
     uint32_t n_reasons;
 } rki_plan;
 

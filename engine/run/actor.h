@@ -329,8 +329,9 @@ struct rki_runner {
     bool behind_engine;  // control: the publisher of $ topics, or fed by it
     bool watches;        // control: observes, while that is found out
     uint32_t observes;   // atomic: fed by nothing else and feeding nothing else: goes on after a failure, to tell of it
-    bool counts, over_told; // with the run's lock: it is among rki_run.live; it never will be again
-    bool watched;           // somebody asks for the times of its steps
+    bool counts, over_told;   // with the run's lock: it is among rki_run.live; it never will be again
+    bool watched;             // somebody asks for the times of its steps
+    struct rki_rchain *chain; // its stages run on a device (device.c); NULL: they do not
     bool in_circle;
     uint32_t circle; // of in_circle: which
     // Reload (reload.c).
@@ -491,7 +492,8 @@ typedef struct rki_stays {
 } rki_stays;
 
 struct rki_run {
-    const rki_plan *plan; // of the newest generation
+    struct rki_device *device; // NULL: nothing runs on one
+    const rki_plan *plan;      // of the newest generation
     rki_run_args args;
     const rkp_backend *backend;
     rkp_backend_run *b, *poke; // poke: atomic, b while it runs, for the signal handler

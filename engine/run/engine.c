@@ -1,4 +1,5 @@
 // run/engine.c - builds actors and rings from a plan, runs them to the end, checks that the counts add up, publishes.
+#include "run/device.h"
 #include "run/meter.h"
 
 #include <errno.h>
@@ -234,6 +235,9 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         goto fail;
     rki_spill_mark_left(r);
     st = rki_store_open(r, err, err_n);
+    if (st != RKP_OK)
+        goto fail;
+    st = rki_device_open(r, &r->device, err, err_n);
     if (st != RKP_OK)
         goto fail;
     st = open_backend(r);
@@ -749,6 +753,7 @@ static bool too_many_bad(const rki_run *r, char *text, size_t n)
 int rki_run_execute(rki_run *r)
 {
     rkp_status st;
+    rkp_status started;
     int code = RKI_EXIT_OK;
     uint64_t left;
     __atomic_store_n(&r->start_ns, rki_run_ns(r), __ATOMIC_RELAXED); // the status is asked for from the start
@@ -760,6 +765,9 @@ int rki_run_execute(rki_run *r)
     if (st != RKP_OK) {
         snprintf(r->failure, sizeof r->failure, "cannot start the worker threads");
         r->fail_status = st;
+        cancel(r);
+    } else if (r->device && (started = rki_device_start(r->device, r->failure, sizeof r->failure)) != RKP_OK) {
+        r->fail_status = started;
         cancel(r);
     }
     for (uint32_t i = 0; i < r->n_runners; i++)
@@ -773,10 +781,11 @@ int rki_run_execute(rki_run *r)
     if (r->stuck) {
         left = on_the_way(r);
     } else {
+        left = rki_device_rest(r->device);
         r->backend->close(r->b);
         r->b = NULL;
         rki_reload_end(r);
-        left = drain(r);
+        left += drain(r);
     }
     if (r->fail_status != RKP_OK) {
         code = r->fail_status == RKP_UNAVAILABLE ? RKI_EXIT_UNAVAILABLE
@@ -913,8 +922,10 @@ void rki_run_free(rki_run *r)
 {
     if (!r || r->stuck)
         return;
+    rki_device_rest(r->device);
     if (r->b)
         r->backend->close(r->b);
+    rki_device_close(r->device);
     drain(r);
     rki_ckpt_close(r);
     rki_reload_close(r);

@@ -102,6 +102,17 @@ static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
         if (f->edges[i] < 0 && !plain_edge(e, k->at, k->id.p, d))
             return false;
     }
+    for (uint32_t i = 0; i < f->to->n_actors + f->from->n_actors; i++) {
+        bool old = i >= f->to->n_actors;
+        const rki_plan *p = old ? f->from : f->to;
+        const rki_pactor *a = &p->actors[old ? i - f->to->n_actors : i];
+        if (!a->device)
+            continue;
+        rkp_diag(d, RKP_ERROR, p->kernels[p->stages[a->stages[0]].kernel].k->place_at, "reload-unsupported",
+                 "a pipeline with kernels on a device cannot be reloaded yet");
+        rkp_diag_hint(d, "stop it, and run the new file");
+        return false;
+    }
     for (uint32_t i = 0; i < f->from->n_actors; i++) {
         const rki_bound *k = f->stops[i] ? rki_job_too_late(f, i) : NULL;
         for (uint32_t j = 0; k && j < f->from->actors[i].replicas; j++)

@@ -70,6 +70,7 @@ typedef struct rki_run_args {
     rki_replay *replay;     // what is replayed, of a plan for that; NULL: an ordinary run
     const char *const *env; // NAME=VALUE, NULL terminated, of which commands get some; may be NULL
     const char *version;    // of the program, for metrics; may be NULL
+    const char *lib_dir;    // where modules of this rkpipe are; NULL: there are none
     // The actors' monotonic clock, any thread, never 0; NULL: the system's.  Times to wake are then looked at every
     // millisecond of the system's clock.
     uint64_t (*now_ns)(void *arg);

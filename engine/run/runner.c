@@ -7,6 +7,7 @@
 // one message, the last one marked; the consumer reads one ring until the mark, then the next ring in turn.  Chunk
 // numbers are dense, so a ring that has ended at its turn means that no later chunk exists.
 #include "data/pool.h"
+#include "run/device.h"
 #include "run/meter.h"
 
 #include <stdlib.h>
@@ -65,7 +66,9 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
         __atomic_store_n(&r->step_start_ns, rki_run_ns(a->run), __ATOMIC_RELAXED);
     if (RKP_UNLIKELY(r->timing))
         was = rki_meter_enter(r, a);
-    v = RKP_UNLIKELY(a->life) ? rki_supervised_call(a, b) : rki_call(a, b);
+    v = RKP_UNLIKELY(a->life)                       ? rki_supervised_call(a, b)
+        : RKP_UNLIKELY(r->chain) && a == r->acts[0] ? rki_device_send(r, b)
+                                                    : rki_call(a, b);
     if (RKP_UNLIKELY(r->timing))
         rki_meter_enter(r, was);
     if (v == RKP_RETRY || v == RKI_CRASHED)
@@ -855,6 +858,8 @@ static rkp_step step(rki_runner *r)
         rki_obey(r);
     if (RKP_UNLIKELY(r->n_suspended) && !gives_on(r)) {
         bool empty = rki_flush_or_wait(r);
+        if (RKP_UNLIKELY(r->chain) && !rki_device_empty(r)) // what it had taken comes back first
+            return empty && rki_device_collect(r) ? RKP_STEP_AGAIN : idle(r);
         if (RKP_UNLIKELY(__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED) && rki_may_stop(r))
             return RKP_STEP_DONE;
         if (RKP_UNLIKELY(rki_ckpt_due(r)) && empty && r->phase == PHASE_RUN) {
@@ -899,6 +904,8 @@ static rkp_step step(rki_runner *r)
             return idle(r);
         }
         check_wanted(r);
+        if (RKP_UNLIKELY(r->chain) && rki_device_collect(r))
+            continue;
         if (RKP_UNLIKELY(r->timed) && run_timers(r) && !rki_flush_or_wait(r))
             return idle(r);
         if (RKP_UNLIKELY(r->acts[0]->life) && !rki_life_ready(r->acts[0]))
@@ -912,6 +919,8 @@ static rkp_step step(rki_runner *r)
             continue;
         }
         if (RKP_UNLIKELY(r->barring) && !r->pending && rki_ckpt_aligned(r)) {
+            if (RKP_UNLIKELY(r->chain) && !rki_device_empty(r))
+                return idle(r); // what is before the barrier comes back first
             if (rki_batcher_rows(r->batcher)) {
                 if (!give_batches(r, RKI_FLUSH_BARRIER)) {
                     rki_flush_or_wait(r);
@@ -959,7 +968,7 @@ static rkp_step step(rki_runner *r)
             }
         }
         if (took == TOOK_NONE) {
-            if (!inputs_ended(r))
+            if (!inputs_ended(r) || (RKP_UNLIKELY(r->chain) && !rki_device_empty(r)))
                 return idle(r);
             if (r->calls && !replies_ended(r)) {
                 if (!end_requests(r))

@@ -1,6 +1,7 @@
 // run/summary.c - counts of a run, added up per kernel, as a table for people and as JSON.
 #include "base/json.h"
 #include "run/actor.h"
+#include "run/device.h"
 
 #include <sys/resource.h>
 
@@ -207,12 +208,16 @@ void rki_run_summary_text(const rki_run *r, rki_buf *out)
     for (rki_counts_walk w = { 0 }; rki_run_next_counts(r, &w, &c);) {
         char a[32], b[32], d[32], e[32];
         const rkp_op *op = w.kernel->op;
+        rki_device_counts on;
         int left = (int)(wk - strlen(c.kernel));
         if (op->kind == RKP_SOURCE)
             bytes += c.bytes_in;
         rki_putf(out, "%s%-*s  %-*s  %15s  %15s  %13s  %13s\n", c.kernel, left, c.removed ? removed : "", (int)wo, c.op,
                  commas(a, c.rows_in), commas(b, op->kind == RKP_SINK ? c.absorbed : c.rows_out), commas(d, c.dropped),
                  commas(e, c.dead_lettered));
+        if (rki_device_counts_of(r, c.kernel, &on))
+            rki_putf(out, "%*s    on a device   %-16s %s frames, %s rows looked at again\n", (int)wk, "", on.device,
+                     commas(a, on.frames), commas(b, on.punted));
         for (uint32_t j = 0; j < c.n_drops; j++)
             rki_putf(out, "%*s    dropped       %-16s %s\n", (int)wk, "", c.drops[j].reason,
                      commas(a, c.drops[j].rows));
@@ -231,6 +236,7 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
 {
     rki_totals t;
     rki_kernel_counts c;
+    rki_device_counts on;
     rki_json j;
     rki_run_totals(r, &t);
     rki_json_init(&j, out, 2);
@@ -260,6 +266,11 @@ void rki_run_summary_json(const rki_run *r, int exit_code, rki_buf *out)
         rki_json_object(&j);
         rki_json_put_z(&j, "kernel", c.kernel);
         rki_json_put_z(&j, "op", c.op);
+        if (rki_device_counts_of(r, c.kernel, &on)) {
+            rki_json_put_z(&j, "device", on.device);
+            FIELD("device_frames", on.frames);
+            FIELD("device_punted_rows", on.punted);
+        }
         if (c.removed)
             rki_json_put_bool(&j, "removed", true);
         FIELD("rows_in", c.rows_in);

@@ -120,10 +120,15 @@ static void check_state(rki_load *l, const rkp_node *n, const rki_kernel *k)
 }
 
 // `defaults` are for the kernels for which they mean something.
-bool rki_field_for(const rkp_op *op, rkp_str field)
+bool rki_field_for(const rkp_op *op, const rkp_node *n)
 {
+    const rkp_str field = rkp_word_str(n->key);
+    const rkp_node *device = n->kind == RKI_MAP ? rki_node_get(n, "device") : n;
     if (op->kind == RKP_SOURCE && (rkp_str_is(field, "batch") || rkp_str_is(field, "queue")))
         return false; // it has no input
+    if (rkp_str_is(field, "place") && device && device->kind == RKI_SCALAR && rkp_str_is(device->text, "gpu") &&
+        !op->device)
+        return false; // it has no form for devices
     return !rkp_str_is(field, "retry") || op->retries;
 }
 

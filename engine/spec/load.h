@@ -201,6 +201,8 @@ typedef struct rki_kernel_conf {
     } batch;
     struct {
         int device, mode;
+        uint64_t blocks, threads;
+        int fallback;
     } place;
     int fuse, start, order, delivery;
     rkp_objects_of subscribe;
@@ -280,7 +282,7 @@ void rki_load_topics(rki_load *l, const rkp_node *map); // `topics:`
 void rki_topic_refuse(rki_load *l, rkp_word w, const rki_topic_findings *f);
 // The kernel's subscribe and publish, checked by themselves.
 // fields.c.  Is this field of `defaults` for kernels of this operator?
-bool rki_field_for(const rkp_op *op, rkp_str field);
+bool rki_field_for(const rkp_op *op, const rkp_node *field);
 void rki_check_fields(rki_load *l, const rkp_node *n, const rki_kernel *k);
 
 void rki_load_pubsub(rki_load *l, const rkp_node *kernel, const rki_kernel_conf *conf, bool ports_known,

@@ -92,7 +92,7 @@ static const rkp_opt_type replicas_type = { "auto or whole number", sizeof(uint6
 static const rkp_choice devices[] = {
     { "auto", RKI_PLACE_AUTO, "where the planner finds best" },
     { "cpu", RKI_PLACE_CPU, "on the processor" },
-    { "gpu", RKI_NOT_YET, "on a graphics card" },
+    { "gpu", RKI_PLACE_GPU, "on a graphics card" },
     { 0 },
 };
 
@@ -101,6 +101,7 @@ static rkp_status parse_device(rkp_opt_ctx *c, const rkp_opt *row, const rkp_nod
 {
     if (n->kind == RKI_SCALAR && n->text.n > 4 && memcmp(n->text.p, "gpu:", 4) == 0) {
         rkp_diag(c->diags, RKP_ERROR, n->at, "not-supported", "'%s: gpu:N' is not supported yet", row->name);
+        rkp_diag_hint(c->diags, "'gpu' is the first one");
         return RKP_INVALID;
     }
     return rkp_choice_type.parse(c, row, n, field);
@@ -160,6 +161,26 @@ static const rkp_opt checkpoint_rows[] = {
     { 0 },
 };
 
+static const rkp_choice ingresses[] = {
+    { "auto", 0, "mapped" },
+    { "mapped", 1, "blocks read pinned memory of the host" },
+    { "relay", RKI_NOT_YET, "one block reads for all others" },
+    { "frames", RKI_NOT_YET, "the copy engine moves frames" },
+    { 0 },
+};
+
+#define G(f) offsetof(rki_gpu_conf, f)
+static const rkp_opt gpu_rows[] = {
+    { "devices", &rki_any, 0, .optional = true, .help = "which cards", .not_yet = "" },
+    { "memory_limit", &rki_any, 0, .optional = true, .help = "memory of a card", .not_yet = "" },
+    { "watchdog", &rkp_duration, G(watchdog_ns), .def = "10s", .bounded = true, .min = 1e8, .max = 1e18,
+      .help = "how long a block may show no sign of life before the run fails, and the engine before a block leaves" },
+    { "simulate", &rkp_bool, G(simulate), .def = "false",
+      .help = "threads in place of a card, for tests: slow, and needs a C++ compiler" },
+    { "ingress", &rkp_choice_type, G(ingress), .def = "auto", .choices = ingresses, .help = "how rows come to a card" },
+    { 0 },
+};
+
 static const rkp_opt shutdown_rows[] = {
     { "grace", &rkp_duration, 0, .def = "30s", .help = "how long a drain may take after the first signal",
       .also = "timeout" },
@@ -184,7 +205,8 @@ static const rkp_opt engine_rows[] = {
     { "shutdown", &rkp_object, E(grace_ns), .def = "{}", .help = "how the engine ends", .sub = shutdown_rows,
       .sub_size = sizeof(uint64_t) },
     { "clock", &rki_any, 0, .optional = true, .help = "the hybrid clock", .not_yet = "" },
-    { "gpu", &rki_any, 0, .optional = true, .help = "graphics cards", .not_yet = "" },
+    { "gpu", &rkp_object, E(gpu), .def = "{}", .help = "graphics cards", .sub = gpu_rows,
+      .sub_size = sizeof(rki_gpu_conf) },
     { 0 },
 };
 
@@ -317,10 +339,16 @@ static const rkp_opt batch_rows[] = {
 };
 
 static const rkp_choice place_modes[] = {
-    { "auto", RKI_PLACE_MODE_AUTO, "on the shared workers" },
+    { "auto", RKI_PLACE_MODE_AUTO, "on the shared workers; on a device: persistent" },
     { "thread", RKI_PLACE_MODE_THREAD, "a thread of its own" },
-    { "persistent", RKI_NOT_YET, "resident on the device" },
+    { "persistent", RKI_PLACE_MODE_PERSISTENT, "resident on the device" },
     { "launch", RKI_NOT_YET, "one launch per batch" },
+    { 0 },
+};
+
+static const rkp_choice fallbacks[] = {
+    { "fail", RKI_FALLBACK_FAIL, "the run does not begin" },
+    { "cpu", RKI_FALLBACK_CPU, "the kernel runs on the processor, and the summary says so" },
     { 0 },
 };
 
@@ -328,10 +356,13 @@ static const rkp_choice place_modes[] = {
 static const rkp_opt place_rows[] = {
     { "device", &device_type, P(device), .def = "auto", .choices = devices, .help = "auto, cpu, gpu or gpu:N" },
     { "mode", &rkp_choice_type, P(mode), .def = "auto", .choices = place_modes, .help = "how it gets its time" },
-    { "blocks", &rki_any, 0, .optional = true, .help = "blocks on the device", .not_yet = "" },
-    { "threads", &rki_any, 0, .optional = true, .help = "threads per block", .not_yet = "" },
+    { "blocks", &rkp_uint, P(blocks), .def = "0", .bounded = true, .min = 0, .max = 1024,
+      .help = "blocks on the device; 0: one" },
+    { "threads", &rkp_uint, P(threads), .def = "0", .bounded = true, .min = 0, .max = 1024,
+      .help = "threads of a block, a multiple of 32; 0: 256" },
     { "pin", &rki_any, 0, .optional = true, .help = "processors to stay on", .not_yet = "" },
-    { "fallback", &rki_any, 0, .optional = true, .help = "when the device is not there", .not_yet = "" },
+    { "fallback", &rkp_choice_type, P(fallback), .def = "fail", .choices = fallbacks,
+      .help = "when the device is not there" },
     { 0 },
 };
 

@@ -317,7 +317,7 @@ static void add_defaults(rki_load *l, rkp_node *to, const rkp_node *from, const 
     for (const rkp_node *d = from->child; d; d = d->next) {
         rkp_node *have = rki_node_get(to, d->key.p), *copy;
 
-        if (top && op && !rki_field_for(op, rkp_word_str(d->key)))
+        if (top && op && !rki_field_for(op, d))
             continue;
         if (have) {
             if (top && have->kind == RKI_MAP && d->kind == RKI_MAP)
@@ -444,6 +444,7 @@ static void source_fields(rki_load *l, const rkp_node *k)
 static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *conf, rki_kernel *k)
 {
     const rkp_node *e = rki_node_get(n, "on_error"), *b = rki_node_get(n, "batch"), *o = rki_node_get(n, "order");
+    const rkp_node *p = rki_node_get(n, "place");
 
     take_queue(l, n, conf, k);
     k->batch_count = conf->batch.count;
@@ -455,6 +456,10 @@ static void take_fields(rki_load *l, const rkp_node *n, const rki_kernel_conf *c
     k->batches = k->batch_count || k->batch_bytes || k->batch_period_ns;
     k->place_device = conf->place.device;
     k->place_mode = conf->place.mode;
+    k->place_blocks = conf->place.blocks;
+    k->place_threads = conf->place.threads;
+    k->place_fallback = conf->place.fallback;
+    k->place_at = p ? p->at : n->key_at;
     k->fuse_never = conf->fuse == 1;
     k->order = conf->order;
     k->delivery = conf->delivery;

@@ -66,8 +66,15 @@ typedef enum {
     RKI_DELIVERY_EXACTLY_ONCE
 } rki_delivery;
 typedef enum { RKI_PRIO_LOW, RKI_PRIO_NORMAL, RKI_PRIO_HIGH, RKI_PRIO_CRITICAL } rki_priority;
-typedef enum { RKI_PLACE_AUTO, RKI_PLACE_CPU } rki_place_device;
-typedef enum { RKI_PLACE_MODE_AUTO, RKI_PLACE_MODE_THREAD } rki_place_mode;
+typedef enum { RKI_PLACE_AUTO, RKI_PLACE_CPU, RKI_PLACE_GPU } rki_place_device;
+typedef enum { RKI_FALLBACK_FAIL, RKI_FALLBACK_CPU } rki_fallback;
+typedef enum { RKI_PLACE_MODE_AUTO, RKI_PLACE_MODE_THREAD, RKI_PLACE_MODE_PERSISTENT } rki_place_mode;
+
+typedef struct rki_gpu_conf {
+    bool simulate;        // threads of this process in place of a card
+    int ingress;          // 0 auto, 1 mapped, which is the same
+    uint64_t watchdog_ns; // how long a side may show no sign of life
+} rki_gpu_conf;
 
 typedef struct rki_engine_conf {
     int backend;           // rki_backend_choice
@@ -78,6 +85,7 @@ typedef struct rki_engine_conf {
     bool allow_exec;
     uint64_t grace_ns;      // shutdown.grace
     uint64_t checkpoint_ns; // checkpoint.interval
+    rki_gpu_conf gpu;
 } rki_engine_conf;
 
 typedef struct rki_run_conf {
@@ -252,6 +260,9 @@ typedef struct rki_kernel {
     uint64_t timeout_ns; // of a step; 0: none
     rki_error_conf on_error;
     int place_device, place_mode;
+    uint64_t place_blocks, place_threads; // on a device
+    int place_fallback;                   // rki_fallback
+    rkp_loc place_at;
     uint64_t replicas; // 0: auto, 1 the default
     bool replicas_given;
     rkp_word partition_by;                // an expression; p NULL: none

@@ -80,6 +80,13 @@ static rkp_verdict filter_on_batch(void *self, rkp_actor *a, unsigned port, rkp_
     return RKP_DONE;
 }
 
+static void filter_device(const void *self, rkp_dev *d)
+{
+    const struct filter *f = self;
+    rkp_dev_filter(d, f->cond, NULL);
+    rkp_dev_out_same(d);
+}
+
 static void filter_fini(void *self)
 {
     struct filter *f = self;
@@ -104,5 +111,6 @@ const rkp_op rkp_op_filter = {
     .also = "where grep condition select_rows bloblang rewrite_tag modify reduce filter_rows",
     .bind = filter_bind,
     .on_batch = filter_on_batch,
+    .device = filter_device,
     .fini = filter_fini,
 };

@@ -375,24 +375,29 @@ static rkp_status map_bind(void *self, rkp_bind *b)
 
 // ---- run ------------------------------------------------------------------------------------------------------------
 
-// What nobody reads is not computed.
+// What nobody reads is not computed: the slots that the outputs marked `needed` are made of.
+static void mark_needed(struct slot *slots, uint32_t n_in, uint32_t n_slots, bool *computes)
+{
+    for (uint32_t i = n_slots; i-- > n_in;) {
+        struct slot *s = &slots[i];
+        if (!s->needed)
+            continue;
+        if (s->kind == SLOT_CAST)
+            slots[s->from].needed = true;
+        for (uint32_t c = 0; s->kind == SLOT_EXPR && c < i; c++)
+            if (rkp_expr_reads(s->expr, c))
+                slots[c].needed = true;
+        if (s->kind == SLOT_CAST || rkp_expr_is_column(s->expr) < 0)
+            *computes = true;
+    }
+}
+
 static void plan(struct map *m, rkp_actor *a)
 {
     for (uint32_t i = 0; i < m->n_outs; i++)
         if (rkp_actor_needed(a, i))
             m->slots[m->outs[i].slot].needed = true;
-    for (uint32_t i = m->n_slots; i-- > m->n_in;) {
-        struct slot *s = &m->slots[i];
-        if (!s->needed)
-            continue;
-        if (s->kind == SLOT_CAST)
-            m->slots[s->from].needed = true;
-        for (uint32_t c = 0; s->kind == SLOT_EXPR && c < i; c++)
-            if (rkp_expr_reads(s->expr, c))
-                m->slots[c].needed = true;
-        if (s->kind == SLOT_CAST || rkp_expr_is_column(s->expr) < 0)
-            m->computes = true;
-    }
+    mark_needed(m->slots, m->n_in, m->n_slots, &m->computes);
     m->planned = true;
 }
 
@@ -573,6 +578,39 @@ nomem:
     return rkp_fail(a, RKP_NOMEM, "out of memory for %u rows of %u columns", (unsigned)b->rows, (unsigned)m->n_outs);
 }
 
+// The same slots as registers.
+static void map_device(const void *self, rkp_dev *d)
+{
+    const struct map *m = self;
+    struct slot *slots = malloc((m->n_slots ? m->n_slots : 1) * sizeof *slots);
+    uint32_t *regs = malloc((m->n_slots ? m->n_slots : 1) * sizeof *regs);
+    bool computes = false;
+    if (slots && regs) {
+        memcpy(slots, m->slots, m->n_slots * sizeof *slots);
+        for (uint32_t i = 0; i < m->n_outs; i++)
+            if (rkp_dev_needed(d, i))
+                slots[m->outs[i].slot].needed = true;
+        mark_needed(slots, m->n_in, m->n_slots, &computes);
+        for (uint32_t i = 0; i < m->n_slots; i++) {
+            const struct slot *s = &slots[i];
+            regs[i] = UINT32_MAX;
+            if (i < m->n_in)
+                regs[i] = rkp_dev_in(d, i);
+            else if (s->needed && s->kind == SLOT_CAST)
+                regs[i] = rkp_dev_cast(d, regs[s->from], s->type);
+            else if (s->needed)
+                regs[i] = rkp_dev_derive(d, s->expr, regs);
+        }
+        for (uint32_t i = 0; i < m->n_outs; i++)
+            if (rkp_dev_needed(d, i))
+                rkp_dev_out(d, i, regs[m->outs[i].slot]);
+    } else {
+        rkp_dev_nomem(d);
+    }
+    free(slots);
+    free(regs);
+}
+
 static void map_fini(void *self)
 {
     struct map *m = self;
@@ -601,5 +639,6 @@ const rkp_op rkp_op_map = {
     .also = "mutate transform select project with_columns mapping remap record_modifier convert rename bloblang put",
     .bind = map_bind,
     .on_batch = map_on_batch,
+    .device = map_device,
     .fini = map_fini,
 };

@@ -57,7 +57,7 @@ has err '--print and --format json exclude each other'
 run 69 check -- --help
 has out "cannot open '--help'"
 
-for verb in devices bench; do
+for verb in bench; do
     run 69 $verb
     has err "rkpipe: '$verb' is not supported yet"
     is out ''

@@ -14,8 +14,8 @@
 #include <rkpipe/base.h>
 #include <rkpipe/device/abi.h>
 
-#define RKD_MODULE_ABI 1u
-#define RKD_MODULE_SYMBOL "rkd_module"
+#define RKD_MODULE_ABI    1u
+#define RKD_MODULE_SYMBOL "rkd_module_get" // const rkd_module *(*)(void)
 
 typedef struct rkd_host rkd_host;
 typedef struct rkd_image rkd_image;
@@ -23,7 +23,6 @@ typedef struct rkd_grid rkd_grid;
 
 typedef struct rkd_conf {
     bool simulate;          // engine.gpu.simulate: threads of this process in place of a card
-    const char *cache;      // folder for compiled images; NULL: none is kept
     const char *const *env; // NAME=VALUE, NULL terminated; may be NULL
 } rkd_conf;
 
@@ -43,9 +42,8 @@ typedef struct rkd_chain_conf {
     uint64_t start;               // its first position
 } rkd_chain_conf;
 
-// What has become of an image: from a cache or not, and what it takes of the device.
+// What an image takes of the device.
 typedef struct rkd_image_info {
-    bool cached;
     uint32_t registers, local_bytes, shared_bytes; // of a thread, of a thread, of a block
     char arch[16];                                 // "sm_90"
 } rkd_image_info;
@@ -64,8 +62,8 @@ typedef struct rkd_module {
     void (*image_info)(const rkd_image *i, rkd_image_info *out);
     void (*image_free)(rkd_image *i);
     // Reserves everything; nothing runs yet.  RKP_UNSUPPORTED: the blocks do not fit on the device together.
-    rkp_status (*grid_new)(rkd_image *i, const rkd_chain_conf *chains, uint32_t n, uint64_t orphan_ns, rkd_grid **out, char *err,
-                           size_t n_err);
+    rkp_status (*grid_new)(rkd_image *i, const rkd_chain_conf *chains, uint32_t n, uint64_t orphan_ns, rkd_grid **out,
+                           char *err, size_t n_err);
     // Host addresses of slot 0, and of the control words of the chain's first block.
     rkd_in *(*grid_in)(rkd_grid *g, uint32_t chain);
     rkd_out *(*grid_out)(rkd_grid *g, uint32_t chain);

@@ -28,6 +28,7 @@
 typedef struct rkp_actor rkp_actor;
 typedef struct rkp_bind rkp_bind;
 typedef struct rkp_probe rkp_probe;
+typedef struct rkp_dev rkp_dev;
 
 typedef enum rkp_op_kind { RKP_SOURCE, RKP_TRANSFORM, RKP_SINK } rkp_op_kind;
 
@@ -136,6 +137,10 @@ typedef struct rkp_op {
     uint32_t state_version; // of what save writes, from 1
     rkp_status (*save)(void *self, rkp_actor *a, rkp_save *to);
     rkp_status (*restore)(void *self, rkp_actor *a, rkp_load *from);
+
+    // What on_batch does, said in terms of rkp_dev_*, so that a device can do it; control, after bind.  Only of STATELESS transforms with one
+    // output.  NULL: it cannot run on a device.
+    void (*device)(const void *self, rkp_dev *d);
 } rkp_op;
 
 extern const rkp_op *const rkp_ops[]; // the registry, NULL terminated; written by the build
@@ -195,6 +200,21 @@ typedef enum rkp_delivery { RKP_AT_MOST_ONCE = 1, RKP_AT_LEAST_ONCE, RKP_EXACTLY
 void rkp_bind_delivery(rkp_bind *b, rkp_delivery strongest, const char *why);
 // A sink that adds to what is there: a checkpoint is made before the first row, so that a crash before the next one can be taken back.
 void rkp_bind_adds(rkp_bind *b);
+
+// ---- device ---------------------------------------------------------------------------------------------------------
+//
+// A kernel on a device works row by row over registers: numbers for the values of a row.  regs[c] is the register of column c of the schema
+// that an expression was compiled for (NULL: the input's).  What cannot be done there is a finding with the kernel's place, once.
+
+uint32_t rkp_dev_in(rkp_dev *d, uint32_t column); // of the input
+void rkp_dev_filter(rkp_dev *d, const rkp_expr *e,
+                    const uint32_t *regs); // rows for which it is not true end here, reason "filter"
+uint32_t rkp_dev_derive(rkp_dev *d, const rkp_expr *e, const uint32_t *regs);
+uint32_t rkp_dev_cast(rkp_dev *d, uint32_t reg, rkp_type to);
+void rkp_dev_out(rkp_dev *d, uint32_t column, uint32_t reg); // of the output; every column that is needed
+void rkp_dev_out_same(rkp_dev *d);                           // the input's columns
+void rkp_dev_nomem(rkp_dev *d);                              // the operator could not get memory
+bool rkp_dev_needed(const rkp_dev *d, uint32_t out_column);
 
 // ---- actor ----------------------------------------------------------------------------------------------------------
 

@@ -52,9 +52,10 @@ enum {
 
 // The head of a frame.  Written by the host.
 typedef struct rkd_in {
-    uint64_t seq; // position + 1; written last
+    uint64_t seq;    // position + 1; written last
+    uint64_t states; // bit c: the states of column c are in the slot; else each of its rows has a value
     uint32_t rows;
-    uint32_t reserved[13];
+    uint32_t reserved[11];
 } rkd_in;
 
 // The head of an answer.  Written by one block.

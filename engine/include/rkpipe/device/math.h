@@ -33,11 +33,16 @@ typedef unsigned long uint64_t;
 #endif
 
 // RKD_FN: a function of the loop.  RKD_CONST: a table that all rows read.
+#ifndef RKD_FN
 #if defined(__CUDACC__)
-#define RKD_FN    static __device__ __forceinline__ __attribute__((unused)) // NVRTC would say so of each
+#define RKD_FN static __device__ __forceinline__ __attribute__((unused)) // NVRTC would say so of each
+#else
+#define RKD_FN static inline
+#endif
+#endif
+#if defined(__CUDACC__)
 #define RKD_CONST static __device__ const
 #else
-#define RKD_FN    static inline
 #define RKD_CONST static const
 #endif
 

@@ -13,21 +13,24 @@
 #define RKPIPE_DEVICE_MEM_H
 
 #ifdef __CUDACC_RTC__
+#ifndef RKD_INTS // NVRTC has no <stdint.h>; as glibc has them
+#define RKD_INTS
 typedef signed char int8_t;
 typedef short int16_t;
 typedef int int32_t;
-typedef long long int64_t;
+typedef long int64_t;
 typedef unsigned char uint8_t;
 typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
-typedef unsigned long long uint64_t;
+typedef unsigned long uint64_t;
+#endif
 #else
 #include <stdint.h>
 #endif
 
 #ifndef RKD_FN
 #ifdef __CUDACC__
-#define RKD_FN static __device__ __forceinline__
+#define RKD_FN static __device__ __forceinline__ __attribute__((unused)) // NVRTC would say so of each
 #else
 #define RKD_FN static inline
 #endif
