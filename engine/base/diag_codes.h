@@ -160,6 +160,7 @@ typedef struct rki_diag_code {
     { "secret-path", "A store that reads the environment has been given a path." }, \
     { "secret-store", "There is no secret store of this name." }, \
     { "select-empty", "`select` names no column." }, \
+    { "series-text", "A series of a test, or its values, are not in the notation of promtool." }, \
     { "set-path", "The left side of `--set` is no path of keys." }, \
     { "sort-empty", "There is nothing to sort by." }, \
     { "sort-type", "A column of this type has no order." }, \
@@ -173,6 +174,8 @@ typedef struct rki_diag_code {
     { "template-op", "A kernel with `use` gets its operator from the template." }, \
     { "template-unknown", "No template has this name." }, \
     { "template-use", "A template cannot use another template." }, \
+    { "test-alert", "An alert is not in the state that a test expects." }, \
+    { "test-at", "A test asks for a moment that it does not reach." }, \
     { "test-column", "A row or a list of a test names a column that is not there." }, \
     { "test-contains", "No row is like one that a test expects." }, \
     { "test-count", "There are more or fewer rows than a test expects; or its `count` is no number of rows." }, \

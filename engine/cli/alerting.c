@@ -86,7 +86,7 @@ static void saw(void *arg, rkp_str alert, const rkp_str *keys, size_t n, uint64_
     rki_alerter_saw(arg, alert, keys, n, rows, over);
 }
 
-static void feed(void *run, rki_alerter *a)
+void rki_alerting_feed(void *run, rki_alerter *a)
 {
     rki_run_metrics(run, sample, a);
     rki_run_watched(run, saw, a);
@@ -186,7 +186,7 @@ int rki_alerting_begin(rki_alerting *x, const rki_alerting_args *a)
     rki_alerter_args args = { .rules = s->alerts,
                               .n = s->n_alerts,
                               .interval_ms = (int64_t)(s->telemetry.interval_ns / 1000000),
-                              .feed = feed,
+                              .feed = rki_alerting_feed,
                               .feed_arg = a->run,
                               .log = a->log,
                               .log_arg = a->log_arg,

@@ -10,6 +10,9 @@
 // The names of all series that this binary can have; free() it.  NULL without memory.
 char **rki_metric_series_names(const rkp_op *const *ops);
 
+// As rki_alerter_args.feed: what the metrics of a run are, and what its alerts on data have seen.
+void rki_alerting_feed(void *run, rki_alerter *a);
+
 enum { RKI_SEVERITIES = 3 }; // info, warn, page
 
 // Alerts of a run: rules, and who is told of them.

@@ -1,6 +1,7 @@
 // cli/load.c - a file to a checked and planned pipeline, with all findings.
 #include "cli/alerting.h"
 #include "cli/cli.h"
+#include "spec/tests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ int rki_cli_load_spec(rki_cli *c, const char *file, const rki_load_args *a, cons
                          .env = c->env,
                          .ops = c->ops,
                          .engine_op = &rki_op_engine,
-                         .watch_op = l->test ? NULL : &rki_op_watch,
+                         .watch_op = l->test && !l->test->asks_alerts ? NULL : &rki_op_watch,
                          .backend = backend,
                          .test = l->test,
                          .allow_exec = allow_exec || (a && a->allow_exec) };

@@ -39,16 +39,16 @@ static const rki_arg test_rows[] = {
     { 0 },
 };
 
-// Which kernels of a pipeline rows have passed, over all of its tests.
+// Which kernels of a pipeline rows have passed, and which of its alerts have fired, over all of its tests.
 struct covered {
-    const char *kernel;
-    bool passed;
+    const char *name;
+    bool yes;
 };
 
 struct pipeline {
     const char *file;
-    struct covered *v;
-    size_t n;
+    struct covered *v, *rules;
+    size_t n, n_rules;
     struct pipeline *next;
 };
 
@@ -86,7 +86,7 @@ static int add_folder(rki_paths *to, const char *folder, int depth)
 
 // ---- coverage -------------------------------------------------------------------------------------------------------
 
-static struct pipeline *pipeline_of(struct testing *w, const char *file, const rki_plan *p)
+static struct pipeline *pipeline_of(struct testing *w, const char *file, const rki_spec *s)
 {
     struct pipeline *to;
     for (to = w->pipelines; to; to = to->next)
@@ -96,12 +96,13 @@ static struct pipeline *pipeline_of(struct testing *w, const char *file, const r
     if (!to)
         return NULL;
     to->file = rki_dup(&w->arena, file, strlen(file));
-    to->v = rki_array(&w->arena, p->n_kernels + 1u, sizeof *to->v);
-    for (uint32_t i = 0; to->v && i < p->n_kernels; i++) {
-        rkp_word id = p->kernels[i].k->id;
-        if (id.p[0] != '$')
-            to->v[to->n++].kernel = rki_dup(&w->arena, id.p, id.n);
-    }
+    to->v = rki_array(&w->arena, s->n_kernels + 1u, sizeof *to->v);
+    for (size_t i = 0; to->v && i < s->n_kernels; i++)
+        if (s->kernels[i].id.p[0] != '$')
+            to->v[to->n++].name = rki_dup(&w->arena, s->kernels[i].id.p, s->kernels[i].id.n);
+    to->rules = rki_array(&w->arena, s->n_alerts + 1, sizeof *to->rules);
+    for (size_t i = 0; to->rules && i < s->n_alerts; i++)
+        to->rules[to->n_rules++].name = rki_dup(&w->arena, s->alerts[i].name.p, s->alerts[i].name.n);
     *w->tail = to;
     w->tail = &to->next;
     return rki_arena_failed(&w->arena) ? NULL : to;
@@ -111,7 +112,7 @@ static void count(void *arg, const rki_run *r)
 {
     struct testing *w = arg;
     const rki_case *k = w->at_work;
-    struct pipeline *p = pipeline_of(w, k->tests->pipeline, k->l.plan);
+    struct pipeline *p = pipeline_of(w, k->tests->pipeline, k->l.spec);
     for (uint32_t i = 0; p && i < k->l.plan->n_kernels; i++) {
         const rki_mock *m = rki_test_mock(k->t, rkp_word_str(k->l.plan->kernels[i].k->id));
         rki_kernel_counts n;
@@ -119,23 +120,47 @@ static void count(void *arg, const rki_run *r)
         if ((m && m->op) || !(n.rows_in || n.rows_out))
             continue;
         for (size_t v = 0; v < p->n; v++)
-            if (strcmp(p->v[v].kernel, n.kernel) == 0)
-                p->v[v].passed = true;
+            if (strcmp(p->v[v].name, n.kernel) == 0)
+                p->v[v].yes = true;
     }
     w->nomem |= !p;
+}
+
+// Rules of a template of a file may differ from test to test, but not in number: `enabled` is not theirs.
+static void count_rules(struct testing *w, const rki_case *k)
+{
+    struct pipeline *p = pipeline_of(w, k->tests->pipeline, k->l.spec);
+    for (size_t i = 0; p && i < p->n_rules && i < k->l.spec->n_alerts; i++)
+        p->rules[i].yes |= rki_case_fired(k, i);
+    w->nomem |= !p;
+}
+
+static size_t n_covered(const struct covered *v, size_t n)
+{
+    size_t yes = 0;
+    for (size_t i = 0; i < n; i++)
+        yes += v[i].yes;
+    return yes;
+}
+
+static void put_others(const struct covered *v, size_t n, const char *words, rki_buf *out)
+{
+    size_t no = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!v[i].yes)
+            rki_putf(out, "%s%s", no++ ? ", " : words, v[i].name);
+    rki_putc(out, '\n');
 }
 
 static void put_coverage(const struct testing *w, rki_buf *out)
 {
     for (const struct pipeline *p = w->pipelines; p; p = p->next) {
-        size_t passed = 0, n = 0;
-        for (size_t i = 0; i < p->n; i++)
-            passed += p->v[i].passed;
-        rki_putf(out, "%s: rows passed %zu of %zu kernels", p->file, passed, p->n);
-        for (size_t i = 0; i < p->n; i++)
-            if (!p->v[i].passed)
-                rki_putf(out, "%s%s", n++ ? ", " : "; none passed ", p->v[i].kernel);
-        rki_putc(out, '\n');
+        rki_putf(out, "%s: rows passed %zu of %zu kernels", p->file, n_covered(p->v, p->n), p->n);
+        put_others(p->v, p->n, "; none passed ", out);
+        if (!p->n_rules)
+            continue;
+        rki_putf(out, "%s: %zu of %zu alerts fired", p->file, n_covered(p->rules, p->n_rules), p->n_rules);
+        put_others(p->rules, p->n_rules, "; never ", out);
     }
 }
 
@@ -172,7 +197,8 @@ static void one_test(struct testing *w, const char *file, const rki_tests *tests
     } else if (!code) {
         k.colour = rki_cli_colour(w->c, STDOUT_FILENO);
         w->at_work = &k;
-        code = rki_case_run(w->c, w->seed, &k, count, w);
+        code = rki_case_run(w->seed, &k, count, w);
+        count_rules(w, &k);
         o = code ? RKI_TEST_BROKEN : k.failures ? RKI_TEST_FAILED : RKI_TEST_OK;
     }
     tell(w, file, t->name.p, o, &k, &k.report);
@@ -273,7 +299,9 @@ const rki_verb rki_verb_test = {
     .args_size = sizeof(struct test_args),
     .details = "A test gives rows to a source or a topic and says what kernels give, or topics carry. The engine runs "
                "the pipeline as it is, on a clock of its own that never waits; sources and sinks do not look outside. "
-               "A test without 'expect' prints what every kernel has produced.\n\n"
+               "'alerts' says what must become of its rules, over the run or over given series. A test without "
+               "'expect' prints "
+               "what every kernel has produced.\n\n"
                "Exit codes: 0 all is as expected; 1 something is not; 69 a file is not there, or there are no tests; "
                "78 a test or its pipeline is wrong.",
     .examples = "  rkpipe test fees.yaml\n"

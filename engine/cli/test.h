@@ -49,7 +49,10 @@ typedef struct rki_goal {
     uint64_t n_wrong, first_wrong;
 } rki_goal;
 
+typedef struct rki_case_alerts rki_case_alerts;
+
 typedef struct rki_case {
+    rki_cli *c;
     const rki_test *t;
     const rki_tests *tests;
     rki_loaded l;
@@ -60,7 +63,8 @@ typedef struct rki_case {
     rki_goal *goals;
     size_t n_goals;
     bool nomem;
-    bool our_rows, our_ns; // nobody said when it is to be stopped
+    bool our_rows, our_ns;   // nobody said when it is to be stopped
+    rki_case_alerts *alerts; // NULL: nobody evaluates rules
     // What came of it.
     rki_buf report; // findings, or differences, or what was produced
     unsigned failures;
@@ -71,7 +75,7 @@ typedef struct rki_case {
 // Loads and plans the pipeline with the test on it, and checks what is expected.  0, or the exit code: findings are in k->l.diags.
 int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests, const rki_test *t, rki_case *k);
 // Runs it; the report says what differs, or, without expectations, what was produced.  0, or the exit code when it could not run.
-int rki_case_run(rki_cli *c, uint64_t seed, rki_case *k, void (*counts)(void *arg, const rki_run *r), void *arg);
+int rki_case_run(uint64_t seed, rki_case *k, void (*counts)(void *arg, const rki_run *r), void *arg);
 void rki_case_fini(rki_case *k);
 
 // ---- test_goal.c: kernels and topics as tests name them
@@ -87,6 +91,20 @@ void rki_expect_look(rki_case *k);
 void rki_case_show(rki_case *k); // what every target got
 // A finding with the lines of the file that it is about, in the report.  `code` is a literal.
 void rki_case_fail(rki_case *k, rkp_loc at, const char *code, const char *fmt, ...) RKP_PRINTF(4, 5);
+
+// ---- test_alerts.c: what the test asks of alerts
+
+// Findings where it asks for what there is not; false then.  After the pipeline was loaded and its limits are known.
+bool rki_case_alerts_prepare(rki_case *k);
+bool rki_case_run_series(rki_case *k); // the rules over the test's own series; false without memory
+// Around a run; tick: what the clock shows.  False without memory.
+bool rki_case_alerts_begin(rki_case *k, rki_run *r);
+void rki_case_alerts_tick(rki_case *k, int64_t wall_us);
+bool rki_case_alerts_approve(void *k, const rki_spec *s, char *text, size_t n); // rki_run_args.approve
+void rki_case_alerts_end(rki_case *k, int64_t wall_us);
+void rki_case_alerts_look(rki_case *k); // what differs; without expectations, what has changed
+bool rki_case_fired(const rki_case *k, size_t rule);
+void rki_case_alerts_free(rki_case_alerts *x); // NULL is fine
 
 // ---- test_check.c
 

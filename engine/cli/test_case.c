@@ -51,7 +51,7 @@ int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests,
 {
     rki_plan_args pa = { .cores = 1, .memory = UINT64_C(2) << 30, .probe = true };
     int code;
-    *k = (rki_case){ .t = t, .tests = tests };
+    *k = (rki_case){ .c = c, .t = t, .tests = tests };
     rki_arena_init(&k->arena);
     rki_buf_init(&k->report);
     k->pool = rkp_pool_new(MEMORY);
@@ -66,6 +66,10 @@ int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests,
     code = rki_cli_load_spec(c, tests->pipeline, a, NULL, false, &k->l);
     if (code)
         return code;
+    if (t->of_series) // nothing of the pipeline is needed but its rules
+        return rki_case_alerts_prepare(k) && !rki_diags_failed(k->l.diags) ? 0
+               : rki_diags_failed(k->l.diags)                              ? RKI_EXIT_INVALID
+                                                                           : rki_cli_nomem();
     if (!rki_spec_test(k->l.spec, t, &rki_op_given, &rki_op_seen, k->l.diags))
         return rki_diags_failed(k->l.diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
     k->l.plan = rki_plan_new(k->l.spec, &pa, k->l.diags);
@@ -74,6 +78,8 @@ int rki_case_prepare(rki_cli *c, const rki_load_args *a, const rki_tests *tests,
     if (!types_known(k) || !rki_goals_find(k))
         return rki_diags_failed(k->l.diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
     limits(k);
+    if (!rki_case_alerts_prepare(k))
+        return rki_diags_failed(k->l.diags) ? RKI_EXIT_INVALID : rki_cli_nomem();
     return 0;
 }
 
@@ -85,6 +91,7 @@ struct clock {
     rki_run *run;
     uint64_t give_up_ns;
     unsigned signals;
+    rki_case *k;
 };
 
 static uint64_t mono_ns(void *ctx)
@@ -101,7 +108,8 @@ static int64_t wall_us(void *ctx)
 static void look(void *arg, const rki_progress *p)
 {
     struct clock *c = arg;
-    (void)p;
+    if (!p->final)
+        rki_case_alerts_tick(c->k, wall_us(c));
     if (c->now_ns < c->give_up_ns || c->signals == 2)
         return;
     while (c->signals < 2) {
@@ -157,10 +165,11 @@ static void judge(rki_case *k, const rki_run *r, int code)
         rki_case_fail(k, fails->at, "test-run", "the run fails otherwise: %s", why);
     else if (!fails->p && code != RKI_EXIT_OK)
         rki_case_fail(k, k->t->name.at, "test-run", "the run failed: %s", *why ? why : "no reason is known");
-    if (!k->t->n_expects && !fails->p)
+    if (!k->t->n_expects && !k->t->n_alerts && !fails->p)
         rki_case_show(k);
     else if (!k->failures)
         rki_expect_look(k);
+    rki_case_alerts_look(k);
 }
 
 static void tell_stopped(rki_case *k, const rki_run *r, const struct clock *clock)
@@ -176,19 +185,31 @@ static void tell_stopped(rki_case *k, const rki_run *r, const struct clock *cloc
                  (unsigned long long)(run->stop_ns / SECOND_NS));
 }
 
-int rki_case_run(rki_cli *c, uint64_t seed, rki_case *k, void (*counts)(void *arg, const rki_run *r), void *arg)
+static int run_series(rki_case *k)
 {
-    struct clock clock = { .now_ns = BEGIN_NS, .wall_us = k->t->now_us };
+    double begin = seconds_now();
+    bool ok = rki_case_run_series(k);
+    if (ok)
+        rki_case_alerts_look(k);
+    k->seconds = seconds_now() - begin;
+    return !ok || k->nomem || rki_arena_failed(&k->arena) || k->report.failed ? rki_cli_nomem() : 0;
+}
+
+int rki_case_run(uint64_t seed, rki_case *k, void (*counts)(void *arg, const rki_run *r), void *arg)
+{
+    struct clock clock = { .now_ns = BEGIN_NS, .wall_us = k->t->now_us, .k = k };
     rki_time time = { wall_us, mono_ns, &clock };
-    char *dir = scratch(c), err[1024] = "";
-    rki_run_args ra = { .backend = rki_find_backend(c, "sim"),
+    char *dir = scratch(k->c), err[1024] = "";
+    rki_run_args ra = { .backend = rki_find_backend(k->c, "sim"),
                         .progress = look,
                         .progress_arg = &clock,
-                        .progress_ns = SECOND_NS,
+                        .progress_ns = k->t->asks_alerts ? k->l.spec->telemetry.interval_ns : SECOND_NS,
                         .data_dir = dir,
                         .fresh = true,
                         .quiet = true,
-                        .env = c->env,
+                        .env = k->c->env,
+                        .approve = rki_case_alerts_approve,
+                        .approve_arg = k,
                         .time = &time,
                         .virtual_ns = &clock.now_ns,
                         .seed = seed,
@@ -198,6 +219,10 @@ int rki_case_run(rki_cli *c, uint64_t seed, rki_case *k, void (*counts)(void *ar
     rki_run *r = NULL;
     rkp_status st;
     int code;
+    if (k->t->of_series) {
+        free(dir);
+        return run_series(k);
+    }
     if (!dir || !ra.backend)
         return rki_cli_nomem();
     clock.give_up_ns = BEGIN_NS + k->l.spec->run.stop_ns + PATIENCE_S * SECOND_NS;
@@ -208,7 +233,10 @@ int rki_case_run(rki_cli *c, uint64_t seed, rki_case *k, void (*counts)(void *ar
         return rki_status_exit(st);
     }
     clock.run = r;
+    if (k->t->asks_alerts && !rki_case_alerts_begin(k, r))
+        k->nomem = true;
     code = rki_run_execute(r);
+    rki_case_alerts_end(k, wall_us(&clock));
     k->seconds = seconds_now() - begin;
     counts(arg, r);
     judge(k, r, code);
@@ -221,6 +249,7 @@ int rki_case_run(rki_cli *c, uint64_t seed, rki_case *k, void (*counts)(void *ar
 
 void rki_case_fini(rki_case *k)
 {
+    rki_case_alerts_free(k->alerts);
     rki_buf_fini(&k->report);
     rki_loaded_free(&k->l);
     rki_snapshot_free(k->texts);

@@ -318,7 +318,7 @@ bool rki_goals_find(rki_case *k)
 {
     bool ok = true;
     if (!k->t->n_expects)
-        return k->t->fails.p || show_all(k);
+        return k->t->fails.p || k->t->n_alerts || show_all(k);
     k->goals = rki_array(&k->arena, k->t->n_expects, sizeof *k->goals);
     for (size_t i = 0; k->goals && i < k->t->n_expects; i++) {
         k->goals[i].e = &k->t->expects[i];

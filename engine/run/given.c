@@ -9,6 +9,16 @@ struct given {
     uint64_t next_ns; // 0: before the first message
 };
 
+// There are no more rows: it ends now, or when it has been open for so long as it must.
+static rkp_verdict over(rkp_actor *a, const rki_given *how)
+{
+    uint64_t end = a->run->start_ns + how->open_ns;
+    if (!how->open_ns || rkp_now_ns(a) >= end || rkp_stopping(a))
+        return RKP_DONE;
+    rkp_wake_at(a, end);
+    return RKP_RETRY;
+}
+
 // Message i comes at i * every; without `every` all come at once.
 static rkp_verdict given_poll(void *self, rkp_actor *a)
 {
@@ -17,7 +27,7 @@ static rkp_verdict given_poll(void *self, rkp_actor *a)
     rkp_batch *all = a->bound->given, *b;
     uint64_t n;
     if (!all || g->at == all->rows)
-        return RKP_DONE;
+        return over(a, how);
     if (how->every_ns) {
         uint64_t now = rkp_now_ns(a);
         if (!g->next_ns)
@@ -36,7 +46,7 @@ static rkp_verdict given_poll(void *self, rkp_actor *a)
         return rkp_fail(a, RKP_NOMEM, "out of memory");
     g->at += (uint32_t)n;
     rkp_emit(a, 0, b);
-    return g->at == all->rows ? RKP_DONE : RKP_MORE;
+    return g->at == all->rows && !how->open_ns ? RKP_DONE : RKP_MORE;
 }
 
 const rkp_op rki_op_given = {

@@ -23,6 +23,7 @@ typedef struct rki_given {
     rkp_schema schema;           // n 0: that of the operator in whose place they are, or by their values
     uint64_t every_ns;           // between two messages; 0: all at once
     uint64_t batch;              // rows of a message; 0: one with every_ns, else all
+    uint64_t open_ns;            // from the beginning of the run: the source does not end before
 } rki_given;
 
 // A list of mappings?  Findings when it is not.

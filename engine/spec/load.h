@@ -261,6 +261,24 @@ typedef struct rki_graph_in {
 void rki_load_graph(rki_load *l, const rki_graph_in *in);
 const char *rki_load_port_list(rki_load *l, const rki_kernel *k); // "a, b and c"
 
+// ---- tests_alerts.c
+
+typedef struct rki_test_alert_conf {
+    rkp_word alert;
+    int state;
+    uint64_t at_ns, count;
+    rkp_pairs labels, annotations;
+} rki_test_alert_conf;
+
+typedef struct rki_test_series_conf {
+    rkp_word series, values;
+} rki_test_series_conf;
+
+extern const rkp_opt rki_test_alert_rows[], rki_test_series_rows[];
+// `alerts`, `input_series` and `interval` of a test.
+void rki_load_test_alerts(rki_load *l, const rkp_node *test, const rkp_objects_of *alerts, const rkp_objects_of *series,
+                          uint64_t interval_ns, rki_test *t);
+
 // ---- alerts.c
 
 void rki_load_alerts(rki_load *l, const rkp_objects_of *v); // `alerts:`

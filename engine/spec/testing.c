@@ -164,6 +164,8 @@ static void give(struct putting *p, rki_kernel *k, rki_given *g)
         return;
     }
     *own = *g;
+    if (p->t->n_alerts) // one more look after the last that is asked for
+        own->open_ns = (uint64_t)rki_test_last_ms(p->t) * 1000000 + p->s->telemetry.interval_ns;
     if (use.schema)
         own->schema = *use.schema;
     k->given = own;

@@ -24,6 +24,8 @@ struct test_conf {
     struct {
         uint64_t rows, ns;
     } stop;
+    rkp_objects_of alerts, series;
+    uint64_t interval_ns;
 };
 
 struct mock_conf {
@@ -83,7 +85,14 @@ const rkp_opt rki_test_rows[] = {
       .sub_size = 16 },
     { "now", &rkp_string, T(now), .optional = true,
       .help = "what the clock shows when the test begins; 2000-01-01T00:00:00Z when absent" },
-    { "alerts", &rki_any, 0, .optional = true, .help = "alerts that must be in a state", .not_yet = "" },
+    { "alerts", &rkp_objects, T(alerts), .optional = true, .help = "alerts that must be in a state",
+      .sub = rki_test_alert_rows, .sub_size = sizeof(rki_test_alert_conf), .also = "alert_rule_test exp_alerts" },
+    { "input_series", &rkp_objects, T(series), .optional = true,
+      .help = "series that the rules see in place of the metrics of a run: nothing runs then, and 'now' is "
+              "1970-01-01T00:00:00Z",
+      .sub = rki_test_series_rows, .sub_size = sizeof(rki_test_series_conf), .also = "series" },
+    { "interval", &rkp_duration, T(interval_ns), .optional = true, .bounded = true, .min = 1e6, .max = 86400e9,
+      .help = "of 'input_series': the time between two values (telemetry.interval)" },
     { 0 },
 };
 
@@ -344,6 +353,9 @@ static void one_test(rki_load *l, const rkp_node *n, rki_tests *to)
                      .now_us = begin_us };
     t->says_rows = conf.stop.rows != 0;
     t->says_ns = conf.stop.ns != 0;
+    rki_load_test_alerts(l, n, &conf.alerts, &conf.series, conf.interval_ns, t);
+    if (t->of_series)
+        t->now_us = 0;
     if (conf.now.p && !rkp_parse_timestamp(conf.now.p, conf.now.n, &t->now_us))
         rkp_diag(l->d, RKP_ERROR, conf.now.at, "opt-type", "'now' needs a timestamp, not '%s'", conf.now.p);
     check_input(l, &conf, n);

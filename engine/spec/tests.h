@@ -10,6 +10,7 @@
 
 #include "spec/given.h"
 #include "spec/spec.h"
+#include "watch/series_text.h"
 
 // Another operator for a kernel, or (of a source) rows.
 typedef struct rki_mock {
@@ -36,6 +37,17 @@ typedef struct rki_test_var {
     rkp_loc at;
 } rki_test_var;
 
+// What an alert must be at a moment of the test.
+typedef struct rki_alert_expect {
+    rkp_word alert;
+    rki_alert_state state;
+    rkp_loc at; // its place
+    bool says_at, counts;
+    int64_t at_ms; // from the beginning
+    rkp_pairs labels, annotations;
+    uint64_t count;
+} rki_alert_expect;
+
 typedef struct rki_test {
     rkp_word name;
     rkp_loc at;
@@ -53,6 +65,13 @@ typedef struct rki_test {
     int64_t now_us;          // of the clock when it begins
     rkp_word fails;          // p NULL: it must not
     const rkp_op *given_op;  // gives rows to a topic; set before the pipeline is loaded
+    rki_alert_expect *alerts;
+    size_t n_alerts;
+    bool asks_alerts;        // it has `alerts`, perhaps none
+    bool of_series;          // it has `input_series`: rules are evaluated, and nothing runs
+    rki_series_text *series; // every series_ms a value; 0: as rules are evaluated
+    size_t n_series;
+    int64_t series_ms;
 } rki_test;
 
 typedef struct rki_tests {
@@ -73,6 +92,7 @@ bool rki_is_test_file(const char *path); // *.test.yaml, *.test.yml
 
 // Makes a loaded pipeline, not planned yet, one that runs this test: sources give rows of the test, sinks only look.  False: findings.
 bool rki_spec_test(rki_spec *s, const rki_test *t, const rkp_op *given, const rkp_op *seen, rkp_diags *d);
+int64_t rki_test_last_ms(const rki_test *t);                      // the last moment that it asks of alerts
 const rki_mock *rki_test_mock(const rki_test *t, rkp_str kernel); // NULL: none
 
 #define RKI_INPUT_ID "$input" // the kernel that gives rows to a topic

@@ -354,6 +354,17 @@ void rki_alerter_each(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *
     pthread_mutex_unlock(&a->lock);
 }
 
+void rki_alerter_rules(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *v, bool turned), void *arg)
+{
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < rki_rules_n(a->rules); i++) {
+        rki_rule_view v = rki_rules_view(a->rules, i);
+
+        f(arg, &v, rki_rules_turned(a->rules, i));
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
 // ---- as JSON --------------------------------------------------------------------------------------------------------
 
 static void put_time(rki_json *j, const char *key, int64_t ms)

@@ -60,6 +60,8 @@ void rki_alerter_restore(rki_alerter *a, const struct rki_json_node *list, int64
                          void *arg);
 // Every alert that there is, with what its rule says; f must not call back.
 void rki_alerter_each(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *v, const rki_alert *al), void *arg);
+// Every rule; turned: as rki_rules_turned.
+void rki_alerter_rules(rki_alerter *a, void (*f)(void *arg, const rki_rule_view *v, bool turned), void *arg);
 // {"alerts":[{"alert":..,"state":..,"labels":{..},"annotations":{..},"value":..,"active_at":..}],"rules":[..],"series":{..}}
 void rki_alerter_json(rki_alerter *a, rki_buf *out);
 

@@ -37,7 +37,8 @@ bool rki_prom_units(const rki_prom *e, rkp_diags *d, rkp_word text);
 rki_prom_type rki_prom_type_of(const rki_prom *e);
 // In one form for all ways of writing it; it parses to the same.
 void rki_prom_print(const rki_prom *e, rki_buf *out);
-int64_t rki_prom_back(const rki_prom *e); // how far back it looks, in ms
+int64_t rki_prom_back(const rki_prom *e);               // how far back it looks, in ms
+void rki_prom_print_duration(int64_t ms, rki_buf *out); // 1m30s
 // Could the series of this name and labels be wanted by a selector of it?
 bool rki_prom_wants(const rki_prom *e, rkp_str name);
 

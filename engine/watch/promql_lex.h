@@ -48,6 +48,5 @@ void rki_prom_lex(rki_source *s, uint32_t *at, rki_token *t);
 bool rki_token_is(const rki_token *t, const char *word);
 // 1h30m as Prometheus reads it (units in order, each once); false: not a duration.
 bool rki_prom_duration(rkp_str s, int64_t *ms);
-void rki_prom_print_duration(int64_t ms, rki_buf *out);
 
 #endif

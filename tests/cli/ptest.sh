@@ -324,7 +324,6 @@ wrong twice '    from: src
 wrong 'a sink' '    from: a
     input: []' "kernel 'a' (write.stdout) is no source"
 wrong keys '    form: src' "a test has no key 'form'" "did you mean 'from'?"
-wrong alerts '    alerts: [ { alert: A, state: firing } ]' "'alerts' is not supported yet"
 wrong both '    from: src
     topic: raw/x
     input: []' "'from' and 'topic' exclude each other"

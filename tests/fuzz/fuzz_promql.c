@@ -2,8 +2,27 @@
 // value over a few series or an error, in bounded time.
 #include "base/diag.h"
 #include "watch/promql.h"
+#include "watch/series_text.h"
 
 #include <stdlib.h>
+
+// The same text as the values of a series of a test, and as its name.
+static void take_series(rki_arena *a, rkp_word text)
+{
+    const rkp_word up = { "up", 2, { 0 } };
+    rki_series_text t;
+    rki_series_walk w = { 0 };
+    uint32_t n = 0;
+    double v;
+
+    rki_series_text_parse(a, NULL, text, up, &t);
+    if (!rki_series_text_parse(a, NULL, up, text, &t))
+        return;
+    while (rki_series_text_next(&t, &w, &v))
+        n++;
+    if (n != t.n)
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!rki_prom_eval(run, e, store, 300000, &v, &why) && !why)
             abort();
     }
+    take_series(&a, (rkp_word){ text, size, { "x", 1, 1, 0 } });
     rki_buf_fini(&once);
     rki_buf_fini(&twice);
     rki_arena_fini(&a);

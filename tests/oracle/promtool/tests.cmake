@@ -34,3 +34,12 @@ promtool_mutant(promtool_rules keep_exclusive rules.c "t->ms - a->keep_since_ms 
   "t->ms - a->keep_since_ms > r->conf.keep_ms" 20000 1)
 promtool_mutant(promtool_rules for_exclusive rules.c "t->ms - a->active_ms >= r->conf.for_ms"
   "t->ms - a->active_ms > r->conf.for_ms" 20000 1)
+
+# The same series and rules in `rkpipe test` and in `promtool test rules`.
+foreach(run "ptest 10 1" "ptest_all 1000 7")
+  separate_arguments(run)
+  list(POP_FRONT run name)
+  add_test(NAME oracle.${name} COMMAND python3 "${CMAKE_CURRENT_SOURCE_DIR}/oracle/ptest.py" $<TARGET_FILE:rkpipe> ${run})
+  set_tests_properties(oracle.${name} PROPERTIES LABELS oracle TIMEOUT 300 SKIP_RETURN_CODE 77)
+endforeach()
+set_tests_properties(oracle.ptest_all PROPERTIES LABELS "oracle;slow" TIMEOUT 3600)
