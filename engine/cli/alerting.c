@@ -168,6 +168,13 @@ static void remember(void *arg, rki_buf *out)
     rki_alerter_state(x->alerter, out);
 }
 
+static void mark(void *arg, const rki_alert *al, struct rki_json *j)
+{
+    const rki_alerting *x = arg;
+
+    rki_notifying_mark(x->notifying, al, j);
+}
+
 static void looked(void *arg, uint64_t number)
 {
     const rki_alerting *x = arg;
@@ -192,6 +199,8 @@ int rki_alerting_begin(rki_alerting *x, const rki_alerting_args *a)
                               .log_arg = a->log_arg,
                               .tell = tell,
                               .tell_arg = x,
+                              .mark = mark,
+                              .mark_arg = x,
                               .looked = looked,
                               .looked_arg = x };
     rki_notifying_args notify = { .routing = s->notify,
@@ -257,6 +266,20 @@ rki_alert_change *rki_alerting_prepare(const rki_alerting *x, const rki_spec *s,
     }
     rki_alert_change_free(c);
     return NULL;
+}
+
+bool rki_alerting_diff(const rki_alerting *x, const rki_spec *s, rki_json *j)
+{
+    rki_rules *rules = rki_rules_new(s->alerts, s->n_alerts);
+
+    if (!rules)
+        return false;
+    rki_json_key(j, "alerts");
+    rki_alerter_diff(x->alerter, rules, j);
+    rki_json_key(j, "notify");
+    rki_notifying_diff(x->notifying, s->notify, j);
+    rki_rules_free(rules);
+    return true;
 }
 
 // Routes first: what ends with its rule is told as they say.

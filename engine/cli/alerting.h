@@ -42,6 +42,8 @@ bool rki_alerting_start(rki_alerting *x);
 // What a reload brings, in two steps: the first can fail, with a sentence, the second cannot.
 typedef struct rki_alert_change rki_alert_change;
 rki_alert_change *rki_alerting_prepare(const rki_alerting *x, const rki_spec *s, char *err, size_t n);
+// What the file does to alerts and to who is told: "alerts":{..},"notify":{..}.  False without memory.
+bool rki_alerting_diff(const rki_alerting *x, const rki_spec *s, rki_json *j);
 void rki_alerting_replace(const rki_alerting *x, rki_alert_change *c); // takes c
 void rki_alert_change_free(rki_alert_change *c);
 void rki_alerting_end(rki_alerting *x); // a last look, and the last notifications

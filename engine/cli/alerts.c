@@ -91,7 +91,24 @@ static void put_cell(rki_buf *b, rkp_str s, size_t width)
     rki_putz(b, "  ");
 }
 
-// One line, and one more for each annotation.
+// Why nobody is told of it: "  silenced by 27e3c71b96ef6c00", "  inhibited by Down".
+static void put_muted(rki_buf *b, const rki_json_node *n)
+{
+    const rki_json_node *by = rki_json_get(n, "silenced_by");
+    for (const rki_json_node *s = by ? by->child : NULL; s; s = s->next) {
+        rki_putz(b, s == by->child ? "          silenced by " : ", ");
+        rki_remote_text(b, rki_json_text(s, ""));
+        rki_putz(b, s->next ? "" : "\n");
+    }
+    by = rki_json_get(n, "inhibited_by");
+    for (const rki_json_node *s = by ? by->child : NULL; s; s = s->next) {
+        rki_putz(b, s == by->child ? "          inhibited by " : ", ");
+        rki_remote_text(b, text_of(s, "alertname"));
+        rki_putz(b, s->next ? "" : "\n");
+    }
+}
+
+// One line, one more for each annotation, and one where nobody is told.
 static void put_alert(rki_buf *b, const rki_json_node *n)
 {
     const rki_json_node *labels = rki_json_get(n, "labels"), *value = rki_json_get(n, "value"), *notes;
@@ -120,6 +137,7 @@ static void put_alert(rki_buf *b, const rki_json_node *n)
         rki_remote_text(b, l->text);
         rki_putc(b, '\n');
     }
+    put_muted(b, n);
 }
 
 static void put_all(rki_buf *b, const rki_json_node *n)

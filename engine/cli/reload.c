@@ -54,6 +54,56 @@ static void names(rki_buf *out, const rki_json_node *diff, const char *key)
         rki_putc(out, '\n');
 }
 
+// (expr, for; begins anew: 1 that fires is resolved)
+static void put_alert(rki_buf *out, const rki_json_node *a)
+{
+    const rki_json_node *what = rki_json_get(a, "what"), *keeps = rki_json_get(a, "keeps_state");
+    double firing = number_of(rki_json_get(a, "firing"));
+    bool ends = firing > 0 && !(keeps && rki_json_true(keeps));
+    rki_remote_text(out, rki_json_text(rki_json_get(a, "alert"), ""));
+    if (what || ends)
+        rki_putz(out, " (");
+    for (const rki_json_node *n = what ? what->child : NULL; n; n = n->next) {
+        rki_putz(out, n == what->child ? "" : ", ");
+        rki_remote_text(out, rki_json_text(n, ""));
+    }
+    if (keeps)
+        rki_putz(out, rki_json_true(keeps) ? "; keeps its state" : "; begins anew");
+    if (ends)
+        rki_putf(out, "%s%.0f that %s resolved", keeps ? ": " : "", firing, firing == 1 ? "fires is" : "fire are");
+    if (what || ends)
+        rki_putc(out, ')');
+}
+
+static void put_list(rki_buf *out, const rki_json_node *list, const char *before, const char *what, const char *after)
+{
+    for (const rki_json_node *n = list ? list->child : NULL; n; n = n->next) {
+        if (n == list->child)
+            rki_putf(out, "%s%s: ", before, what);
+        else
+            rki_putz(out, ", ");
+        if (n->kind == RKI_JSON_MAP)
+            put_alert(out, n);
+        else
+            rki_remote_text(out, rki_json_text(n, ""));
+        if (!n->next)
+            rki_putz(out, after);
+    }
+}
+
+void rki_reload_alerts(const rki_json_node *diff, const char *before, const char *after, rki_buf *out)
+{
+    const rki_json_node *alerts = rki_json_get(diff, "alerts"), *notify = rki_json_get(diff, "notify");
+    const rki_json_node *receivers = rki_json_get(notify, "receivers");
+    put_list(out, rki_json_get(alerts, "change"), before, "alerts change", after);
+    put_list(out, rki_json_get(alerts, "add"), before, "alerts add", after);
+    put_list(out, rki_json_get(alerts, "remove"), before, "alerts remove", after);
+    put_list(out, rki_json_get(receivers, "change"), before, "receivers change", after);
+    put_list(out, rki_json_get(receivers, "add"), before, "receivers add", after);
+    put_list(out, rki_json_get(receivers, "remove"), before, "receivers remove", after);
+    put_list(out, rki_json_get(notify, "change"), before, "notify change", after);
+}
+
 static void findings(rki_buf *out, const rki_json_node *list)
 {
     for (const rki_json_node *n = list ? list->child : NULL; n; n = n->next) {
@@ -107,6 +157,7 @@ static int show(int format, bool diff_only, const rki_reply *reply)
         names(&out, diff, "retune");
         names(&out, diff, "add");
         names(&out, diff, "remove");
+        rki_reload_alerts(diff, "", "\n", &out);
         if (o == RKI_RELOAD_APPLIED && !diff_only) {
             rkp_str why = rki_json_text(rki_json_get(n, "message"), "");
             rki_putf(&out, "applied: generation %.0f", number_of(rki_json_get(n, "generation")));

@@ -382,6 +382,26 @@ int rki_config_json(void *reloader, rki_buf *out)
 
 // ---- one request
 
+// What happens to alerts and to who is told of them, beside what happens to kernels.
+static void add_alerts(rki_reload_result *r, const rki_buf *more)
+{
+    if (!r->diff.n || r->diff.p[r->diff.n - 1] != '}' || more->failed || more->n < 3)
+        return;
+    r->diff.n--;
+    rki_putc(&r->diff, ',');
+    rki_put(&r->diff, more->p + 1, more->n - 1);
+}
+
+static void compare_alerts(const rki_reloader *v, const rki_spec *s, rki_buf *out)
+{
+    rki_json j;
+    rki_json_init(&j, out, 0);
+    rki_json_object(&j);
+    if (!rki_alerting_diff(v->alerting, s, &j))
+        out->failed = true;
+    rki_json_end_object(&j);
+}
+
 // Findings as text go to `say`, when it is there.
 static void load_and_apply(rki_reloader *v, const struct ask *a, const char *file, const rki_snapshot *texts,
                            rkp_diags *d, rki_reload_result *r)
@@ -390,7 +410,9 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     rki_snapshot *s = NULL;
     rki_reload_conf conf = { 0 };
     rki_alert_change *alerts = NULL;
+    rki_buf more;
     int code;
+    rki_buf_init(&more);
     if (!l) {
         snprintf(r->text, sizeof r->text, "out of memory");
         return;
@@ -403,6 +425,8 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
         snprintf(r->text, sizeof r->text, "an input is missing, so its columns are not known");
     l->diags = NULL; // the caller's: it speaks of what may be gone
     rki_logger_hide(v->log, d);
+    if (!code && l->plan->known)
+        compare_alerts(v, l->spec, &more); // before anything of it is another's
     if (code || !l->plan->known) {
         drop_loaded(l);
     } else if (a->dry) {
@@ -414,6 +438,8 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
         conf = l->spec->reload;
         rki_run_reload(v->run, l->plan, drop_loaded, l, d, r);
     }
+    add_alerts(r, &more);
+    rki_buf_fini(&more);
     if (alerts && r->outcome == RKI_RELOAD_APPLIED)
         rki_alerting_replace(v->alerting, alerts);
     else
@@ -511,6 +537,7 @@ static void tell(const rki_reloader *v, const struct ask *a, const rki_reload_re
             rki_put(&b, name.p, name.n);
         }
     }
+    rki_reload_alerts(diff, "; ", "", &b);
     if (r->text[0] && r->outcome == RKI_RELOAD_APPLIED)
         rki_putf(&b, "; %s", r->text);
     if (r->outcome == RKI_RELOAD_APPLIED)

@@ -319,6 +319,13 @@ void rki_alerter_replace(rki_alerter *a, rki_rules *rules)
     pthread_mutex_unlock(&a->lock);
 }
 
+void rki_alerter_diff(rki_alerter *a, const rki_rules *rules, rki_json *j)
+{
+    pthread_mutex_lock(&a->lock);
+    rki_rules_diff(a->rules, rules, j);
+    pthread_mutex_unlock(&a->lock);
+}
+
 // ---- another process ------------------------------------------------------------------------------------------------
 
 void rki_alerter_state(rki_alerter *a, rki_buf *out)
@@ -374,7 +381,7 @@ static void put_time(rki_json *j, const char *key, int64_t ms)
     rki_json_put_str(j, key, (rkp_str){ text, rkp_print_timestamp(text, ms * 1000) });
 }
 
-static void put_alert(rki_json *j, const rki_rule_view *v, const rki_alert *al)
+static void put_alert(const rki_alerter *a, rki_json *j, const rki_rule_view *v, const rki_alert *al)
 {
     rki_json_object(j);
     rki_json_put_str(j, "alert", v->name);
@@ -389,6 +396,8 @@ static void put_alert(rki_json *j, const rki_rule_view *v, const rki_alert *al)
         put_time(j, "fired_at", al->fired_ms);
     if (al->state == RKI_ALERT_RESOLVED)
         put_time(j, "resolved_at", al->resolved_ms);
+    if (a->args.mark)
+        a->args.mark(a->args.mark_arg, al, j);
     rki_json_end_object(j);
 }
 
@@ -445,7 +454,7 @@ void rki_alerter_json(rki_alerter *a, rki_buf *out)
         for (size_t k = 0; k < v.n; k++) {
             rki_alert al = rki_rules_alert(a->rules, i, k);
 
-            put_alert(&j, &v, &al);
+            put_alert(a, &j, &v, &al);
         }
     }
     rki_json_end_array(&j);

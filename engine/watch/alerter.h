@@ -25,6 +25,9 @@ typedef struct rki_alerter_args {
     // Every change of state, on the thread that ticks or replaces; m lives until it returns.  NULL: nobody is told.
     void (*tell)(void *arg, const rki_alert_message *m);
     void *tell_arg;
+    // More members of an alert in rki_alerter_json, with its lock held; NULL: there are none.
+    void (*mark)(void *arg, const rki_alert *al, struct rki_json *j);
+    void *mark_arg;
     // A look that rki_alerter_last has asked for is over.
     void (*looked)(void *arg, uint64_t number);
     void *looked_arg;
@@ -54,6 +57,7 @@ bool rki_alerter_last(rki_alerter *a, uint64_t number);
 // Other rules from here on (rki_rules_new; taken); those that are the same keep their state, and all keep their series; what the others
 // have is ended.  Without memory for a longer look-back it stays as long as it was.
 void rki_alerter_replace(rki_alerter *a, rki_rules *rules);
+void rki_alerter_diff(rki_alerter *a, const rki_rules *rules, struct rki_json *j); // rki_rules_diff with what it has
 // rki_rules_state as text, and rki_rules_restore; the latter before start.
 void rki_alerter_state(rki_alerter *a, rki_buf *out);
 void rki_alerter_restore(rki_alerter *a, const struct rki_json_node *list, int64_t saved_ms, rki_rules_restored *told,

@@ -438,23 +438,54 @@ static bool equal_labels(const rki_inhibit *h, const rki_labels *a, const rki_la
     return true;
 }
 
-// Something that fires is a source for which it is a target.  What is both cannot be held down by what is both.
-static bool inhibited(const rki_notifier *n, const alert *a)
+// Something that fires is a source for which it is a target.  What is both cannot be held down by what is both.  The next of those; *k and *i are 0
+// at the beginning.
+static const alert *holder(const rki_notifier *n, const alert *a, size_t *k, size_t *i)
 {
-    for (size_t k = 0; n->routing && k < n->routing->n_inhibits; k++) {
-        uint64_t bit = UINT64_C(1) << k;
+    for (; n->routing && *k < n->routing->n_inhibits; ++*k, *i = 0) {
+        uint64_t bit = UINT64_C(1) << *k;
 
-        if (!(a->targets & bit))
-            continue;
-        for (size_t i = 0; i < n->n_alerts; i++) {
-            const alert *b = n->alerts[i];
+        while ((a->targets & bit) && *i < n->n_alerts) {
+            const alert *b = n->alerts[(*i)++];
 
-            if (b != a && b->v.ends_ms == 0 && (b->sources & bit) && !((a->sources & bit) && (b->targets & bit)) &&
-                equal_labels(&n->routing->inhibits[k], &a->v.labels, &b->v.labels))
-                return true;
+            if (b->v.id != a->v.id && b->v.ends_ms == 0 && (b->sources & bit) &&
+                !((a->sources & bit) && (b->targets & bit)) &&
+                equal_labels(&n->routing->inhibits[*k], &a->v.labels, &b->v.labels))
+                return b;
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool inhibited(const rki_notifier *n, const alert *a)
+{
+    size_t k = 0, i = 0;
+
+    return holder(n, a, &k, &i) != NULL;
+}
+
+void rki_notifier_muted(const rki_notifier *n, const rki_labels *l, int64_t ms, rki_json *j)
+{
+    enum { SHOWN = 20 };
+    alert a = { .v = { .id = id_of(l), .labels = *l } };
+    size_t at = 0, k = 0, i = 0;
+
+    mark_inhibits(n, &a);
+    rki_json_key(j, "silenced_by");
+    rki_json_array(j);
+    for (const rki_silence *s; (s = rki_silences_next(n->silences, l, ms, &at)) != NULL;)
+        rki_json_z(j, s->id);
+    rki_json_end_array(j);
+    rki_json_key(j, "inhibited_by");
+    rki_json_array(j);
+    for (int shown = 0; shown < SHOWN; shown++) {
+        const alert *b = holder(n, &a, &k, &i);
+
+        if (!b)
+            break;
+        rki_labels_json(j, &b->v.labels);
+    }
+    rki_json_end_array(j);
 }
 
 // ---- flush ----------------------------------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ bool rki_notifier_change(rki_notifier *n, const rki_alert_message *m, int64_t ms
 int64_t rki_notifier_due(rki_notifier *n, int64_t ms, rki_notifier_send *send, void *arg);
 void rki_notifier_done(rki_notifier *n, uint64_t ticket, bool ok, int64_t ms);
 void rki_notifier_hurry(rki_notifier *n, int64_t ms); // nobody waits any longer: every group is due
+// Why nobody is told of an alert with these labels: "silenced_by": ids of silences, "inhibited_by": what fires and holds it down.
+void rki_notifier_muted(const rki_notifier *n, const rki_labels *l, int64_t ms, rki_json *j);
 rki_notifier_counts rki_notifier_count(const rki_notifier *n);
 
 // What was told, for the next process.

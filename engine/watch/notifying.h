@@ -48,6 +48,10 @@ rki_notify_change *rki_notifying_prepare(rki_notifying *x, const rki_routing *ro
 void rki_notifying_replace(rki_notifying *x, rki_notify_change *c); // takes c
 void rki_notify_change_free(rki_notify_change *c);
 
+// rki_routing_diff with what there is; rki_notifier_muted of what is pending or fires.
+void rki_notifying_diff(rki_notifying *x, const rki_routing *routing, rki_json *j);
+void rki_notifying_mark(rki_notifying *x, const rki_alert *al, rki_json *j);
+
 // What was kept by the process before: the value of `remember`, and when it was said; NULL: nothing.
 const struct rki_json_node *rki_notifying_kept(const rki_notifying *x, int64_t *ms);
 

@@ -77,6 +77,24 @@ bool rki_notifying_unsilence(rki_notifying *x, rkp_str id, char *err, size_t n)
     return ok;
 }
 
+// ---- marks and differences ------------------------------------------------------------------------------------------
+
+void rki_notifying_diff(rki_notifying *x, const rki_routing *routing, rki_json *j)
+{
+    pthread_mutex_lock(&x->lock);
+    rki_routing_diff(rki_notifier_routing(x->n), routing, j);
+    pthread_mutex_unlock(&x->lock);
+}
+
+void rki_notifying_mark(rki_notifying *x, const rki_alert *al, rki_json *j)
+{
+    if (al->state != RKI_ALERT_PENDING && al->state != RKI_ALERT_FIRING)
+        return;
+    pthread_mutex_lock(&x->lock);
+    rki_notifier_muted(x->n, al->labels, rki_notifying_now(x), j);
+    pthread_mutex_unlock(&x->lock);
+}
+
 // ---- looking -------------------------------------------------------------------------------------------------------
 
 void rki_notifying_metrics(rki_notifying *x, rki_emit emit, void *arg)

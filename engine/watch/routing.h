@@ -11,6 +11,8 @@
 #include "watch/matchers.h"
 #include <rkpipe/command.h>
 
+struct rki_json;
+
 enum {
     RKI_RECEIVERS_MAX = 64,
     RKI_ROUTE_DEPTH = 8,
@@ -74,6 +76,8 @@ typedef struct rki_routing {
 } rki_routing;
 
 const char *rki_way_word(int kind); // "webhook"
+// What a reload would do: {"receivers":{"change":["a"],"add":["b"],"remove":["c"]},"change":["route","inhibit"]}.  Names only; each may be NULL.
+void rki_routing_diff(const rki_routing *from, const rki_routing *to, struct rki_json *j);
 rki_routing *rki_routing_copy(rki_arena *a, const rki_routing *from);
 
 #endif

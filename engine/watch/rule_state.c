@@ -1,7 +1,8 @@
 // rule_state.c - what rules have found, for the next process: instances that are pending or fire, as JSON.
 //
 // An instance of a rule that is the same (name, expression, for, labels) goes on as it was.  Series begin anew, so it is held until the rule has
-// as much to look at as it needs: what is not found before that is neither ended nor resolved.  What fired and has no rule any more is told as resolved.
+// as much to look at as it needs: what is not found before that is neither ended nor resolved.  `for` and `keep_firing_for` go on from what was waited for.
+// What fired and has no rule any more is told as resolved.
 #include "watch/rules_inside.h"
 
 #include "base/json_read.h"
@@ -31,6 +32,10 @@ static void put_instance(rki_json *j, const rki_instance *a, const rki_rule_view
     rki_json_put_f64(j, "value", a->value);
     rki_json_put_i64(j, "active", a->active_ms);
     rki_json_put_i64(j, "fired", a->fired_ms);
+    if (a->keep_since_ms != INT64_MIN)
+        rki_json_put_i64(j, "keep_since", a->keep_since_ms);
+    if (v->data)
+        rki_json_put_i64(j, "seen", a->seen_ms);
     rki_json_end_object(j);
 }
 
@@ -161,6 +166,17 @@ static void tell(const restoring *t, rkp_str name, const rki_labels *l, const rk
     rki_buf_fini(&notes);
 }
 
+// A moment of the process before, with the time in which nobody looked left out; `none` where it is not there.
+static int64_t moment(const restoring *t, const rki_json_node *n, const char *key, int64_t none)
+{
+    int64_t away = t->ms > t->saved_ms ? t->ms - t->saved_ms : 0;
+    uint64_t at = 0;
+
+    if (!rki_json_count(rki_json_get(n, key), &at) || at > (uint64_t)t->saved_ms)
+        return none;
+    return (int64_t)at + away;
+}
+
 static void restore_one(const restoring *t, rki_rule *r, rkp_str name, const rki_json_node *n)
 {
     bool firing = rkp_str_is(rki_json_text(rki_json_get(n, "state"), ""), "firing");
@@ -189,7 +205,9 @@ static void restore_one(const restoring *t, rki_rule *r, rkp_str name, const rki
     a->fired_ms = (int64_t)fired;
     rki_json_float(rki_json_get(n, "value"), &a->value);
     a->held_ms = t->ms + back + 2 * t->interval_ms;
-    a->seen_ms = a->told_ms = t->ms;
+    a->told_ms = t->ms;
+    a->seen_ms = moment(t, n, "seen", t->ms);
+    a->keep_since_ms = moment(t, n, "keep_since", INT64_MIN); // what it was kept for counts
     put_notes(r, a, rki_json_get(n, "annotations"));
     if (firing)
         tell(t, name, &a->labels, n, (int64_t)active, (int64_t)fired, false);

@@ -583,7 +583,7 @@ bool rki_rules_tick(rki_rules *r, const rki_series *s, int64_t ms, rki_rules_cha
 
 // ---- over a reload --------------------------------------------------------------------------------------------------
 
-static bool same_texts(const rki_rule_text *a, size_t n, const rki_rule_text *b, size_t n_b)
+bool rki_rule_same_texts(const rki_rule_text *a, size_t n, const rki_rule_text *b, size_t n_b)
 {
     for (size_t i = 0; i < n && n == n_b; i++)
         if (!rkp_str_eq(rkp_word_str(a[i].name), rkp_word_str(b[i].name)) ||
@@ -593,11 +593,11 @@ static bool same_texts(const rki_rule_text *a, size_t n, const rki_rule_text *b,
 }
 
 // Annotations do not count; what they were is filled in again by the next evaluation.
-static bool same_rule(const rki_rule *a, const rki_rule *b)
+bool rki_rule_same(const rki_rule *a, const rki_rule *b)
 {
     return rkp_str_eq(rkp_word_str(a->conf.name), rkp_word_str(b->conf.name)) && rkp_str_eq(a->printed, b->printed) &&
            a->conf.for_ms == b->conf.for_ms &&
-           same_texts(a->conf.labels, a->conf.n_labels, b->conf.labels, b->conf.n_labels);
+           rki_rule_same_texts(a->conf.labels, a->conf.n_labels, b->conf.labels, b->conf.n_labels);
 }
 
 // Annotations of an instance for a rule that may have others: as they were where it has as many, else empty.
@@ -624,7 +624,7 @@ void rki_rules_adopt(rki_rules *to, rki_rules *from)
         rki_rule *a = &to->v[i], *b = NULL;
 
         for (size_t k = 0; k < from->n && !b; k++)
-            if (same_rule(a, &from->v[k]))
+            if (rki_rule_same(a, &from->v[k]))
                 b = &from->v[k];
         if (!b || a->n)
             continue;

@@ -80,6 +80,9 @@ void rki_rules_saw(rki_rules *r, rkp_str name, const rkp_str *keys, size_t n, ui
 void rki_rules_missed(rki_rules *r, rkp_str name, uint64_t rows);
 // Takes the instances of rules of `from` whose name, expression, for and labels are the same.
 void rki_rules_adopt(rki_rules *to, rki_rules *from);
+// What a reload would do: {"same":["A"],"change":[{"alert":"B","what":["expr"],"keeps_state":false,"pending":0,"firing":1}],"add":["C"],
+// "remove":[{"alert":"D","pending":0,"firing":0}]}.  What fires and is not kept will be resolved.
+void rki_rules_diff(const rki_rules *from, const rki_rules *to, struct rki_json *j);
 // Ends what is left in r, which has been replaced: what fires is resolved, what is pending is not.
 void rki_rules_end(rki_rules *r, int64_t ms, rki_rules_change *change, void *arg);
 

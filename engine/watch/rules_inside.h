@@ -73,6 +73,10 @@ bool rki_rule_refresh(rki_rule *r, rki_instance *a, const rki_found *f);
 rki_alert rki_rule_alert(const rki_instance *a);
 void rki_rule_tell(const rki_rules_look *t, const rki_instance *a, rki_alert_state from); // unless it is the same
 
+// Its state goes on in a reload, and in the next process.
+bool rki_rule_same(const rki_rule *a, const rki_rule *b);
+bool rki_rule_same_texts(const rki_rule_text *a, size_t n, const rki_rule_text *b, size_t n_b);
+
 bool rki_is_data_rule(const rki_rule *r);
 bool rki_data_rule_print(const rki_rule *r, rki_buf *out);
 void rki_data_rule_look(const rki_rules_look *t, rki_rule *r);

@@ -94,12 +94,22 @@ bool rki_silences_end(rki_silences *s, rkp_str id)
     return false;
 }
 
+const rki_silence *rki_silences_next(const rki_silences *s, const rki_labels *l, int64_t ms, size_t *at)
+{
+    while (*at < s->n) {
+        const rki_silence *one = &s->v[(*at)++]->s;
+
+        if (ms < one->to_ms && rki_matchers_hit(&one->match, l))
+            return one;
+    }
+    return NULL;
+}
+
 bool rki_silences_hit(const rki_silences *s, const rki_labels *l, int64_t ms)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (ms < s->v[i]->s.to_ms && rki_matchers_hit(&s->v[i]->s.match, l))
-            return true;
-    return false;
+    size_t at = 0;
+
+    return rki_silences_next(s, l, ms, &at) != NULL;
 }
 
 bool rki_silences_tidy(rki_silences *s, int64_t ms)

@@ -30,6 +30,8 @@ const rki_silence *rki_silences_add(rki_silences *s, rkp_str matchers, int64_t f
                                     rkp_str comment, const char **why);
 bool rki_silences_end(rki_silences *s, rkp_str id); // false: there is none of this id
 bool rki_silences_hit(const rki_silences *s, const rki_labels *l, int64_t ms);
+// Those that hit, one after the other: *at is 0 at the beginning.  NULL: no more.
+const rki_silence *rki_silences_next(const rki_silences *s, const rki_labels *l, int64_t ms, size_t *at);
 bool rki_silences_tidy(rki_silences *s, int64_t ms); // forgets those that have ended; were there any?
 size_t rki_silences_n(const rki_silences *s);
 // A list of them; with times as numbers, to be read again, or as people read them.

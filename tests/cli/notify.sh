@@ -70,6 +70,12 @@ id=$(cat out)
 run 0 alerts silences
 has out "$id" 'alertname="Later"' '# it is known' 'me  '
 
+true_that 'it fires' until_true grep -qF 'alert Later is firing' run.err
+run 0 alerts
+has out "          silenced by $id"
+run 0 alerts --format json
+has out "\"silenced_by\":[\"$id\"],\"inhibited_by\":[]" '"silenced_by":[],"inhibited_by":[]'
+
 # kill -9, and the same again: what fires is not told twice, what was silenced is silent, `for` goes on.
 true_that 'the state is kept' until_true grep -q '"alert":"Later"' .rkpipe/live/alerts.json
 true_that 'it fires' until_true grep -qF 'alert Later is firing' run.err
@@ -87,9 +93,24 @@ true_that 'nobody is told twice' told told.jsonl Up firing 1
 true_that 'nobody is told twice' told heard.jsonl Info firing 1
 hasnt run.err 'alert Up is firing'
 
-# A reload: a rule that is gone is resolved, other receivers take over.
+# A reload: a rule that is gone is resolved, other receivers take over.  What it would do can be seen before.
+pipeline "${A/it runs/it still runs}
+${B/ > 0/ > 0.5}
+  - { alert: New, expr: \"$up\" }" >next.yaml
+sed -i 's/timeout: 1s/timeout: 2s/; s/sub: { topic/pub: { topic/; s/receiver: sub/receiver: pub/; s/repeat_interval/&/; s/notify\/sub/notify\/pub/' next.yaml
+run 0 reload --diff next.yaml
+has out 'alerts change: Up (annotations; keeps its state), Info (expr; begins anew: 1 that fires is resolved)' 'alerts add: New' \
+    'alerts remove: Public (1 that fires is resolved), Later (1 that fires is resolved)' 'receivers change: ops' 'receivers add: pub' \
+    'receivers remove: sub' 'notify change: route'
+run 0 reload --diff next.yaml --format json
+has out '"alerts":{"same":[],"change":[{"alert":"Up","what":["annotations"],"keeps_state":true,"pending":0,"firing":1}'
+hasnt out xyzzy
+run 0 reload --diff
+is out $'nothing would change\n'
 pipeline "$A" >live.yaml
 run 0 reload
+has out 'alerts remove: Info (1 that fires is resolved), Public' 'applied: generation 2'
+has run.err '; alerts remove: Info (1 that fires is resolved), Public'
 true_that 'it is resolved' until_true told told.jsonl Later resolved 1
 true_that 'for the command, too' until_true told heard.jsonl Info resolved 1
 sed -i 's/receiver: ops/receiver: nobody/' live.yaml

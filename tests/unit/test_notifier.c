@@ -306,6 +306,96 @@ static void an_inhibited_alert_is_not_told(void **state)
     end(&w);
 }
 
+static void muted_is(struct world *w, const char *labels, int64_t second, const char *want)
+{
+    rki_label v[8];
+    rki_matchers m = matchers(w, labels);
+    rki_labels l;
+    rki_json j;
+    rki_buf b;
+
+    for (size_t i = 0; i < m.n; i++)
+        v[i] = (rki_label){ m.v[i].name, m.v[i].value };
+    assert_true(rki_labels_make(v, (uint32_t)m.n, &l));
+    rki_buf_init(&b);
+    rki_json_init(&j, &b, 0);
+    rki_json_object(&j);
+    rki_notifier_muted(w->n, &l, second * S, &j);
+    rki_json_end_object(&j);
+    rki_putc(&b, 0);
+    assert_string_equal(b.p, want);
+    rki_buf_fini(&b);
+}
+
+static void why_nobody_is_told_can_be_seen(void **state)
+{
+    static const char none[] = "{\"silenced_by\":[],\"inhibited_by\":[]}";
+    const rki_silence *s;
+    const char *why = "";
+    struct world w;
+    char want[200];
+
+    (void)state;
+    begin(&w);
+    w.inhibit = (rki_inhibit){ matchers(&w, "severity=page"), matchers(&w, "severity=~\"warn|page\""), w.equal, 1 };
+    w.equal[0] = word("kernel");
+    w.routing.n_inhibits = 1;
+    route(&w, 0);
+    PLAY(&w, { 0, "A kernel=k severity=page;B kernel=k severity=warn", "" });
+    muted_is(&w, "alertname=B,kernel=k,severity=warn", 1,
+             "{\"silenced_by\":[],\"inhibited_by\":[{\"alertname\":\"A\",\"kernel\":\"k\",\"severity\":\"page\"}]}");
+    muted_is(&w, "alertname=B,kernel=l,severity=warn", 1, none);
+    muted_is(&w, "alertname=A,kernel=k,severity=page", 1, none); // not by itself
+    s = rki_silences_add(w.silences, RKP_STR("kernel=l"), 0, 10 * S, RKP_STR("me"), RKP_STR(""), &why);
+    assert_non_null(s);
+    snprintf(want, sizeof want, "{\"silenced_by\":[\"%s\"],\"inhibited_by\":[]}", s->id);
+    muted_is(&w, "alertname=B,kernel=l,severity=warn", 1, want);
+    muted_is(&w, "alertname=B,kernel=l,severity=warn", 10, none); // it is over
+    PLAY(&w, { 40, "-A kernel=k severity=page", "a!B-A " });
+    muted_is(&w, "alertname=B,kernel=k,severity=warn", 41, none);
+    end(&w);
+}
+
+static void diff_is(const rki_routing *from, const rki_routing *to, const char *want)
+{
+    rki_json j;
+    rki_buf b;
+
+    rki_buf_init(&b);
+    rki_json_init(&j, &b, 0);
+    rki_routing_diff(from, to, &j);
+    rki_putc(&b, 0);
+    assert_string_equal(b.p, want);
+    rki_buf_fini(&b);
+}
+
+static void what_a_reload_does_to_routes_is_said_by_names(void **state)
+{
+    static const char same[] = "{\"receivers\":{\"change\":[],\"add\":[],\"remove\":[]},\"change\":[]}";
+    const rkp_pair secret[] = { { word("Authorization"), word("Bearer xyzzy") } };
+    struct world w, v;
+
+    (void)state;
+    begin(&w);
+    begin(&v);
+    w.inhibit = v.inhibit = (rki_inhibit){ matchers(&w, "a=1"), matchers(&w, "b=1"), w.equal, 0 };
+    w.routing.root.n_routes = v.routing.root.n_routes = 1;
+    diff_is(&w.routing, &v.routing, same);
+    diff_is(NULL, NULL, same);
+    v.routes[0].wait_ms++;
+    diff_is(&w.routing, &v.routing, "{\"receivers\":{\"change\":[],\"add\":[],\"remove\":[]},\"change\":[\"route\"]}");
+    v.routes[0].wait_ms--;
+    v.receivers[1].name = word("d");
+    v.ways[2].headers = (rkp_pairs){ .v = secret, .n = 1 };
+    v.routing.n_inhibits = 1;
+    diff_is(&w.routing, &v.routing,
+            "{\"receivers\":{\"change\":[\"c\"],\"add\":[\"d\"],\"remove\":[\"b\"]},\"change\":[\"inhibit\"]}");
+    diff_is(NULL, &w.routing,
+            "{\"receivers\":{\"change\":[],\"add\":[\"a\",\"b\",\"c\"],\"remove\":[]},\"change\":[\"route\"]}");
+    end(&v);
+    end(&w);
+}
+
 static void what_does_not_arrive_is_told_by_the_next_flush_as_it_is_then(void **state)
 {
     struct world w;
@@ -658,6 +748,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(by_all_makes_each_alert_a_group),
         cmocka_unit_test(a_silence_holds_back_and_lets_go),
         cmocka_unit_test(an_inhibited_alert_is_not_told),
+        cmocka_unit_test(why_nobody_is_told_can_be_seen),
+        cmocka_unit_test(what_a_reload_does_to_routes_is_said_by_names),
         cmocka_unit_test(what_does_not_arrive_is_told_by_the_next_flush_as_it_is_then),
         cmocka_unit_test(an_alert_that_was_told_while_its_notice_was_on_its_way_is_resolved_later),
         cmocka_unit_test(other_routes_do_not_tell_again),

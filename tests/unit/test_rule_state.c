@@ -155,6 +155,71 @@ static void without_history_it_stays_as_it_was_for_as_long_as_the_rule_looks_bac
     end(&q);
 }
 
+// keep_firing_for of ten seconds; the condition ends at 10, and nobody looks between 14 and 100.
+static void what_was_kept_before_counts(void **state)
+{
+    rki_rule_conf c = conf("rate(fill[4s]) > 0.5");
+    const rki_series_conf sc = { .keep_ms = 600000, .interval_ms = 1000 };
+    process p = { 0 }, q = { 0 };
+
+    (void)state;
+    c.for_ms = 0;
+    c.keep_ms = 10000;
+    p = (process){ .r = rki_rules_new(&c, 1), .s = rki_series_new(&sc) };
+    q = (process){ .r = rki_rules_new(&c, 1), .s = rki_series_new(&sc) };
+    for (int64_t t = 1; t <= 14; t++)
+        tick(&p, t, t < 8 ? (double)t : 8, 0); // from 10 on it has grown by 2 or less in 4 seconds
+    hand_over(&p, 14, &q, 100);
+    q.got = (seen){ 0 };
+    for (int64_t t = 101; t <= 105; t++) {
+        tick(&q, t, 8, 0);
+        assert_string_equal(q.got.text, "");
+    }
+    tick(&q, 106, 8, 0);
+    assert_string_equal(q.got.text, "3 Full a firing->resolved\n");
+    end(&p);
+    end(&q);
+}
+
+// Two rules that keep what they have found, one of another expression, one that is gone, one that is new.
+static void a_difference_says_what_keeps_its_state(void **state)
+{
+    const rki_rule_text severe[] = { { W("severity"), W("page") } };
+    rki_rule_conf from[] = { conf("fill > 5"), conf("fill > 6"), conf("fill > 7"), conf("fill > 8") };
+    rki_rule_conf to[] = { conf("fill>5"), conf("fill > 9"), conf("fill > 7"), conf("fill > 8") };
+    static const char *const names[] = { "Same", "Expr", "Notes", "Gone", "New" };
+    process p = { 0 }, q = { 0 };
+    rki_json j;
+    rki_buf b;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        from[i].name = (rkp_word){ names[i], strlen(names[i]), { 0 } };
+        to[i].name = i < 3 ? from[i].name : (rkp_word){ names[4], strlen(names[4]), { 0 } };
+    }
+    from[1].for_ms = 0;
+    to[1].labels = severe;
+    to[2].notes = NULL;
+    to[2].n_notes = 0;
+    to[2].keep_ms = 1000;
+    p = (process){ .r = rki_rules_new(from, 4), .s = rki_series_new(&(rki_series_conf){ .keep_ms = 600000 }) };
+    q = (process){ .r = rki_rules_new(to, 4) };
+    for (int64_t t = 1; t <= 3; t++)
+        tick(&p, t, 9, 1);
+    rki_buf_init(&b);
+    rki_json_init(&j, &b, 0);
+    rki_rules_diff(p.r, q.r, &j);
+    rki_putc(&b, 0);
+    assert_string_equal(b.p,
+                        "{\"same\":[\"Same\"],\"change\":[{\"alert\":\"Expr\",\"what\":[\"expr\",\"for\",\"severity\","
+                        "\"labels\"],\"keeps_state\":false,\"pending\":0,\"firing\":1},{\"alert\":\"Notes\",\"what\":"
+                        "[\"keep_firing_for\",\"annotations\"],\"keeps_state\":true,\"pending\":1,\"firing\":0}],"
+                        "\"add\":[\"New\"],\"remove\":[{\"alert\":\"Gone\",\"pending\":1,\"firing\":0}]}");
+    rki_buf_fini(&b);
+    end(&p);
+    end(&q);
+}
+
 static void what_has_no_rule_any_more_is_resolved(void **state)
 {
     process p, q;
@@ -204,6 +269,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fires_goes_on_and_what_is_pending_has_waited),
         cmocka_unit_test(without_history_it_stays_as_it_was_for_as_long_as_the_rule_looks_back),
+        cmocka_unit_test(what_was_kept_before_counts),
+        cmocka_unit_test(a_difference_says_what_keeps_its_state),
         cmocka_unit_test(what_has_no_rule_any_more_is_resolved),
         cmocka_unit_test(what_is_not_a_state_is_let_go),
     };
