@@ -5,13 +5,15 @@
 #include "admin/api.h"
 #include "base/json.h"
 #include "cli/letters.h"
-#include "run/replay.h"
+#include "run/inject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum { ANSWER_BYTES = 16 << 20 };
+#define REPLAY_NS UINT64_C(240000000000) // a replay into what runs is over by then
 
 static int no(rki_buf *out, int status, const char *word, const char *why)
 {
@@ -192,71 +194,120 @@ int rki_letters_answer(void *reloader, const char *kernel, const char *reason, u
     return status;
 }
 
-static void would_json(const rki_replay *p, const char *path, rki_buf *out)
+static void put_groups(const rki_replay *p, const char *path, uint64_t *go, uint64_t *stay, rki_json *j)
 {
     size_t n;
     const rki_replay_group *g = rki_replay_groups(p, &n);
+    rki_json_put_z(j, "store", path);
+    rki_json_key(j, "groups");
+    rki_json_array(j);
+    for (size_t i = 0; i < n; i++) {
+        rki_json_object(j);
+        rki_json_put_z(j, "kernel", g[i].kernel);
+        rki_json_put_z(j, "reason", g[i].reason);
+        rki_json_put_z(j, "to", g[i].to);
+        rki_json_put_u64(j, "rows", g[i].rows);
+        if (g[i].stays)
+            rki_json_put_z(j, "stays", g[i].stays);
+        rki_json_end_object(j);
+        *(g[i].stays ? stay : go) += g[i].rows;
+    }
+    rki_json_end_array(j);
+}
+
+static void would_json(const rki_replay *p, const char *path, rki_buf *out)
+{
     uint64_t go = 0, stay = 0;
     rki_json j;
     rki_json_init(&j, out, 0);
     rki_json_object(&j);
-    rki_json_put_z(&j, "store", path);
-    rki_json_key(&j, "groups");
-    rki_json_array(&j);
-    for (size_t i = 0; i < n; i++) {
-        rki_json_object(&j);
-        rki_json_put_z(&j, "kernel", g[i].kernel);
-        rki_json_put_z(&j, "reason", g[i].reason);
-        rki_json_put_z(&j, "to", g[i].to);
-        rki_json_put_u64(&j, "rows", g[i].rows);
-        if (g[i].stays)
-            rki_json_put_z(&j, "stays", g[i].stays);
-        rki_json_end_object(&j);
-        *(g[i].stays ? &stay : &go) += g[i].rows;
-    }
-    rki_json_end_array(&j);
+    put_groups(p, path, &go, &stay, &j);
     rki_json_put_u64(&j, "would_replay", go);
     rki_json_put_u64(&j, "would_stay", stay);
     rki_json_end_object(&j);
+}
+
+static void did_json(const rki_replay *p, const char *path, const rki_inject_result *r, rki_buf *out)
+{
+    uint64_t go = 0, stay = 0;
+    rki_json j;
+    rki_json_init(&j, out, 0);
+    rki_json_object(&j);
+    put_groups(p, path, &go, &stay, &j);
+    rki_json_put_u64(&j, "replayed", r->replayed);
+    rki_json_put_u64(&j, "settled", r->settled);
+    rki_json_put_u64(&j, "stayed", stay + (go > r->replayed ? go - r->replayed : 0));
+    if (r->text[0])
+        rki_json_put_z(&j, "message", r->text);
+    rki_json_end_object(&j);
+}
+
+static uint64_t mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+// The first thing that is wrong, as a sentence.
+static int misfit(rkp_diags *d, rki_buf *out)
+{
+    for (size_t i = 0; d && i < rki_diags_n(d); i++)
+        if (rki_diags_at(d, i)->sev == RKP_ERROR)
+            return no(out, 409, rki_diags_at(d, i)->code, rki_diags_at(d, i)->text);
+    return no_memory(out);
+}
+
+static int replay_now(rki_reloader *v, rki_replay *p, const char *path, rki_buf *out)
+{
+    rki_inject_result r;
+    rkp_diags *d = rki_diags_new();
+    rkp_status st;
+    int status = 200;
+    if (!d || !rki_replay_fits(p, rki_run_plan(v->run), d)) {
+        status = misfit(d, out);
+    } else {
+        st = rki_run_replay(v->run, p, mono_ns() + REPLAY_NS, &r);
+        did_json(p, path, &r, out);
+        status = st == RKP_OK ? 200 : 409;
+    }
+    rki_diags_free(d);
+    return status;
+}
+
+// What runs does not become another thing meanwhile.
+static int replay(rki_reloader *v, rki_replay_opts *o, bool dry, rki_buf *out)
+{
+    const rki_plan *plan = rki_run_plan(v->run);
+    char err[600] = "";
+    rki_replay *p = NULL;
+    int status = 200;
+    rkp_status st = rki_run_flush_letters(v->run, err, sizeof err) ? RKP_OK : RKP_IO;
+    o->refuse = rki_inject_refuses;
+    o->refuse_arg = v->run;
+    if (st == RKP_OK)
+        st = rki_replay_new(o, plan->spec, &p, err, sizeof err);
+    if (st != RKP_OK)
+        status = st == RKP_NOMEM ? no_memory(out) : no(out, 500, "store", err);
+    else if (dry)
+        would_json(p, o->dir, out);
+    else
+        status = replay_now(v, p, o->dir, out);
+    rki_replay_free(p);
+    return status;
 }
 
 int rki_replay_answer(void *reloader, const char *kernel, const char *reason, bool dry, rki_buf *out)
 {
     rki_reloader *v = reloader;
     int status = 0;
-    char *path = store_of(v, out, &status), err[600] = "";
+    char *path = store_of(v, out, &status);
     rki_replay_opts o = { .dir = path, .kernel = kernel, .reason = reason };
-    rki_snapshot *s = NULL;
-    rki_replay *p = NULL;
-    rki_loaded l = { 0 };
-    rkp_status st;
     if (!path)
         return status;
-    if (!dry) {
-        free(path);
-        return no(
-            out, 409, "running",
-            "dead letters are replayed while the pipeline does not run: drain it, and then rkpipe dlq replay FILE");
-    }
-    s = rki_reloader_texts(v);
-    if (s) {
-        l.sources = &s->s;
-        status = rki_cli_load_spec(v->cli, s->s.first ? s->s.first->name : v->file, v->load, v->backend, false, &l);
-    }
-    if (!s || !l.spec) {
-        status = s && status == RKI_EXIT_INVALID ? no(out, 500, "internal", "the pipeline cannot be read again")
-                                                 : no_memory(out);
-    } else {
-        st = rki_replay_new(&o, l.spec, &p, err, sizeof err);
-        status = 200;
-        if (st == RKP_OK)
-            would_json(p, path, out);
-        else
-            status = st == RKP_NOMEM ? no_memory(out) : no(out, 500, "store", err);
-    }
-    rki_replay_free(p);
-    rki_loaded_free(&l);
-    rki_snapshot_free(s);
+    rki_reloader_hold(v);
+    status = replay(v, &o, dry, out);
+    rki_reloader_let_go(v);
     free(path);
     return status;
 }

@@ -523,7 +523,8 @@ const rki_verb rki_verb_dlq = {
         "stood before the kernel.\n\n"
         "'replay' puts the stored rows in front of the kernels in which they went wrong, of the pipeline as its file "
         "is "
-        "now, and reads nothing else. The pipeline must not be running. When all has gone well, outputs are published "
+        "now, and reads nothing else. When the pipeline runs, its engine does that with what runs. When all has gone "
+        "well, outputs are published "
         "and the rows leave the store; a row that goes wrong again is kept again. Otherwise nothing leaves the store. "
         "Exit codes are those of run; 64 also when an output with commit: rename would replace a file that is there.",
     .examples = "  rkpipe dlq list job.yaml\n"

@@ -75,6 +75,8 @@ int rki_config_json(void *reloader, rki_buf *out); // the texts that run, and th
 int rki_check_json(void *reloader, const char *file, rkp_str text, rki_buf *out);
 int rki_letters_answer(void *reloader, const char *kernel, const char *reason, uint64_t limit, rki_buf *out);
 int rki_replay_answer(void *reloader, const char *kernel, const char *reason, bool dry, rki_buf *out);
+void rki_reloader_hold(rki_reloader *v); // nobody reloads from here on, until
+void rki_reloader_let_go(rki_reloader *v);
 rki_snapshot *rki_reloader_texts(rki_reloader *v); // a copy of those that run; NULL without memory
 // SIGHUP loads the file again, and so does a change of it where it is watched; what came of it is on standard error.
 void rki_reloader_begin(rki_reloader *v);

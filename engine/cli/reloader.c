@@ -120,6 +120,16 @@ static void look_on(rki_reloader *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+void rki_reloader_hold(rki_reloader *v)
+{
+    look_on(v);
+}
+
+void rki_reloader_let_go(rki_reloader *v)
+{
+    give_turn(v);
+}
+
 // ---- what is kept
 
 static int64_t wall_us(void)

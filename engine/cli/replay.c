@@ -1,5 +1,6 @@
 // cli/replay.c - `rkpipe dlq replay`: stored rows once more, through the pipeline as it is now.
 #include "cli/dlq.h"
+#include "cli/remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,20 +54,140 @@ static int load(struct replaying *p, const char *file)
     return 0;
 }
 
-// Nobody else may take rows out of the store, or put some in.
-static int lock(struct replaying *p)
+// ---- into an engine that runs ---------------------------------------------------------------------------------------
+
+static double number(const rki_json_node *n, const char *key)
+{
+    double v = 0;
+    return rki_json_float(rki_json_get(n, key), &v) ? v : 0;
+}
+
+static void put_live_groups(const rki_json_node *n, bool dry, rki_buf *out)
+{
+    const rki_json_node *g = rki_json_get(n, "groups");
+    for (g = g ? g->child : NULL; g; g = g->next) {
+        rkp_str stays = rki_json_text(rki_json_get(g, "stays"), "");
+        double rows = number(g, "rows");
+        if (!dry && !stays.n)
+            continue;
+        rki_putf(out, "%.0f row%s of kernel '", rows, rows == 1 ? "" : "s");
+        rki_remote_text(out, rki_json_text(rki_json_get(g, "kernel"), ""));
+        rki_putz(out, "' (");
+        rki_remote_text(out, rki_json_text(rki_json_get(g, "reason"), ""));
+        rki_putz(out, !stays.n ? ") would be replayed" : dry ? ") would stay: " : rows == 1 ? ") stays: " : ") stay: ");
+        rki_remote_text(out, stays);
+        rki_putc(out, '\n');
+    }
+}
+
+static int tell_live(const struct replaying *p, const rki_reply *reply)
+{
+    bool dry = p->a->dry_run;
+    rki_arena mem;
+    rki_buf out, why;
+    const rki_json_node *n;
+    int code = reply->status == 200 ? 0 : RKI_EXIT_FAILED;
+    rki_arena_init(&mem);
+    rki_buf_init(&out);
+    rki_buf_init(&why);
+    n = rki_json_read(&mem, (rkp_str){ reply->body.p, reply->body.n });
+    if (rki_json_get(n, "error")) {
+        rki_remote_text(&why, rki_json_text(rki_json_get(rki_json_get(n, "error"), "message"), ""));
+        rki_cli_say("error: %.*s", (int)why.n, why.p ? why.p : "");
+        code = RKI_EXIT_FAILED;
+    } else {
+        put_live_groups(n, dry, &out);
+        rki_remote_text(&why, rki_json_text(rki_json_get(n, "message"), ""));
+        if (dry)
+            rki_putf(&out, "%.0f rows would be replayed into the engine that runs, %.0f would stay\n",
+                     number(n, "would_replay"), number(n, "would_stay"));
+        else
+            rki_putf(&out, "%.0f row%s replayed into the engine that runs, %.0f have left the store, %.0f stay%s%.*s\n",
+                     number(n, "replayed"), number(n, "replayed") == 1 ? "" : "s", number(n, "settled"),
+                     number(n, "stayed"), why.n ? "; " : "", (int)why.n, why.n ? why.p : "");
+        if (dry && !rki_cli_out(&out))
+            code = RKI_EXIT_FAILED;
+        else if (!dry && !p->a->job.quiet)
+            rki_cli_err(&out);
+    }
+    rki_buf_fini(&why);
+    rki_buf_fini(&out);
+    rki_arena_fini(&mem);
+    return code;
+}
+
+static void put_choice(rki_buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    rki_putf(target, "&%s=", name);
+    rki_remote_escape(target, rkp_str_of(value));
+}
+
+// Where the pipeline's file says that its engine listens.
+static bool where(const struct replaying *p, rki_buf *out)
+{
+    const rki_listen *l = &p->l.spec->admin.listen;
+    if (l->kind == RKI_LISTEN_UNIX)
+        rki_putf(out, "unix:%s", l->path.p);
+    else if (l->kind == RKI_LISTEN_TCP)
+        rki_putf(out, strchr(l->at.address.p, ':') ? "[%s]:%u" : "%s:%u", l->at.address.p, l->at.port);
+    else
+        rki_putf(out, "unix:%s/admin.sock", p->dir);
+    rki_putc(out, 0);
+    return !out->failed;
+}
+
+// The pipeline runs: its engine is asked.
+static int live(const struct replaying *p)
+{
+    rki_remote_args remote = { .token_file = p->l.spec->admin.token_file.p };
+    rki_cli c = *p->c;
+    rki_buf target, at;
+    rki_reply reply;
+    int code;
+    if (p->a->load.sets.n || p->a->overwrite)
+        return rki_cli_usage(p->c, "drain it first", "--%s changes nothing of the engine that runs",
+                             p->a->overwrite ? "overwrite" : "set");
+    if (p->l.spec->admin.listen.kind == RKI_LISTEN_NONE) {
+        rki_cli_say("error: the pipeline runs, and its engine takes no commands (admin.listen: none)");
+        rki_cli_hint("stop it, and then replay them");
+        return RKI_EXIT_UNAVAILABLE;
+    }
+    rki_buf_init(&target);
+    rki_buf_init(&at);
+    rki_putf(&target, "/v1/dlq:replay?dry=%d", p->a->dry_run);
+    put_choice(&target, "kernel", p->a->kernel);
+    put_choice(&target, "reason", p->a->reason);
+    rki_putc(&target, 0);
+    if (!where(p, &at) || target.failed) {
+        code = rki_cli_nomem();
+    } else {
+        remote.admin = at.p;
+        c.args = &remote;
+        code = rki_remote_ask(&c, &(rki_call){ .method = "POST", .target = target.p, .timeout_ms = 600000 }, &reply);
+        if (!code) {
+            code = tell_live(p, &reply);
+            rki_buf_fini(&reply.body);
+        }
+    }
+    rki_buf_fini(&at);
+    rki_buf_fini(&target);
+    return code;
+}
+
+// Nobody else may take rows out of the store, or put some in.  *runs: the pipeline does, and has been asked.
+static int lock(struct replaying *p, bool *runs)
 {
     size_t ours = p->l.spec->engine.data_dir.p ? 0 : 2;
     char err[400] = "";
-    rki_data_dir_state st;
-    if (p->a->dry_run)
+    rki_data_dir_state st = rki_data_dir_open(p->dir, ours, &p->lock, err, sizeof err);
+    *runs = st == RKI_DIR_BUSY;
+    if (st == RKI_DIR_LOCKED || (p->a->dry_run && !*runs))
         return 0;
-    st = rki_data_dir_open(p->dir, ours, &p->lock, err, sizeof err);
-    if (st == RKI_DIR_LOCKED)
-        return 0;
+    if (*runs)
+        return live(p);
     rki_cli_say("error: %s", err);
-    if (st == RKI_DIR_BUSY)
-        rki_cli_hint("dead letters are replayed while the pipeline does not run");
     return RKI_EXIT_UNAVAILABLE;
 }
 
@@ -235,9 +356,12 @@ static void tell(const struct replaying *p)
 static int replay(struct replaying *p, const char *file)
 {
     size_t n;
+    bool runs = false;
     int code = load(p, file);
     if (!code)
-        code = lock(p);
+        code = lock(p, &runs);
+    if (runs)
+        return code;
     if (!code)
         code = scan(p);
     if (code) {

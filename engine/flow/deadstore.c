@@ -35,6 +35,7 @@ struct rki_deadstore {
     int dir;         // -1: not open
     rki_marks marks; // as on disk, but for what a look at the log has put right
     uint64_t trimmed_us;
+    uint64_t bytes; // atomic: on disk, at the last look
     char warning[RKI_SPOOL_ERR * 2];
 };
 
@@ -162,6 +163,15 @@ static rkp_status open_marks(rki_deadstore *d, const char *dir, char err[RKI_SPO
     return st == RKP_OK && !d->o.trial ? trim(d, err) : st;
 }
 
+// Relaxed: a size for people.
+static void show_size(rki_deadstore *d)
+{
+    rki_spool_stats st;
+
+    rki_spool_look(d->log, &st);
+    __atomic_store_n(&d->bytes, st.bytes, __ATOMIC_RELAXED);
+}
+
 rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, rki_deadstore **out,
                               char err[RKI_SPOOL_ERR])
 {
@@ -190,8 +200,14 @@ rkp_status rki_deadstore_open(const char *dir, const rki_deadstore_opts *opts, r
         rki_deadstore_close(d);
         return st;
     }
+    show_size(d);
     *out = d;
     return RKP_OK;
+}
+
+uint64_t rki_deadstore_bytes(const rki_deadstore *d)
+{
+    return __atomic_load_n(&d->bytes, __ATOMIC_RELAXED);
 }
 
 const char *rki_deadstore_warning(const rki_deadstore *d)
@@ -347,6 +363,7 @@ rkp_status rki_deadstore_add(rki_deadstore *d, const rki_dead_set *set, char err
     }
     pthread_mutex_lock(&d->lock);
     st = add(d, set, letters, err);
+    show_size(d);
     pthread_mutex_unlock(&d->lock);
     rkp_batch_put(letters);
     return st;
@@ -383,6 +400,7 @@ rkp_status rki_deadstore_settle(rki_deadstore *d, const rki_dead_mark *v, size_t
         if (st == RKP_OK)
             (void)trim(d, err); // the next set tries again
     }
+    show_size(d);
     pthread_mutex_unlock(&d->lock);
     return st;
 }

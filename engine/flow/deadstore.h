@@ -98,6 +98,7 @@ rkp_str rki_dead_text(const rki_dead_record *r, uint32_t row, unsigned column); 
 int64_t rki_dead_line(const rki_dead_record *r, uint32_t row);                  // 0: none
 bool rki_dead_done(const rki_dead_record *r, uint32_t row);                     // it was replayed
 
+uint64_t rki_deadstore_bytes(const rki_deadstore *d); // on disk, when something was last added or settled; any thread
 void rki_deadstore_look(rki_deadstore *d, rki_spool_stats *out);
 
 #endif

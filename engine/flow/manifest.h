@@ -22,7 +22,8 @@ enum {
     RKI_MANIFEST_QUEUES =
         100, // in place of a role: what was on its way to and from the runner that begins with this kernel
     RKI_MANIFEST_NO_QUEUES = 24, // bytes of a state that says that nothing was
-    RKI_MANIFEST_PAST = 101      // in place of a role: counts of a kernel's instances that have gone
+    RKI_MANIFEST_PAST = 101,     // in place of a role: counts of a kernel's instances that have gone
+    RKI_MANIFEST_REPLAYED = 102  // in place of a role: marks of dead letters whose effects are in it
 };
 
 typedef struct rki_record {

@@ -61,8 +61,9 @@ typedef struct rki_link {
     // Producer.
     uint64_t sent_rows __attribute__((aligned(64)));
     uint64_t overflowed_rows, spilled_rows;
-    uint64_t spill_waits; // how often its log was full
-    uint64_t ended_rows;  // among those that overflowed: the circle had ended
+    uint64_t spill_bytes, spill_messages; // on disk, at the last look
+    uint64_t spill_waits;                 // how often its log was full
+    uint64_t ended_rows;                  // among those that overflowed: the circle had ended
     uint64_t next_seq;
     uint64_t gone_seen;         // the ring's bytes_out as last read
     uint64_t waits, blocked_us; // how often it waited for room, and for how long
@@ -371,6 +372,7 @@ struct rki_runner {
     bool over;               // a source after the last barrier: nothing more is read
     uint32_t n_logs;         // links whose messages are part of the checkpoint at hand: its own state is as before them
     bool restored;           // messages of a checkpoint come before all others
+    bool given;              // stored rows wait for one of its stages
     struct rki_parts *parts; // what it has handed in, ckpt.h
     uint64_t wall_us;        // of the step at hand: what people call the time; 0: nobody has asked in this step
     uint64_t pt_us;          // of the step at hand: physical time of stamps
@@ -421,6 +423,8 @@ typedef struct rki_kstate {
     struct rki_meter *meters;        // each released to who looks; they go with it
     struct rki_published *published; // as those
     rki_kernel_counts *shown;        // the largest that metrics have said, with metrics_lock
+    struct rki_given_rows *given;    // lock: stored rows on their way to it (inject.c)
+    uint64_t replayed;               // atomic: rows that came so
 } rki_kstate;
 
 // Kernels that hear each other, directly or round about.  Circles end one by one: one may feed another.
@@ -500,6 +504,7 @@ struct rki_run {
     rki_arena arena;
     rkp_pool *pool, *state_pool;
     struct rki_deadstore *dead_store; // NULL: none
+    struct rki_live *replays;         // lock: of the store, replayed and not settled yet; NULL: nothing
     // The graph: the control thread changes it with the lock written, others look with it read; runners never look.
     pthread_rwlock_t graph_lock;
     rki_net *net; // and what of it is looked at all the time:
@@ -859,6 +864,7 @@ bool rki_store_letters(struct rkp_actor *a, rkp_batch *b, const uint32_t *rows, 
 
 // Finds what to go on from.  False: *st and err.
 bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n);
+rkp_status rki_ckpt_replayed(rki_run *r, char *err, size_t n); // once the store is open
 void rki_ckpt_close(rki_run *r);
 bool rki_ckpt_restore(struct rkp_actor *a); // after its init; false: the run was failed
 // Is there a barrier that this source has not sent?
@@ -906,6 +912,17 @@ void rki_ckpt_say(const rki_run *r, char *text, size_t n);
 
 // ---- replay.c: dead letters once more
 
+// As the kernel's columns are now.  Takes b; NULL: the run was failed.
+rkp_batch *rki_replay_fitting(rkp_actor *a, const rki_bound *to, rkp_batch *b);
+void rki_end_of_no_chunk(rki_runner *r); // out.c
+// inject.c: does anything wait for this runner?  Takes it; feed runs the stage.
+void rki_look_for_given(rki_runner *r);
+void rki_take_given(rki_runner *r, void (*feed)(rki_runner *r, rkp_actor *a, rkp_batch *b));
+// Marks of what was replayed before checkpoint `number`: for its manifest; into the store, once that is durable; and again, from a manifest.
+bool rki_live_put(rki_run *r, uint64_t number, rki_buf *out);
+rkp_status rki_live_settle(rki_run *r, uint64_t number, char *err, size_t n);
+rkp_status rki_live_restore(rki_run *r, rkp_str marks, char *err, size_t n);
+void rki_live_free(rki_run *r);
 rkp_verdict rki_replay_feed(struct rkp_actor *a); // in place of the poll of a source that gets its records again
 // Only the rows of b that the subscription wants.  Takes b; NULL: none, or it failed.
 rkp_batch *rki_wanted_rows(rki_runner *r, const rki_inset *in, rkp_batch *b);

@@ -122,9 +122,11 @@ static bool commit(rki_run *r, uint64_t number, bool final)
     size_t total = 0;
     rkp_status st = RKP_NOMEM;
     rkp_save *pasts;
+    rki_buf replayed;
+    rki_buf_init(&replayed);
     for (uint32_t i = 0; i < r->n_runners; i++)
         total += r->runners[i]->n_stages + 1;
-    m.v = calloc(total + r->plan->n_kernels + 1, sizeof *m.v);
+    m.v = calloc(total + r->plan->n_kernels + 2, sizeof *m.v);
     pasts = calloc(r->plan->n_kernels + 1u, sizeof *pasts);
     if (m.v && pasts && !save_ended(r, number)) {
         free(m.v);
@@ -138,7 +140,13 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         pthread_mutex_lock(&c->lock);
         m.n = fill(r, number, m.v);
         pthread_mutex_unlock(&c->lock);
-        if (fill_past(r, &m, pasts)) {
+        if (fill_past(r, &m, pasts) && rki_live_put(r, number, &replayed)) {
+            if (replayed.n)
+                m.v[m.n++] = (rki_record){ .kernel = { "", 0 },
+                                           .op = { "", 0 },
+                                           .role = RKI_MANIFEST_REPLAYED,
+                                           .counts = { "", 0 },
+                                           .state = { replayed.p, replayed.n } };
             st = rki_manifest_write(c->dir, &m, err);
         } else {
             st = RKP_NOMEM;
@@ -149,6 +157,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         rki_save_fini(&pasts[i]);
     free(pasts);
     free(m.v);
+    rki_buf_fini(&replayed);
     if (st != RKP_OK) {
         char name[32];
         rki_manifest_name(number, name);
@@ -165,6 +174,9 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         __atomic_store_n(&r->failed, 1, __ATOMIC_SEQ_CST);
         return false;
     }
+    // The manifest has their marks: what fails here is made up for by whoever goes on from it, or with the next one.
+    if (r->replays && rki_live_settle(r, number, err, sizeof err) != RKP_OK)
+        rki_log(r, "warning: %s\n", err);
     __atomic_store_n(&c->committed, (uint32_t)number, __ATOMIC_RELEASE);
     c->kept = c->identity;
     if (rki_manifest_prune(c->dir, RKI_CKPT_KEEP, err) != RKP_OK && !c->told) {
@@ -479,6 +491,15 @@ bool rki_ckpt_open(rki_run *r, rkp_status *st, char *err, size_t n)
                 c->moved ? ", which is of an earlier form of the pipeline" : "");
     *st = RKP_OK;
     return true;
+}
+
+rkp_status rki_ckpt_replayed(rki_run *r, char *err, size_t n)
+{
+    rkp_status st = RKP_OK;
+    for (size_t i = 0; r->ckpt && i < r->ckpt->from.n && st == RKP_OK; i++)
+        if (r->ckpt->from.v[i].role == RKI_MANIFEST_REPLAYED)
+            st = rki_live_restore(r, r->ckpt->from.v[i].state, err, n);
+    return st;
 }
 
 void rki_ckpt_close(rki_run *r)

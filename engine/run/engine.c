@@ -235,6 +235,8 @@ rkp_status rki_run_new(const rki_plan *p, const rki_run_args *args, rki_run **ou
         goto fail;
     rki_spill_mark_left(r);
     st = rki_store_open(r, err, err_n);
+    if (st == RKP_OK)
+        st = rki_ckpt_replayed(r, err, err_n);
     if (st != RKP_OK)
         goto fail;
     st = rki_device_open(r, &r->device, err, err_n);
@@ -841,6 +843,11 @@ int rki_run_execute(rki_run *r)
                      err);
         }
     }
+    if (code == RKI_EXIT_OK && r->replays) { // outputs first, here as well
+        char err[512] = "";
+        if (rki_live_settle(r, UINT64_MAX, err, sizeof err) != RKP_OK)
+            rki_log(r, "warning: %s\n", err);
+    }
     if (code != RKI_EXIT_OK && !rki_ckpt_last_done(r)) {
         char kept[160];
         rki_ckpt_say(r, kept, sizeof kept);
@@ -931,6 +938,7 @@ void rki_run_free(rki_run *r)
     rki_reload_close(r);
     free_graph(r);
     rki_life_free(r);
+    rki_live_free(r);
     rki_store_close(r);
     if (r->dir >= 0)
         close(r->dir);

@@ -570,6 +570,7 @@ static void wish_done(rki_run *r, rki_kstate *k, bool failed)
 void rki_obey(rki_runner *r)
 {
     rki_open_gates(r);
+    rki_look_for_given(r);
     for (uint32_t i = 0; i < r->n_stages; i++) {
         rkp_actor *a = r->acts[i];
         rki_kstate *k = a->ks;

@@ -64,7 +64,7 @@ typedef struct rki_flow {
     // of the walk at hand
     bool live;
     rki_flow_sums now;
-    uint64_t messages, capacity, bytes, limit, lag_us;
+    uint64_t messages, capacity, bytes, limit, lag_us, spill_bytes, spill_messages;
 } rki_flow;
 
 // Of checkpoints that this process has made.

@@ -1,6 +1,7 @@
 // run/metrics.c - a run as series: one walk over kernels, edges and the rest, under the graph's lock (docs/design/metrics.md).
 //
 // First everything is read and merged, then it is given row by row, because the text format wants all series of a row together.
+#include "flow/deadstore.h"
 #include "run/meter.h"
 
 #include <stdio.h>
@@ -222,6 +223,12 @@ static void dead_lettered(const struct walk *w, const struct kernel *k)
     by_reason(w, RKI_M_DEAD_LETTER_ROWS, k, k->c.deads, k->c.n_deads);
 }
 
+static void replayed(const struct walk *w, const struct kernel *k)
+{
+    if (w->r->dead_store)
+        by(w, RKI_M_KERNEL_REPLAYED_ROWS, "kernel", k->ks->id, (double)RKI_LOOK(k->ks->replayed));
+}
+
 static void batch_time(const struct walk *w, const struct kernel *k)
 {
     rki_label l = label("kernel", k->ks->id);
@@ -270,7 +277,7 @@ static void kernels(const struct walk *w)
         { RKI_M_KERNEL_BUSY, offsetof(struct kernel, busy_ns), 1e9 },
     };
     static void (*const families[])(const struct walk *w, const struct kernel *k) = {
-        kernel_info, kernel_states, dropped, dead_lettered, batch_time, sink_latency, flushes,
+        kernel_info, kernel_states, replayed, dropped, dead_lettered, batch_time, sink_latency, flushes,
     };
     for (size_t f = 0; f < sizeof numbers / sizeof *numbers; f++)
         for (uint32_t i = 0; i < w->n; i++) {
@@ -323,6 +330,8 @@ static void read_link(const struct walk *w, const rki_link *k, const rki_edge *e
     f->capacity += k->ring->mask + 1;
     f->bytes += in > gone ? in - gone : 0;
     f->limit += k->byte_limit;
+    f->spill_bytes += RKI_LOOK(k->spill_bytes);
+    f->spill_messages += RKI_LOOK(k->spill_messages);
     if (!e)
         return;
     f->policy = rki_overflow_name((int)e->overflow);
@@ -343,7 +352,7 @@ static void read_edges(const struct walk *w)
     for (rki_flow *f = first_flow(r); f; f = f->next) {
         f->live = false;
         f->now = f->past;
-        f->messages = f->capacity = f->bytes = f->limit = f->lag_us = 0;
+        f->messages = f->capacity = f->bytes = f->limit = f->lag_us = f->spill_bytes = f->spill_messages = 0;
     }
     for (uint32_t i = 0; i < r->n_links; i++)
         read_link(w, r->links[i], r->links[i]->edge);
@@ -392,6 +401,8 @@ static void edges(const struct walk *w)
         { RKI_M_EDGE_RECEIVED_ROWS, always, offsetof(rki_flow, now.got), 1 },
         { RKI_M_EDGE_OVERFLOWED_ROWS, may_lose, offsetof(rki_flow, now.over), 1 },
         { RKI_M_EDGE_SPILLED_ROWS, may_spill, offsetof(rki_flow, now.spilled), 1 },
+        { RKI_M_EDGE_SPILL_BYTES, may_spill, offsetof(rki_flow, spill_bytes), 1 },
+        { RKI_M_EDGE_SPILL_MESSAGES, may_spill, offsetof(rki_flow, spill_messages), 1 },
         { RKI_M_EDGE_FILTERED_ROWS, may_filter, offsetof(rki_flow, now.filtered), 1 },
         { RKI_M_EDGE_WAITS, always, offsetof(rki_flow, now.waits), 1 },
         { RKI_M_EDGE_BLOCKED, always, offsetof(rki_flow, now.blocked_us), 1e6 },
@@ -537,6 +548,14 @@ static void memory(const struct walk *w)
     }
 }
 
+static void dead_store(const struct walk *w)
+{
+    if (!w->r->dead_store)
+        return;
+    one(w, RKI_M_DEAD_STORE_BYTES, (double)rki_deadstore_bytes(w->r->dead_store));
+    one(w, RKI_M_DEAD_STORE_LIMIT, (double)w->r->plan->spec->dead_store.bytes);
+}
+
 static void process(const struct walk *w)
 {
     rki_process p;
@@ -559,6 +578,7 @@ static bool walk(struct walk *w)
     read_edges(w);
     pipeline(w);
     kernels(w);
+    dead_store(w);
     edges(w);
     topics(w);
     if (w->r->leased)

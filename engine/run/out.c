@@ -170,6 +170,13 @@ static void forget_open(rki_outset *o)
         o->open[l] = 0;
 }
 
+// What was sent last is not what a chunk that is closed later ends with.
+void rki_end_of_no_chunk(rki_runner *r)
+{
+    for (uint32_t i = 0; i < r->n_outs; i++)
+        forget_open(&r->outs[i]);
+}
+
 // An edge whose queue does not block must not do so for a barrier: that waits beside the box, and until it is in the ring the ring counts as
 // full.
 void rki_send_barrier(rki_runner *r, uint32_t number)

@@ -45,6 +45,8 @@ struct rki_replay {
     rki_arena arena;
     const rki_spec *spec;
     const char *dir, *kernel, *reason;
+    const char *(*refuse)(void *arg, const rki_kernel *k);
+    void *refuse_arg;
     struct target *targets;
     const char **ids;
     uint32_t n_targets, cap_targets;
@@ -86,12 +88,15 @@ static const rki_kernel *kernel_named(const rki_spec *s, rkp_str id)
 }
 
 // Why the row cannot be replayed; NULL: it can.
-static const char *stays(const rki_kernel *k, const rki_dead_record *r, uint32_t row)
+static const char *stays(const rki_replay *p, const rki_kernel *k, const rki_dead_record *r, uint32_t row)
 {
+    const char *why;
     if (!rki_dead_text(r, row, RKI_DEAD_TO).n)
         return r->rows ? made : cut;
     if (!k || k->id.p[0] == '$')
         return no_kernel;
+    if (p->refuse && (why = p->refuse(p->refuse_arg, k)))
+        return why;
     if (k->op->kind != RKP_SOURCE)
         return r->rows ? NULL : no_columns;
     return k->op->again && k->op->decode && rki_dead_text(r, row, RKI_DEAD_TEXT).p ? NULL : no_way;
@@ -229,7 +234,7 @@ static bool scan_record(rki_replay *p, const rki_dead_record *r)
             s = NULL;
             last = to;
         }
-        why = stays(k, r, i);
+        why = stays(p, k, r, i);
         if (!count(p, rki_dead_text(r, i, RKI_DEAD_KERNEL), to, rki_dead_text(r, i, RKI_DEAD_REASON), why))
             return false;
         if (why)
@@ -295,6 +300,8 @@ rkp_status rki_replay_new(const rki_replay_opts *o, const rki_spec *s, rki_repla
     p->spec = s;
     p->dir = rki_dup(&p->arena, o->dir, strlen(o->dir));
     p->kernel = o->kernel ? rki_dup(&p->arena, o->kernel, strlen(o->kernel)) : NULL;
+    p->refuse = o->refuse;
+    p->refuse_arg = o->refuse_arg;
     p->reason = o->reason ? rki_dup(&p->arena, o->reason, strlen(o->reason)) : NULL;
     if (rki_arena_failed(&p->arena))
         goto out;
@@ -466,23 +473,31 @@ static struct target *target_of(const rkp_actor *a)
     return NULL;
 }
 
-// RKP_MORE: there is a record.  RKP_DONE: there is no more.  RKP_FAIL.
-static rkp_verdict next_record(rkp_actor *a, struct target *t, rki_dead_record *r)
+// r->seq 0: there is no more.
+static rkp_status read_record(const rki_replay *p, struct target *t, rkp_pool *pool, rki_dead_record *r, char *err)
 {
     const rki_deadstore_opts so = { .read_only = true };
-    const rki_replay *p = a->run->args.replay;
-    char err[RKI_SPOOL_ERR] = "";
     rkp_status st = t->store ? RKP_OK : rki_deadstore_open(p->dir, &so, &t->store, err);
 
     do // what is damaged was counted
-        st = st == RKP_OK || st == RKP_INVALID ? rki_deadstore_next(t->store, rkp_actor_pool(a), r, err) : st;
+        st = st == RKP_OK || st == RKP_INVALID ? rki_deadstore_next(t->store, pool, r, err) : st;
     while (st == RKP_INVALID);
+    if (st != RKP_OK || (r->seq && r->seq <= p->last))
+        return st;
+    rki_dead_record_put(r);
+    r->seq = 0;
+    return RKP_OK;
+}
+
+// RKP_MORE: there is a record.  RKP_DONE: there is no more.  RKP_FAIL.
+static rkp_verdict next_record(rkp_actor *a, struct target *t, rki_dead_record *r)
+{
+    char err[RKI_SPOOL_ERR] = "";
+    rkp_status st = read_record(a->run->args.replay, t, rkp_actor_pool(a), r, err);
+
     if (st != RKP_OK)
         return rki_fail_run(a, st, "cannot read the dead letters: %s", err);
-    if (r->seq && r->seq <= p->last)
-        return RKP_MORE;
-    rki_dead_record_put(r);
-    return RKP_DONE;
+    return r->seq ? RKP_MORE : RKP_DONE;
 }
 
 // Takes `done`, which must be malloc's.
@@ -503,7 +518,7 @@ static bool add_mark(struct target *t, uint64_t seq, uint32_t rows, uint8_t *don
 }
 
 // As the kernel's columns are now.  Takes b.
-static rkp_batch *fitting(rkp_actor *a, const rki_bound *to, rkp_batch *b)
+rkp_batch *rki_replay_fitting(rkp_actor *a, const rki_bound *to, rkp_batch *b)
 {
     rki_unite u = { .col = b ? rkp_batch_alloc(b, (to->in.n + 1u) * sizeof *u.col) : NULL };
 
@@ -520,7 +535,7 @@ static rkp_batch *fitting(rkp_actor *a, const rki_bound *to, rkp_batch *b)
 
 static bool emit(rkp_actor *a, const struct target *t, rkp_batch *of, const uint32_t *rows, uint32_t n)
 {
-    rkp_batch *b = n ? fitting(a, t->to, rkp_batch_pick(of, rows, n)) : NULL;
+    rkp_batch *b = n ? rki_replay_fitting(a, t->to, rkp_batch_pick(of, rows, n)) : NULL;
 
     if (b)
         rkp_emit(a, 0, b);
@@ -622,6 +637,47 @@ rkp_verdict rki_replay_feed(rkp_actor *a)
     t->row++;
     rkp_progress(a, t->emitted + t->refused, t->rows);
     return RKP_MORE;
+}
+
+const rki_bound *rki_replay_target(const rki_replay *p, uint32_t target)
+{
+    return p->targets[target].to;
+}
+
+rkp_status rki_replay_next(rki_replay *p, uint32_t target, rkp_pool *pool, rki_replay_part *out, char *err)
+{
+    struct target *t = &p->targets[target];
+
+    *out = (rki_replay_part){ 0 };
+    for (;;) {
+        rki_dead_record r;
+        uint32_t *rows, n = 0;
+        rkp_status st = read_record(p, t, pool, &r, err);
+
+        if (st != RKP_OK || !r.seq)
+            return st;
+        rows = rkp_batch_alloc(r.letters, (r.letters->rows + 1u) * sizeof *rows);
+        out->done = calloc(1, r.letters->rows / 8 + 1);
+        for (uint32_t i = 0; rows && out->done && i < r.letters->rows; i++) {
+            if (!goes_to(p, t, &r, i))
+                continue;
+            rows[n++] = i;
+            rkp_bit_set(out->done, i);
+        }
+        out->seq = r.seq;
+        out->rows = r.letters->rows;
+        out->b = n ? rkp_batch_pick(r.rows, rows, n) : NULL;
+        st = rows && out->done && (out->b || !n) ? RKP_OK : RKP_NOMEM;
+        rki_dead_record_put(&r);
+        if (st == RKP_OK && n)
+            return RKP_OK;
+        free(out->done);
+        *out = (rki_replay_part){ 0 };
+        if (st != RKP_OK) {
+            no_memory(err, RKI_SPOOL_ERR);
+            return st;
+        }
+    }
 }
 
 const rkp_op rki_op_replay = {

@@ -21,6 +21,9 @@ typedef struct rki_replay rki_replay;
 typedef struct rki_replay_opts {
     const char *dir;             // of the store
     const char *kernel, *reason; // only letters of this; NULL: any
+    // Why rows cannot be put before this kernel, a text that stays; NULL, or gives NULL: they can.
+    const char *(*refuse)(void *arg, const struct rki_kernel *k);
+    void *refuse_arg;
 } rki_replay_opts;
 
 // Rows of the same kernel, place and reason.
@@ -46,6 +49,18 @@ const char *const *rki_replay_targets(const rki_replay *p, size_t *n); // for rk
 // Findings where the rows do not fit the plan; false with errors in d.
 bool rki_replay_fits(rki_replay *p, const rki_plan *plan, rkp_diags *d);
 void rki_replay_look(const rki_replay *p, rki_replay_result *out); // after the run
+
+// The rows of one record of the store that go to a target; seq 0: there are no more.
+typedef struct rki_replay_part {
+    uint64_t seq;
+    uint32_t rows; // of the record
+    rkp_batch *b;  // the caller's, as is done (free): the bits of those that are in b
+    uint8_t *done;
+} rki_replay_part;
+
+// Without a run of its own (inject.h): the next part for this target, as rki_replay_fits has found it.
+rkp_status rki_replay_next(rki_replay *p, uint32_t target, rkp_pool *pool, rki_replay_part *out, char *err);
+const rki_bound *rki_replay_target(const rki_replay *p, uint32_t target);
 
 // The operator of a hidden source, for rki_spec_replay.
 extern const rkp_op rki_op_replay;

@@ -345,6 +345,18 @@ static bool feed(rki_runner *r, const rki_inset *in, rkp_batch *b, uint8_t flags
     return true;
 }
 
+// Stored rows that come back to a stage of this runner.
+static void feed_given(rki_runner *r, rkp_actor *a, rkp_batch *b)
+{
+    static const rki_inset none;
+    if (a == r->acts[0]) {
+        feed(r, &none, b, 0);
+        return;
+    }
+    rki_deliver(a, b);
+    rkp_batch_put(b);
+}
+
 enum took { TOOK_NONE, TOOK_SOME, TOOK_RETRY };
 
 // While something retires only that and what was there before it is read, and while it stops only what its successor will not.
@@ -604,6 +616,10 @@ static rkp_step poll_source(rki_runner *r)
         if (!rki_flush_or_wait(r))
             return RKP_STEP_IDLE;
         check_wanted(r);
+        if (RKP_UNLIKELY(r->given)) {
+            rki_take_given(r, feed_given);
+            continue;
+        }
         if (RKP_UNLIKELY(r->over))
             return RKP_STEP_IDLE;
         if (rkp_stopping(a) || r->polled_out || RKP_UNLIKELY(RKI_LOOK(r->leaves)))
@@ -947,6 +963,9 @@ static rkp_step step(rki_runner *r)
                 rki_close_chunk(r);
         } else if (RKP_UNLIKELY(r->batcher) && rki_batcher_full(r->batcher)) {
             took = give_batches(r, RKI_FLUSH_NO) ? TOOK_SOME : TOOK_RETRY;
+        } else if (RKP_UNLIKELY(r->given)) {
+            rki_take_given(r, feed_given);
+            took = r->pending ? TOOK_RETRY : TOOK_SOME;
         } else {
             took = take(r, &bytes, false);
         }

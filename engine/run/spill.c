@@ -212,6 +212,16 @@ void rki_spill_begin(rki_runner *r)
         r->spills_at_once |= (r->acts[i]->op->traits & RKP_BLOCKING) != 0;
 }
 
+// For those who look.
+static void show_size(const rki_outset *o)
+{
+    rki_spool_stats st = { 0 };
+    if (o->spill && o->spill->log)
+        rki_spool_look(o->spill->log, &st);
+    __atomic_store_n(&o->links[0]->spill_bytes, st.bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&o->links[0]->spill_messages, st.records, __ATOMIC_RELAXED);
+}
+
 // Opens the log of an edge.  In a stream what it holds from the last run is waiting; a batch job begins anew.
 bool rki_spill_open(rki_runner *r, rki_outset *o)
 {
@@ -265,6 +275,7 @@ bool rki_spill_open(rki_runner *r, rki_outset *o)
     }
     tell_behind(o);
     __atomic_store_n(&o->links[0]->spilled_rows, 0, __ATOMIC_RELAXED);
+    show_size(o);
     return true;
 }
 
@@ -292,6 +303,7 @@ static void let_go(const rki_runner *r, rki_outset *o)
     done = s->n_cuts && s->cuts[0].seq < s->done ? s->cuts[0].seq : s->done;
     if (done)
         rki_spool_ack(s->log, done, err); // a ledger that cannot be written only makes records come again
+    show_size(o);
 }
 
 static bool note_moved(struct rki_spill *s, uint64_t seq, uint64_t tail, size_t bytes)
@@ -387,6 +399,8 @@ void rki_spill_write(rki_runner *r)
         char err[RKI_SPOOL_ERR] = "";
         if (s && s->log && rki_spool_write(s->log, err) != RKP_OK)
             rki_fail_run(r->acts[r->n_stages - 1], RKP_IO, "cannot spill: %s", err);
+        else if (s && s->log)
+            show_size(&r->outs[i]);
     }
 }
 

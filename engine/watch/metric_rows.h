@@ -34,6 +34,8 @@
       "rows that became part of something else: written by a sink, or aggregated")                                     \
     X(KERNEL_REJECTED_ROWS, "rkpipe_kernel_rejected_rows_total", COUNTER, ROWS, "kernel",                              \
       "bad rows, whatever became of them")                                                                             \
+    X(KERNEL_REPLAYED_ROWS, "rkpipe_kernel_replayed_rows_total", COUNTER, ROWS, "kernel",                              \
+      "stored dead letters that the kernel got again from this run, part of its rows in")                              \
     X(KERNEL_IN_BYTES, "rkpipe_kernel_in_bytes_total", COUNTER, BYTES, "kernel",                                       \
       "bytes of input that the rows taken stand for")                                                                  \
     X(KERNEL_OUT_BYTES, "rkpipe_kernel_out_bytes_total", COUNTER, BYTES, "kernel",                                     \
@@ -42,6 +44,9 @@
       "rows that end at this kernel: left out by a filter, bad, or without room in its queue")                         \
     X(DEAD_LETTER_ROWS, "rkpipe_dead_letter_rows_total", COUNTER, ROWS, "kernel reason",                               \
       "rows that went wrong at this kernel and were dead-lettered")                                                    \
+    X(DEAD_STORE_BYTES, "rkpipe_dead_letter_store_bytes", GAUGE, BYTES, "", "bytes of dead letters on disk")           \
+    X(DEAD_STORE_LIMIT, "rkpipe_dead_letter_store_limit_bytes", GAUGE, BYTES, "",                                      \
+      "bytes that the store of dead letters may have (dead_letter.store.bytes)")                                       \
     X(KERNEL_BUSY, "rkpipe_kernel_busy_seconds_total", COUNTER, SECONDS, "kernel",                                     \
       "time at work, of all replicas; what it waits for inside of a step counts")                                      \
     X(KERNEL_BATCH_TIME, "rkpipe_kernel_batch_seconds", HISTOGRAM, SECONDS, "kernel", "time at work on one batch")     \
@@ -57,6 +62,10 @@
       "rows that found no room and were dropped or dead-lettered, by the queue's policy")                              \
     X(EDGE_SPILLED_ROWS, "rkpipe_edge_spilled_rows_total", COUNTER, ROWS, "from to topic kind",                        \
       "rows that waited on disk (overflow: spill)")                                                                    \
+    X(EDGE_SPILL_BYTES, "rkpipe_edge_spill_bytes", GAUGE, BYTES, "from to topic kind",                                 \
+      "bytes on disk of what waits for this edge, and of what checkpoints still need")                                 \
+    X(EDGE_SPILL_MESSAGES, "rkpipe_edge_spill_messages", GAUGE, MESSAGES, "from to topic kind",                        \
+      "messages on disk that are not done with")                                                                       \
     X(EDGE_FILTERED_ROWS, "rkpipe_edge_filtered_rows_total", COUNTER, ROWS, "from to topic kind",                      \
       "rows that the subscription's 'where' left out")                                                                 \
     X(EDGE_WAITS, "rkpipe_edge_waits_total", COUNTER, COUNT, "from to topic kind",                                     \

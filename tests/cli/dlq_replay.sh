@@ -477,9 +477,12 @@ Y
 "$rkpipe" run busy.yaml --summary none >/dev/null 2>&1 &
 busy=$!
 until_true "$rkpipe" status || bad 'it cannot be asked'
-run 69 dlq replay fixed.yaml --var out=re.out
-has err "the folder '.rkpipe/job' belongs to another run" 'dead letters are replayed while the pipeline does not run'
+run 64 dlq replay fixed.yaml --var out=re.out --set kernels.out.with.path=x
+has err '--set changes nothing of the engine that runs'
+run 0 dlq replay fixed.yaml --var out=re.out
+has err '0 rows replayed into the engine that runs' ') stay: the pipeline has no such kernel'
 run 0 dlq replay fixed.yaml --var out=re9.out --dry-run
+has out '0 rows would be replayed into the engine that runs'
 kill -KILL $busy
 wait $busy 2>/dev/null
 

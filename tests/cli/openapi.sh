@@ -110,7 +110,11 @@ cat >calls <<'Y2'
 413 GET /v1/dlq/letters '/v1/dlq/letters?kernel=big'
 200 POST /v1/dlq:replay '/v1/dlq:replay?dry=1&kernel=div'
 400 POST /v1/dlq:replay '/v1/dlq:replay?dry=2'
-409 POST /v1/dlq:replay /v1/dlq:replay
+200 POST /v1/dlq:replay '/v1/dlq:replay?kernel=nobody'
+200 POST /v1/dlq:replay '/v1/dlq:replay?kernel=div'
+200 POST /v1/kernels/{id}:suspend /v1/kernels/div:suspend
+409 POST /v1/dlq:replay '/v1/dlq:replay?kernel=div'
+200 POST /v1/kernels/{id}:activate /v1/kernels/div:activate
 400 POST /v1/shutdown '/v1/shutdown?wait=7'
 200 POST /v1/shutdown '/v1/shutdown?wait=1'
 Y2

@@ -84,6 +84,7 @@ for logs in '{}' '{format: json}' '{format: json, file: the.log}' '{format: text
     http -X POST http://x/v1/config:check --data-binary @wrong.yaml >said/check_text
     http -X POST 'http://x/v1/config:apply?file=wrong.yaml' >said/apply
     http -X POST 'http://x/v1/dlq:replay?dry=1' >said/replay
+    http -X POST http://x/v1/dlq:replay >said/replayed
     http http://x/v1/config >said/config
     for args in status 'status --json' alerts 'tap kernel:data --limit 5' 'reload wrong.yaml' 'reload --diff' 'suspend data' 'resume data'; do
         # shellcheck disable=SC2086
