@@ -2,6 +2,8 @@
 //
 // Reading them is letters.c's business, what a replay is replay.c's.
 #include "cli/dlq.h"
+#include "base/diag.h"
+#include "base/secrets.h"
 #include "cli/letters.h"
 #include "cli/remote.h"
 #include "cli/verbs.h"
@@ -123,8 +125,17 @@ static int find_here(char **out)
     return code;
 }
 
+// What the pipeline's file has as secrets is shown in none of its letters.
+static bool hide(const rkp_diags *d, rki_secrets *hidden)
+{
+    for (size_t i = 0; i < rki_diags_n_hidden(d); i++)
+        if (!rki_secrets_add(hidden, rki_diags_hidden(d, i)))
+            return false;
+    return true;
+}
+
 // Of a pipeline's file.
-static int find_of(rki_cli *c, const char *file, char **out)
+static int find_of(rki_cli *c, const char *file, rki_secrets *hidden, char **out)
 {
     const struct rki_dlq_args *a = c->args;
     rki_loaded l = { 0 };
@@ -135,7 +146,7 @@ static int find_of(rki_cli *c, const char *file, char **out)
             rki_load_print(c, l.diags);
     } else {
         dir = rki_cli_data_dir(l.spec);
-        *out = dir ? inside(dir) : NULL;
+        *out = dir && hide(l.diags, hidden) ? inside(dir) : NULL;
         if (!*out) {
             code = rki_cli_nomem();
         } else if (!is_folder(*out)) {
@@ -151,13 +162,13 @@ static int find_of(rki_cli *c, const char *file, char **out)
     return code;
 }
 
-static int find(rki_cli *c, char **out)
+static int find(rki_cli *c, rki_secrets *hidden, char **out)
 {
     const char *what = c->n_pos > 1 ? c->pos[1] : NULL;
     if (!what)
         return find_here(out);
     if (!is_folder(what))
-        return find_of(c, what, out);
+        return find_of(c, what, hidden, out);
     *out = inside(what); // of a data_dir, or the store itself
     if (*out && !is_folder(*out)) {
         free(*out);
@@ -173,7 +184,14 @@ static const rkp_status said = RKP_UNSUPPORTED; // of a pass that was ended by w
 struct store {
     rki_letters l;
     const struct rki_dlq_args *a;
+    rki_secrets *hidden;
 };
+
+static bool put_out(const struct store *s, rki_buf *b)
+{
+    rki_secrets_mask(s->hidden, s->a->format == FORMAT_JSON ? RKI_MASK_JSON : RKI_MASK_TEXT, b);
+    return rki_cli_out(b);
+}
 
 // The exit code of a pass; what is wrong is said here, unless whoever saw the letters has said it (said).
 static int exit_of(const struct store *s, rkp_status st)
@@ -322,7 +340,7 @@ static int list(struct store *s)
         } else {
             list_table(&gs, s->l.dir, &st, &out);
         }
-        if (!rki_cli_out(&out))
+        if (!put_out(s, &out))
             code = RKI_EXIT_FAILED;
     }
     rki_buf_fini(&out);
@@ -407,7 +425,7 @@ static rkp_status show_one(void *arg, const rki_dead_record *r, uint32_t row)
     } else {
         show_csv(w, r, row, columns);
     }
-    if (w->out.n >= OUT_BYTES && !rki_cli_out(&w->out))
+    if (w->out.n >= OUT_BYTES && !put_out(w->s, &w->out))
         return said;
     return w->out.failed ? RKP_NOMEM : RKP_OK;
 }
@@ -439,7 +457,7 @@ static int show(struct store *s, uint64_t most)
         else if (!shown)
             rki_putz(&w.out, "no rows\n");
     }
-    if (!code && !rki_cli_out(&w.out))
+    if (!code && !put_out(s, &w.out))
         code = RKI_EXIT_FAILED;
     rki_buf_fini(&w.t.text);
     rki_buf_fini(&w.json);
@@ -489,9 +507,14 @@ static int verb_dlq(rki_cli *c)
         return code;
     if (what == REPLAY)
         return rki_dlq_replay(c, s.a, c->pos[1]);
-    code = find(c, &path);
-    if (code)
+    s.hidden = rki_secrets_new();
+    if (!s.hidden)
+        return rki_cli_nomem();
+    code = find(c, s.hidden, &path);
+    if (code) {
+        rki_secrets_free(s.hidden);
         return code;
+    }
     s.l = (rki_letters){ .dir = path, .kernel = s.a->kernel, .reason = s.a->reason };
     st = rki_letters_open(&s.l);
     if (st != RKP_OK) {
@@ -504,6 +527,7 @@ static int verb_dlq(rki_cli *c)
         tell_damage(&s);
     }
     rki_letters_close(&s.l);
+    rki_secrets_free(s.hidden);
     free(path);
     return code;
 }

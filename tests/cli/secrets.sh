@@ -86,7 +86,7 @@ for logs in '{}' '{format: json}' '{format: json, file: the.log}' '{format: text
     http -X POST 'http://x/v1/dlq:replay?dry=1' >said/replay
     http -X POST http://x/v1/dlq:replay >said/replayed
     http http://x/v1/config >said/config
-    for args in status 'status --json' alerts 'tap kernel:data --limit 5' 'reload wrong.yaml' 'reload --diff' 'suspend data' 'resume data'; do
+    for args in 'dlq show job.yaml' 'dlq show job.yaml --format json' 'dlq show job.yaml --format csv' 'dlq list job.yaml --format json' status 'status --json' alerts 'tap kernel:data --limit 5' 'reload wrong.yaml' 'reload --diff' 'suspend data' 'resume data'; do
         # shellcheck disable=SC2086
         "$rkpipe" $args >"said/cli_$(printf %s "$args" | tr -c a-z _)" 2>&1
     done
