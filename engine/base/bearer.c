@@ -89,16 +89,72 @@ bool rki_bearer_is(const rki_bearer *t, rkp_str given)
     return !differs;
 }
 
+// "SCHEME what": leaves what.
+static bool take_scheme(rkp_str *v, const char *lower)
+{
+    const char *space = v->n ? memchr(v->p, ' ', v->n) : NULL;
+    rkp_str scheme = { v->p, space ? (size_t)(space - v->p) : 0 };
+    if (!rkp_http_same_word(scheme, lower))
+        return false;
+    *v = (rkp_str){ space, v->n - scheme.n };
+    while (v->n && *v->p == ' ')
+        *v = (rkp_str){ v->p + 1, v->n - 1 };
+    return true;
+}
+
 bool rki_bearer_bears(const rki_bearer *t, rkp_str v)
 {
-    const char *space = v.n ? memchr(v.p, ' ', v.n) : NULL;
-    rkp_str scheme = { v.p, space ? (size_t)(space - v.p) : 0 };
-    if (!rkp_http_same_word(scheme, "bearer"))
+    return take_scheme(&v, "bearer") && rki_bearer_is(t, v);
+}
+
+static int base64_digit(char c)
+{
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+'             ? 62
+           : c == '/'             ? 63
+                                  : -1;
+}
+
+// Base64 in its one form (padded, nothing left over) to at most `most` bytes; SIZE_MAX: it is none, or too long.
+static size_t base64_decode(rkp_str s, unsigned char *to, size_t most)
+{
+    size_t n = 0, pad = s.n && s.p[s.n - 1] == '=' ? 1 + (s.n > 1 && s.p[s.n - 2] == '=') : 0;
+    uint32_t bits = 0;
+    unsigned left = 0;
+    if (s.n % 4 || s.n / 4 * 3 - pad > most)
+        return SIZE_MAX;
+    for (size_t i = 0; i < s.n - pad; i++) {
+        int d = base64_digit(s.p[i]);
+        if (d < 0)
+            return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)d;
+        left += 6;
+        if (left >= 8) {
+            left -= 8;
+            to[n++] = (unsigned char)(bits >> left);
+            bits &= (1u << left) - 1;
+        }
+    }
+    return bits ? SIZE_MAX : n;
+}
+
+bool rki_bearer_basic(const rki_bearer *t, rkp_str v)
+{
+    enum { NAME = 256 };
+    unsigned char pair[NAME + 1 + RKI_BEARER_MOST];
+    const unsigned char *colon;
+    size_t n;
+    bool is = false;
+    if (!take_scheme(&v, "basic"))
         return false;
-    v = (rkp_str){ space, v.n - scheme.n };
-    while (v.n && *v.p == ' ')
-        v = (rkp_str){ v.p + 1, v.n - 1 };
-    return rki_bearer_is(t, v);
+    n = base64_decode(v, pair, sizeof pair);
+    colon = n == SIZE_MAX ? NULL : memchr(pair, ':', n); // a name has none
+    if (colon)
+        is = rki_bearer_is(t, (rkp_str){ (const char *)colon + 1, n - (size_t)(colon + 1 - pair) });
+    explicit_bzero(pair, sizeof pair);
+    return is;
 }
 
 void rki_bearer_wipe(rki_bearer *t)

@@ -25,6 +25,9 @@ typedef struct rki_bearer_error {
 rkp_status rki_bearer_read(const char *path, rki_bearer *out, rki_bearer_error *e);
 bool rki_bearer_is(const rki_bearer *t, rkp_str given);            // false when there is none
 bool rki_bearer_bears(const rki_bearer *t, rkp_str authorization); // "Bearer TOKEN"
+bool rki_bearer_basic(
+    const rki_bearer *t,
+    rkp_str authorization); // "Basic " and, in base64, "ANYBODY:TOKEN": what a browser asks its user for
 void rki_bearer_wipe(rki_bearer *t);
 
 #endif

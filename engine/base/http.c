@@ -218,6 +218,10 @@ static int parse_field(const char *p, size_t n, struct fields *f, rkp_http_reque
         return take_once(v, &r->authorization);
     } else if (rkp_http_same_word(name, "content-encoding")) {
         return take_once(v, &r->content_encoding);
+    } else if (rkp_http_same_word(name, "origin")) {
+        return take_once(v, &r->origin);
+    } else if (rkp_http_same_word(name, "sec-fetch-site")) {
+        return take_once(v, &r->fetch_site);
     }
     return 0;
 }
@@ -278,6 +282,7 @@ const char *rkp_http_reason(int status)
         { 414, "URI Too Long" },
         { 415, "Unsupported Media Type" },
         { 417, "Expectation Failed" },
+        { 422, "Unprocessable Content" },
         { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" },
         { 501, "Not Implemented" },

@@ -98,11 +98,53 @@ static void only_the_same_bytes_are_the_same_token(void **state)
     assert_false(rki_bearer_bears(&t, (rkp_str){ NULL, 0 }));
 }
 
+// What browsers send: any name, and the token as the password.
+static void a_password_that_is_the_token_is_one(void **state)
+{
+    static const rki_bearer t = { .text = "0123456789abc:ef", .n = 16 }, none = { .n = 0 };
+    static char longest[2 * RKI_BEARER_MOST];
+    static const char *const right[] = {
+        "Basic eDowMTIzNDU2Nzg5YWJjOmVm",         // x:
+        "basic OjAxMjM0NTY3ODlhYmM6ZWY=",         // no name
+        "BASIC   bWU6MDEyMzQ1Njc4OWFiYzplZg==",   // me:
+        "Basic w6TDtsO8OjAxMjM0NTY3ODlhYmM6ZWY=", // a name that is not ASCII
+    };
+    static const char *const wrong[] = {
+        "Basic",
+        "Basic ",
+        "Basic 0123456789abc:ef",
+        "Basic MDEyMzQ1Njc4OWFiYzplZg==",     // the token alone: its first half is a name
+        "Basic eDowMTIzNDU2Nzg5YWJjOmVmeA==", // and one more
+        "Basic eDowMTIzNDU2Nzg5YWJjOmU=",     // one less
+        "Basic eDowMTIzNDU2Nzg5YWJjOmVm=",    // not base64
+        "Basic eDowMTIzNDU2Nzg5YWJjOmV",
+        "Basic eDowMTIzNDU2Nzg5YWJjOmVm eDowMTIzNDU2Nzg5YWJjOmVm",
+        "Basic OjAxMjM0NTY3ODlhYmM6ZWZ=", // bits behind the end
+        "Basic OjAx=jM0NTY3ODlhYmM6ZWY=",
+        "Basic eA==",
+        "Bearer eDowMTIzNDU2Nzg5YWJjOmVm",
+        "Basi eDowMTIzNDU2Nzg5YWJjOmVm",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        if (!rki_bearer_basic(&t, rkp_str_of(right[i])))
+            fail_msg("%s", right[i]);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (rki_bearer_basic(&t, rkp_str_of(wrong[i])))
+            fail_msg("%s", wrong[i]);
+    assert_false(rki_bearer_basic(&t, (rkp_str){ NULL, 0 }));
+    assert_false(rki_bearer_basic(&none, RKP_STR("Basic eDo="))); // "x:"
+    memcpy(longest, "Basic ", 6);
+    memset(longest + 6, 'A', sizeof longest - 6);
+    assert_false(rki_bearer_basic(&t, (rkp_str){ longest, sizeof longest }));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_line_that_nobody_else_can_read_is_a_token),
         cmocka_unit_test(only_the_same_bytes_are_the_same_token),
+        cmocka_unit_test(a_password_that_is_the_token_is_one),
     };
     int rc;
     if (!mkdtemp(dir))

@@ -37,6 +37,7 @@ typedef struct rkp_http_request {
     bool keep;                                     // the connection may serve another request
     bool says_100;                                 // the client waits for "100 Continue" before it sends the body
     rkp_str host, authorization, content_encoding; // the fields of these names; p NULL: not there
+    rkp_str origin, fetch_site;                    // Origin, Sec-Fetch-Site: what a browser says of the page that asks
 } rkp_http_request;
 
 // Where the head that begins at p ends (after its empty line); 0: not yet.  `*seen` remembers between calls what was
