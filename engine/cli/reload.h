@@ -59,8 +59,6 @@ typedef struct rki_reloader {
 // "alerts change: Slow (expr; begins anew)" and so on, of an answer's diff; each between `before` and `after`.
 void rki_reload_alerts(const struct rki_json_node *diff, const char *before, const char *after, rki_buf *out);
 
-extern const char *const rki_reload_outcomes[4]; // words of rki_reload_outcome in answers
-
 // After the fields of the first block are set.  l: what begins.  data_dir NULL: nothing can be kept on disk.  False without
 // memory.  fini: the run has ended, and what was kept goes.
 bool rki_reloader_init(rki_reloader *v, const rki_loaded *l, const char *data_dir);

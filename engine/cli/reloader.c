@@ -15,11 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-const char *const rki_reload_outcomes[4] = { [RKI_RELOAD_APPLIED] = "applied",
-                                             [RKI_RELOAD_REJECTED] = "rejected",
-                                             [RKI_RELOAD_TIMED_OUT] = "timed_out",
-                                             [RKI_RELOAD_SUPERSEDED] = "superseded" };
-
 static void drop_loaded(void *arg)
 {
     rki_loaded *l = arg;

@@ -731,6 +731,8 @@ uint64_t rki_backoff_ns(const rki_backoff *b, uint64_t n, uint64_t salt);
 void rki_stop_stage(struct rkp_actor *a);
 void rki_life_leave(rki_run *r, rki_kstate *k); // with the lock: a reload has removed it, and what is left of it drains
 void rki_life_cut(rki_run *r, rki_kstate *k);   // with the lock: what a removed one still has is dropped and counted
+// Bits of the commands that this kernel would take now, by rki_command.  With the graph's lock.
+uint32_t rki_life_commands(const rki_run *r, const rki_kstate *k, int state);
 // Removed, and nothing of it is left.
 static inline bool rki_life_left(const rki_kstate *k)
 {

@@ -48,6 +48,16 @@ static struct fill fill_of(const rki_link *k)
 }
 
 // In the walk's order: those that a reload has removed, and that still drain, come last.
+static void commands_json(rki_json *j, uint32_t commands)
+{
+    rki_json_key(j, "commands");
+    rki_json_array(j);
+    for (int c = 0; c < RKI_N_COMMANDS; c++)
+        if (commands & 1u << c)
+            rki_json_z(j, rki_command_name(c));
+    rki_json_end_array(j);
+}
+
 static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki_kernel_counts *counts)
 {
     rki_kernel_counts c = *counts;
@@ -81,6 +91,7 @@ static void kernel_json(rki_json *j, rki_run *r, const rki_kstate *of, const rki
     field_text(j, "state", rki_state_name((int)k.state));
     rki_json_put_str(j, "since", (rkp_str){ since, rkp_print_timestamp(since, (int64_t)k.since_us) });
     field_text(j, "reason", k.reason);
+    commands_json(j, rki_life_commands(r, of, (int)k.state));
     if (of->gone)
         rki_json_put_bool(j, "removed", true);
     field_u64(j, "restarts", k.restarts);
@@ -228,6 +239,20 @@ bool rki_run_ready(rki_run *r)
     return ready;
 }
 
+// How often which outcome, so that who looks knows when there is something new to ask for.
+static void reloads_json(rki_json *j, rki_run *r)
+{
+    uint64_t n[sizeof r->reloads / sizeof *r->reloads];
+    pthread_mutex_lock(&r->lock);
+    memcpy(n, r->reloads, sizeof n);
+    pthread_mutex_unlock(&r->lock);
+    rki_json_key(j, "reloads");
+    rki_json_object(j);
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++)
+        field_u64(j, rki_reload_outcomes[i], n[i]);
+    rki_json_end_object(j);
+}
+
 static void status_json(rki_run *r, rki_buf *out)
 {
     rki_json j;
@@ -242,6 +267,7 @@ static void status_json(rki_run *r, rki_buf *out)
     start = RKI_LOOK(r->start_ns);
     rki_json_f64(&j, start ? (double)(rki_run_ns(r) - start) * 1e-9 : 0);
     field_u64(&j, "workers", r->plan->workers);
+    reloads_json(&j, r);
     rki_json_key(&j, "kernels");
     kernels_json(&j, r);
     rki_json_key(&j, "edges");

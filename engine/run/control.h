@@ -52,6 +52,8 @@ typedef enum rki_reload_outcome {
     RKI_RELOAD_SUPERSEDED, // somebody else asked before this one's turn came
 } rki_reload_outcome;
 
+extern const char *const rki_reload_outcomes[4]; // their words: "applied"
+
 typedef struct rki_reload_result {
     rki_reload_outcome outcome;
     bool counted;                                         // rki_run_count_reload has been called

@@ -658,6 +658,19 @@ static bool may_restart(const rki_bound *b)
     return !op->commit && !op->abort;
 }
 
+uint32_t rki_life_commands(const rki_run *r, const rki_kstate *k, int state)
+{
+    uint32_t at = 0, out = 0;
+    while (at < r->plan->n_kernels && r->ks[at] != k)
+        at++;
+    if (at == r->plan->n_kernels || k->gone || k->id[0] == '$' || __atomic_load_n(&r->ending, __ATOMIC_SEQ_CST))
+        return 0;
+    for (uint32_t c = 0; c < RKI_N_COMMANDS; c++)
+        if (allowed[c] & 1u << state && (c != RKI_RESTART || may_restart(&r->plan->kernels[at])))
+            out |= 1u << c;
+    return out;
+}
+
 static bool until_ns(rki_run *r, uint64_t deadline_ns)
 {
     struct timespec ts = { (time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u) };

@@ -497,10 +497,6 @@ static void checkpoints(const struct walk *w)
 
 static void reloads(const struct walk *w)
 {
-    static const char *const outcomes[] = { [RKI_RELOAD_APPLIED] = "applied",
-                                            [RKI_RELOAD_REJECTED] = "rejected",
-                                            [RKI_RELOAD_TIMED_OUT] = "timed_out",
-                                            [RKI_RELOAD_SUPERSEDED] = "superseded" };
     rki_run *r = w->r;
     uint64_t n[4], us, pause;
     bool failed;
@@ -512,7 +508,7 @@ static void reloads(const struct walk *w)
     pthread_mutex_unlock(&r->lock);
     one(w, RKI_M_GENERATION, r->number);
     for (size_t i = 0; i < sizeof n / sizeof *n; i++)
-        by(w, RKI_M_RELOADS, "outcome", outcomes[i], (double)n[i]);
+        by(w, RKI_M_RELOADS, "outcome", rki_reload_outcomes[i], (double)n[i]);
     one(w, RKI_M_RELOAD_OK, !failed);
     one(w, RKI_M_RELOAD_TIMESTAMP, (double)(us ? us : RKI_LOOK(r->started_us)) / 1e6);
     one(w, RKI_M_RELOAD_PAUSE, (double)pause / 1e9);

@@ -525,6 +525,11 @@ static bool wait_for_going(rki_run *r, const rki_plan *plan, const char **id)
     return true;
 }
 
+const char *const rki_reload_outcomes[4] = { [RKI_RELOAD_APPLIED] = "applied",
+                                             [RKI_RELOAD_REJECTED] = "rejected",
+                                             [RKI_RELOAD_TIMED_OUT] = "timed_out",
+                                             [RKI_RELOAD_SUPERSEDED] = "superseded" };
+
 // With the lock.
 static void count_outcome(rki_run *r, rki_reload_result *out)
 {
