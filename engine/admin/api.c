@@ -2,6 +2,7 @@
 #include "admin/api.h"
 
 #include "admin/guard.h"
+#include "admin/page.h"
 #include "base/json.h"
 #include <rkpipe/num.h>
 
@@ -182,6 +183,16 @@ static bool param(const rki_http_request *r, const char *name, rkp_str *v)
 }
 
 // ---- what there is
+
+static void get_page(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
+{
+    (void)s;
+    (void)r;
+    a->type = "text/html; charset=utf-8";
+    a->fields = rki_page_fields;
+    a->fixed = true;
+    rki_put(&a->body, rki_page, rki_page_bytes);
+}
 
 static void get_live(const rki_admin_source *s, const rki_http_request *r, rki_answer *a)
 {
@@ -455,15 +466,15 @@ static const char *const rollback_params[] = { "generation", "dry", NULL };
 static const char *const tap_params[] = { "topic", "where", "limit", "format", NULL };
 static const char *const shutdown_params[] = { "wait", NULL };
 
-// get or post NULL: that method is not for this path.  Neither: known, and not supported yet.
+// One of get and post: the other method is not for this path.
 static const struct route {
     const char *path;
     void (*get)(const rki_admin_source *s, const rki_http_request *r, rki_answer *a);
     void (*post)(const rki_admin_source *s, const rki_http_request *r, rki_answer *a);
     const char *const *params;
-    bool body;         // it may have one
-    const char *later; // methods of what is not there yet
+    bool body; // it may have one
 } routes[] = {
+    { .path = "/", .get = get_page },
     { .path = "/live", .get = get_live },
     { .path = "/ready", .get = get_ready },
     { .path = "/v1/status", .get = get_status },
@@ -472,7 +483,6 @@ static const struct route {
     { .path = "/v1/topics", .get = get_topics },
     { .path = "/v1/tap", .get = get_tap, .params = tap_params },
     { .path = "/v1/shutdown", .post = post_shutdown, .params = shutdown_params },
-    { .path = "/", .later = "GET" },
     { .path = "/metrics", .get = get_metrics },
     { .path = "/v1/config", .get = get_config },
     { .path = "/v1/generations", .get = get_generations },
@@ -493,7 +503,7 @@ bool rki_api_route_at(size_t i, rki_api_route *out)
     enum { COMMANDS = sizeof commands / sizeof *commands };
     *out = (rki_api_route){ .method = "GET" };
     for (size_t k = 0; k < sizeof routes / sizeof *routes; k++) {
-        if (routes[k].later || i-- > 0)
+        if (i-- > 0)
             continue;
         out->method = routes[k].post ? "POST" : "GET";
         out->params = routes[k].params;
@@ -594,13 +604,9 @@ static void route(const rki_admin_source *s, const rki_http_request *r, rkp_str 
         error(a, 404, "not-found", "there is no '%.*s'", shown(r->path), r->path.p);
         return;
     }
-    method = to->get ? "GET" : to->post ? "POST" : to->later;
+    method = to->get ? "GET" : "POST";
     if (!method_is(r, method, method[0] == 'G' && to->get != get_tap, a))
         return;
-    if (to->later) {
-        error(a, 501, "not-supported", "not supported yet");
-        return;
-    }
     if (to->body && trim(body).n)
         a->text = body;
     if (only_params(r, to->params, a) && (to->body || no_body(body, a)))

@@ -34,6 +34,7 @@ typedef struct rki_answer {
     int status;
     const char *fields; // more lines of the head: "Allow: GET\r\n"; never NULL
     const char *type;   // of the body; never NULL
+    bool fixed;         // the body says nothing of the run: no secret can be in it
     rki_buf body;
     rki_command command;
     char kernel[64];

@@ -183,8 +183,9 @@ static void put_answer(const rki_admin *a, struct conn *c, rki_answer *ans, bool
 {
     rki_answer full;
     begin_output(c, now);
-    rki_secrets_mask(a->secrets, strcmp(ans->type, "application/json") == 0 ? RKI_MASK_JSON : RKI_MASK_TEXT,
-                     &ans->body);
+    if (!ans->fixed)
+        rki_secrets_mask(a->secrets, strcmp(ans->type, "application/json") == 0 ? RKI_MASK_JSON : RKI_MASK_TEXT,
+                         &ans->body);
     if (ans->body.failed) {
         rki_api_error(&full, 503, "no-memory", "out of memory");
         c->last = true;
@@ -479,7 +480,7 @@ static bool take_head(const rki_admin *a, struct conn *c, uint64_t now)
     memmove(c->in, c->in + n, c->n_in);
     c->since_in = now; // the body has its own time
     status = rki_http_parse(c->head, n, &c->r);
-    if (a->token.n && rki_guard_refuses(&a->token, &c->r, status, &no)) { // before anything of its body is kept
+    if (!a->metrics && rki_guard_refuses(&a->token, &c->r, status, &no)) { // before anything of its body is kept
         c->last = true;
         put_answer(a, c, &no, rkp_str_is(c->r.method, "HEAD"), now);
         rki_answer_fini(&no);

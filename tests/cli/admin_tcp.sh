@@ -64,10 +64,16 @@ run 69 status --admin "127.0.0.1:$port" --token-file other.token
 has err 'can be read or changed by others'
 run 0 tap t/x --limit 3 "${admin[@]}"
 true_that 'three rows' [ "$(wc -l <out)" = 3 ]
+run 0 status --json "${admin[@]}" # what a kernel would take, and what has come of reloads
+has out '"commands":["suspend","restart","terminate"]' '"reloads":{"applied":0,"rejected":0,"timed_out":0,"superseded":0}'
 run 0 suspend tick "${admin[@]}"
+run 0 status --json "${admin[@]}"
+has out '"commands":["activate","restart","terminate"]'
 run 0 resume tick "${admin[@]}"
 run 0 alerts "${admin[@]}"
 run 0 reload "${admin[@]}"
+run 0 status --json "${admin[@]}"
+has out '"reloads":{"applied":1,"rejected":0,'
 run 2 rollback "${admin[@]}" --diff
 if command -v curl >/dev/null; then
     status() { curl -s -o answer -w '%{http_code}' --max-time 60 "$@" "http://127.0.0.1:$port/v1/status"; }
@@ -76,7 +82,10 @@ if command -v curl >/dev/null; then
     true_that 'with another one' [ "$(status -H 'Authorization: Bearer 0123456789abcdef0123456789')" = 401 ]
     true_that 'with it' [ "$(status -H "Authorization: Bearer $(cat admin.token)")" = 200 ]
     true_that 'for a name that is not of here' [ "$(status -H "Authorization: Bearer $(cat admin.token)" -H 'Host: evil.example')" = 403 ]
-    true_that 'in the address it is none' [ "$(status -u "x:$(cat admin.token)")" = 401 ]
+    true_that 'as a password' [ "$(status -u "x:$(cat admin.token)")" = 200 ]
+    true_that 'as a name it is none' [ "$(status -u "$(cat admin.token):x")" = 401 ]
+    true_that 'for another page' [ "$(status -u "x:$(cat admin.token)" -H 'Origin: http://evil.example')" = 403 ]
+    true_that 'for its own' [ "$(status -u "x:$(cat admin.token)" -H "Origin: http://127.0.0.1:$port")" = 200 ]
 fi
 # Another one at the same address; the token is said nowhere.
 run 69 run job.yaml --set engine.data_dir=.rkpipe/second --set "admin.listen=\"127.0.0.1:$port\""

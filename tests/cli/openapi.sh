@@ -40,6 +40,7 @@ head -c 70000 /dev/zero | tr '\0' x >large
 } >big.csv
 
 cat >calls <<'Y2'
+200 GET / /
 200 GET /live /live
 200 GET /ready /ready
 200 GET /metrics /metrics
@@ -119,6 +120,7 @@ cat >calls <<'Y2'
 200 POST /v1/shutdown '/v1/shutdown?wait=1'
 Y2
 cat >over_tcp <<'Y2'
+200 GET / /
 200 GET /live /live
 200 GET /v1/status /v1/status
 200 GET /v1/tap '/v1/tap?topic=t/x&limit=5'

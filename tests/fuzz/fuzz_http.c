@@ -2,6 +2,7 @@
 // body that is JSON.  The same bytes as an answer and as chunks, in pieces and at once, come to the same.
 #include "../support/admin_fake.h"
 #include "admin/api.h"
+#include "admin/guard.h"
 #include "base/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +41,17 @@ static void request(char *p, size_t n, const rki_admin_source *s)
             (other.status == 200 && !rkp_str_is(r.path, "/metrics")))
             abort();
         rki_answer_fini(&other);
+    }
+    { // whoever has no token gets nothing but a refusal
+        static const rki_bearer token = { .text = "0123456789abcdef", .n = 16 };
+        rki_answer no;
+        if (rki_guard_refuses(&token, &r, status, &no)) {
+            if ((no.status != 401 && no.status != 403) || !is_json(&no.body))
+                abort();
+            rki_answer_fini(&no);
+        } else if (!status && !memmem(r.authorization.p, r.authorization.n, " ", 1)) {
+            abort();
+        }
     }
     if (!status && (r.path.n == 0 || r.path.p[0] != '/' || r.method.n == 0))
         abort();

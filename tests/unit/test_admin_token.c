@@ -38,6 +38,7 @@ static void close_room(struct room *r)
 
 #define HOST  "Host: localhost\r\n"
 #define BEARS "Authorization: Bearer " TOKEN "\r\n"
+#define BASIC "Authorization: Basic eDphYmNkZWZnaGlqa2xtbm9wMDEyMzQ1Njc4OSsvPQ==\r\n" // x:TOKEN
 #define CLOSE "Connection: close\r\n\r\n"
 
 static void without_the_token_every_route_is_401_and_nothing_else(void **state)
@@ -55,6 +56,10 @@ static void without_the_token_every_route_is_401_and_nothing_else(void **state)
     }
     assert_true(n > 20);
     tcp_expect(r.port, "GET /nothing HTTP/1.1\r\n" HOST CLOSE, 401, "\"code\":\"unauthorized\"", "not-found");
+    // A browser asks for it, and shows nothing of the page before.
+    tcp_expect(r.port, "GET / HTTP/1.1\r\n" HOST CLOSE, 401, "WWW-Authenticate: Basic realm=\"rkpipe\"", "<");
+    tcp_expect(r.port, "GET / HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n" CLOSE, 401, "unauthorized",
+               "origin");
     tcp_expect(r.port, "POST /live HTTP/1.1\r\n" HOST CLOSE, 401, "\"code\":\"unauthorized\"", "Allow");
     // Nor is anything said about its host, the length of its body, or the next request.
     tcp_expect(r.port, "GET /live HTTP/1.1\r\nHost: evil.example\r\n" CLOSE, 401, "unauthorized", "host");
@@ -112,6 +117,69 @@ static void tokens_that_are_not_the_one_are_none(void **state)
                "GET /live HTTP/1.1\r\n" HOST BEARS "\r\nGET /v1/status HTTP/1.1\r\n" HOST "\r\n"
                "GET /v1/status HTTP/1.1\r\n" HOST BEARS "\r\n",
                200, "HTTP/1.1 401 ", "fake");
+    close_room(&r);
+}
+
+static void a_browser_shows_it_as_a_password(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r, (rki_admin_times){ 0 });
+    tcp_expect(r.port, "GET / HTTP/1.1\r\n" HOST BASIC CLOSE, 200, "Content-Type: text/html; charset=utf-8\r\n", TOKEN);
+    tcp_expect(r.port, "GET /v1/status HTTP/1.1\r\n" HOST BASIC CLOSE, 200, "\"name\":\"fake\"", TOKEN);
+    tcp_expect(r.port,
+               "GET /v1/status HTTP/1.1\r\n" HOST
+               "Authorization: Basic eDphYmNkZWZnaGlqa2xtbm9wMDEyMzQ1Njc4OSsv\r\n" CLOSE,
+               401, "unauthorized", "fake");
+    close_room(&r);
+}
+
+// A browser shows the password with whatever any page makes it ask for.
+static void what_another_page_asks_for_is_refused(void **state)
+{
+    static const struct {
+        const char *method, *target, *fields;
+        int status;
+    } cases[] = {
+        { "POST", "/v1/kernels/a:suspend", "Origin: http://127.0.0.1:8077\r\nSec-Fetch-Site: same-origin\r\n", 200 },
+        { "POST", "/v1/kernels/a:resume", "Origin: HTTP://127.0.0.1:8077\r\n", 200 },
+        { "POST", "/v1/kernels/a:suspend", "", 200 }, // no browser
+        { "POST", "/v1/kernels/a:resume", "Origin: http://evil.example\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: null\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: \r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://127.0.0.1:80777\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://127.0.0.1:807\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://127.0.0.1:9999\r\nSec-Fetch-Site: same-site\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: https://127.0.0.1:8077\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://localhost:8077\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Sec-Fetch-Site: cross-site\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Sec-Fetch-Site: same-site\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://127.0.0.1:8077\r\nSec-Fetch-Site: cross-site\r\n", 403 },
+        { "POST", "/v1/kernels/a:resume", "Origin: http://127.0.0.1:8077\r\nOrigin: http://evil.example\r\n", 400 },
+        { "POST", "/v1/shutdown", "Origin: http://evil.example\r\n", 403 },
+        { "POST", "/", "Sec-Fetch-Site: cross-site\r\n", 403 },
+        { "GET", "/v1/status", "Sec-Fetch-Site: same-origin\r\n", 200 },
+        { "GET", "/v1/status", "Sec-Fetch-Site: none\r\n", 200 },
+        { "GET", "/v1/status", "Sec-Fetch-Site: cross-site\r\n", 403 },
+        { "GET", "/v1/status", "Origin: http://evil.example\r\n", 403 },
+        { "GET", "/v1/tap?topic=a", "Sec-Fetch-Site: cross-site\r\n", 403 },
+        { "OPTIONS", "/v1/shutdown", "Origin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n", 403 },
+        { "GET", "/", "Sec-Fetch-Site: none\r\n", 200 },
+        { "GET", "/", "Sec-Fetch-Site: cross-site\r\n", 200 }, // a link that somebody clicks
+        { "GET", "/", "Origin: http://evil.example\r\n", 403 },
+    };
+    struct room r;
+    char line[600];
+    (void)state;
+    open_room(&r, (rki_admin_times){ 0 });
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(line, sizeof line, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:8077\r\n%s" BASIC CLOSE, cases[i].method,
+                 cases[i].target, cases[i].fields);
+        tcp_expect(r.port, line, cases[i].status, cases[i].status == 403 ? "\"code\":\"origin\"" : "HTTP/1.1",
+                   "Access-Control-Allow");
+    }
+    assert_false(r.f.drained);
+    assert_int_equal(r.f.begun, 3);
     close_room(&r);
 }
 
@@ -215,6 +283,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_the_token_every_route_is_401_and_nothing_else),
         cmocka_unit_test(tokens_that_are_not_the_one_are_none),
+        cmocka_unit_test(a_browser_shows_it_as_a_password),
+        cmocka_unit_test(what_another_page_asks_for_is_refused),
         cmocka_unit_test(who_has_no_token_cannot_take_the_places),
         cmocka_unit_test(the_client_shows_the_token),
         cmocka_unit_test(an_address_without_a_token_is_not_listened_at),
