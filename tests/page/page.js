@@ -225,9 +225,13 @@ async function hostile(page) {
 
 // Another origin, in the same browser, which knows the password.
 async function elsewhere(page) {
-  await page.open(`http://x:${encodeURIComponent(token)}@localhost:${port}/live`);
-  await page.until('another origin', `location.hostname === 'localhost' && document.body.textContent.includes('live')`);
-  await page.get(`Promise.allSettled(['/v1/kernels/even:suspend', '/v1/shutdown'].map((p) => fetch('${base}' + p, { method: 'POST', mode: 'no-cors', credentials: 'include' })))`);
+  for (const host of ['127.0.0.1', 'localhost']) {
+    await page.open(`http://x:${encodeURIComponent(token)}@${host}:${port}/live`);
+    await page.until(`the password for ${host}`, `location.hostname === '${host}' && document.body.textContent.includes('live')`);
+  }
+  await page.get(`(() => { const f = document.body.appendChild(document.createElement('form')); f.method = 'POST'; f.action = '${base}/v1/kernels/even:suspend'; f.submit(); })()`);
+  await page.until('its answer', `location.hostname === '127.0.0.1' && document.readyState === 'complete' && document.body.textContent.includes('{')`);
+  check('what another origin asks for is refused', await page.get(`document.body.textContent.includes('"code":"origin"')`), await page.get(`document.body.textContent`));
   check('another origin commands nothing', (await stateOf('even')) === 'active' && (await engine('/v1/status')).state === 'running');
 }
 
