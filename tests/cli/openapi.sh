@@ -154,9 +154,10 @@ version: 1
 name: slow
 run: { mode: stream }
 admin: { listen: "127.0.0.1:0", token_file: token }
+engine: { shutdown: { grace: 5m } } # what waits is delivered, however long the calls before took
 kernels:
   gen: { op: generate, with: { columns: { n: row }, rate: 1000 }, publish: t/x }
-  slow: { op: throttle, subscribe: [ { topic: t/x, start: now } ], with: { rate: 100/s, burst: 1, on_excess: wait } }
+  slow: { op: throttle, subscribe: [ { topic: t/x, start: now } ], with: { rate: 100/s, burst: 1, on_excess: wait }, queue: { capacity: 32, overflow: block } }
   out: { op: write.null, from: [slow] }
 Y2
 launch slow.yaml --summary none
