@@ -103,8 +103,14 @@ function showKernels(model, send) {
 
 const EDGE = [['From and to'], ['Topic'], ['Rows/s', 'n'], ['Sent', 'n'], ['In flight', 'n'], ['Queue'], ['When full'], ['Overflowed', 'n'], ['Spilled', 'n'], ['Filtered', 'n']];
 
-function showEdges(model) {
-  const keys = [...model.edges.keys()], rows = keyed(byId('edges'), keys, () => row(EDGE));
+// Not those for dead letters by which none have gone.
+function listed(model, graph) {
+  const dead = new Set(graph.edges.filter((e) => e.dead_letters).map((e) => JSON.stringify([e.from, e.to])));
+  return [...model.edges].filter(([, e]) => e.sent > 0 || e.topic !== null || !dead.has(JSON.stringify([e.from, e.to]))).map(([key]) => key);
+}
+
+function showEdges(model, graph) {
+  const keys = listed(model, graph), rows = keyed(byId('edges'), keys, () => row(EDGE));
   for (const key of keys) {
     const e = model.edges.get(key), c = rows.get(key).cells;
     say(c[0], `${e.from} → ${e.to}${e.removed ? ' (removed)' : ''}`);

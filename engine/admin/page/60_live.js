@@ -36,7 +36,7 @@ function show() {
   showGraph(model, seen.graph, seen.chosen, choose);
   showChosen(model, seen.chosen, send);
   showKernels(model, send);
-  showEdges(model);
+  showEdges(model, seen.graph);
 }
 
 function found() {
