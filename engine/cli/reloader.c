@@ -2,6 +2,7 @@
 // changed.
 #include "cli/reload.h"
 
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/json_read.h"
 #include "plan/diff.h"
@@ -215,6 +216,14 @@ static void keep_rejected(rki_reloader *v, rki_snapshot *s, rkp_diags *d, const 
     v->rejected.findings = rki_buf_take(&b, NULL);
 }
 
+static bool fails(const char *step, char *why, size_t n)
+{
+    if (!rki_failpoint(step))
+        return false;
+    snprintf(why, n, "%s was made to fail", step);
+    return true;
+}
+
 // It runs now.  Takes s.
 static void keep(rki_reloader *v, rki_snapshot *s, const rki_reload_conf *conf, rki_reload_result *r)
 {
@@ -227,8 +236,9 @@ static void keep(rki_reloader *v, rki_snapshot *s, const rki_reload_conf *conf, 
     v->current = s;
     if (!v->kept.path)
         return;
-    ok = keep_first(v, conf->generations + 1, err) &&
+    ok = !fails("reload.keep", err, sizeof err) && keep_first(v, conf->generations + 1, err) &&
          rki_generations_keep(&v->kept, &g, v->load, conf->generations + 1, err);
+    rki_failpoint("reload.kept");
     if (!ok)
         snprintf(r->text, sizeof r->text, "it is not kept for a rollback: %s", err);
 }
@@ -425,7 +435,11 @@ static void load_and_apply(rki_reloader *v, const struct ask *a, const char *fil
     l->diags = d;
     l->sources = texts ? &texts->s : NULL;
     l->texts = &s;
-    code = rki_cli_load(v->cli, file, v->load, v->backend, false, RKI_LOAD_CHECK, l);
+    code = fails("reload.parse", r->text, sizeof r->text)
+               ? RKI_EXIT_FAILED
+               : rki_cli_load_spec(v->cli, file, v->load, v->backend, false, l);
+    if (code == 0)
+        code = fails("reload.check", r->text, sizeof r->text) ? RKI_EXIT_FAILED : rki_cli_plan(RKI_LOAD_CHECK, l);
     if (code == 0 && !l->plan->known)
         snprintf(r->text, sizeof r->text, "an input is missing, so its columns are not known");
     l->diags = NULL; // the caller's: it speaks of what may be gone

@@ -11,6 +11,7 @@
 // or drains, else by its successor; and read to its end by who reads it, before anything that is new there.
 #include "run/reload.h"
 
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "data/pool.h"
 
@@ -23,6 +24,14 @@ bool rki_reload_open(rki_run *r)
 {
     r->reload = calloc(1, sizeof *r->reload);
     return r->reload != NULL;
+}
+
+bool rki_job_fails(rki_reload_result *out, const char *step)
+{
+    if (!rki_failpoint(step))
+        return false;
+    snprintf(out->text, sizeof out->text, "%s was made to fail", step);
+    return true;
 }
 
 // ---- prepare --------------------------------------------------------------------------------------------------------
@@ -337,19 +346,21 @@ static rki_job *prepare(rki_run *r, rki_gen *gen, rkp_diags *d, rki_reload_resul
     j->gen = gen;
     j->out = out;
     j->begin_ns = rki_mono_ns();
-    j->diff = rki_diff_new(r->plan, gen->plan, r->ckpt != NULL, d);
-    ok = j->diff && find_old(r, j) && supported(r, j->diff, d);
+    if (!rki_job_fails(out, "reload.diff"))
+        j->diff = rki_diff_new(r->plan, gen->plan, r->ckpt != NULL, d);
+    ok = j->diff && find_old(r, j) && !rki_job_fails(out, "reload.admit") && supported(r, j->diff, d);
     if (ok) {
         rki_json w;
         rki_json_init(&w, &out->diff, 0);
         rki_diff_json(j->diff, &w);
-        ok = find_stays(r, j);
+        ok = find_stays(r, j) && !rki_job_fails(out, "reload.build");
     }
     if (ok) {
         pthread_mutex_lock(&r->build_lock);
         j->net = rki_net_new(r, gen, &j->stays);
         pthread_mutex_unlock(&r->build_lock);
-        ok = j->net && make_instances(r, j, d) && reserve(r, j);
+        ok = j->net && !rki_job_fails(out, "reload.warm") && make_instances(r, j, d) && reserve(r, j) &&
+             !rki_job_fails(out, "reload.warmed");
     }
     if (ok)
         return j;
@@ -440,7 +451,9 @@ bool rki_reload_look(rki_run *r, uint64_t now, uint64_t *until)
             rki_job_over(r, j, RKI_RELOAD_REJECTED);
             j = NULL;
         } else if (begins) {
-            if (rki_ckpt_intend(r, j->gen->plan, j->out->text, sizeof j->out->text)) {
+            if (!rki_job_fails(j->out, "reload.intend") &&
+                rki_ckpt_intend(r, j->gen->plan, j->out->text, sizeof j->out->text) &&
+                !rki_job_fails(j->out, "reload.stop")) {
                 rki_swap_begin(r, j, now);
             } else {
                 rki_job_over(r, j, RKI_RELOAD_REJECTED);

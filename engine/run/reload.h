@@ -74,6 +74,8 @@ static inline bool rki_runner_ended(const rki_runner *r)
 bool rki_job_new_runner(const rki_job *j, uint32_t i);                 // of its net: not one that stays
 void rki_job_over(rki_run *r, rki_job *j, rki_reload_outcome outcome); // it is the requester's again
 
+bool rki_job_fails(rki_reload_result *out, const char *step); // as a test wants (base/failpoint.h)
+
 // ---- sets.c: also runners, for themselves
 rki_outset *rki_out_with(const rki_wiring *w, const rki_link *k);
 rki_inset *rki_in_with(const rki_wiring *w, const rki_link *k);

@@ -2,6 +2,7 @@
 // (RELIABILITY.md 3.2, docs/design/reload.md).  Control thread, but for rki_may_stop, rki_drains (runners).
 #include "run/reload.h"
 
+#include "base/failpoint.h"
 #include "data/state.h"
 
 #include <sched.h>
@@ -782,7 +783,7 @@ bool rki_swap_look(rki_run *r, rki_job **job, uint64_t now, uint64_t *until)
         *until = !*until || next < *until ? next : *until;
         return true;
     }
-    if (!carry_all(j)) {
+    if (rki_job_fails(j->out, "reload.hand_over") || !carry_all(j) || rki_job_fails(j->out, "reload.commit")) {
         take_back(r, j);
         rki_job_over(r, j, RKI_RELOAD_REJECTED);
         *job = NULL;
@@ -792,11 +793,13 @@ bool rki_swap_look(rki_run *r, rki_job **job, uint64_t now, uint64_t *until)
     j->commit_ns = rki_mono_ns();
     j->out->quiesce_ns = j->commit_ns - j->stop_ns;
     commit(r, j);
+    rki_failpoint("reload.committed");
     tell_pauses(j);
     j->out->commit_ns = rki_mono_ns() - j->commit_ns;
     j->out->generation = r->number;
     finish_sinks(r, j);
     rki_see_off(r, j);
+    rki_failpoint("reload.retired");
     rki_ckpt_changed(r);
     rki_next_epoch(r);
     pthread_mutex_lock(&r->lock);
