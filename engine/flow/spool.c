@@ -37,6 +37,7 @@
 enum {
     VERSION = 1,
     HEAD = 64,
+    SEND_BYTES = 2 << 20,
     NAME = 48,
     WINDOW = 256 << 10,
     FRAME_MAGIC = 0x31664b52, // "RKf1"
@@ -90,6 +91,8 @@ struct rki_spool {
     int wfd;             // of the last one; -1: none
     bool entered;        // its name and those of its segments are on disk
     uint64_t synced;     // bytes of the last one that are on disk
+    uint64_t sent;       // that the system was asked to send there
+    int send_error;      // what it said
     uint64_t synced_seq; // the first record that may not be
     bool dead;           // an fsync failed: from synced on it must be written elsewhere
     bool stray;          // a segment that failed has a name, which hides the next record in the last one
@@ -171,8 +174,16 @@ static uint64_t sys_wall_us(void *ctx)
     return now(CLOCK_REALTIME, 1000000);
 }
 
-const rki_spool_io rki_spool_system = { NULL,         sys_open,   sys_read,   sys_write,   sys_fsync,
-                                        sys_truncate, sys_rename, sys_unlink, sys_mono_ns, sys_wall_us };
+static int sys_send(void *ctx, int fd, uint64_t from, uint64_t to)
+{
+    (void)ctx;
+    if (sync_file_range(fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE) == 0)
+        return 0;
+    return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -1 : 0; // or a file system that does not know it
+}
+
+const rki_spool_io rki_spool_system = { NULL,       sys_open,   sys_read,    sys_write,   sys_fsync, sys_truncate,
+                                        sys_rename, sys_unlink, sys_mono_ns, sys_wall_us, sys_send };
 
 static rkp_status no_memory(char err[RKI_SPOOL_ERR])
 {
@@ -480,6 +491,22 @@ static uint64_t in_file(const rki_spool *s, uint32_t i)
     return s->seg[i].bytes - (i + 1 == s->n_seg ? s->gathered : 0);
 }
 
+// So that an fsync finds little to do: a barrier waits for it.  An error of the disk may not be told again to the fsync, so it counts as one that failed.
+static void send_soon(rki_spool *s)
+{
+    uint64_t end = in_file(s, s->n_seg - 1);
+
+    if (!s->io.send || s->o.sync == RKI_SPOOL_NEVER || s->wfd < 0)
+        return;
+    if (s->sent < s->synced || s->sent > end) // of another segment, or one that was cut back
+        s->sent = s->synced;
+    if (end - s->sent < SEND_BYTES)
+        return;
+    if (s->io.send(s->io.ctx, s->wfd, s->sent, end) < 0)
+        s->send_error = errno;
+    s->sent = end;
+}
+
 // What is gathered goes into the file.  On failure it stays, and the file ends where it ended.
 static rkp_status write_gathered(rki_spool *s, char err[RKI_SPOOL_ERR])
 {
@@ -498,6 +525,7 @@ static rkp_status write_gathered(rki_spool *s, char err[RKI_SPOOL_ERR])
     }
     s->gathered = 0;
     last(s)->last_us = s->io.wall_us(s->io.ctx);
+    send_soon(s);
     return RKP_OK;
 }
 
@@ -705,7 +733,8 @@ static rkp_status sync_now(rki_spool *s, char err[RKI_SPOOL_ERR])
             return RKP_OK;
         if (!s->entered && (e = enter(s)) != 0)
             return failed(s, e, "flush the folder of", name_of(last(s), name), err);
-        e = sync_fd(s, s->wfd);
+        e = s->send_error ? s->send_error : sync_fd(s, s->wfd);
+        s->send_error = 0;
         if (!e) {
             s->synced = last(s)->bytes;
             s->synced_seq = s->next;
@@ -1177,6 +1206,7 @@ static rkp_status put_frame(rki_spool *s, const rkp_envelope *env, const void *b
             return failed(s, e, "write", name_of(g, name), err);
         }
         g->last_us = s->io.wall_us(s->io.ctx);
+        send_soon(s);
         return RKP_OK;
     }
     if (!s->gather && !(s->gather = malloc(s->o.gather_bytes)))

@@ -58,6 +58,8 @@ typedef struct rki_spool_io {
     int (*unlink)(void *ctx, int dir, const char *name);
     uint64_t (*mono_ns)(void *ctx);
     uint64_t (*wall_us)(void *ctx);
+    // Asks for bytes [from, to) of a file to be sent to the disk, and waits for nothing.  Below 0 and an error that an fsync may not tell again.
+    int (*send)(void *ctx, int fd, uint64_t from, uint64_t to); // NULL: it is not asked
 } rki_spool_io;
 
 extern const rki_spool_io rki_spool_system; // the real ones: for tests that stand before them

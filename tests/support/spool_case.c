@@ -290,5 +290,5 @@ static uint64_t f_wall(void *ctx)
 void spool_faults_init(spool_faults *f)
 {
     *f = (spool_faults){ .calls = (1u << SPOOL_CALLS) - 1, .error = EIO, .now_us = 1700000000000000u };
-    f->io = (rki_spool_io){ f, f_open, f_read, f_write, f_fsync, f_truncate, f_rename, f_unlink, f_mono, f_wall };
+    f->io = (rki_spool_io){ f, f_open, f_read, f_write, f_fsync, f_truncate, f_rename, f_unlink, f_mono, f_wall, NULL };
 }

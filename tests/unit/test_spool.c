@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -859,6 +861,61 @@ static void gathered_records_are_in_the_file_when_they_are_written(void **state)
     free(large);
 }
 
+static struct {
+    uint64_t to, most;
+    unsigned calls, fails;
+} sends;
+
+static int note_send(void *ctx, int fd, uint64_t from, uint64_t to)
+{
+    (void)ctx;
+    (void)fd;
+    sends.calls++;
+    sends.most = to - from > sends.most ? to - from : sends.most;
+    sends.to = to;
+    errno = EIO;
+    return sends.fails && sends.calls == sends.fails ? -1 : 0;
+}
+
+// So an fsync finds little to do.  What the disk says of it is not said again, so it counts as an fsync that failed.
+static void what_is_written_is_sent_to_the_disk_soon(void **state)
+{
+    enum { MOST = 4000, RECORDS = 24000 };
+    rki_spool_io io = rki_spool_system;
+
+    (void)state;
+    io.send = note_send;
+    for (unsigned fails = 0; fails < 2; fails++) {
+        rki_spool *s;
+        char dir[64], pattern[96];
+        glob_t found = { 0 };
+        spool_folder(dir);
+        memset(&sends, 0, sizeof sends);
+        sends.fails = fails;
+        s = open_log(dir, (rki_spool_opts){
+                              .gather_bytes = 64 << 10, .sync = RKI_SPOOL_INTERVAL, .sync_ns = UINT64_MAX, .io = &io });
+        for (uint64_t id = 1; id <= RECORDS; id++)
+            put(s, id, MOST);
+        assert_true(sends.calls >= 3);
+        assert_true(sends.most < 3 << 20);
+        assert_true(look(s).bytes - sends.to < 3 << 20);
+        assert_int_equal(look(s).segments, 1);
+        assert_int_equal(rki_spool_flush(s, err), RKP_OK);
+        assert_int_equal(look(s).segments, 1); // with a failure all of it is in another one
+        for (uint64_t id = 1; id <= RECORDS; id++)
+            expect(s, id, MOST);
+        rki_spool_close(s);
+        s = open_log(dir, (rki_spool_opts){ .io = &io });
+        expect(s, 1, MOST);
+        assert_int_equal(look(s).next, RECORDS + 1);
+        rki_spool_close(s);
+        snprintf(pattern, sizeof pattern, "%s/00000002-*.seg", dir);
+        assert_int_equal(glob(pattern, 0, NULL, &found) == 0, fails);
+        globfree(&found);
+        spool_folder_remove(dir);
+    }
+}
+
 static void a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be(void **state)
 {
     enum { MOST = 40 };
@@ -1311,6 +1368,7 @@ int main(void)
         CASES(a_log_goes_on_when_the_disk_has_room_again),
         CASE(gathered_records_are_in_the_file_when_they_are_written),
         CASE(a_full_buffer_is_written_and_nothing_is_appended_when_it_cannot_be),
+        CASE(what_is_written_is_sent_to_the_disk_soon),
         CASES(what_is_cut_off_never_was),
         CASE(opening_fails_cleanly_whatever_fails),
         CASES(no_memory_is_said_and_loses_nothing),
