@@ -6,6 +6,7 @@
 // Nobody sends or writes a file with the lock held, but the file of silences, which has a lock of its own around this one.
 #include "watch/notice_text.h"
 #include "watch/notifying_inside.h"
+#include "watch/post.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,7 +148,7 @@ static rki_senders *senders_new(rki_notifying *x, const rki_routing *r, char *er
     snprintf(err, n, "out of memory");
     for (size_t i = 0; r && i < r->n_receivers; i++)
         all += r->receivers[i].n_ways;
-    if (r && needs_http(r) && !rki_http_there(why)) {
+    if (r && needs_http(r) && !rki_post_there(why)) {
         snprintf(err, n, "notify: %s", why);
         free(s);
         return NULL;

@@ -17,7 +17,7 @@ struct rki_sender {
     pthread_mutex_t lock; // of what is below
     pthread_cond_t wake;
     rki_parcel *first, *last;
-    size_t n;
+    size_t n, bytes; // that wait
     bool hurry;
     rki_sender_counts counts;
 };
@@ -44,10 +44,14 @@ static bool stopped(const rki_sender *s)
 
 // ---- the log --------------------------------------------------------------------------------------------------------
 
-static void say(const rki_sender *s, const char *what, const char *why)
+static void say(const rki_sender *s, const char *what, const char *thing, const char *more, const char *why)
 {
     char line[RKI_SEND_WHY + 300];
-    int n = snprintf(line, sizeof line, "notify: receiver '%s' (%s) %s%s\n", s->name, s->args.way, what, why);
+    int n = s->args.who ? snprintf(line, sizeof line, "%s ", s->args.who)
+                        : snprintf(line, sizeof line, "notify: receiver '%s' (%s) ", s->name, s->args.way);
+
+    if (n > 0 && (size_t)n < sizeof line)
+        n += snprintf(line + n, sizeof line - (size_t)n, "%s%s%s%s\n", what, thing, more, why);
 
     if (s->args.log && n > 0)
         s->args.log(s->args.arg, (rkp_str){ line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1 });
@@ -66,11 +70,11 @@ static void note(rki_sender *s, rki_sent came, const char *why)
     snprintf(s->counts.why, sizeof s->counts.why, "%s", came == RKI_SENT ? "" : why);
     pthread_mutex_unlock(&s->lock);
     if (came == RKI_SENT && was)
-        say(s, "takes notifications again", "");
+        say(s, "takes ", s->args.goods ? s->args.goods : "notifications", " again", "");
     else if (came == RKI_SEND_REFUSED)
-        say(s, "refuses a notification: ", why);
+        say(s, "refuses ", s->args.goods ? s->args.goods : "a notification", ": ", why);
     else if (came == RKI_SEND_AGAIN && !was)
-        say(s, "cannot be told now, and will be: ", why);
+        say(s, "cannot be told now, and will be", "", ": ", why);
 }
 
 // ---- the thread -----------------------------------------------------------------------------------------------------
@@ -91,6 +95,7 @@ static bool deliver(rki_sender *s, const rki_parcel *p)
     char why[RKI_SEND_WHY] = "";
 
     for (;;) {
+        int64_t after_ms, wait_ms;
         bool last;
         rki_sent came;
 
@@ -103,10 +108,12 @@ static bool deliver(rki_sender *s, const rki_parcel *p)
         note(s, came, why);
         if (came != RKI_SEND_AGAIN || last)
             return came == RKI_SENT;
-        if (now_ns() + (uint64_t)pause_ms * 1000000 >= p->end_ns)
+        after_ms = s->args.after_ms ? s->args.after_ms(s->args.self) : 0;
+        wait_ms = after_ms > pause_ms ? after_ms : pause_ms;
+        if (now_ns() + (uint64_t)wait_ms * 1000000 >= p->end_ns)
             return false;
         pthread_mutex_lock(&s->lock);
-        wait_ns(s, (uint64_t)pause_ms * 1000000);
+        wait_ns(s, (uint64_t)wait_ms * 1000000);
         pthread_mutex_unlock(&s->lock);
         if (stopped(s))
             return false;
@@ -129,6 +136,7 @@ static void *work(void *arg)
         }
         s->first = p->next;
         s->n--;
+        s->bytes -= p->body.n;
         pthread_mutex_unlock(&s->lock);
         ok = deliver(s, p);
         s->args.done(s->args.arg, p->ticket, ok);
@@ -179,7 +187,7 @@ bool rki_sender_give(rki_sender *s, rki_parcel *p)
     p->next = NULL;
     p->end_ns = now_ns() + (uint64_t)(p->life_ms > 0 ? p->life_ms : 0) * 1000000;
     pthread_mutex_lock(&s->lock);
-    room = s->n < RKI_PARCELS_MAX;
+    room = s->n < RKI_PARCELS_MAX && (!s->args.max_bytes || !s->n || s->bytes + p->body.n <= s->args.max_bytes);
     if (room) {
         if (s->first)
             s->last->next = p;
@@ -187,6 +195,7 @@ bool rki_sender_give(rki_sender *s, rki_parcel *p)
             s->first = p;
         s->last = p;
         s->n++;
+        s->bytes += p->body.n;
         pthread_cond_signal(&s->wake);
     } else {
         s->counts.failed++;

@@ -1,9 +1,9 @@
-// watch/sender.h - one way of a receiver at work: a thread of its own takes notices from a queue and sends them until they arrive.
+// watch/sender.h - one way of a receiver, or of a collector, at work: a thread of its own takes bodies from a queue and sends them until they arrive.
 //
 //   Owns     its thread, between new and free; parcels that it was given
 //   Threads  give: any; done and log are called on its thread
 //   Fails    a parcel that cannot be sent is tried again, later and later, until its time is over; then done says so
-//   Limits   RKI_PARCELS_MAX parcels wait; what does not fit is done at once, as failed
+//   Limits   RKI_PARCELS_MAX parcels wait, or max_bytes of them; what does not fit is not taken
 //   Cost     nothing for who gives
 #ifndef RKI_SENDER_H
 #define RKI_SENDER_H
@@ -35,10 +35,15 @@ typedef rki_sent rki_send(void *self, rkp_str body, const rki_send_stop *stop, c
 typedef struct rki_sender_args {
     rkp_str receiver; // as way: for the log
     const char *way;
+    const char *who;   // the same for somebody else: "otlp: the collector"; NULL: that receiver
+    const char *goods; // what it takes: "metrics"; NULL: notifications
     rki_send *send;
     void *self;
     void (*close)(void *self); // of self, after the last send; may be NULL
+    // After RKI_SEND_AGAIN: when the other side wants to be asked again, not before; 0: it has not said.  NULL: nobody says.
+    int64_t (*after_ms)(void *self);
     int64_t first_ms, most_ms; // between tries: doubles from the first to the most
+    size_t max_bytes;          // of bodies that wait; 0: no limit
     void (*done)(void *arg, uint64_t ticket, bool ok);
     void (*log)(void *arg, rkp_str line); // may be NULL
     void *arg;                            // of both
@@ -73,8 +78,5 @@ bool rki_courier_file(const rki_way *w, rki_courier *out); // each body is a lin
 bool rki_courier_exec(const rki_way *w, const char *const *env, void (*line)(void *arg, rkp_str line), void *arg,
                       rki_courier *out);
 bool rki_courier_http(const rki_way *w, const char *version, rki_courier *out); // POST of JSON, by libcurl
-
-// Can it be loaded?  False and a sentence.
-bool rki_http_there(char why[RKI_SEND_WHY]);
 
 #endif

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watch/sender.h"
+#include "watch/post.h"
 // after the above
 #include <cmocka.h>
 
@@ -307,7 +307,7 @@ static bool http_there(void)
 {
     char why[RKI_SEND_WHY];
 
-    if (rki_http_there(why))
+    if (rki_post_there(why))
         return true;
     print_message("skipped: %s\n", why);
     return false;
