@@ -107,6 +107,8 @@ rkp_batch *rkp_batch_derive(rkp_batch *parent, size_t bytes)
     b->blob_rows = parent->blob_rows;
     b->in_bytes = parent->in_bytes;
     b->born_us = parent->born_us;
+    b->trace = parent->trace;
+    b->span = parent->span;
     b->text = parent->text;
     b->text_pos = parent->text_pos;
     b->text_sel = parent->text_sel;

@@ -1,5 +1,6 @@
 // run/actor.c - the contract's actor functions: what an operator can ask for and do.
 #include "run/meter.h"
+#include "run/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,20 +135,10 @@ static void count_unheard(const rkp_actor *a, uint32_t port, uint64_t rows)
             count_published(a->unheard[u].published, rows);
 }
 
-void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
+static inline __attribute__((always_inline)) void give(rkp_actor *a, unsigned port, rkp_batch *b)
 {
-    uint64_t rows;
+    uint64_t rows = rki_batch_rows(b);
     uint32_t n;
-    if (!b) {
-        rkp_fail(a, RKP_NOMEM, "out of memory");
-        return;
-    }
-    rows = rki_batch_rows(b);
-    a->r->emission++;
-    if (!a->r->hlc_out)
-        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
-    if (!b->born_us) // made here: nobody else has it yet
-        b->born_us = a->r->in_born_us ? a->r->in_born_us : arrives_us(a);
     RKI_ADD(a->counts.rows_out, rows);
     RKI_ADD(a->counts.bytes_out, b->blob.p ? b->blob.n : b->in_bytes);
     n = port < a->stage->n_ports ? a->n_outs[port] : 0;
@@ -182,6 +173,34 @@ void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
             rki_send(a, o, m);
         }
     }
+}
+
+static __attribute__((noinline)) void give_traced(rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    rki_tracing t;
+    bool begins = rki_trace_emits(a, b, &t);
+    give(a, port, b);
+    if (begins)
+        rki_trace_emitted(a, &t);
+}
+
+void rkp_emit(rkp_actor *a, unsigned port, rkp_batch *b)
+{
+    if (!b) {
+        rkp_fail(a, RKP_NOMEM, "out of memory");
+        return;
+    }
+    a->r->emission++;
+    if (!a->r->hlc_out)
+        a->r->stamp = rkp_hlc_tick(&a->r->clock, a->r->pt_us);
+    if (!b->born_us) { // made here: nobody else has it yet
+        b->born_us = a->r->in_born_us ? a->r->in_born_us : arrives_us(a);
+        if (RKP_UNLIKELY(a->run->args.spans)) {
+            give_traced(a, port, b);
+            return;
+        }
+    }
+    give(a, port, b);
 }
 
 void rkp_drop(rkp_actor *a, uint64_t rows, const char *reason)

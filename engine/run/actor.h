@@ -395,6 +395,8 @@ struct rki_runner {
     // What is measured (meter.c).
     uint64_t looked_ns, begun_ns; // the clock when pt_us was read, and when the step began
     uint64_t in_born_us;          // of the batch at hand: when it arrived at its source; 0: this is a source
+    uint64_t trace, span;         // of the kernel at work, when its batch is part of a trace; 0: it is not
+    uint64_t sample;              // of a source: when the next one begins (trace.c)
     uint64_t measured;            // steps
     uint64_t begun_emission;
     uint64_t timed_ns;          // timing: since when a stage is at work,

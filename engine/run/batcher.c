@@ -17,6 +17,7 @@ struct rki_batcher {
     rkp_builder *made; // rows that wait for more
     uint32_t rows;
     uint64_t bytes, since_ns, corr, born_us; // born_us: of the first of them
+    uint64_t trace, span;                    // of the first of them that is part of one
     const rkp_topics *topics;
     uint64_t *flushes; // by rki_flush_why
 };
@@ -88,9 +89,12 @@ static rkp_batch *finish(rki_batcher *s)
         b->topics = s->topics;
         b->in_bytes = s->bytes;
         b->born_us = s->born_us;
+        b->trace = s->trace;
+        b->span = s->span;
     }
     s->rows = 0;
     s->bytes = 0;
+    s->trace = 0;
     return b;
 }
 
@@ -109,6 +113,10 @@ static bool add(rki_batcher *s, uint32_t n, uint64_t now_ns)
         s->born_us = s->in->born_us;
         s->corr = s->in_corr;
         s->topics = s->in->topics;
+    }
+    if (RKP_UNLIKELY(s->in->trace) && !s->trace) {
+        s->trace = s->in->trace;
+        s->span = s->in->span;
     }
     s->rows += n;
     s->bytes += part ? part->in_bytes : 0;

@@ -82,12 +82,15 @@ typedef struct rki_run_args {
     // What every kernel gives, on its actor's thread; NULL: nobody looks.
     void (*see)(void *arg, const struct rki_seen *s);
     void *see_arg;
-    // More of rkpipe_notifications_total, from any thread that looks; it must not wait for the run.  NULL: there is none.
+    // More series of those who watch the run, from any thread that looks; it must not wait for the run.  NULL: there is none.
     void (*notified)(void *arg, rki_emit emit, void *emit_arg);
     void *notified_arg;
     // Asked when everything else is right, before outputs have their names, on the control thread.  False and a sentence: exit code 65.
     bool (*approve)(void *arg, const rki_spec *s, char *text, size_t n); // NULL: nobody is asked
     void *approve_arg;
+    // What kernels do with batches that are part of a trace, and how many are: 2^64 times the share; NULL: none is.
+    struct rki_spans *spans;
+    uint64_t sample_step;
 } rki_run_args;
 
 #define RKI_STORE_FOLDER "dlq" // of data_dir: where dead letters are kept

@@ -9,6 +9,7 @@
 #include "data/pool.h"
 #include "run/device.h"
 #include "run/meter.h"
+#include "run/trace.h"
 
 #include <stdlib.h>
 
@@ -43,8 +44,7 @@ rkp_verdict rki_call(rkp_actor *a, rkp_batch *b)
     }
 }
 
-// Runs one stage on a batch, which stays the caller's.  RKP_RETRY comes back to the caller; all else is settled here.
-static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
+static rkp_verdict work_on(rkp_actor *a, rkp_batch *b)
 {
     rki_runner *r = a->r;
     rkp_actor *was = NULL;
@@ -89,6 +89,21 @@ static rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
     else if (v == RKP_FAIL)
         rkp_fail(a, RKP_IO, "failed"); // keeps the first message
     return RKP_DONE;
+}
+
+static __attribute__((noinline)) rkp_verdict work_traced(rkp_actor *a, rkp_batch *b)
+{
+    rki_tracing t;
+    rkp_batch *taken = rki_trace_begin(a, b, &t);
+    rkp_verdict v = work_on(a, taken);
+    rki_trace_end(a, b, taken, &t, v);
+    return v;
+}
+
+// Runs one stage on a batch, which stays the caller's.  RKP_RETRY comes back to the caller; all else is settled here.
+static inline rkp_verdict run_stage(rkp_actor *a, rkp_batch *b)
+{
+    return RKP_LIKELY(!(b->trace | a->r->trace)) ? work_on(a, b) : work_traced(a, b);
 }
 
 void rki_deliver(rkp_actor *a, rkp_batch *b)

@@ -103,6 +103,8 @@ struct rkp_batch {
     const rkp_topics *topics; // NULL: it came over no topic
     const uint32_t *topic_of; // per logical row: which of them; NULL: the first
     uint64_t born_us; // when what it was made of arrived at its source, microseconds of stamps; 0: not known yet
+    uint64_t trace;   // the trace that it is part of; 0: none (docs/design/otlp.md)
+    uint64_t span;    // of it: that of the kernel that had it last
     rkp_pool *pool;
     rkp_batch *parent;        // a reference
     struct rkp_block *blocks; // own memory
