@@ -5,6 +5,7 @@
 // kernel (a write to a pipe that nobody reads) cannot be told to stop, so an alarm ends the process when the time to
 // stop is long over.
 #include "cli/alerting.h"
+#include "cli/exporting.h"
 #include "cli/job.h"
 #include "cli/log.h"
 #include "cli/notify.h"
@@ -305,6 +306,20 @@ static int begin_alerts(rki_alerting *x, const rki_loaded *l, const char *path, 
     return rki_alerting_begin(x, &args);
 }
 
+// Those who look at the metrics besides the admin socket.
+typedef struct watchers {
+    rki_alerting alerting;
+    rki_exporting exporting;
+} watchers;
+
+static void watchers_metrics(void *arg, rki_emit emit, void *emit_arg)
+{
+    const watchers *w = arg;
+    rki_alerting_metrics(arg, emit, emit_arg);
+    if (w->exporting.otlp)
+        rki_otlp_metrics(w->exporting.otlp, emit, emit_arg);
+}
+
 static bool open_log(rki_cli *c, const rki_job_args *a, const rki_loaded *l, rki_logger *log)
 {
     char err[400];
@@ -333,7 +348,7 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
                         .version = RKI_VERSION };
     rki_run *r = NULL;
     rki_servers servers = { 0 };
-    rki_alerting alerting = { 0 };
+    watchers w = { 0 };
     char err[1024] = "";
     rkp_status st;
     int code = 0, sig;
@@ -358,10 +373,14 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     ra.log = rki_logger_lines;
     ra.log_rows = rki_logger_rows;
     ra.log_arg = &log;
-    ra.notified = rki_alerting_metrics;
-    ra.notified_arg = &alerting;
+    ra.notified = watchers_metrics;
+    ra.notified_arg = &w;
     ra.approve = rki_alerting_approve;
-    ra.approve_arg = &alerting;
+    ra.approve_arg = &w.alerting;
+    if (!replay && !rki_exporting_prepare(&w.exporting, &l->spec->telemetry.otlp, &ra)) {
+        code = rki_cli_nomem();
+        goto out;
+    }
     st = rki_run_new(l->plan, &ra, &r, err, sizeof err);
     if (st != RKP_OK) {
         rki_logger_say(&log, "error: %s", err[0] ? err : rki_status_text(st));
@@ -382,13 +401,18 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
         reloader->data_dir = dir->fd >= 0 ? path : NULL;
     }
     if (!replay)
-        code = begin_alerts(&alerting, l, path, dir, r, &log, notify.env);
+        code = begin_alerts(&w.alerting, l, path, dir, r, &log, notify.env);
     if (reloader)
-        reloader->alerting = &alerting;
+        reloader->alerting = &w.alerting;
+    if (!replay && code == 0 &&
+        !rki_exporting_begin(&w.exporting, l->spec, r, rki_logger_alert, &log, err, sizeof err)) {
+        rki_logger_say(&log, "error: %s", err);
+        code = RKI_EXIT_UNAVAILABLE;
+    }
     if (!replay && code == 0)
-        code = rki_serve(l->plan, path, dir->fd >= 0, &log, r, reloader, &alerting, &servers);
+        code = rki_serve(l->plan, path, dir->fd >= 0, &log, r, reloader, &w.alerting, &servers);
     if (code) {
-        rki_alerting_free(&alerting);
+        rki_alerting_free(&w.alerting);
         if (reloader)
             rki_reloader_fini(reloader);
         goto out;
@@ -396,12 +420,15 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     catch_signals(r, l->spec, a->quiet, rki_logger_owns_stderr(&log));
     if (reloader)
         rki_reloader_begin(reloader);
-    if (!rki_alerting_start(&alerting))
+    if (!rki_alerting_start(&w.alerting))
         rki_logger_say(&log, "warning: alerts are not evaluated: no thread can be made");
+    if (!rki_exporting_start(&w.exporting))
+        rki_logger_say(&log, "warning: telemetry.otlp: nobody is told: no thread can be made");
     code = rki_run_execute(r);
     if (reloader)
         rki_reloader_end(reloader);
-    rki_alerting_end(&alerting);
+    rki_alerting_end(&w.alerting);
+    rki_exporting_end(&w.exporting);
     rki_servers_stop(&servers);
     release_signals();
     sig = __atomic_load_n(&last_signal, __ATOMIC_SEQ_CST);
@@ -413,10 +440,11 @@ int rki_job_run(rki_cli *c, const rki_job_args *a, const rki_loaded *l, const ch
     rki_notify_end(&notify, code);
     rki_data_dir_close(dir);
     rki_servers_free(&servers, code); // who waits for the end may start the next run
-    rki_alerting_free(&alerting);
+    rki_alerting_free(&w.alerting);
     if (rki_run_stuck(r))
         _exit(code); // a thread hangs in the system and may still use what would be freed
 out:
+    rki_exporting_free(&w.exporting);
     if (r)
         rki_run_free(r);
     rki_notify_free(&notify);

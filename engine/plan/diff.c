@@ -757,6 +757,22 @@ static bool fixed(struct differ *w, bool same, const char *key)
     return false;
 }
 
+static bool same_pairs(const rkp_pairs *a, const rkp_pairs *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = same_word(a->v[i].key, b->v[i].key) && same_word(a->v[i].val, b->v[i].val);
+    return same;
+}
+
+static bool same_otlp(const rki_otlp_conf *a, const rki_otlp_conf *b)
+{
+    return same_word(a->endpoint, b->endpoint) && same_pairs(&a->headers, &b->headers) &&
+           same_pairs(&a->resource, &b->resource) && a->interval_ns == b->interval_ns &&
+           a->timeout_ns == b->timeout_ns && a->compression == b->compression && a->metrics == b->metrics &&
+           a->traces.sample <= b->traces.sample && a->traces.sample >= b->traces.sample;
+}
+
 static bool settings(struct differ *w)
 {
     const rki_spec *a = w->a->spec, *b = w->b->spec;
@@ -783,6 +799,7 @@ static bool settings(struct differ *w)
     ok &= fixed(w, a->telemetry.logs.level == b->telemetry.logs.level, "telemetry.logs.level");
     ok &= fixed(w, a->telemetry.logs.format == b->telemetry.logs.format, "telemetry.logs.format");
     ok &= fixed(w, same_word(a->telemetry.logs.file, b->telemetry.logs.file), "telemetry.logs.file");
+    ok &= fixed(w, same_otlp(&a->telemetry.otlp, &b->telemetry.otlp), "telemetry.otlp");
     ok &= fixed(w, a->dead_store.bytes == b->dead_store.bytes && a->dead_store.age_ns == b->dead_store.age_ns,
                 "dead_letter.store");
     return ok;

@@ -125,6 +125,19 @@ typedef struct rki_logs_conf {
     rkp_word file;     // p NULL: standard error
 } rki_logs_conf;
 
+// An OpenTelemetry collector.
+typedef struct rki_otlp_conf {
+    rkp_word endpoint; // p NULL: none is told
+    rkp_pairs headers; // values may be secrets
+    rkp_pairs resource;
+    uint64_t interval_ns, timeout_ns;
+    bool metrics;
+    int compression; // RKP_COMPRESS_NONE, RKP_COMPRESS_GZIP
+    struct {
+        double sample; // share of the batches of each source
+    } traces;
+} rki_otlp_conf;
+
 typedef struct rki_telemetry_conf {
     uint64_t interval_ns; // between two looks of alerts at the metrics
     struct {
@@ -134,6 +147,7 @@ typedef struct rki_telemetry_conf {
         rkp_word path;
     } prometheus;
     rki_logs_conf logs;
+    rki_otlp_conf otlp;
 } rki_telemetry_conf;
 
 typedef enum { RKI_KEEP_FAIL, RKI_KEEP_RESET } rki_keep_state;

@@ -113,6 +113,11 @@
       "changes of alerts for those who subscribe to $alerts: published, or dropped because they are too slow")         \
     X(NOTIFICATIONS, "rkpipe_notifications_total", COUNTER, COUNT, "receiver kind outcome",                            \
       "notifications of receivers since the last reload: sent, or failed; the latter are told again")                  \
+    X(OTLP_REQUESTS, "rkpipe_otlp_requests_total", COUNTER, COUNT, "signal outcome",                                   \
+      "requests to the OpenTelemetry collector, by what came of them: sent, or failed for good")                       \
+    X(OTLP_LOST, "rkpipe_otlp_lost_total", COUNTER, COUNT, "signal reason",                                            \
+      "data points or spans that the collector did not get: no room for them, a request that failed for good, "        \
+      "or rejected by it")                                                                                             \
     X(MEMORY_USED, "rkpipe_memory_used_bytes", GAUGE, BYTES, "pool",                                                   \
       "memory in use: batches on their way, state of operators")                                                       \
     X(MEMORY_LIMIT, "rkpipe_memory_limit_bytes", GAUGE, BYTES, "pool", "the pool's part of engine.memory_limit")       \

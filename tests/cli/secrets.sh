@@ -25,6 +25,7 @@ shown labels '' "alerts: [ { alert: A, expr: rkpipe_kernel_in_rows_total > 1, la
 shown annotations '' "alerts: [ { alert: A, expr: rkpipe_kernel_in_rows_total > 1, annotations: { a: $S } } ]"
 shown alert '' "alerts: [ { alert: $S, expr: rkpipe_kernel_in_rows_total > 1 } ]"
 shown file '' "telemetry: { logs: { file: $S } }"
+shown resource '' "telemetry: { otlp: { endpoint: 'http://x', resource: { a: $S } } }"
 
 cat >job.yaml <<'Y2'
 version: 1
@@ -39,7 +40,7 @@ vars:
 dead_letter: { store: {} }
 reload: { watch: true, debounce: 50ms }
 engine: { checkpoint: { interval: 50ms } }
-telemetry: { interval: 50ms }
+telemetry: { interval: 50ms, otlp: { endpoint: "http://127.0.0.1:1/${secret:dir/token}", interval: 50ms, headers: { authorization: "Bearer ${secret:file/password}" }, traces: 1 } }
 schemas: { s: { a: i64, b: i64 } }
 kernels:
   gen: { op: generate, with: { columns: { n: row }, rate: 200 }, publish: t/x, description: "${secret:file/password}" }
