@@ -23,6 +23,7 @@ import answers  # noqa: E402
 import contenders as who  # noqa: E402
 import pubsub  # noqa: E402
 import rings  # noqa: E402
+import watching  # noqa: E402
 
 # job, contender, (wall of contender / wall of rkpipe) at least; the floor to pass for the present state of the project
 BARS = [
@@ -32,6 +33,7 @@ BARS = [
 ]
 BARS_CPU = [("j3", "fluent-bit", 10.0)]  # CPU seconds, not wall
 BARS_2 = [("j1", "rkpipe", 1.3), ("j1", "polars-2", 2.5)]  # against two workers
+PARTS = {"pubsub": pubsub, "queue": rings, "watching": watching}  # jobs that measure and report themselves
 HOP_ROWS = {"bare": 20000000, "caf": 1000000, "tbb-flow": 1000000, "tbb-pipeline": 20000000, "rkpipe": 4000000}
 
 
@@ -49,8 +51,8 @@ def size(text):
 def arguments():
     p = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n\n")[0])
     p.add_argument("job", nargs="*", help="which jobs; the same as --jobs")
-    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s); pubsub and queue"
-                   " are two more")
+    p.add_argument("--jobs", default="j1,j2,j2b,j3,j4,hop", help="which jobs (default %(default)s); pubsub, queue"
+                   " and watching are three more")
     p.add_argument("--peers", default="all", help="who runs beside rkpipe, rkpipe-2 and hand: names with commas, none, or"
                    " all that are installed (default)")
     p.add_argument("--rounds", type=int, default=5, help="rounds of turns, at least 5 for a figure to publish")
@@ -65,8 +67,8 @@ def arguments():
     args = p.parse_args()
     args.jobs = args.job or args.jobs.split(",")
     for job in args.jobs:
-        if job not in answers.JOBS and job not in ("hop", "pubsub", "queue"):
-            p.error("no job '%s'; there are %s, hop, pubsub, queue" % (job, ", ".join(answers.JOBS)))
+        if job not in answers.JOBS and job not in ("hop", *PARTS):
+            p.error("no job '%s'; there are %s, hop, %s" % (job, ", ".join(answers.JOBS), ", ".join(PARTS)))
     return args
 
 
@@ -243,6 +245,23 @@ def time_hop(run, rkpipe):
     return out
 
 
+def source_of(run, work, kind):
+    """An input of `gen`, made once."""
+    source = os.path.join(work, "in." + kind)
+    if not os.path.exists(source) or os.path.getsize(source) < run.args.size:
+        with open(source, "wb") as f:
+            subprocess.run([run.program("gen"), kind, str(run.args.size)], stdout=f, check=True)
+    return source
+
+
+def measure_part(run, job, rkpipe, work):
+    if job == "pubsub":
+        return pubsub.measure(run, rkpipe, say)
+    if job == "queue":
+        return rings.measure(run, say)
+    return watching.measure(run, rkpipe, source_of(run, work, "csv"), work, say)
+
+
 def bars(result):
     rows = []
     for base, key, table in (("rkpipe", "wall", BARS), ("rkpipe", "cpu", BARS_CPU), ("rkpipe-2", "wall", BARS_2)):
@@ -251,10 +270,9 @@ def bars(result):
             if found:
                 got, what = found[key]["median"], "%s / %s%s" % (name, base, ", CPU" if key == "cpu" else "")
                 rows.append({"job": job, "what": what, "least": least, "got": got, "met": got >= least})
-    if "pubsub" in result["jobs"]:
-        rows += pubsub.bars(result["jobs"]["pubsub"])
-    if "queue" in result["jobs"]:
-        rows += rings.bars(result["jobs"]["queue"])
+    for job, part in PARTS.items():
+        if job in result["jobs"]:
+            rows += part.bars(result["jobs"][job])
     return rows
 
 
@@ -271,8 +289,8 @@ def markdown(result):
     for job, found in result["jobs"].items():
         base = "rkpipe" if "rkpipe" in found.get("contenders", {}) else "bare" if job == "hop" else "hand"
         text += ["## %s" % job, ""]
-        if job in ("pubsub", "queue"):
-            text += (pubsub if job == "pubsub" else rings).markdown(found, number)
+        if job in PARTS:
+            text += PARTS[job].markdown(found, number)
             continue
         if job == "hop":
             text += ["| contender | ns per message [min..max] | times %s [min..max] |" % base, "|---|---|---|"]
@@ -358,15 +376,12 @@ def main():
                     wrong |= bool(result["jobs"]["hop"]["bad"])
                 continue
             say("== %s" % job)
-            if job in ("pubsub", "queue"):
+            if job in PARTS:
                 if not args.check_only:
-                    result["jobs"][job] = pubsub.measure(run, rkpipe, say) if job == "pubsub" else rings.measure(run, say)
+                    result["jobs"][job] = measure_part(run, job, rkpipe, work)
                     wrong |= bool(result["jobs"][job]["bad"])
                 continue
-            source = os.path.join(work, "in." + who.INPUT[job])
-            if not os.path.exists(source) or os.path.getsize(source) < args.size:
-                with open(source, "wb") as f:
-                    subprocess.run([run.program("gen"), who.INPUT[job], str(args.size)], stdout=f, check=True)
+            source = source_of(run, work, who.INPUT[job])
             good, bad, rows = check_answers(run, job, source, field)
             wrong |= bool(bad)
             found = time_job(run, job, source, good) if good and not args.check_only else {"contenders": {}}
