@@ -216,6 +216,7 @@ void rkp_absorb(rkp_actor *a, uint64_t rows)
 static void fail_run(rkp_actor *a, rkp_status st, const char *fmt, va_list ap)
 {
     rki_run *r = a->run;
+    __atomic_store_n(&a->failed, true, __ATOMIC_RELAXED);
     pthread_mutex_lock(&r->lock);
     if (r->fail_status == RKP_OK) {
         int n = snprintf(r->failure, sizeof r->failure, "kernel '%s': ", a->bound->k->id.p);

@@ -266,6 +266,7 @@ struct rkp_actor {
     bool prepared;           // and so has prepare
     uint64_t wish_done;      // number of the last command that it obeyed
     rki_life *life;          // NULL: not supervised
+    bool failed;             // atomic: and the run with it
     bool crashed;            // supervised, and it failed on what it has at hand
     rkp_status crash_status;
     char crash[256];

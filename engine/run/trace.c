@@ -47,20 +47,20 @@ static void open_span(rkp_actor *a, rki_tracing *t, uint64_t trace, uint64_t par
                           .replica = r->replica,
                           .sink = a->op->kind == RKP_SINK && a->stage->role != RKI_ENCODE };
     t->opened = true;
-    t->had_failed = rki_failed(r->run);
+    t->had_failed = RKI_LOOK(a->failed);
     t->rows_out = a->counts.rows_out;
     r->trace = trace;
     r->span = t->span.id;
 }
 
-static void close_span(const rkp_actor *a, rki_tracing *t)
+static void close_span(const rkp_actor *a, rki_tracing *t, bool crashed)
 {
     rki_runner *r = a->r;
 
     t->span.end_ns = now_ns(r);
     if (t->span.end_ns < t->span.start_ns)
         t->span.end_ns = t->span.start_ns;
-    t->span.failed = !t->had_failed && rki_failed(r->run);
+    t->span.failed = crashed || (RKI_LOOK(a->failed) && !t->had_failed);
     rki_spans_put(r->run->args.spans, &t->span);
 }
 
@@ -87,10 +87,10 @@ void rki_trace_end(rkp_actor *a, rkp_batch *b, rkp_batch *taken, rki_tracing *t,
     if (t->opened) {
         bool again = v == RKP_RETRY || v == RKI_CRASHED;
         t->span.rows_out = a->counts.rows_out - t->rows_out;
-        if (!again || t->span.rows_out)
-            close_span(a, t);
-        else if (taken == b && rkp_batch_sole(b))
-            b->span = t->span.parent; // nothing has happened, and it is offered again
+        if (v != RKP_RETRY || t->span.rows_out)
+            close_span(a, t, v == RKI_CRASHED);
+        if (again && taken == b && rkp_batch_sole(b))
+            b->span = t->span.parent; // it is offered again
         if (taken != b)
             rkp_batch_put(taken);
     }
@@ -128,7 +128,7 @@ bool rki_trace_emits(rkp_actor *a, rkp_batch *b, rki_tracing *t)
 
 void rki_trace_emitted(rkp_actor *a, rki_tracing *t)
 {
-    close_span(a, t);
+    close_span(a, t, false);
     a->r->trace = t->was_trace;
     a->r->span = t->was_span;
 }

@@ -124,6 +124,15 @@ share 0
 true_that 'no share, no traces' test ! -e col/requests.jsonl
 no_complaints
 
+# Who fails says so, and nobody else; what was on its way is told.
+forget
+sed "s/filter, from: \[gen\]/map, from: [gen], on_error: fail/; s/where: \"n % 2 == 0\"/derive: { x: \"1 \/\/ (n - 7000)\" }/" live.yaml >bad.yaml
+run 1 run bad.yaml --set engine.data_dir=.rkpipe/bad --set run.stop_after.rows=20000 --summary none
+has err "kernel 'even': integer division by zero"
+failed_spans() { otlp spans col | grep ' failed$' | sed 's/^[0-9a-f]* //; s/ < .*//' | sort -u; }
+true_that "who failed: $(failed_spans)" test "$(failed_spans)" = even
+true_that 'its rows are told' metric_is 1 rkpipe_kernel_rejected_rows_total kernel=even
+
 # gzip.
 forget
 run 0 run live.yaml --set engine.data_dir=.rkpipe/gz --set run.stop_after.rows=20000 --set telemetry.otlp.compression=gzip --summary none
