@@ -120,7 +120,7 @@ static int base64_digit(char c)
 // Base64 in its one form (padded, nothing left over) to at most `most` bytes; SIZE_MAX: it is none, or too long.
 static size_t base64_decode(rkp_str s, unsigned char *to, size_t most)
 {
-    size_t n = 0, pad = s.n && s.p[s.n - 1] == '=' ? 1 + (s.n > 1 && s.p[s.n - 2] == '=') : 0;
+    size_t n = 0, pad = s.n && s.p[s.n - 1] == '=' ? (s.n > 1 && s.p[s.n - 2] == '=' ? 2 : 1) : 0;
     uint32_t bits = 0;
     unsigned left = 0;
     if (s.n % 4 || s.n / 4 * 3 - pad > most)
