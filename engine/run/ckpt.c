@@ -175,7 +175,7 @@ static bool commit(rki_run *r, uint64_t number, bool final)
         return false;
     }
     // The manifest has their marks: what fails here is made up for by whoever goes on from it, or with the next one.
-    if (r->replays && rki_live_settle(r, number, err, sizeof err) != RKP_OK)
+    if (rki_live_settle(r, number, err, sizeof err) != RKP_OK)
         rki_log(r, "warning: %s\n", err);
     __atomic_store_n(&c->committed, (uint32_t)number, __ATOMIC_RELEASE);
     c->kept = c->identity;

@@ -843,7 +843,7 @@ int rki_run_execute(rki_run *r)
                      err);
         }
     }
-    if (code == RKI_EXIT_OK && r->replays) { // outputs first, here as well
+    if (code == RKI_EXIT_OK) { // outputs first, here as well
         char err[512] = "";
         if (rki_live_settle(r, UINT64_MAX, err, sizeof err) != RKP_OK)
             rki_log(r, "warning: %s\n", err);

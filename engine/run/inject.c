@@ -364,12 +364,13 @@ bool rki_live_put(rki_run *r, uint64_t number, rki_buf *out)
 
 rkp_status rki_live_settle(rki_run *r, uint64_t number, char *err, size_t n)
 {
-    struct rki_live *l = r->replays;
+    struct rki_live *l;
     char why[RKI_SPOOL_ERR] = "out of memory";
     rki_dead_mark *v;
     rkp_status st = RKP_OK;
     size_t k = 0, left = 0;
     pthread_mutex_lock(&r->lock);
+    l = r->replays;
     v = l && l->n ? calloc(l->n, sizeof *v) : NULL;
     for (size_t i = 0; v && i < l->n; i++)
         if (in_it(&l->v[i], number))
