@@ -280,9 +280,6 @@ void rki_device_close(rki_device *d)
     if (!d)
         return;
     rki_device_rest(d);
-    // A grid that does not leave keeps its memory: what it writes to must stay.
-    if (d->started && d->m->grid_stop(d->grid, mono_ns() + RUN_DOWN_NS, why, sizeof why) != RKP_OK)
-        return;
     for (uint32_t i = 0; i < d->n; i++) {
         if (d->chains[i].r) {
             rki_device_forget(d->chains[i].r);
@@ -291,6 +288,9 @@ void rki_device_close(rki_device *d)
         free(d->chains[i].flights);
         free(d->chains[i].rows);
     }
+    // A grid that does not leave keeps its memory: what it writes to must stay.
+    if (d->started && d->m->grid_stop(d->grid, mono_ns() + RUN_DOWN_NS, why, sizeof why) != RKP_OK)
+        return;
     if (d->grid)
         d->m->grid_free(d->grid);
     if (d->image)

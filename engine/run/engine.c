@@ -416,7 +416,8 @@ static bool drain_at_rest(const rki_run *r, struct rest *last)
         const rki_runner *m = r->runners[i];
         uint32_t state = __atomic_load_n(&m->task.state, __ATOMIC_ACQUIRE);
         steps += RKI_LOOK(m->steps);
-        quiet = state == RKP_TASK_RETIRED || (state == RKP_TASK_IDLE && !RKI_LOOK(m->task.wake_ns));
+        quiet =
+            state == RKP_TASK_RETIRED || (state == RKP_TASK_IDLE && !RKI_LOOK(m->task.wake_ns) && !rki_device_busy(m));
     }
     was = was && quiet && steps == last->steps;
     *last = (struct rest){ quiet, steps };

@@ -12,6 +12,16 @@ bool rki_device_empty(const rki_runner *r)
     return r->chain->next == r->chain->taken;
 }
 
+bool rki_device_began(const rki_runner *r, const rkp_batch *b)
+{
+    return r->chain->part == b;
+}
+
+bool rki_device_busy(const rki_runner *r)
+{
+    return r->chain && __atomic_load_n(&r->chain->waits, __ATOMIC_ACQUIRE);
+}
+
 bool rki_device_room(const rki_runner *r)
 {
     return r->chain->next - r->chain->taken < 1ull << r->chain->c->slots_log2;

@@ -52,7 +52,7 @@ static rkp_verdict work_on(rkp_actor *a, rkp_batch *b)
     rkp_verdict v;
     if (rki_halted(a->r))
         return RKP_FAIL;
-    if (a->stopped) {
+    if (a->stopped && !(RKP_UNLIKELY(r->chain) && rki_device_began(r, b))) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
         if (a->stop_reason)
             rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);
@@ -1138,7 +1138,8 @@ static bool holds_nothing(const rki_runner *r)
     for (uint32_t i = 0; i < r->n_stages; i++)
         if (r->acts[i]->timer_ns)
             return false;
-    return !r->pending && !r->restored && rki_batcher_rows(r->batcher) == 0 && rki_out_empty(r);
+    return !r->pending && !r->restored && !(r->chain && !rki_device_empty(r)) && rki_batcher_rows(r->batcher) == 0 &&
+           rki_out_empty(r);
 }
 
 rkp_step rki_runner_step(rkp_task *t, void *arg, unsigned worker)

@@ -109,6 +109,23 @@ has err "in.csv:" "kernel 'some'"
 run 0 run all.yaml $on --set engine.checkpoint.interval=1ms --progress none
 true_that 'the same rows' cmp -s out.csv want.csv
 
+# Nobody wants more while a large message is half on its way.
+cat >limit.yaml <<'Y2'
+version: 1
+name: limit
+engine: { gpu: { simulate: SIMULATE } }
+kernels:
+  numbers: { op: generate, with: { rows: 2000000, batch_rows: 500000, columns: { n: row } } }
+  even: { op: filter, from: [numbers], place: gpu, with: { where: n % 2 == 0 } }
+  few: { op: limit, from: [even], with: { rows: 5 } }
+  out: { op: write.csv, from: [few], with: { path: few.csv } }
+Y2
+sed -i "s/SIMULATE/$simulate/" limit.yaml
+for threads in 1 2; do
+    run 0 run limit.yaml --set engine.threads=$threads --progress none
+    is few.csv $'n\n0\n2\n4\n6\n8\n'
+done
+
 # What a device does not take is said by name.
 run 78 check all.yaml --set kernels.some.place=gpu --set "kernels.some.with.where=name == 'x'"
 has out '[device-unsupported]' "kernel 'some' (filter) cannot run on a device"
