@@ -39,8 +39,8 @@ rkp_verdict rki_device_send(struct rki_runner *r, rkp_batch *b);
 bool rki_device_collect(struct rki_runner *r);
 bool rki_device_room(const struct rki_runner *r); // for one more frame
 bool rki_device_empty(const struct rki_runner *r);
-bool rki_device_began(const struct rki_runner *r, const rkp_batch *b); // some of it is on its way, and some is not
-bool rki_device_busy(const struct rki_runner *r);                      // any thread: frames are on their way
-void rki_device_forget(struct rki_runner *r);                          // lets go what is on its way
+bool rki_device_began(const struct rki_runner *r); // some of the message at hand is on its way, and some is not
+bool rki_device_busy(const struct rki_runner *r);  // any thread: frames are on their way
+void rki_device_forget(struct rki_runner *r);      // lets go what is on its way
 
 #endif

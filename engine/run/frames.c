@@ -12,9 +12,9 @@ bool rki_device_empty(const rki_runner *r)
     return r->chain->next == r->chain->taken;
 }
 
-bool rki_device_began(const rki_runner *r, const rkp_batch *b)
+bool rki_device_began(const rki_runner *r)
 {
-    return r->chain->part == b;
+    return r->chain->at > 0;
 }
 
 bool rki_device_busy(const rki_runner *r)
@@ -91,13 +91,11 @@ static bool pack(rki_runner *r, rkp_batch *b, uint32_t from, uint32_t n, rkd_in 
 rkp_verdict rki_device_send(rki_runner *r, rkp_batch *b)
 {
     rki_rchain *x = r->chain;
-    uint32_t at = x->part == b ? x->at : 0;
-    x->part = NULL;
+    uint32_t at = x->at; // what waits for a slot is offered again before anything else is
     while (at < b->rows) {
         uint32_t n = b->rows - at < x->c->rows ? b->rows - at : x->c->rows;
         rkd_in *in;
         if (!rki_device_room(r)) {
-            x->part = b;
             x->at = at;
             return RKP_RETRY;
         }
@@ -116,6 +114,7 @@ rkp_verdict rki_device_send(rki_runner *r, rkp_batch *b)
         if (x->next - x->taken == 1)
             publish_wait(x);
     }
+    x->at = 0;
     return RKP_DONE;
 }
 

@@ -25,13 +25,12 @@ struct rki_rchain {
     uint64_t next;       // position of the next frame
     uint64_t taken;      // of the next answer
     uint64_t waits;      // atomic: taken + 1; 0: nothing is on its way
-    rkp_batch *part;     // of this some frames are on their way, up to row `at`
-    uint32_t at;
-    uint64_t punted;   // rows
-    uint32_t *rows;    // scratch
-    uint64_t woken;    // looker: `waits` that it has woken the runner for
-    uint64_t pulse;    // looker: the block's, when it last moved
-    uint64_t moved_ns; // looker
+    uint32_t at;         // row of the message that waits for a slot: up to there it is on its way; 0: none waits
+    uint64_t punted;     // rows
+    uint32_t *rows;      // scratch
+    uint64_t woken;      // looker: `waits` that it has woken the runner for
+    uint64_t pulse;      // looker: the block's, when it last moved
+    uint64_t moved_ns;   // looker
 };
 
 struct rki_device {

@@ -52,7 +52,7 @@ static rkp_verdict work_on(rkp_actor *a, rkp_batch *b)
     rkp_verdict v;
     if (rki_halted(a->r))
         return RKP_FAIL;
-    if (a->stopped && !(RKP_UNLIKELY(r->chain) && rki_device_began(r, b))) {
+    if (a->stopped && !(RKP_UNLIKELY(r->chain) && rki_device_began(r))) {
         RKI_ADD(a->counts.rows_in, rki_batch_rows(b));
         if (a->stop_reason)
             rki_lose_rows(a, rki_batch_rows(b), a->stop_reason);

@@ -126,6 +126,22 @@ for threads in 1 2; do
     is few.csv $'n\n0\n2\n4\n6\n8\n'
 done
 
+# A message of which others have the batch, and which is traced, is half on its way.
+cat >shared.yaml <<'Y2'
+version: 1
+name: shared
+engine: { gpu: { simulate: SIMULATE } }
+telemetry: { otlp: { endpoint: "http://127.0.0.1:1", timeout: 1s, traces: { sample: 1 } } }
+kernels:
+  numbers: { op: generate, with: { rows: 1000000, batch_rows: 500000, columns: { n: row } } }
+  even: { op: filter, from: [numbers], place: gpu, with: { where: n % 2 == 0 } }
+  out: { op: write.csv, from: [even], with: { path: even.csv } }
+  others: { op: write.null, from: [numbers] }
+Y2
+sed -i "s/SIMULATE/$simulate/" shared.yaml
+run 0 run shared.yaml --progress none
+true_that 'each row once, in order' bash -c 'tail -n +2 even.csv | awk "\$1 != 2 * (NR - 1) { exit 1 } END { exit NR != 500000 }"'
+
 # What a device does not take is said by name.
 run 78 check all.yaml --set kernels.some.place=gpu --set "kernels.some.with.where=name == 'x'"
 has out '[device-unsupported]' "kernel 'some' (filter) cannot run on a device"
