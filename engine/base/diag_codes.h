@@ -40,6 +40,7 @@ typedef struct rki_diag_code {
     { "dead-letter-none", "`on_error: dead_letter` without a `dead_letter` target of the pipeline." }, \
     { "dedupe-type", "A column of this type cannot be a key." }, \
     { "delivery-level", "`engine.delivery` asks for more than a kernel can keep." }, \
+    { "device-unsupported", "A kernel with `place: gpu` does what a device cannot do." }, \
     { "env-missing", "An environment variable that has no default is not set." }, \
     { "exec-argv", "The arguments of a command are not what a command can have." }, \
     { "exec-denied", "The operator starts a command, and nobody has allowed it: `engine.allow_exec`, `--allow-exec`." }, \

@@ -30,12 +30,33 @@ static rki_runner *runner_of(const rki_run *r, uint32_t actor)
     return NULL;
 }
 
+static void *copy_of(const void *p, size_t n, size_t bytes)
+{
+    void *to = calloc(n ? n : 1, bytes);
+    if (to && n)
+        memcpy(to, p, n * bytes);
+    return to;
+}
+
+// The plan of a generation goes with it; a chain that a reload does not touch stays.
+static bool copy_chain(rki_chain *to, const rki_chain *c)
+{
+    *to = *c;
+    to->in = copy_of(c->in, c->n_in, sizeof *c->in);
+    to->made = copy_of(c->made, c->n_made, sizeof *c->made);
+    to->out = copy_of(c->out, c->n_out, sizeof *c->out);
+    to->drops = copy_of(c->drops, c->n_stages, sizeof *c->drops);
+    return to->in && to->made && to->out && to->drops;
+}
+
 static bool open_chain(rki_device *d, uint32_t i)
 {
     const rki_program *p = program_of(d->run);
     rki_rchain *x = &d->chains[i];
     x->dev = d;
-    x->c = &p->chains[i];
+    x->c = &x->own;
+    if (!copy_chain(&x->own, &p->chains[i]))
+        return false;
     x->r = runner_of(d->run, x->c->actor);
     x->in = d->m->grid_in(d->grid, i);
     x->out = d->m->grid_out(d->grid, i);
@@ -121,6 +142,7 @@ rkp_status rki_device_open(rki_run *r, rki_device **out, char *err, size_t n)
     }
     d->run = r;
     d->n = p->n_chains;
+    d->watchdog_ns = r->plan->spec->engine.gpu.watchdog_ns;
     st = open_all(d, why, sizeof why);
     d->lock_made = st == RKP_OK && pthread_mutex_init(&d->lock, NULL) == 0;
     if (d->lock_made && pthread_cond_init(&d->cond, NULL) != 0) {
@@ -188,7 +210,7 @@ static void look_at_health(rki_device *d, uint64_t now)
         if (pulse != x->pulse || !__atomic_load_n(&x->waits, __ATOMIC_RELAXED) || !x->moved_ns) {
             x->pulse = pulse;
             x->moved_ns = now;
-        } else if (now - x->moved_ns > d->run->plan->spec->engine.gpu.watchdog_ns) {
+        } else if (now - x->moved_ns > d->watchdog_ns) {
             snprintf(why, sizeof why, "no sign of life for %g s (engine.gpu.watchdog)",
                      (double)(now - x->moved_ns) / 1e9);
             st = RKP_IO;
@@ -287,6 +309,10 @@ void rki_device_close(rki_device *d)
         }
         free(d->chains[i].flights);
         free(d->chains[i].rows);
+        free(d->chains[i].own.in);
+        free(d->chains[i].own.made);
+        free(d->chains[i].own.out);
+        free(d->chains[i].own.drops);
     }
     // A grid that does not leave keeps its memory: what it writes to must stay.
     if (d->started && d->m->grid_stop(d->grid, mono_ns() + RUN_DOWN_NS, why, sizeof why) != RKP_OK)
@@ -308,14 +334,14 @@ void rki_device_close(rki_device *d)
 
 bool rki_device_counts_of(const rki_run *r, const char *kernel, rki_device_counts *out)
 {
-    const rki_plan *p = r->plan;
-    for (uint32_t i = 0; r->device && i < p->n_stages; i++) {
-        const rki_pactor *a = &p->actors[p->stages[i].actor];
-        const rki_rchain *x = &r->device->chains[a->chain];
-        if (!a->device || strcmp(p->kernels[p->stages[i].kernel].k->id.p, kernel) != 0)
-            continue;
-        *out = (rki_device_counts){ r->device->what, RKI_LOOK(x->taken), RKI_LOOK(x->punted) };
-        return true;
+    for (uint32_t i = 0; r->device && i < r->device->n; i++) {
+        const rki_rchain *x = &r->device->chains[i];
+        for (uint32_t k = 0; k < x->r->n_stages; k++) {
+            if (strcmp(x->r->acts[k]->ks->id, kernel) != 0)
+                continue;
+            *out = (rki_device_counts){ r->device->what, RKI_LOOK(x->taken), RKI_LOOK(x->punted) };
+            return true;
+        }
     }
     return false;
 }

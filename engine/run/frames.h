@@ -16,7 +16,8 @@ typedef struct rki_flight {
 
 struct rki_rchain {
     rki_device *dev;
-    const rki_chain *c;
+    const rki_chain *c; // own
+    rki_chain own;
     rki_runner *r;
     rkd_in *in;
     rkd_out *out;
@@ -39,6 +40,7 @@ struct rki_device {
     rkd_host *host;
     rkd_image *image;
     rkd_grid *grid;
+    uint64_t watchdog_ns;
     rki_rchain *chains;
     uint32_t n;
     pthread_t looker;

@@ -93,10 +93,30 @@ static bool plain_edge(const rki_edge *e, rkp_loc at, const char *id, rkp_diags 
     return !e->circle || unsupported(d, at, "lies on a circle", id);
 }
 
+// A chain on a device stays as it is: its grid is not made anew while it runs.
+static bool device_touched(const rki_diff *f, rkp_diags *d)
+{
+    for (uint32_t i = 0; i < f->to->n_actors + f->from->n_actors; i++) {
+        bool old = i >= f->to->n_actors;
+        uint32_t at = old ? i - f->to->n_actors : i;
+        const rki_plan *p = old ? f->from : f->to, *q = old ? f->to : f->from;
+        int32_t other = old ? f->old_actors[at] : f->actors[at];
+        const rki_kernel *k = p->kernels[p->stages[p->actors[at].stages[0]].kernel].k;
+        if (!p->actors[at].device || (other >= 0 && q->actors[other].device && !(old && f->stops[at])))
+            continue;
+        rkp_diag(d, RKP_ERROR, old ? place_of(f, p->stages[p->actors[at].stages[0]].kernel) : k->place_at,
+                 "reload-unsupported",
+                 "kernel '%s' runs on a device, and a reload cannot add, change or remove that yet", k->id.p);
+        rkp_diag_hint(d, "stop the run, and start it with the new file");
+        return true;
+    }
+    return false;
+}
+
 // What this way of reloading leaves out.
 static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
 {
-    if (new_at_the_ended(r, f, d))
+    if (new_at_the_ended(r, f, d) || device_touched(f, d))
         return false;
     for (uint32_t i = 0; i < f->from->n_edges; i++) {
         const rki_edge *e = &f->from->edges[i];
@@ -110,17 +130,6 @@ static bool supported(const rki_run *r, const rki_diff *f, rkp_diags *d)
         const rki_kernel *k = f->to->kernels[f->to->stages[e->to_stage].kernel].k;
         if (f->edges[i] < 0 && !plain_edge(e, k->at, k->id.p, d))
             return false;
-    }
-    for (uint32_t i = 0; i < f->to->n_actors + f->from->n_actors; i++) {
-        bool old = i >= f->to->n_actors;
-        const rki_plan *p = old ? f->from : f->to;
-        const rki_pactor *a = &p->actors[old ? i - f->to->n_actors : i];
-        if (!a->device)
-            continue;
-        rkp_diag(d, RKP_ERROR, p->kernels[p->stages[a->stages[0]].kernel].k->place_at, "reload-unsupported",
-                 "a pipeline with kernels on a device cannot be reloaded yet");
-        rkp_diag_hint(d, "stop it, and run the new file");
-        return false;
     }
     for (uint32_t i = 0; i < f->from->n_actors; i++) {
         const rki_bound *k = f->stops[i] ? rki_job_too_late(f, i) : NULL;

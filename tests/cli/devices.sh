@@ -142,6 +142,37 @@ sed -i "s/SIMULATE/$simulate/" shared.yaml
 run 0 run shared.yaml --progress none
 true_that 'each row once, in order' bash -c 'tail -n +2 even.csv | awk "\$1 != 2 * (NR - 1) { exit 1 } END { exit NR != 500000 }"'
 
+# A reload beside a chain that stays: every row comes once, in order. One that touches the chain is refused, and the old generation runs on.
+pipeline() { # pipeline WHERE COLUMN MORE
+    cat <<END
+version: 1
+name: beside
+engine: { gpu: { simulate: $simulate }, delivery: at_most_once }
+run: { mode: stream }
+kernels:
+  numbers: { op: generate, with: { rows: 200000, rate: 100000/s, columns: { n: row } } }
+  even: { op: filter, from: [numbers], place: gpu, with: { where: n % $1 == 0 } }
+  more: { op: map, from: [even], with: { derive: { twice: n * $2 } } }
+  out: { op: write.csv, from: [more], with: { path: beside.csv, commit: append } }
+$3
+END
+}
+pipeline 2 2 '' >beside.yaml
+start beside.yaml
+run 0 reload
+pipeline 2 2 '  also: { op: write.null, from: [even] }' >beside.yaml
+run 0 reload
+has out 'add: also'
+pipeline 2 3 '  also: { op: write.null, from: [even] }' >beside.yaml
+run 0 reload
+pipeline 3 3 '' >beside.yaml
+run 2 reload
+has err "kernel 'even' runs on a device, and a reload cannot add, change or remove that yet" '[reload-unsupported]'
+run 0 status
+has out even
+stop
+true_that 'each row once, in order' bash -c 'grep -v n beside.csv | awk -F, "\$1 != 2 * (NR - 1) { exit 1 } END { exit NR < 10 }"'
+
 # What a device does not take is said by name.
 run 78 check all.yaml --set kernels.some.place=gpu --set "kernels.some.with.where=name == 'x'"
 has out '[device-unsupported]' "kernel 'some' (filter) cannot run on a device"
