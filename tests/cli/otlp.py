@@ -228,9 +228,10 @@ def value_of(p):
 
 
 def lines(path):
+    """the whole ones: the collector may be writing the last"""
     try:
         with open(path) as f:
-            return [json.loads(line) for line in f]
+            return [json.loads(line) for line in f if line.endswith('\n')]
     except FileNotFoundError:
         return []
 
