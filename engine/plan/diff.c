@@ -22,7 +22,6 @@ struct differ {
     rkp_diags *d;
     bool variables, defaults; // differ
     bool kept;                // checkpoints are made
-    bool *tight;              // per edge of `a`: gone, and both of its ends stop
 };
 
 // ---- texts ----------------------------------------------------------------------------------------------------------
@@ -428,37 +427,11 @@ static bool touches(const rki_edge *e, uint32_t actor)
     return e->from_actor == actor || e->to_actor == actor;
 }
 
-// But where they go on with the one edge that feeds them, chunks have the numbers that they had: each replica may change what it sends to
-// between two chunks of its own, and who reads alone finds their order by those numbers (run/runner.c: whose_turn).
-static bool fed_on(const rki_plan *p, const int32_t *edges, uint32_t actor, const rki_plan *q)
-{
-    const rki_pactor *a = &p->actors[actor];
-    int32_t other = a->n_in == 1 ? edges[a->in_edges[0]] : -1;
-    return other >= 0 && q->actors[q->edges[other].to_actor].n_in == 1;
-}
-
-static bool to_one(const rki_plan *p, const rki_edge *e)
-{
-    return p->actors[e->from_actor].replicas > 1 && p->actors[e->to_actor].replicas == 1 && !e->hlc;
-}
-
-static bool loose_old(const struct differ *w, uint32_t i)
-{
-    const rki_edge *e = &w->a->edges[i];
-    return !w->v->path && !w->tight[i] && to_one(w->a, e) && fed_on(w->a, w->v->old_edges, e->from_actor, w->b);
-}
-
-static bool loose_new(const struct differ *w, uint32_t i)
-{
-    const rki_edge *e = &w->b->edges[i];
-    return !w->v->path && to_one(w->b, e) && fed_on(w->b, w->v->edges, e->from_actor, w->a);
-}
-
 static bool breaks_old(const struct differ *w, uint32_t actor)
 {
     bool any = false;
     for (uint32_t i = 0; i < w->a->n_edges; i++)
-        any |= touches(&w->a->edges[i], actor) && w->v->old_edges[i] < 0 && !loose_old(w, i);
+        any |= touches(&w->a->edges[i], actor) && w->v->old_edges[i] < 0;
     return any && w->a->actors[actor].replicas > 1;
 }
 
@@ -466,7 +439,7 @@ static bool breaks_new(const struct differ *w, uint32_t actor)
 {
     bool any = false;
     for (uint32_t i = 0; i < w->b->n_edges; i++)
-        any |= touches(&w->b->edges[i], actor) && w->v->edges[i] < 0 && !loose_new(w, i);
+        any |= touches(&w->b->edges[i], actor) && w->v->edges[i] < 0;
     return any && w->b->actors[actor].replicas > 1;
 }
 
@@ -571,30 +544,6 @@ static bool stop_before(struct differ *w, bool *again)
     return true;
 }
 
-static bool among_kept(const struct differ *w, uint32_t old)
-{
-    bool all = true;
-    for (uint32_t i = 0; i < w->a->n_edges; i++) {
-        const rki_edge *e = &w->a->edges[i];
-        if (touches(e, old))
-            all &= goes_on(w, &w->a->actors[e->from_actor == old ? e->to_actor : e->from_actor]);
-    }
-    return all;
-}
-
-// Replicas that empty what is before them need room behind them until they stop.  Were one that is removed to drain by itself, who reads that
-// could stop first, and nobody would make any.
-static void vanish_behind(struct differ *w, bool *again)
-{
-    for (uint32_t i = 0; i < w->a->n_edges; i++) {
-        const rki_edge *e = &w->a->edges[i];
-        const rki_pactor *to = &w->a->actors[e->to_actor];
-        if (w->v->stops[e->from_actor] && breaks_old(w, e->from_actor) && !w->v->stops[e->to_actor] &&
-            !goes_on(w, to) && keeps_nothing(w, to) && among_kept(w, e->to_actor))
-            *again |= vanish(w, e->to_actor);
-    }
-}
-
 static bool actors(struct differ *w)
 {
     bool again = true;
@@ -620,7 +569,6 @@ static bool actors(struct differ *w)
         again = false;
         if (!stop_before(w, &again))
             return false;
-        vanish_behind(w, &again);
         for (uint32_t j = 0; j < w->b->n_edges; j++) {
             const rki_edge *e = &w->b->edges[j];
             // Who merges by stamps has nothing delivered that a new publisher could be behind: it does not go on before that one is there.
@@ -637,99 +585,6 @@ static bool actors(struct differ *w)
             }
     }
     return true;
-}
-
-// Is what is in the rings of an edge that goes all that the new one of its consumer looks at?  Only where that one is alone, and hears no topic:
-// what a subscription asks for it asks of its own columns.
-static bool lasts(const struct differ *w, const rki_edge *e)
-{
-    const rki_stage *t = &w->a->stages[e->to_stage];
-    const rki_bound *f = bound_of(w->a, e->from_stage), *b;
-    const rki_pactor *head = NULL;
-    int32_t to = w->v->old_kernels[t->kernel];
-    if (to < 0 || !e->in || e->in->topic || e->hlc || e->circle || e->overflow != RKI_OVERFLOW_BLOCK || w->v->path ||
-        w->a->actors[e->to_actor].replicas > 1)
-        return false;
-    for (uint32_t j = 0; j < w->b->n_actors; j++)
-        if (w->b->stages[w->b->actors[j].stages[0]].kernel == (uint32_t)to &&
-            w->b->stages[w->b->actors[j].stages[0]].role == t->role)
-            head = &w->b->actors[j];
-    b = &w->b->kernels[to];
-    if (!head || head->replicas > 1 || b->k->op->kind != RKP_TRANSFORM || e->from_port >= f->n_out)
-        return false;
-    for (uint32_t c = 0; c < b->in.n; c++) {
-        const rkp_schema *has = &f->out[e->from_port];
-        bool looks = !b->reads || b->reads[c];
-        uint32_t i = 0;
-        for (uint32_t q = 0; b->pass && q < b->out[0].n; q++)
-            looks |= b->pass[q] == (int32_t)c;
-        while (i < has->n &&
-               !(rkp_str_eq(has->f[i].name, b->in.f[c].name) && same_type(has->f[i].type, b->in.f[c].type)))
-            i++;
-        if (looks && (i == has->n || (e->from_port == 0 && f->needed && !f->needed[i])))
-            return false;
-    }
-    return true;
-}
-
-static bool emptied(const struct differ *w, uint32_t i)
-{
-    const rki_edge *e = &w->a->edges[i];
-    return w->v->old_edges[i] < 0 && !w->v->lasts[i] && w->v->stops[e->from_actor] && w->v->stops[e->to_actor];
-}
-
-// Who has to empty a ring before it stops needs room in front of it until then.
-static void find_lasting(struct differ *w)
-{
-    for (uint32_t i = 0; i < w->a->n_edges; i++)
-        w->v->lasts[i] = w->v->old_edges[i] < 0 && lasts(w, &w->a->edges[i]);
-    for (bool again = true; again;) {
-        again = false;
-        for (uint32_t i = 0; i < w->a->n_edges; i++)
-            for (uint32_t k = 0; w->v->lasts[i] && k < w->a->n_edges; k++)
-                if (w->a->edges[k].to_actor == w->a->edges[i].from_actor && emptied(w, k)) {
-                    w->v->lasts[i] = false;
-                    again = true;
-                }
-    }
-}
-
-// What is in a ring whose both ends stop is given on before, and there its producers must have come to the same chunk: all of that section is
-// emptied.  False: there are no more such than were known.
-static bool tighten(struct differ *w)
-{
-    bool any = false;
-    find_lasting(w);
-    for (uint32_t i = 0; i < w->a->n_edges; i++) {
-        const rki_edge *e = &w->a->edges[i];
-        if (w->tight[i] || !to_one(w->a, e) || !emptied(w, i))
-            continue;
-        w->tight[i] = any = true;
-    }
-    return any;
-}
-
-// The reader of an edge that goes gets what is new behind it from the same replicas: its turns go on.
-static void find_after(struct differ *w)
-{
-    for (uint32_t j = 0; j < w->b->n_edges; j++) {
-        const rki_edge *e = &w->b->edges[j];
-        w->v->after[j] = -1;
-        for (uint32_t i = 0; i < w->a->n_edges && w->v->edges[j] < 0 && loose_new(w, j); i++) {
-            const rki_edge *o = &w->a->edges[i];
-            const rki_pactor *by = &w->b->actors[e->from_actor];
-            bool used =
-                w->v->old_edges[i] >= 0 || !loose_old(w, i) ||
-                w->v->old_kernels[w->a->stages[o->to_stage].kernel] != (int32_t)w->b->stages[e->to_stage].kernel ||
-                w->a->edges[w->v->edges[by->in_edges[0]]].to_actor != o->from_actor;
-            for (uint32_t n = 0; n < j; n++)
-                used |= w->v->after[n] == (int32_t)i;
-            if (used)
-                continue;
-            w->v->after[j] = (int32_t)i;
-            break;
-        }
-    }
 }
 
 // ---- what cannot be changed while it runs ---------------------------------------------------------------------------
@@ -818,9 +673,6 @@ rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_
     w.v->to = to;
     w.v->kernels = rki_array(m, to->n_kernels + 1u, sizeof *w.v->kernels);
     w.v->edges = rki_array(m, to->n_edges + 1u, sizeof *w.v->edges);
-    w.v->after = rki_array(m, to->n_edges + 1u, sizeof *w.v->after);
-    w.v->lasts = rki_array(m, from->n_edges + 1u, sizeof *w.v->lasts);
-    w.tight = rki_array(m, from->n_edges + 1u, sizeof *w.tight);
     w.v->actors = rki_array(m, to->n_actors + 1u, sizeof *w.v->actors);
     w.v->old_kernels = rki_array(m, from->n_kernels + 1u, sizeof *w.v->old_kernels);
     w.v->old_edges = rki_array(m, from->n_edges + 1u, sizeof *w.v->old_edges);
@@ -828,8 +680,8 @@ rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_
     w.v->stops = rki_array(m, from->n_actors + 1u, sizeof *w.v->stops);
     w.v->halts = rki_array(m, from->n_actors + 1u, sizeof *w.v->halts);
     w.v->path = to->spec->reload.consistency == RKI_CONSISTENT_PATH;
-    ok = w.v->kernels && w.v->edges && w.v->after && w.v->lasts && w.tight && w.v->actors && w.v->old_kernels &&
-         w.v->old_edges && w.v->old_actors && w.v->stops && w.v->halts;
+    ok = w.v->kernels && w.v->edges && w.v->actors && w.v->old_kernels && w.v->old_edges && w.v->old_actors &&
+         w.v->stops && w.v->halts;
     if (ok) {
         w.variables = !same_variables(from->spec, to->spec);
         w.defaults = !same_node(rki_node_get(from->spec->root, "defaults"), rki_node_get(to->spec->root, "defaults"));
@@ -845,12 +697,9 @@ rki_diff *rki_diff_new(const rki_plan *from, const rki_plan *to, bool kept, rkp_
         rki_diff_free(w.v);
         return NULL;
     }
-    do {
-        edges(&w);
-        sections(&w);
-        ok = actors(&w);
-    } while (ok && tighten(&w));
-    find_after(&w);
+    edges(&w);
+    sections(&w);
+    ok = actors(&w);
     memcpy(w.v->halts, w.v->stops, from->n_actors * sizeof *w.v->halts);
     if (!ok || (w.v->path && !rki_diff_cut(w.v, d))) {
         rki_diff_free(w.v);

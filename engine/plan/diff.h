@@ -33,16 +33,14 @@ typedef struct rki_diff {
     const rki_plan *from, *to;
     rki_kernel_diff *kernels; // per kernel of `to`
     int32_t *edges;           // per edge of `to`: the edge of `from` whose rings go on; -1
-    int32_t *after;       // per edge of `to`: the edge of `from` whose rings its own go on from, in the same turns; -1
-    int32_t *actors;      // per actor of `to`: the actor of `from` that runs on as it is; -1
-    int32_t *old_kernels; // per kernel of `from`: index in `to`; -1: removed
-    int32_t *old_edges;   // per edge of `from`: the edge of `to` that takes its rings; -1
-    bool *lasts;         // per edge of `from`: it goes, and what is in its rings will do for whoever reads in its place
-    int32_t *old_actors; // per actor of `from`: the actor of `to` that it is, unchanged; -1
-    bool *stops;         // per actor of `from`: it stops, and others go on with (part of) its kernels
-    bool *halts;         // the same, and those that stand still meanwhile so that no message meets two generations
-    bool path;           // there may be such: what is between two that halt comes to its end before
-    bool any;            // false: nothing has changed
+    int32_t *actors;          // per actor of `to`: the actor of `from` that runs on as it is; -1
+    int32_t *old_kernels;     // per kernel of `from`: index in `to`; -1: removed
+    int32_t *old_edges;       // per edge of `from`: the edge of `to` that takes its rings; -1
+    int32_t *old_actors;      // per actor of `from`: the actor of `to` that it is, unchanged; -1
+    bool *stops;              // per actor of `from`: it stops, and others go on with (part of) its kernels
+    bool *halts;              // the same, and those that stand still meanwhile so that no message meets two generations
+    bool path;                // there may be such: what is between two that halt comes to its end before
+    bool any;                 // false: nothing has changed
 } rki_diff;
 
 // kept: the one that runs makes checkpoints.

@@ -71,7 +71,6 @@ typedef struct rki_link {
     uint32_t n_new;             // slots that are written and not published yet
     uint32_t due;               // atomic: number of the barrier that goes into the ring before anything else; 0: none
     bool end_sent;              // END is in the ring
-    uint64_t first; // atomic, of a producer with replicas, since a reload: the chunk that its ring began with, + 1
     // Consumer.
     uint64_t got_rows __attribute__((aligned(64)));
     uint64_t filtered_rows, late;
@@ -99,9 +98,6 @@ static inline rki_runner *rki_to(const rki_link *k)
     return __atomic_load_n(&k->to, __ATOMIC_SEQ_CST);
 }
 
-// In END of a ring: its producer has gone on elsewhere.
-#define RKI_CHUNK_GONE (UINT64_MAX - 1)
-
 typedef struct rki_inset {
     const rki_edge *edge;
     const rki_unite *unite;
@@ -116,16 +112,8 @@ typedef struct rki_inset {
     uint32_t n_barred, turn; // links that are barred; whose turn it was
     uint32_t era;            // while one retires whose number is less, this one waits
     bool known;              // it has been read, in an earlier wiring
-    // Rings that are read in turns, after a reload: each producer came to it at a chunk of its own (sets.c, runner.c).
-    bool turns;            // any of the following is so
-    bool begins;           // its first turn is not known yet
-    uint32_t early;        // for so many turns there may be chunks before
-    uint64_t least;        //   this one, which are not for who reads here
-    bool gone;             // a ring of it has been brought to its end by a reload
-    const rki_link *after; // these rings go on where those of the set with this one as its first end; NULL: no such
-    struct rki_inset *prev, *next; // that set, and whose `prev` this is
-    const rkp_schema *comes;       // of one that retires: the columns of its rows
-    bool retires;                  // its edge is not in the plan any more: read to its end, and what is new only then
+    const rkp_schema *comes; // of one that retires: the columns of its rows
+    bool retires;            // its edge is not in the plan any more: read to its end, and what is new only then
 } rki_inset;
 
 typedef struct rki_outmsg {
@@ -354,7 +342,6 @@ struct rki_runner {
     bool picks;                  // not all of its inputs are read at the moment
     uint64_t stopped_ns;         // when it has, monotonic
     bool stop_retires;           // it stops only when what retires has ended
-    bool stop_closes;            // and when everything that waits for rings that are brought to their ends is in them
     bool stop_pending;           // it may stop with a message that is offered again: the successor takes it
     rki_wiring *next;            // atomic: to be put on between two messages
     rki_wiring *worn;            // atomic: the one before, for the control thread
@@ -370,7 +357,6 @@ struct rki_runner {
     uint64_t next_corr;
     uint32_t out_waiting __attribute__((aligned(64))); // atomic: wake me when there is room
     uint64_t chunk __attribute__((aligned(64)));       // of the input at hand
-    uint64_t coming;                                   // of replicas: the chunk of data that is open, or comes next
     rkp_batch *pending;                                // RKP_RETRY: offered again
     const rki_inset *pending_in;
     uint8_t pending_flags;
@@ -510,8 +496,6 @@ typedef struct rki_stays {
     rki_link *const **links;     // per planned edge; NULL: new ones
     rki_kstate **ks;             // per planned kernel; NULL: a new one
     const rki_more *more;        // per planned actor
-    const rki_link *
-        *after; // per planned edge: the first link of the old one that it goes on from (rki_inset.after); NULL: none
 } rki_stays;
 
 struct rki_run {
@@ -608,15 +592,7 @@ void rki_wake_runner(rki_runner *r);
 rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays);
 void rki_net_free(rki_run *r, rki_net *g, const rki_stays *stays); // one that was never put in place
 bool rki_new_instance(struct rkp_actor *a);                        // options set and bound
-void rki_begin_rings(const rki_runner *r,
-                     rki_wiring *w); // before it is put on: of replicas, where their new rings begin
-static inline void rki_mark_turns(rki_inset *in)
-{
-    in->turns = in->prev || in->next || in->begins || in->early;
-}
-
-bool rki_find_turn(rki_inset *in);               // false: some replica has not begun with its ring
-void rki_put_on(rki_runner *run, rki_wiring *w); // a runner that does not run, or by itself
+void rki_put_on(rki_runner *run, rki_wiring *w);                   // a runner that does not run, or by itself
 void rki_wiring_free(rki_wiring *w);
 void rki_net_place(rki_run *r, rki_net *g); // is the run's from now on; links know their ends
 void rki_actor_place(struct rkp_actor *a, rki_runner *r, uint32_t i, rki_kstate *ks);

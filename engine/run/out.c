@@ -149,7 +149,6 @@ void rki_out_push(rki_runner *r, rki_outset *o, rkp_batch *b)
 // The input chunk at hand is complete: marks the last message of it on every chunked edge, or sends an empty one.
 void rki_close_scattered(rki_runner *r)
 {
-    r->coming = r->chunk + r->plan->replicas;
     for (uint32_t i = 0; i < r->n_outs; i++) {
         rki_outset *o = &r->outs[i];
         if (RKP_UNLIKELY(o->closes))

@@ -187,18 +187,15 @@ static bool find_stays(rki_run *r, rki_job *j)
     rki_runner *const **runners = rki_array(&j->arena, f->to->n_actors + 1u, sizeof *runners);
     rki_link *const **links = rki_array(&j->arena, f->to->n_edges + 1u, sizeof *links);
     rki_kstate **ks = rki_array(&j->arena, f->to->n_kernels + 1u, sizeof *ks);
-    const rki_link **after = rki_array(&j->arena, f->to->n_edges + 1u, sizeof *after);
-    if (!runners || !links || !ks || !after)
+    if (!runners || !links || !ks)
         return false;
     for (uint32_t i = 0; i < f->to->n_actors; i++)
         runners[i] = f->actors[i] >= 0 ? r->runners + r->net->first_runner[f->actors[i]] : NULL;
     for (uint32_t i = 0; i < f->to->n_edges; i++)
         links[i] = f->edges[i] >= 0 ? r->links + r->net->first_link[f->edges[i]] : NULL;
-    for (uint32_t i = 0; i < f->to->n_edges; i++)
-        after[i] = f->after[i] >= 0 ? r->links[r->net->first_link[f->after[i]]] : NULL;
     for (uint32_t i = 0; i < f->to->n_kernels; i++)
         ks[i] = f->kernels[i].old >= 0 ? r->ks[f->kernels[i].old] : NULL;
-    j->stays = (rki_stays){ .runners = runners, .links = links, .ks = ks, .after = after };
+    j->stays = (rki_stays){ .runners = runners, .links = links, .ks = ks };
     return find_more(r, j);
 }
 

@@ -202,79 +202,9 @@ static bool evicts(const rki_inset *in)
     return in->edge->overflow == RKI_OVERFLOW_DROP_OLDEST;
 }
 
-// Rings of replicas that a reload has put here: each replica came to its new wiring between two chunks of its own, and said which one was next
-// (rki_begin_rings).  What is read begins where all of them send here.  False: not all have said it yet.
-static bool find_first(rki_inset *in)
-{
-    uint64_t most = 0;
-    for (uint32_t l = 0; l < in->n; l++) {
-        // Acquire, with rki_begin_rings: nothing but the number itself.
-        uint64_t first = __atomic_load_n(&in->links[l]->first, __ATOMIC_ACQUIRE);
-        if (!first)
-            return false;
-        most = first - 1 > most ? first - 1 : most;
-    }
-    in->least = most >= in->n ? most - in->n + 1 : 0; // behind the last one that a replica has sent elsewhere
-    in->cur = (uint32_t)(in->least % in->n);
-    in->begins = false;
-    in->early = in->n;
-    return true;
-}
-
-bool rki_find_turn(rki_inset *in)
-{
-    return !in->begins || find_first(in);
-}
-
-// Of sets that follow each other each producer's oldest ring is read to its end, then the next one; turns go on.  The set of whose rings
-// one has the turn; NULL: all have ended or wait.
-static rki_inset *whose_turn(rki_inset *newest)
-{
-    uint32_t cur = newest->cur;
-    for (uint32_t tries = 0; tries < newest->n; cur = (cur + 1) % newest->n, tries++) {
-        rki_inset *of = newest;
-        for (rki_inset *in = newest->prev; in; in = in->prev)
-            if (!in->links[cur]->ended)
-                of = in;
-        if (of->links[cur]->ended || of->links[cur]->barred)
-            continue;
-        newest->cur = of->cur = cur;
-        return of;
-    }
-    return NULL;
-}
-
-static rki_inset *newest_of(rki_inset *in)
-{
-    while (in->next)
-        in = in->next;
-    return in;
-}
-
-static void pass_turn(rki_inset *in)
-{
-    in = newest_of(in);
-    in->cur = (in->cur + 1) % in->n;
-    in->early -= in->early > 0; // behind each ring's first one no earlier chunk can be
-    rki_mark_turns(in);
-}
-
-// Not for who reads here, although its replica has sent it here: before all of them did so, or when one did not any more.
-static bool beside(rki_inset *in, const rkp_envelope *e)
-{
-    const rki_inset *newest = newest_of(in);
-    if (newest->early && e->chunk < newest->least)
-        return true;
-    return in->gone && !in->next && !in->prev && in->n > 1 && in->edge->kind == RKI_EDGE_DIRECT;
-}
-
 static void next_ring(rki_inset *in)
 {
     uint32_t tries = 0;
-    if (RKP_UNLIKELY(in->turns)) {
-        pass_turn(in);
-        return;
-    }
     in->cur = (in->cur + in->step) % in->n;
     while (in->n_ended < in->n && in->links[in->cur]->ended && tries++ < in->n)
         in->cur = (in->cur + 1) % in->n;
@@ -444,21 +374,13 @@ static void feed_given(rki_runner *r, rkp_actor *a, rkp_batch *b)
 
 enum took { TOOK_NONE, TOOK_SOME, TOOK_RETRY };
 
-static bool follows(const rki_inset *in, const rki_inset *other)
-{
-    while (in && in != other)
-        in = in->prev;
-    return in != NULL;
-}
-
 // While something retires only that and what was there before it is read, and while it stops only what its successor will not.
 static bool picked(const rki_runner *r, const rki_inset *in)
 {
-    if (__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED && !in->retires && !rki_drains(r, in) &&
-        !(in->prev && r->stop_retires)) // or it would not come to the ends of those
+    if (__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == RKI_STOP_ASKED && !in->retires && !rki_drains(r, in))
         return false;
     for (uint32_t i = 0; i < r->n_ins; i++)
-        if (r->ins[i].retires && r->ins[i].n_ended < r->ins[i].n && r->ins[i].era < in->era && !follows(in, &r->ins[i]))
+        if (r->ins[i].retires && r->ins[i].n_ended < r->ins[i].n && r->ins[i].era < in->era)
             return false;
     return true;
 }
@@ -472,14 +394,9 @@ static int next_input(rki_runner *r, bool only_replies)
         return rki_hold_next(r);
     for (uint32_t i = 0; i < r->n_ins; i++) {
         uint32_t at = (r->next_in + i) % r->n_ins;
-        rki_inset *in = &r->ins[at];
         rkp_envelope e;
-        if (RKP_UNLIKELY(in->turns)) {
-            if (in->next || !rki_find_turn(in) || !(in = whose_turn(in)))
-                continue;
-            at = (uint32_t)(in - r->ins);
-        }
-        if ((only_replies && !in->reply) || (RKP_UNLIKELY(r->picks) && !picked(r, in)) || !front(in, &e))
+        if ((only_replies && !r->ins[at].reply) || (RKP_UNLIKELY(r->picks) && !picked(r, &r->ins[at])) ||
+            !front(&r->ins[at], &e))
             continue;
         if (r->n_ins == 1)
             return (int)at;
@@ -538,11 +455,9 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
     if (e.flags & RKP_F_END) {
         k->ended = true;
         in->n_ended++;
-        in->gone |= e.chunk == RKI_CHUNK_GONE;
         if (RKP_UNLIKELY(k->logs))
             rki_ckpt_link_done(r, k);
-        if (!in->next) // else its turn is that of the ring that follows it
-            next_ring(in);
+        next_ring(in);
         if (RKP_UNLIKELY(in->retires) && in->n_ended == in->n)
             rki_let_sets_go(r);
         return TOOK_SOME;
@@ -552,12 +467,6 @@ static enum took take(rki_runner *r, uint64_t *bytes, bool only_replies)
             rki_ckpt_link_done(r, k);
         else if ((uint32_t)e.chunk > r->barrier) // or it was suspended and did not wait for it
             rki_ckpt_took(r, in, k, (uint32_t)e.chunk);
-        return TOOK_SOME;
-    }
-    r->coming = r->chunk;
-    if (RKP_UNLIKELY(in->turns || in->gone) && beside(in, &e)) {
-        RKI_ADD(k->filtered_rows, e.rows);
-        rkp_batch_put(b);
         return TOOK_SOME;
     }
     if (RKP_UNLIKELY(k->logs))
@@ -954,8 +863,8 @@ static bool gives_on(const rki_runner *r)
     if (!r->n_ins || !rki_internal(r->ins[0].edge) || r->phase != PHASE_RUN || !rki_ckpt_due(r))
         return false;
     for (uint32_t i = 0; i < r->n_ins; i++) {
-        rki_ring *ring = r->ins[i].n ? r->ins[i].links[r->ins[i].cur]->ring : NULL;
-        if (ring && rki_ring_ready(ring) && rki_ring_peek(ring, 0)->flags & RKP_F_END) // it does not end meanwhile
+        rki_ring *ring = r->ins[i].links[r->ins[i].cur]->ring;
+        if (rki_ring_ready(ring) && rki_ring_peek(ring, 0)->flags & RKP_F_END) // it does not end meanwhile
             return false;
     }
     for (uint32_t i = 0; i < r->n_stages; i++)

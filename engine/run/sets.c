@@ -50,10 +50,6 @@ void rki_move_in(rki_inset *to, rki_inset *from)
     to->n_barred = from->n_barred;
     to->turn = from->turn;
     to->era = from->era;
-    to->begins = from->begins;
-    to->early = from->early;
-    to->least = from->least;
-    to->after = from->after;
     to->known = true;
     from->n = 0;
 }
@@ -128,9 +124,6 @@ void rki_close_out(rki_runner *r, rki_wiring *w, rki_outset *from, bool over)
     o->closes = true;
     r->emission++;
     rki_box_end(r, o);
-    for (uint32_t m = 0; m < o->n_box; m++)
-        if (o->box[m].env.flags & RKP_F_END)
-            o->box[m].env.chunk = RKI_CHUNK_GONE;
 }
 
 // Rows of an input that is not in the plan any more, by the names of their columns.
@@ -202,48 +195,12 @@ static void take_sets(rki_runner *r, rki_wiring *w, rki_wiring *from, const rki_
         w->oldest = from->oldest;
 }
 
-// Where the replicas that fill it have come to it between two chunks of their own, what one of them has sent before is in the ring that retires, and
-// what another sends after that in the new one: turns go through both.
-static void follow(rki_wiring *w, rki_inset *in)
-{
-    rki_inset *prev = in->n && in->after ? rki_in_with(w, in->after) : NULL;
-    if (!prev || prev->n != in->n || !rki_find_turn(prev)) {
-        in->after = NULL; // it has been read to its end, and where this one begins is known (find_first)
-        return;
-    }
-    in->prev = prev;
-    prev->next = in;
-    if (in->known || in->retires) // it has the turn already
-        return;
-    in->cur = prev->cur;
-    in->begins = false;
-    in->early = prev->early;
-    in->least = prev->least;
-    in->known = true;
-}
-
-void rki_begin_rings(const rki_runner *r, rki_wiring *w)
-{
-    for (uint32_t i = 0; r->plan->replicas > 1 && i < w->n_outs; i++)
-        for (uint32_t l = 0; !w->outs[i].closes && l < w->outs[i].n; l++) {
-            rki_link *k = w->outs[i].links[l];
-            if (!RKI_LOOK(k->first)) // Release, to find_first.
-                __atomic_store_n(&k->first, r->coming + 1, __ATOMIC_RELEASE);
-        }
-}
-
 // What is new comes after what retires.
 void rki_mark_following(rki_wiring *w)
 {
     for (uint32_t i = 0; w->n_retires && i < w->n_ins; i++)
         if (!w->ins[i].retires && !w->ins[i].known)
             w->ins[i].era = w->gen->number;
-    for (uint32_t i = 0; i < w->n_ins; i++)
-        w->ins[i].prev = w->ins[i].next = NULL;
-    for (uint32_t i = 0; i < w->n_ins; i++)
-        follow(w, &w->ins[i]);
-    for (uint32_t i = 0; i < w->n_ins; i++)
-        rki_mark_turns(&w->ins[i]);
 }
 
 // What comes to one that has said its end gets an end, and nothing else.
@@ -267,7 +224,6 @@ void rki_adopt(rki_runner *r)
     pthread_mutex_lock(&r->run->lock); // others open gates under it
     take_sets(r, w, old, &w->gen->plan->kernels[w->head]);
     rki_mark_following(w);
-    rki_begin_rings(r, w);
     rki_put_on(r, w);
     if (r->end_sent)
         end_new_outs(r);
@@ -286,24 +242,6 @@ void rki_adopt(rki_runner *r)
     if (r->done) // nobody else would
         rki_flush(r);
     r->run->backend->poke(r->run->b);
-}
-
-// Of one that has been read to its end: what follows it follows what was before it.
-static void let_turns_go(rki_inset *in)
-{
-    if (in->next) {
-        in->next->prev = in->prev;
-        in->next->after = in->after;
-        rki_mark_turns(in->next);
-    }
-    if (in->prev) {
-        in->prev->next = in->next;
-        rki_mark_turns(in->prev);
-    }
-    in->prev = in->next = NULL;
-    in->after = NULL;
-    in->begins = in->turns = false;
-    in->early = 0;
 }
 
 void rki_let_sets_go(rki_runner *r)
@@ -328,7 +266,6 @@ void rki_let_sets_go(rki_runner *r)
         for (uint32_t l = 0; l < in->n; l++)
             __atomic_store_n(&in->links[l]->left_to, 1, __ATOMIC_RELEASE);
         in->n = in->n_ended = in->n_barred = 0;
-        let_turns_go(in);
         w->n_retires--;
         any = true;
     }

@@ -31,19 +31,6 @@ static bool all_ended(const rki_runner *r)
     return r->n_ins > 0;
 }
 
-// Is what waits for its rings to be in them when the runner stops?  Of what is brought to its end when its reader, which then has not
-// stopped, reads it before a ring that is emptied.
-static bool given_on(const rki_runner *r, const rki_outset *o)
-{
-    if (!o->closes)
-        return drains(o->links[0]);
-    for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n && !r->outs[i].closes && drains(r->outs[i].links[0]) &&
-            rki_to(r->outs[i].links[0]) == rki_to(o->links[0]))
-            return true;
-    return r->stop_closes;
-}
-
 bool rki_may_stop(rki_runner *r)
 {
     uint32_t asked = RKI_STOP_ASKED;
@@ -54,13 +41,12 @@ bool rki_may_stop(rki_runner *r)
     if (r->barring || (r->pending && !r->stop_pending) || rki_batcher_rows(r->batcher))
         return false;
     for (uint32_t i = 0; i < r->n_outs; i++)
-        if (r->outs[i].n && given_on(r, &r->outs[i]) && (r->outs[i].n_box || rki_spilling(&r->outs[i])))
+        if (r->outs[i].n && (r->outs[i].closes || drains(r->outs[i].links[0])) &&
+            (r->outs[i].n_box || rki_spilling(&r->outs[i])))
             return false;
     for (uint32_t i = 0; i < r->n_ins; i++)
         for (uint32_t l = 0; rki_drains(r, &r->ins[i]) && l < r->ins[i].n; l++) {
             const rki_link *k = r->ins[i].links[l];
-            if (r->ins[i].prev) // which is read to its end before
-                return false;
             if (r->ins[i].retires) { // whoever fills it goes on until its end
                 if (!k->ended)
                     return false;
@@ -121,8 +107,7 @@ static bool halts(const rki_job *j, const rki_runner *o)
 // Is what is in this ring given on before the cut?
 static uint32_t empties(const rki_job *j, const rki_link *k)
 {
-    if (!stays_link(j, k) && stops(j, rki_from(k)) && stops(j, rki_to(k)) &&
-        !j->diff->lasts[k->edge - j->diff->from->edges])
+    if (!stays_link(j, k) && stops(j, rki_from(k)) && stops(j, rki_to(k)))
         return RKI_DRAINS_AND_GOES;
     return j->diff->path && halts(j, rki_from(k)) && halts(j, rki_to(k)) ? RKI_DRAINS : RKI_DRAINS_NOT;
 }
@@ -164,8 +149,6 @@ static void ask_to_stop(rki_run *r, rki_job *j)
     for (uint32_t i = 0; (o = halting(j, i)); i++) {
         rki_runner *h = i < j->n_stopping ? heir(j, o) : NULL;
         o->stop_retires = !h || j->diff->path || h->plan->replicas > 1 || o->plan->replicas > 1;
-        // Else whoever reads them may have stopped, and make no room.
-        o->stop_closes = j->diff->path || i >= j->n_stopping || !rki_job_heir(j, o);
         o->stop_pending = h && same_columns(&h->acts[0]->bound->in, &o->acts[0]->bound->in);
         for (uint32_t l = 0; j->diff->path && l < r->n_links; l++) // it has met what is before
             o->stop_pending &= rki_to(r->links[l]) != o || !drains(r->links[l]);
@@ -394,14 +377,6 @@ static void hand_order_over(const rki_job *j)
     }
 }
 
-static bool reads_on(const rki_wiring *w)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < w->n_ins; i++)
-        any |= w->ins[i].known;
-    return any;
-}
-
 // From the stopped runners to the new ones; cannot fail.
 static void hand_over(rki_job *j)
 {
@@ -422,8 +397,6 @@ static void hand_over(rki_job *j)
                 run->front_id = old->front_id;
                 run->next_corr = old->next_corr;
                 run->chunk = old->chunk;
-                if (reads_on(j->net->wirings[i])) // else its chunks begin anew
-                    run->coming = old->coming;
                 run->pending = old->pending;
                 run->pending_flags = old->pending_flags;
                 run->pending_port = old->pending_port;
@@ -609,7 +582,6 @@ static void start_new(rki_run *r, rki_job *j)
         rki_mark_following(j->net->wirings[i]);
         if (j->net->wirings[i]->failed)
             rki_fail_run(run->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
-        rki_begin_rings(run, j->net->wirings[i]);
         rki_put_on(run, j->net->wirings[i]);
         rki_clock_leave(run);
         j->net->wirings[i] = NULL;

@@ -54,7 +54,6 @@ static rki_runner *new_runner(rki_run *r, rki_net *g, uint32_t actor, uint32_t r
     out->plan = pa;
     out->index = actor;
     out->replica = replica;
-    out->coming = replica;
     rki_arena_init(&out->arena);
     out->task.step = rki_runner_step;
     out->task.arg = out;
@@ -355,7 +354,7 @@ static bool wire_out(rki_net *g, uint32_t edge, uint32_t f)
     return true;
 }
 
-static bool wire_in(rki_run *r, rki_net *g, uint32_t edge, uint32_t t, const rki_stays *stays)
+static bool wire_in(rki_run *r, rki_net *g, uint32_t edge, uint32_t t)
 {
     const rki_plan *p = g->gen->plan;
     const rki_edge *e = &p->edges[edge];
@@ -385,8 +384,6 @@ static bool wire_in(rki_run *r, rki_net *g, uint32_t edge, uint32_t t, const rki
     // Whoever gets every chunk takes the rings in turn; a replica t of nt gets chunks t, t + nt, ..
     in->cur = e->kind == RKI_EDGE_SCATTER ? t % nf : 0;
     in->step = e->kind == RKI_EDGE_SCATTER ? nt % nf : 1 % nf;
-    in->begins = in->turns = stays && !g->shared[g->first_link[edge]] && nf > 1 && nt == 1;
-    in->after = stays ? stays->after[edge] : NULL;
     in->links = rki_array(&w->arena, nf, sizeof(rki_link *));
     for (uint32_t f = 0; in->links && f < nf; f++)
         in->links[f] = g->links[g->first_link[edge] + f * nt + t];
@@ -663,7 +660,7 @@ rki_net *rki_net_new(rki_run *r, rki_gen *gen, const rki_stays *stays)
             if (!wire_out(g, i, f))
                 goto fail;
         for (uint32_t t = 0; t < p->actors[p->edges[i].to_actor].replicas; t++)
-            if (!wire_in(r, g, i, t, stays))
+            if (!wire_in(r, g, i, t))
                 goto fail;
     }
     for (uint32_t i = 0; i < p->n_actors; i++)

@@ -113,47 +113,6 @@ static void a_kernel_is_put_in_and_taken_out_of_a_chain(void **state)
     expect_some(1, 1, 0, (int64_t)case_emitted[1]);
 }
 
-// Replicas change over between two chunks of their own; their readers see the rows in order all the same, whether their ring is new, or takes the
-// place of another one that is full, and also when the next reload comes before that has been read.
-static void what_replicas_send_to_changes_and_their_order_stays(void **state)
-{
-    static const char *const mids[] = { "", "  mid: { op: map, from: [b], with: { derive: { y: n } }%s }\n",
-                                        "  mid: { op: filter, from: [b], with: { where: n >= 0 }%s }\n" };
-    (void)state;
-    for (unsigned s = 0; s < 3; s++) {
-        const char *fmt =
-            "kernels:\n" SRC "  b: { op: map, from: [src], with: { derive: { x: 0 } }, replicas: 3%s }\n%s"
-            "  c: { op: map, from: [%s], with: { select: [p, n, k] }, replicas: 1, fuse: never }\n"
-            "  out: { op: %s, from: [c], with: { into: 1 } }\n%s";
-        const char *late = "  late: { op: t.sink, from: [b], with: { into: 2 } }\n";
-        const char *never = s == 2 ? ", fuse: never" : ""; // then replicas send to replicas
-        char mid[96];
-        unsigned gaps = 0;
-        live *l = live_start(NULL, fmt, never, "", "b", s == 1 ? "t.slow" : "t.sink", "");
-        case_set(case_gate[1], UINT64_MAX);
-        for (int i = 1; i <= 40; i++) {
-            uint64_t at = case_look(case_results[1].rows);
-            unsigned m = (unsigned)(i + i / 3) % 3;
-            snprintf(mid, sizeof mid, mids[m], ", replicas: 3");
-            expect_reload(
-                live_reload(l, fmt, never, mid, m ? "mid" : "b", s == 1 ? "t.slow" : "t.sink", i % 2 ? late : ""),
-                RKI_RELOAD_APPLIED);
-            if (i % 4 == 0)
-                live_until(l, case_look(case_results[1].rows) > at + 20);
-        }
-        rki_run_drain(l->r);
-        expect_end(l, RKI_EXIT_OK);
-        expect_some(1, 1, 0, (int64_t)case_emitted[1]);
-        assert_true(case_results[2].n > 0);
-        for (size_t i = 1; i < case_results[2].n; i++) {
-            assert_true(case_results[2].v[i].n > case_results[2].v[i - 1].n);
-            gaps += case_results[2].v[i].n > case_results[2].v[i - 1].n + 1;
-        }
-        assert_true(gaps < 20); // but for when it was not there
-        case_forget();
-    }
-}
-
 static void state_goes_on_in_the_new_instance(void **state)
 {
     // A column more at the input: another instance, the same groups.
@@ -663,15 +622,13 @@ static void random_reloads_lose_double_and_reorder_nothing(void **state)
     (void)rejected;
 }
 
-// A pattern: only the tests of that name.
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_same_file_changes_nothing, run_forget),
         cmocka_unit_test_teardown(a_kernel_between_two_others_is_replaced, run_forget),
         cmocka_unit_test_teardown(a_subscriber_comes_and_goes, run_forget),
         cmocka_unit_test_teardown(a_kernel_is_put_in_and_taken_out_of_a_chain, run_forget),
-        cmocka_unit_test_teardown(what_replicas_send_to_changes_and_their_order_stays, run_forget),
         cmocka_unit_test_teardown(state_goes_on_in_the_new_instance, run_forget),
         cmocka_unit_test_teardown(what_is_wrong_changes_nothing, run_forget),
         cmocka_unit_test_teardown(a_kernel_that_does_not_stop_in_time_lets_all_go_on, run_forget),
@@ -684,7 +641,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(a_table_goes_with_its_instance, run_forget),
         cmocka_unit_test_teardown(random_reloads_lose_double_and_reorder_nothing, run_forget),
     };
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
 }
