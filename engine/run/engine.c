@@ -167,7 +167,8 @@ static bool build(rki_run *r, const rki_plan *p)
         rki_runner *run = g->runners[i];
         run->id = (uint16_t)(i + 1);
         rki_put_on(run, g->wirings[i]);
-        rki_clock_leave(run);
+        if (run->hlc_out) // else its clock is its own, also while a reload gives it a reader in order
+            rki_clock_leave(run);
         g->wirings[i] = NULL;
     }
     for (uint32_t i = 0; i < g->n_runners; i++)

@@ -216,10 +216,10 @@ void rki_adopt(rki_runner *r)
 {
     // Acquire, from the control thread's release: the wiring.
     rki_wiring *w = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE), *old = r->wiring;
-    bool failed, clocked = r->hlc_out || (w && w->hlc_out);
+    bool failed;
     if (!w)
         return;
-    if (clocked) // who moves our clock looks at the rings
+    if (r->hlc_out) // who moves our clock looks at the rings; else nobody may move it
         rki_clock_enter(r);
     pthread_mutex_lock(&r->run->lock); // others open gates under it
     take_sets(r, w, old, &w->gen->plan->kernels[w->head]);
@@ -233,7 +233,7 @@ void rki_adopt(rki_runner *r)
     // Release, to the acquire of the control thread: nothing of the old one is used any more.
     __atomic_store_n(&r->next, NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&r->run->lock);
-    if (clocked)
+    if (r->hlc_out)
         rki_clock_leave(r);
     if (failed)
         rki_fail_run(r->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");

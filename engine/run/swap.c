@@ -583,7 +583,8 @@ static void start_new(rki_run *r, rki_job *j)
         if (j->net->wirings[i]->failed)
             rki_fail_run(run->acts[0], RKP_NOMEM, "out of memory while a reload changes its inputs");
         rki_put_on(run, j->net->wirings[i]);
-        rki_clock_leave(run);
+        if (run->hlc_out)
+            rki_clock_leave(run);
         j->net->wirings[i] = NULL;
         for (uint32_t s = 0; s < run->n_stages; s++) {
             rkp_actor *a = run->acts[s];
